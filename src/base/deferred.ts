@@ -1,0 +1,36 @@
+/**
+ * An answer that comes later, settled exactly once, without promises: the
+ * serving loop never yields to the event loop, so promises would never run.
+ */
+export class Deferred<T> {
+  #state: 'waiting' | 'resolved' | 'rejected' = 'waiting';
+  #value: T | undefined;
+  #error: unknown;
+  #listeners: {
+    resolved: (value: T) => void;
+    rejected: (error: unknown) => void;
+  }[] = [];
+
+  resolve(value: T): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = 'resolved';
+    this.#value = value;
+    for (const listener of this.#listeners) listener.resolved(value);
+    this.#listeners = [];
+  }
+
+  reject(error: unknown): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = 'rejected';
+    this.#error = error;
+    for (const listener of this.#listeners) listener.rejected(error);
+    this.#listeners = [];
+  }
+
+  /** Calls one of the two, now if already settled, else when it settles. */
+  settled(resolved: (value: T) => void, rejected: (error: unknown) => void): void {
+    if (this.#state === 'resolved') resolved(this.#value as T);
+    else if (this.#state === 'rejected') rejected(this.#error);
+    else this.#listeners.push({ resolved, rejected });
+  }
+}

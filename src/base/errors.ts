@@ -1,0 +1,121 @@
+/**
+ * The errors that cross layers.
+ *
+ * `FsError` is expected and becomes an errno at the edge; `CorruptionError`
+ * is EIO for one file only; `CommandError` answers a person's command with a
+ * stable code; a failed `invariant` stops the process (past a commit point it
+ * is better to restart than to go on wrong).
+ */
+
+/** The errno names this project gives out. The numbers are in `errno.ts`. */
+export type ErrnoName = keyof typeof ERRNO;
+
+/** Linux errno values (x86-64 and arm64 agree on all of these). */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  E2BIG: 7,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EBUSY: 16,
+  EEXIST: 17,
+  EXDEV: 18,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  EFBIG: 27,
+  ENOSPC: 28,
+  EROFS: 30,
+  EMLINK: 31,
+  ERANGE: 34,
+  ENAMETOOLONG: 36,
+  ENOSYS: 38,
+  ENOTEMPTY: 39,
+  ELOOP: 40,
+  ENODATA: 61,
+  EOVERFLOW: 75,
+  EOPNOTSUPP: 95,
+  ESTALE: 116,
+  EDQUOT: 122,
+} as const;
+
+/** An expected failure of a file system call; becomes `-errno` at the edge. */
+export class FsError extends Error {
+  readonly code: ErrnoName;
+  readonly syscall: string;
+  readonly path: string;
+
+  constructor(code: ErrnoName, syscall = '', path = '') {
+    super(path === '' ? `${syscall}: ${code}` : `${syscall} ${path}: ${code}`);
+    this.name = 'FsError';
+    this.code = code;
+    this.syscall = syscall;
+    this.path = path;
+  }
+
+  get errno(): number {
+    return ERRNO[this.code];
+  }
+}
+
+/** Stored bytes are not what was written. EIO for the file concerned only. */
+export class CorruptionError extends FsError {
+  readonly what: string;
+  readonly where: string;
+
+  constructor(what: string, where: string) {
+    super('EIO', what, where);
+    this.name = 'CorruptionError';
+    this.what = what;
+    this.where = where;
+  }
+}
+
+/**
+ * A command (save, restore, mount …) that can't be done. `code` is stable and
+ * has a heading in the README; `errno` is what `write(2)` on a control file
+ * returns; `message` is for people and names the file, snapshot or volume.
+ */
+export class CommandError extends Error {
+  readonly code: string;
+  readonly errno: ErrnoName;
+  readonly details: Record<string, unknown>;
+
+  constructor(
+    code: string,
+    errno: ErrnoName,
+    message: string,
+    details: Record<string, unknown> = {},
+  ) {
+    super(message);
+    this.name = 'CommandError';
+    this.code = code;
+    this.errno = errno;
+    this.details = details;
+  }
+}
+
+/**
+ * The operation would wait for a disk that the serving loop must not wait
+ * for. Whoever dispatches it has the bytes read by another thread (so that
+ * they are in the page cache) and dispatches it again.
+ */
+export class WouldBlock extends Error {
+  readonly fd: number;
+  readonly offset: number;
+  readonly length: number;
+
+  constructor(fd: number, offset: number, length: number) {
+    super('would block');
+    this.name = 'WouldBlock';
+    this.fd = fd;
+    this.offset = offset;
+    this.length = length;
+  }
+}

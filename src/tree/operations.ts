@@ -1,0 +1,220 @@
+/**
+ * What a driver asks of a file system, one method per request of the FUSE
+ * protocol that reaches us. Implemented by the tree (the volume's name space)
+ * and by the control file system; called by the drivers.
+ *
+ * Conventions:
+ * - Names and link targets are *byte strings*: JavaScript strings in which
+ *   each character is one byte (latin1), so any file name survives.
+ * - Node ids and inode numbers are integers below 2^53. Node 1 is the root.
+ * - Errors are thrown as `FsError`. `WouldBlock` may be thrown by any method:
+ *   the driver warms the page cache in another thread and calls again.
+ * - A method may return a `Deferred`: the request stays unanswered until it
+ *   settles; the loop goes on.
+ */
+import type { Deferred } from '../base/deferred.js';
+
+export interface Caller {
+  uid: number;
+  gid: number;
+  pid: number;
+}
+
+/** Attributes of one node as the kernel wants them. Times are (s, ns) pairs. */
+export interface Attributes {
+  /** st_ino as two 32-bit halves: shadow inodes use all 64 bits. */
+  inoHigh: number;
+  inoLow: number;
+  mode: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+  rdev: number;
+  size: number;
+  /** 512-byte units. */
+  blocks: number;
+  blksize: number;
+  atimeS: number;
+  atimeNs: number;
+  mtimeS: number;
+  mtimeNs: number;
+  ctimeS: number;
+  ctimeNs: number;
+  btimeS: number;
+  btimeNs: number;
+  /** How long the kernel may keep these attributes, in seconds. */
+  attrTimeoutS: number;
+}
+
+/** A name that was found or made: counts as one lookup of `nodeId` (forget). */
+export interface Entry {
+  /** 0: a negative entry, "no such name", which the kernel may cache. */
+  nodeId: number;
+  /** How long the kernel may keep the name, in seconds. */
+  entryTimeoutS: number;
+  attr: Attributes;
+}
+
+/** SETATTR: only the fields present change. */
+export interface AttributeChanges {
+  mode?: number;
+  uid?: number;
+  gid?: number;
+  size?: number;
+  atime?: 'now' | { s: number; ns: number };
+  mtime?: 'now' | { s: number; ns: number };
+  ctime?: { s: number; ns: number };
+  /** The kernel asks that set-id bits go (write, truncate, chown by a user without CAP_FSETID). */
+  killSetId?: boolean;
+}
+
+export interface StatFs {
+  blocks: number;
+  bfree: number;
+  bavail: number;
+  files: number;
+  ffree: number;
+  /** Bytes per unit of `blocks`. */
+  bsize: number;
+  namelen: number;
+}
+
+export interface Opened {
+  fh: number;
+  /** FOPEN_* flags. */
+  flags: number;
+}
+
+/**
+ * Receives directory entries. `nextOffset` is the cookie from which a later
+ * listing goes on. Returns false when the reply is full: that entry was not taken.
+ */
+export type FillDirectory = (
+  name: string,
+  inoHigh: number,
+  inoLow: number,
+  /** File type bits of st_mode (S_IFMT part). */
+  type: number,
+  nextOffset: number,
+) => boolean;
+
+/** As `FillDirectory` for READDIRPLUS; an entry that was taken counts as a lookup. `.` and `..` come with entry undefined. */
+export type FillDirectoryPlus = (
+  name: string,
+  inoHigh: number,
+  inoLow: number,
+  type: number,
+  nextOffset: number,
+  entry: Entry | undefined,
+) => boolean;
+
+export interface Operations {
+  lookup(caller: Caller, parent: number, name: string): Entry;
+  /** The kernel drops `count` lookups of the node. Never fails. */
+  forget(node: number, count: number): void;
+  getattr(caller: Caller, node: number): Attributes;
+  setattr(
+    caller: Caller,
+    node: number,
+    changes: AttributeChanges,
+    fh: number | undefined,
+  ): Attributes | Deferred<Attributes>;
+  readlink(caller: Caller, node: number): string;
+  mknod(caller: Caller, parent: number, name: string, mode: number, rdev: number): Entry;
+  mkdir(caller: Caller, parent: number, name: string, mode: number): Entry | Deferred<Entry>;
+  symlink(caller: Caller, parent: number, name: string, target: string): Entry;
+  link(caller: Caller, node: number, newParent: number, newName: string): Entry;
+  unlink(caller: Caller, parent: number, name: string): void;
+  rmdir(caller: Caller, parent: number, name: string): void | Deferred<void>;
+  /** `flags`: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4. */
+  rename(
+    caller: Caller,
+    parent: number,
+    name: string,
+    newParent: number,
+    newName: string,
+    flags: number,
+  ): void | Deferred<void>;
+  /** 'no-open': this file system never wants OPEN (answered ENOSYS once). */
+  open(caller: Caller, node: number, flags: number): Opened | 'no-open';
+  opendir(caller: Caller, node: number, flags: number): Opened | 'no-open';
+  create(
+    caller: Caller,
+    parent: number,
+    name: string,
+    mode: number,
+    flags: number,
+  ): { entry: Entry; opened: Opened };
+  /** An unnamed file (O_TMPFILE). */
+  tmpfile(
+    caller: Caller,
+    parent: number,
+    mode: number,
+    flags: number,
+  ): { entry: Entry; opened: Opened };
+  /** Fills `out` from `outOffset`; returns the count, short only at end of file. */
+  read(
+    caller: Caller,
+    node: number,
+    fh: number,
+    offset: number,
+    length: number,
+    out: Buffer,
+    outOffset: number,
+  ): number | Deferred<Buffer>;
+  /** `data` is only valid during the call. Returns the bytes taken. */
+  write(
+    caller: Caller,
+    node: number,
+    fh: number,
+    offset: number,
+    data: Buffer,
+    killSetId: boolean,
+  ): number | Deferred<number>;
+  flush(caller: Caller, node: number, fh: number): 'no-flush' | undefined | Deferred<void>;
+  release(node: number, fh: number): void;
+  fsync(caller: Caller, node: number, dataOnly: boolean): undefined | Deferred<void>;
+  /** FSYNCDIR. */
+  fsyncdir(caller: Caller, node: number): undefined | Deferred<void>;
+  readdir(caller: Caller, node: number, fh: number, offset: number, fill: FillDirectory): void;
+  readdirplus(
+    caller: Caller,
+    node: number,
+    fh: number,
+    offset: number,
+    fill: FillDirectoryPlus,
+  ): void;
+  statfs(caller: Caller, node: number): StatFs;
+  /** `flags`: XATTR_CREATE 1, XATTR_REPLACE 2. */
+  setxattr(caller: Caller, node: number, name: string, value: Buffer, flags: number): void;
+  getxattr(caller: Caller, node: number, name: string): Uint8Array;
+  listxattr(caller: Caller, node: number): string[];
+  removexattr(caller: Caller, node: number, name: string): void;
+  /** `mode`: fallocate(2) flags. */
+  fallocate(
+    caller: Caller,
+    node: number,
+    fh: number,
+    offset: number,
+    length: number,
+    mode: number,
+  ): void | Deferred<void>;
+  /** `whence`: SEEK_DATA 3 or SEEK_HOLE 4. Returns the offset. */
+  lseek(
+    caller: Caller,
+    node: number,
+    fh: number,
+    offset: number,
+    whence: number,
+  ): number | Deferred<number>;
+  copyFileRange(
+    caller: Caller,
+    node: number,
+    offset: number,
+    newNode: number,
+    newOffset: number,
+    length: number,
+  ): number | Deferred<number>;
+  /** Mutating requests wait (are parked by the driver) while this is false. */
+  acceptsWrites(): boolean;
+}
