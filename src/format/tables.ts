@@ -1,0 +1,64 @@
+/** The tables of a volume (native-notes/format.md). The numbers are stored. */
+
+export const TABLE = {
+  inodes: 1,
+  entries: 2,
+  blocks: 3,
+  attributes: 4,
+  orphans: 5,
+  delta: 6,
+  reap: 7,
+  baseids: 8,
+  layers: 9,
+  snapshots: 10,
+  filesets: 11,
+  history: 12,
+  locks: 13,
+  peers: 14,
+  meta: 15,
+} as const;
+
+export type TableName = keyof typeof TABLE;
+export type TableNumber = (typeof TABLE)[TableName];
+
+/** Every table's name by its number; index 0 is unused. */
+export const TABLE_NAMES: readonly TableName[] = Object.keys(TABLE) as TableName[];
+
+/** Tables 1–5 hold versions and have delta-map entries (rule D2). */
+export function isVersioned(table: TableNumber): boolean {
+  return table <= TABLE.orphans;
+}
+
+/** Length in bytes of the version at the end of a key of a versioned table. */
+export function versionLength(table: TableNumber): number {
+  return table === TABLE.blocks ? 10 : 6;
+}
+
+export const FORMAT_VERSION = 1;
+export const MAX_LAYER = 2 ** 48 - 1;
+export const MAX_STEP = 2 ** 32 - 1;
+/** The layer under all others (rule D12). */
+export const BASE_LAYER = 1;
+export const ROOT_INODE = 1;
+export const ROOT_FILESET = 1;
+export const DEFAULT_BLOCK_SIZE = 32 * 1024;
+export const MIN_BLOCK_SIZE = 4096;
+export const MAX_BLOCK_SIZE = 128 * 1024;
+export const MAX_FILE_SIZE = 2 ** 52;
+export const MAX_NAME_LENGTH = 255;
+export const MAX_CLIPS = 8;
+export const MAX_LINK_NAMES = 64;
+export const MAX_LINKS = 65000;
+
+/** Allocators of inode numbers (rule D6). */
+export const ALLOCATOR = { special: 0, base: 1, local: 2, baseids: 3 } as const;
+export const COUNTER_BITS = 40;
+
+/** The inode number of (allocator, counter). */
+export function inodeNumber(allocator: number, counter: number): number {
+  return allocator * 2 ** COUNTER_BITS + counter;
+}
+
+export function allocatorOf(inode: number): number {
+  return Math.floor(inode / 2 ** COUNTER_BITS);
+}
