@@ -1,0 +1,61 @@
+/**
+ * Loads glibc through koffi and holds what every call of it shares. Only the
+ * files of this directory import it.
+ *
+ * Rules of the gate:
+ * - Nothing throws for an errno: a call answers a count or a value, or
+ *   `-errno` (a thrown error costs 20 times as much). `orThrow` turns the
+ *   latter into an `FsError` where that is wanted.
+ * - Names and paths are byte strings (latin1, one character per byte).
+ * - The scratch areas are per thread (each worker loads its own module) and
+ *   only valid during one call; nothing here is reentrant across `await`.
+ */
+import koffi from 'koffi';
+import { getSystemErrorName } from 'node:util';
+import { ERRNO, type ErrnoName, FsError } from '../base/errors.js';
+
+export const glibc = koffi.load('libc.so.6');
+
+/** A call's answer as it is, or `-errno` when it was -1. */
+export function result(answer: number): number {
+  return answer === -1 ? -koffi.errno() : answer;
+}
+
+/** The value of a call, or an `FsError` when it answered `-errno`. */
+export function orThrow<T>(answer: T | number, syscall: string, path = ''): Exclude<T, never> {
+  if (typeof answer === 'number' && answer < 0) throw fsError(answer, syscall, path);
+  return answer as Exclude<T, never>;
+}
+
+/** `negative`: -errno. A code this project has no name for becomes EIO, with the real one in the text. */
+export function fsError(negative: number, syscall: string, path = ''): FsError {
+  const name = getSystemErrorName(negative);
+  if (Object.hasOwn(ERRNO, name)) return new FsError(name as ErrnoName, syscall, path);
+  return new FsError('EIO', `${syscall} (${name})`, path);
+}
+
+/** PATH_MAX, the terminating NUL included. */
+const PATH_BYTES = 4096;
+
+/** Room for one path on its way into a system call. */
+export class PathScratch {
+  readonly bytes = Buffer.alloc(PATH_BYTES);
+
+  /** Stores `path` with a NUL behind it. 0, or -errno when the kernel could not take it. */
+  set(path: string): number {
+    const { length } = path;
+    if (length >= PATH_BYTES) return -ERRNO.ENAMETOOLONG;
+    if (path.includes('\0')) return -ERRNO.EINVAL;
+    this.bytes.write(path, 0, 'latin1');
+    this.bytes[length] = 0;
+    return 0;
+  }
+}
+
+export const scratchPath = new PathScratch();
+export const scratchPath2 = new PathScratch();
+
+/** The address of a view's first byte; valid as long as the view is referenced. */
+export function addressOf(view: Uint8Array): bigint {
+  return koffi.address(view);
+}
