@@ -32,8 +32,13 @@ const callWrite: Transfer = glibc.func('int64_t write(int, void *, uint64_t)');
 const callPread: TransferAt = glibc.func('int64_t pread64(int, void *, uint64_t, int64_t)');
 const callPwrite: TransferAt = glibc.func('int64_t pwrite64(int, void *, uint64_t, int64_t)');
 const callWritev: Transfer = glibc.func('int64_t writev(int, void *, int)');
-const callPreadv2: (fd: number, iov: Uint8Array, n: number, offset: number, flags: number) => number =
-  glibc.func('int64_t preadv2(int, void *, int, int64_t, int)');
+const callPreadv2: (
+  fd: number,
+  iov: Uint8Array,
+  n: number,
+  offset: number,
+  flags: number,
+) => number = glibc.func('int64_t preadv2(int, void *, int, int64_t, int)');
 const callLseek: (fd: number, offset: number, whence: number) => number = glibc.func(
   'int64_t lseek64(int, int64_t, int)',
 );
@@ -53,8 +58,9 @@ const callFdatasync: OnFd = glibc.func('int fdatasync(int)');
 const callFcntl: (fd: number, command: number, argument: number) => number = glibc.func(
   'int fcntl(int, int, int64_t)',
 );
-const callFcntlLock: (fd: number, command: number, lock: Uint8Array) => number =
-  glibc.func('int fcntl(int, int, void *)');
+const callFcntlLock: (fd: number, command: number, lock: Uint8Array) => number = glibc.func(
+  'int fcntl(int, int, void *)',
+);
 const callFallocate: (fd: number, mode: number, offset: number, length: number) => number =
   glibc.func('int fallocate64(int, int, int64_t, int64_t)');
 const callReadlinkat: (dir: number, path: Uint8Array, out: Uint8Array, size: number) => number =
@@ -76,9 +82,8 @@ const callUmount2: (target: Uint8Array, flags: number) => number = glibc.func(
 );
 const callPrctl: (option: number, a: number, b: number, c: number, d: number) => number =
   glibc.func('int prctl(int, uint64_t, uint64_t, uint64_t, uint64_t)');
-const callMallopt: (parameter: number, value: number) => number = glibc.func(
-  'int mallopt(int, int)',
-);
+const callMallopt: (parameter: number, value: number) => number =
+  glibc.func('int mallopt(int, int)');
 
 /** A length that does not fit would let the kernel write past the buffer. */
 function fits(buf: Uint8Array, length: number): void {
