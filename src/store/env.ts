@@ -1,0 +1,276 @@
+/**
+ * One LMDB environment as this project uses it: the only file that imports
+ * `lmdb`. It opens the tables and hides what the package's types leave out.
+ *
+ * Keys and values are plain bytes. Reads give views into memory that belongs
+ * to lmdb and that the next call on any table in this thread overwrites.
+ */
+import { open } from 'lmdb';
+import { TABLE, TABLE_NAMES, type TableNumber } from '../format/tables.js';
+
+export const PAGE_BYTES = 4096;
+/**
+ * Address space for the map. Large enough that LMDB never maps the file anew:
+ * a map that moves costs every reader.
+ */
+export const MAP_BYTES = 2 ** 42;
+/** Where address space is short (limits, 39-bit kernels): tried in this order. */
+const SMALLER_MAP_BYTES = [2 ** 38, 2 ** 35];
+const MAX_TABLES = 32;
+const MAX_READERS = 126;
+/** Values below this are stored as they are; above it LZ4 may pay. */
+const COMPRESSION_THRESHOLD = 4096;
+const NEVER_COMPRESS = 2 ** 31 - 1;
+
+/** lmdb's range options; `start` and `end` are read anew by every iteration. */
+export interface LmdbRange {
+  start: Uint8Array | undefined;
+  end: Uint8Array | undefined;
+  limit?: number;
+  reverse?: boolean;
+  inclusiveEnd?: boolean;
+  exclusiveStart?: boolean;
+  values?: boolean;
+}
+
+export interface LmdbEntry {
+  key: Buffer;
+  value: Buffer;
+}
+
+/** Counts of one B-tree, in pages. */
+export interface TreeStats {
+  depth: number;
+  branchPages: number;
+  leafPages: number;
+  overflowPages: number;
+  records: number;
+}
+
+interface LmdbTreeStats {
+  treeDepth: number;
+  treeBranchPageCount: number;
+  treeLeafPageCount: number;
+  overflowPages: number;
+  entryCount: number;
+}
+
+interface LmdbStats extends LmdbTreeStats {
+  lastPageNumber: number;
+  lastTxnId: number;
+  mapSize: number;
+  numReaders: number;
+  root: LmdbTreeStats;
+  free: LmdbTreeStats;
+}
+
+/** The part of an lmdb database object that is used here. */
+export interface LmdbTable {
+  getBinaryFast(key: Uint8Array): Buffer | undefined;
+  getRange(options: LmdbRange): Iterable<LmdbEntry>;
+  getKeys(options: LmdbRange): Iterable<Buffer>;
+  putSync(key: Uint8Array, value: Uint8Array, options?: { noOverwrite?: boolean }): boolean;
+  removeSync(key: Uint8Array): boolean;
+  transactionSync<T>(body: () => T): T;
+  resetReadTxn(): void;
+  ensureReadTxn(): void;
+  readerCheck(): number;
+  getStats(): LmdbStats;
+  close(): Promise<void>;
+}
+
+export interface StoreStats {
+  pageBytes: number;
+  /** Number of the last page in use or freed; the file needs one more. */
+  lastPage: number;
+  lastTransaction: number;
+  readers: number;
+  /** Indexed by table number; 0 is LMDB's own list of the tables. */
+  tables: TreeStats[];
+  /** The tree of the free pages. */
+  freeTree: TreeStats;
+  usedPages: number;
+  freePages: number;
+}
+
+export interface EnvOptions {
+  /** Another process's volume: nothing can be written. */
+  readOnly?: boolean;
+  /** Makes the tables. */
+  create?: boolean;
+  /** LZ4 for the blocks written from now on. */
+  compression?: boolean;
+  mapSizeBytes?: number;
+  /** For measurements; a volume has PAGE_BYTES. */
+  pageBytes?: number;
+}
+
+const keyEncoder = {
+  writeKey(key: Uint8Array, target: Uint8Array, at: number): number {
+    target.set(key, at);
+    return at + key.length;
+  },
+  readKey(source: Buffer, start: number, end: number): Buffer {
+    return source.subarray(start, end);
+  },
+};
+
+/** `bytes` is a larger shared buffer; only `length` bytes of it are the value. */
+const valueEncoder = {
+  encode: (value: Uint8Array): Uint8Array => value,
+  decode: (bytes: Buffer, length: number): Buffer => bytes.subarray(0, length),
+};
+
+const ANY_KEY = Buffer.of(0);
+/** Stands for the timer that is not made. */
+const NO_TIMER = (() => NO_TIMER) as unknown as typeof setTimeout;
+
+function treeStats(stats: LmdbTreeStats): TreeStats {
+  return {
+    depth: stats.treeDepth,
+    branchPages: stats.treeBranchPageCount,
+    leafPages: stats.treeLeafPageCount,
+    overflowPages: stats.overflowPages,
+    records: stats.entryCount,
+  };
+}
+
+function pagesOf(tree: TreeStats): number {
+  return tree.branchPages + tree.leafPages + tree.overflowPages;
+}
+
+function openRoot(path: string, options: EnvOptions): LmdbTable {
+  const sizes =
+    options.mapSizeBytes === undefined ? [MAP_BYTES, ...SMALLER_MAP_BYTES] : [options.mapSizeBytes];
+  for (;;) {
+    const mapSize = sizes.shift() as number;
+    try {
+      const rootOptions = {
+        path,
+        noSubdir: false,
+        name: null as unknown as string, // the unnamed table; the package's types leave it out
+        maxDbs: MAX_TABLES,
+        maxReaders: MAX_READERS,
+        permissionsMode: 0o600,
+        mapSize,
+        pageSize: options.pageBytes ?? PAGE_BYTES,
+        readOnly: options.readOnly ?? false,
+        // A commit is data, flush, meta page, flush: whatever happens the newest meta page is whole.
+        overlappingSync: false,
+        keyEncoder,
+        encoder: valueEncoder,
+      };
+      return open(rootOptions) as unknown as LmdbTable;
+    } catch (error) {
+      const short = /memory|ENOMEM/i.test((error as Error).message);
+      if (!short || sizes.length === 0) throw error;
+    }
+  }
+}
+
+export class Env {
+  readonly path: string;
+  readonly root: LmdbTable;
+  /** By table number; index 0 is unused. */
+  readonly tables: readonly LmdbTable[];
+  readonly pageBytes: number;
+
+  private constructor(path: string, root: LmdbTable, tables: LmdbTable[], pageBytes: number) {
+    this.path = path;
+    this.root = root;
+    this.tables = tables;
+    this.pageBytes = pageBytes;
+  }
+
+  /**
+   * Opens what `checkEnvironment` (open.ts) has found to be whole. All
+   * environments of one path in one process share one map; the first one
+   * decides whether it can be written.
+   */
+  static open(path: string, options: EnvOptions = {}): Env {
+    const root = openRoot(path, options);
+    const openTable = (root as unknown as { openDB(o: object): LmdbTable | undefined }).openDB;
+    const tables: LmdbTable[] = [root];
+    for (const name of TABLE_NAMES) {
+      const table = openTable.call(root, {
+        name,
+        create: options.create ?? false,
+        keyEncoder,
+        encoder: valueEncoder,
+        // Readers know compressed values whatever the writer's option is.
+        ...(TABLE[name] === TABLE.blocks && {
+          compression: {
+            threshold: options.compression ? COMPRESSION_THRESHOLD : NEVER_COMPRESS,
+            dictionary: Buffer.alloc(0),
+          },
+        }),
+      });
+      if (table === undefined) {
+        void root.close();
+        throw new Error(`table ${name} is missing`);
+      }
+      tables.push(table);
+    }
+    return new Env(path, root, tables, options.pageBytes ?? PAGE_BYTES);
+  }
+
+  table(number: TableNumber): LmdbTable {
+    return this.tables[number] as LmdbTable;
+  }
+
+  /**
+   * Moves this environment's reads on to the newest committed state. lmdb
+   * would let go of that state by a timer of 0 ms: never in a thread that does
+   * not yield (where the timers would pile up), at any time in one that does.
+   * So the timer is kept from being made, and only this call moves the state.
+   */
+  renew(): void {
+    this.root.resetReadTxn();
+    const { setTimeout } = globalThis;
+    globalThis.setTimeout = NO_TIMER;
+    try {
+      this.root.ensureReadTxn();
+    } finally {
+      globalThis.setTimeout = setTimeout;
+    }
+    // The state is taken by the first read.
+    this.table(TABLE.meta).getBinaryFast(ANY_KEY);
+  }
+
+  /** Lets go of the state: freed pages it needed can be used again. */
+  release(): void {
+    this.root.resetReadTxn();
+  }
+
+  /** Of the state that is read, but for the numbers of the last page and transaction. About 0.1 ms. */
+  stats(): StoreStats {
+    const tables: TreeStats[] = [];
+    let usedPages = 2;
+    let last: LmdbStats | undefined;
+    for (let number = 1; number < this.tables.length; number++) {
+      last = (this.tables[number] as LmdbTable).getStats();
+      const stats = treeStats(last);
+      tables[number] = stats;
+      usedPages += pagesOf(stats);
+    }
+    const { root, free, lastPageNumber, lastTxnId, numReaders } = last as LmdbStats;
+    tables[0] = treeStats(root);
+    const freeTree = treeStats(free);
+    usedPages += pagesOf(tables[0]) + pagesOf(freeTree);
+    return {
+      pageBytes: this.pageBytes,
+      lastPage: lastPageNumber,
+      lastTransaction: lastTxnId,
+      readers: numReaders,
+      tables,
+      freeTree,
+      usedPages,
+      freePages: lastPageNumber + 1 - usedPages,
+    };
+  }
+
+  /** Closes at once; the promise of lmdb is only about asynchronous writes. */
+  close(): void {
+    void this.root.close();
+  }
+}

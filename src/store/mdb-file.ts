@@ -1,0 +1,174 @@
+/**
+ * The bytes of `data.mdb`, read without LMDB: its meta pages and its list of
+ * free pages.
+ *
+ * Needed twice: before LMDB opens a file (it maps it and would die of SIGBUS
+ * on a truncated one), and for the exact free space when a disk is nearly
+ * full. Reads are only consistent while nobody commits.
+ *
+ * Layout (LMDB data version 2, little-endian, 64 bits): each page has a
+ * header of 24 bytes: number u64, transaction u64, pad u16, flags u16,
+ * lower u16, upper u16 (or, for large values, the number of pages u32).
+ */
+import { readSync } from 'node:fs';
+
+const PAGE_HEADER = 24;
+const META_LENGTH = 144;
+const MAGIC = 0xbeefc0de;
+const DATA_VERSION = 2;
+const FLAG_BRANCH = 1;
+const FLAG_LEAF = 2;
+const FLAG_OVERFLOW = 4;
+const FLAG_META = 8;
+const NODE_BIG = 1;
+const NODE_HEADER = 8;
+const NO_PAGE = 2n ** 64n - 1n;
+const MAX_DEPTH = 32;
+
+export interface MetaPage {
+  pageBytes: number;
+  transaction: number;
+  lastPage: number;
+  /** undefined: no free pages. */
+  freeRoot: number | undefined;
+  mainRoot: number | undefined;
+}
+
+/** Free pages of one transaction that freed them, as runs. */
+export interface FreeRun {
+  transaction: number;
+  page: number;
+  pages: number;
+}
+
+/** What is wrong with the file; the message is for people. */
+export class DamagedFile extends Error {}
+
+function readPages(fd: number, offset: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  const count = readSync(fd, bytes, 0, length, offset);
+  return bytes.subarray(0, count);
+}
+
+function pageNumber(bytes: Buffer, offset: number): number | undefined {
+  const value = bytes.readBigUInt64LE(offset);
+  return value === NO_PAGE ? undefined : Number(value);
+}
+
+/** Undefined when these bytes are no meta page. */
+export function decodeMetaPage(page: Buffer): MetaPage | undefined {
+  if (page.length < PAGE_HEADER + META_LENGTH) return undefined;
+  if ((page.readUInt16LE(18) & FLAG_META) === 0) return undefined;
+  if (page.readUInt32LE(24) !== MAGIC || page.readUInt32LE(28) !== DATA_VERSION) return undefined;
+  const pageBytes = page.readUInt32LE(48);
+  if (pageBytes < 512 || pageBytes > 65536 || (pageBytes & (pageBytes - 1)) !== 0) return undefined;
+  return {
+    pageBytes,
+    freeRoot: pageNumber(page, 88),
+    mainRoot: pageNumber(page, 136),
+    lastPage: Number(page.readBigUInt64LE(144)),
+    transaction: Number(page.readBigUInt64LE(152)),
+  };
+}
+
+/** The newest state of the file; undefined when it is no LMDB file. */
+export function readMeta(fd: number): MetaPage | undefined {
+  const first = decodeMetaPage(readPages(fd, 0, PAGE_HEADER + META_LENGTH));
+  if (first === undefined) return undefined;
+  const second = decodeMetaPage(readPages(fd, first.pageBytes, PAGE_HEADER + META_LENGTH));
+  if (second === undefined || second.pageBytes !== first.pageBytes) {
+    throw new DamagedFile('the second meta page is damaged');
+  }
+  return second.transaction > first.transaction ? second : first;
+}
+
+function treePage(fd: number, meta: MetaPage, number: number): Buffer {
+  const page = readPages(fd, number * meta.pageBytes, meta.pageBytes);
+  if (page.length < meta.pageBytes) throw new DamagedFile(`page ${number} is missing`);
+  const flags = page.readUInt16LE(18) & (FLAG_BRANCH | FLAG_LEAF);
+  if (page.readBigUInt64LE(0) !== BigInt(number) || flags === 0) {
+    throw new DamagedFile(`page ${number} is not a page of a tree`);
+  }
+  return page;
+}
+
+/** Throws DamagedFile when the page at the top of a tree is not one. */
+export function checkTreeRoot(fd: number, meta: MetaPage, root: number | undefined): void {
+  if (root !== undefined) treePage(fd, meta, root);
+}
+
+/** Offsets of a page's nodes. */
+function nodesOf(page: Buffer): number[] {
+  const count = (page.readUInt16LE(20) - PAGE_HEADER) >> 1;
+  const offsets: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const offset = page.readUInt16LE(PAGE_HEADER + i * 2);
+    if (offset + NODE_HEADER > page.length) throw new DamagedFile('a node lies outside its page');
+    offsets.push(offset);
+  }
+  return offsets;
+}
+
+function leafData(fd: number, meta: MetaPage, page: Buffer, node: number): Buffer {
+  const length = page.readUInt16LE(node) + page.readUInt16LE(node + 2) * 65536;
+  const data = node + NODE_HEADER + page.readUInt16LE(node + 6);
+  if ((page.readUInt16LE(node + 4) & NODE_BIG) === 0) return page.subarray(data, data + length);
+  const number = Number(page.readBigUInt64LE(data));
+  const large = readPages(fd, number * meta.pageBytes, PAGE_HEADER + length);
+  if (large.length < PAGE_HEADER + length || (large.readUInt16LE(18) & FLAG_OVERFLOW) === 0) {
+    throw new DamagedFile(`page ${number} is not the list of free pages`);
+  }
+  return large.subarray(PAGE_HEADER);
+}
+
+/** A list: its length, then page numbers; a negative number is the length of the run that follows. */
+function decodeList(list: Buffer, transaction: number, runs: FreeRun[]): void {
+  const words = Math.min(Number(list.readBigUInt64LE(0)), (list.length >> 3) - 1);
+  for (let i = 1; i <= words; i++) {
+    const entry = Number(list.readBigInt64LE(i * 8));
+    if (entry === 0) continue;
+    if (entry > 0) {
+      runs.push({ transaction, page: entry, pages: 1 });
+    } else if (i < words) {
+      i++;
+      runs.push({ transaction, page: Number(list.readBigInt64LE(i * 8)), pages: -entry });
+    }
+  }
+}
+
+/** All free pages, as they are listed. */
+export function readFreeRuns(fd: number, meta: MetaPage): FreeRun[] {
+  const runs: FreeRun[] = [];
+  const visit = (number: number, depth: number): void => {
+    if (depth > MAX_DEPTH) throw new DamagedFile('the tree of free pages is a loop');
+    const page = treePage(fd, meta, number);
+    const isLeaf = (page.readUInt16LE(18) & FLAG_LEAF) !== 0;
+    for (const node of nodesOf(page)) {
+      if (isLeaf) {
+        const transaction = Number(page.readBigUInt64LE(node + NODE_HEADER));
+        decodeList(leafData(fd, meta, page, node), transaction, runs);
+      } else {
+        visit(page.readUIntLE(node, 6), depth + 1);
+      }
+    }
+  };
+  if (meta.freeRoot !== undefined) visit(meta.freeRoot, 0);
+  return runs;
+}
+
+/**
+ * Throws DamagedFile unless every page that is in use lies inside the file.
+ * Free pages at the end need not: LMDB may never have written them.
+ */
+export function checkFileLength(fd: number, meta: MetaPage, fileBytes: number): void {
+  const filePages = Math.floor(fileBytes / meta.pageBytes);
+  let missing = meta.lastPage + 1 - filePages;
+  if (missing <= 0) return;
+  for (const { page, pages } of readFreeRuns(fd, meta)) {
+    missing -= Math.max(0, page + pages - Math.max(page, filePages));
+  }
+  if (missing > 0) {
+    const wanted = (meta.lastPage + 1) * meta.pageBytes;
+    throw new DamagedFile(`it is truncated: ${fileBytes} bytes of ${wanted}`);
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * A volume's files: making them, and opening them only when they are whole.
+ *
+ * What must hold: LMDB maps a file only after its meta pages have been
+ * checked against its length, so that a truncated or foreign file is a clear
+ * error and never a SIGBUS.
+ */
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { CommandError } from '../base/errors.js';
+import { M_TOP_PAD, M_TRIM_THRESHOLD } from '../libc/constants.js';
+import { disableHugePages, mallopt } from '../libc/libc.js';
+import { Env, type EnvOptions } from './env.js';
+import { checkFileLength, checkTreeRoot, DamagedFile, readMeta } from './mdb-file.js';
+
+export const DATA_FILE = 'data.mdb';
+export const OWNER_FILE = 'owner';
+const HEAP_TOP_PAD_BYTES = 64 * 1024 * 1024;
+const HEAP_TRIM_BYTES = 256 * 1024 * 1024;
+
+function notAVolume(path: string, why: string): CommandError {
+  return new CommandError('not-a-volume', 'EINVAL', `${path} is not a volume: ${why}`, { path });
+}
+
+function damaged(path: string, why: string): CommandError {
+  const file = join(path, DATA_FILE);
+  return new CommandError('volume-damaged', 'EIO', `the volume ${path} is damaged: ${file}: ${why}`, {
+    path,
+  });
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}
+
+/** True when there is something that claims to be a volume. */
+export function isVolume(path: string): boolean {
+  return existsSync(join(path, DATA_FILE));
+}
+
+/**
+ * Makes an empty volume (tables without records) in `path`, which is made or
+ * empty. Throws CommandError `volume-exists` or `not-a-volume`.
+ */
+export function createVolumeFiles(path: string, options: EnvOptions = {}): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw notAVolume(path, `it can't be made (${codeOf(error)})`);
+  }
+  const names = readdirSync(path).filter((name) => name !== OWNER_FILE);
+  if (names.includes(DATA_FILE)) {
+    throw new CommandError('volume-exists', 'EEXIST', `there is a volume in ${path} already`, { path });
+  }
+  if (names.length > 0) throw notAVolume(path, 'the directory is not empty');
+  Env.open(path, { ...options, create: true }).close();
+}
+
+/** Throws CommandError `not-a-volume` or `volume-damaged`. Reads a few pages. */
+export function checkVolumeFiles(path: string): void {
+  let fd: number;
+  try {
+    if (!statSync(path).isDirectory()) throw notAVolume(path, 'it is not a directory');
+    fd = openSync(join(path, DATA_FILE), 'r');
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    const why = codeOf(error) === 'ENOENT' ? `${DATA_FILE} is missing` : String(codeOf(error));
+    throw notAVolume(path, why);
+  }
+  try {
+    const { size } = fstatSync(fd);
+    if (size === 0) throw damaged(path, 'it is empty');
+    const meta = readMeta(fd);
+    if (meta === undefined) throw damaged(path, 'it is not a volume\'s data');
+    checkFileLength(fd, meta, size);
+    checkTreeRoot(fd, meta, meta.freeRoot);
+    checkTreeRoot(fd, meta, meta.mainRoot);
+  } catch (error) {
+    if (error instanceof DamagedFile) throw damaged(path, error.message);
+    if (error instanceof RangeError) throw damaged(path, 'its list of free pages is damaged');
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Opens a volume's environment. Throws CommandError `not-a-volume` or `volume-damaged`. */
+export function openEnv(path: string, options: EnvOptions = {}): Env {
+  checkVolumeFiles(path);
+  try {
+    return Env.open(path, options);
+  } catch (error) {
+    const { message } = error as Error;
+    if (/table \w+ is missing/.test(message)) throw notAVolume(path, message);
+    throw damaged(path, message);
+  }
+}
+
+/**
+ * For the process that writes: LMDB takes and frees all pages of a transaction
+ * at once. glibc would give the memory back each time and the kernel would
+ * clear it again, by huge pages at worst: 10–40 % of a sequential write.
+ */
+export function tuneMemoryForWriting(): void {
+  disableHugePages();
+  mallopt(M_TOP_PAD, HEAP_TOP_PAD_BYTES);
+  mallopt(M_TRIM_THRESHOLD, HEAP_TRIM_BYTES);
+}

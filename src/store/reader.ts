@@ -1,0 +1,163 @@
+/**
+ * Reading the store.
+ *
+ * A `StoreReader` sees one committed state, the newest one at its last
+ * `refresh`, however many commits follow; it works in a thread that never
+ * yields to the event loop. A thread that serves calls `refresh` after every
+ * commit: a reader left behind keeps freed pages from being used again.
+ */
+import type { TableNumber } from '../format/tables.js';
+import type { Env, LmdbEntry, LmdbRange, LmdbTable, StoreStats } from './env.js';
+import { openEnv } from './open.js';
+
+/** A range is read in pieces, so that no cursor stays open while the caller works. */
+const FIRST_PIECE_RECORDS = 16;
+const PIECE_RECORDS = 256;
+const PIECE_BYTES = 1024 * 1024;
+const EMPTY = Buffer.alloc(0);
+const LOWEST_KEY = Buffer.of(0);
+
+export interface RangeOptions {
+  limit?: number;
+  reverse?: boolean;
+  /** Values are empty. */
+  keysOnly?: boolean;
+}
+
+/** Bytes in lmdb's memory: valid until the next call into the store by this thread. */
+export type Entry = LmdbEntry;
+
+interface Seeker {
+  readonly options: LmdbRange;
+  readonly entries: Iterable<LmdbEntry>;
+}
+
+/** Reads of the tables, of a reader's state or inside a write transaction. */
+export class TableReader {
+  protected readonly env: Env;
+  readonly #seekers: Seeker[] = [];
+
+  constructor(env: Env) {
+    this.env = env;
+  }
+
+  /** The value, a view that is valid until this thread's next call into the store. */
+  get(table: TableNumber, key: Uint8Array): Buffer | undefined {
+    const value = this.env.table(table).getBinaryFast(key);
+    // lmdb sets the length of one large shared buffer: only `length` is right, not `byteLength`.
+    return value?.subarray(0, value.length);
+  }
+
+  has(table: TableNumber, key: Uint8Array): boolean {
+    return this.env.table(table).getBinaryFast(key) !== undefined;
+  }
+
+  /**
+   * The first record with start ≤ key < end. Key and value are views that are
+   * valid until this thread's next call into the store.
+   */
+  seek(table: TableNumber, start: Uint8Array, end: Uint8Array): Entry | undefined {
+    let seeker = this.#seekers[table];
+    if (seeker === undefined) {
+      // One range object per table, iterated again and again: half the cost of a new one.
+      const options: LmdbRange = { start, end, limit: 1 };
+      seeker = { options, entries: this.env.table(table).getRange(options) };
+      this.#seekers[table] = seeker;
+    }
+    seeker.options.start = start;
+    seeker.options.end = end;
+    const iterator = seeker.entries[Symbol.iterator]();
+    const found = iterator.next();
+    if (found.done) return undefined;
+    iterator.return?.();
+    return found.value;
+  }
+
+  /**
+   * The records with start ≤ key < end in key order, or from the last one
+   * backwards. Keys and values are copies. Read in pieces: a `refresh`
+   * between two of them is seen by the later one.
+   */
+  *range(
+    table: TableNumber,
+    start: Uint8Array | undefined,
+    end: Uint8Array | undefined,
+    options: RangeOptions = {},
+  ): Generator<Entry, void, undefined> {
+    const { reverse = false, keysOnly = false } = options;
+    const from = start ?? LOWEST_KEY;
+    let left = options.limit ?? Number.POSITIVE_INFINITY;
+    let pieceRecords = FIRST_PIECE_RECORDS;
+    let last: Buffer | undefined;
+    while (left > 0) {
+      const limit = Math.min(left, pieceRecords);
+      const piece = this.#piece(
+        table,
+        reverse
+          ? { start: last ?? end, exclusiveStart: true, end: from, inclusiveEnd: true, reverse }
+          : { start: last ?? from, exclusiveStart: last !== undefined, end },
+        limit,
+        keysOnly,
+      );
+      yield* piece.entries;
+      if (piece.isLast) return;
+      left -= piece.entries.length;
+      last = piece.entries.at(-1)?.key;
+      pieceRecords = PIECE_RECORDS;
+    }
+  }
+
+  #piece(
+    table: TableNumber,
+    range: LmdbRange,
+    limit: number,
+    keysOnly: boolean,
+  ): { entries: Entry[]; isLast: boolean } {
+    const source: LmdbTable = this.env.table(table);
+    const entries: Entry[] = [];
+    if (keysOnly) {
+      for (const key of source.getKeys({ ...range, limit })) {
+        entries.push({ key: Buffer.from(key), value: EMPTY });
+      }
+      return { entries, isLast: entries.length < limit };
+    }
+    let bytes = 0;
+    for (const { key, value } of source.getRange({ ...range, limit })) {
+      entries.push({ key: Buffer.from(key), value: Buffer.from(value) });
+      bytes += value.length;
+      if (bytes >= PIECE_BYTES) return { entries, isLast: false };
+    }
+    return { entries, isLast: entries.length < limit };
+  }
+
+  stats(): StoreStats {
+    return this.env.stats();
+  }
+}
+
+export class StoreReader extends TableReader {
+  /**
+   * `readOnly`: the volume belongs to another process. In the process of the
+   * writer leave it out: all environments of a process share one map, and the
+   * first to open it decides whether it can be written.
+   */
+  static open(path: string, options: { readOnly?: boolean } = {}): StoreReader {
+    const reader = new StoreReader(openEnv(path, options));
+    reader.refresh();
+    return reader;
+  }
+
+  /** Moves on to the newest committed state. About 1 µs. */
+  refresh(): void {
+    this.env.renew();
+  }
+
+  /** Lets go of the state until the next `refresh` or read. */
+  release(): void {
+    this.env.release();
+  }
+
+  close(): void {
+    this.env.close();
+  }
+}

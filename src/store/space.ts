@@ -1,0 +1,204 @@
+/**
+ * How much the volume can still take, and making sure of it beforehand.
+ *
+ * LMDB reports a full disk at commit, for the whole transaction. So the file
+ * is given its blocks ahead (fallocate), and a group is admitted only when its
+ * worst case fits into what the file has. What must hold: a transaction whose
+ * worst case is at most `availableBytes` commits; one of at most
+ * `reserveBytes` more (delete, restore, the collector) commits too.
+ *
+ * It lives in the writer's thread; the serving thread gets its states.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { ERRNO } from '../base/errors.js';
+import { DEFAULT_BLOCK_SIZE } from '../format/tables.js';
+import { FALLOC_FL_KEEP_SIZE } from '../libc/constants.js';
+import { fallocate, fstatfs } from '../libc/libc.js';
+import type { StoreStats } from './env.js';
+import { type FreeRun, readFreeRuns, readMeta } from './mdb-file.js';
+import { DATA_FILE } from './open.js';
+
+const MIB = 1024 * 1024;
+const CHUNK_BYTES = 64 * MIB;
+const MIN_RESERVE_BYTES = 4 * MIB;
+const MAX_RESERVE_BYTES = 64 * MIB;
+const RESERVE_PART = 64;
+/** Left to others where blocks can't be had ahead. */
+const UNRESERVED_MARGIN_BYTES = 8 * MIB;
+/** Pages that the last two transactions freed may still be read. */
+const YOUNG_TRANSACTIONS = 2;
+/** LMDB looks no further once it has so many free runs in memory. */
+const MAX_RUNS = 20_000;
+/** Runs are broken up by smaller needs. */
+const RUNS_USABLE = 0.75;
+
+export interface SpaceOptions {
+  /** Upper bound of the size of `data.mdb`. */
+  quotaBytes?: number;
+  blockSize?: number;
+}
+
+/** All in bytes. Plain data. */
+export interface SpaceState {
+  /** What a transaction may take now. */
+  availableBytes: number;
+  /** What `ensure` could add to that. */
+  growableBytes: number;
+  /** What stays for delete, restore and the collector. */
+  reserveBytes: number;
+  /** Pages in use. */
+  usedBytes: number;
+  /** Free pages inside the file, young ones included. */
+  freeBytes: number;
+  /** The file up to its last page, free ones included. */
+  fileBytes: number;
+  diskFreeBytes: number;
+  quotaBytes?: number;
+}
+
+/**
+ * Bytes of free pages that values of `runPages` pages can use, at least.
+ * Pages freed after `newestTransaction` don't count.
+ */
+export function usableFreePages(
+  runs: readonly FreeRun[],
+  newestTransaction: number,
+  runPages: number,
+): number {
+  const old = runs
+    .filter(({ transaction }) => transaction <= newestTransaction)
+    .slice(0, MAX_RUNS)
+    .sort((a, b) => a.page - b.page);
+  let usable = 0;
+  let end = -1;
+  let length = 0;
+  for (const { page, pages } of old) {
+    if (page === end) {
+      length += pages;
+    } else {
+      usable += length - (length % runPages);
+      length = pages;
+    }
+    end = page + pages;
+  }
+  usable += length - (length % runPages);
+  return Math.floor(usable * RUNS_USABLE);
+}
+
+export class Space {
+  readonly #fd: number;
+  readonly #options: SpaceOptions;
+  #stats: StoreStats;
+  /** The file has its blocks up to here. */
+  #allocatedEnd: number;
+  /** False where the file system has no fallocate. */
+  #canReserve = true;
+  #freeOf: { transaction: number; bytes: number } | undefined;
+
+  constructor(volumePath: string, stats: StoreStats, options: SpaceOptions = {}) {
+    this.#fd = openSync(join(volumePath, DATA_FILE), 'r+');
+    this.#options = options;
+    this.#stats = stats;
+    this.#allocatedEnd = this.#fileEnd;
+    // Pages that LMDB skipped have no blocks yet.
+    fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, 0, this.#fileEnd);
+  }
+
+  get stats(): StoreStats {
+    return this.#stats;
+  }
+
+  get #fileEnd(): number {
+    return (this.#stats.lastPage + 1) * this.#stats.pageBytes;
+  }
+
+  get #reserveBytes(): number {
+    const whole = this.#options.quotaBytes ?? this.#disk().totalBytes;
+    return Math.min(MAX_RESERVE_BYTES, Math.max(MIN_RESERVE_BYTES, Math.floor(whole / RESERVE_PART)));
+  }
+
+  #disk(): { freeBytes: number; totalBytes: number } {
+    const space = fstatfs(this.#fd);
+    if (typeof space === 'number') return { freeBytes: 0, totalBytes: 0 };
+    return {
+      freeBytes: space.blocksAvailable * space.blockSize,
+      totalBytes: space.blocks * space.blockSize,
+    };
+  }
+
+  /** After every commit. */
+  update(stats: StoreStats): void {
+    this.#stats = stats;
+    this.#allocatedEnd = Math.max(this.#allocatedEnd, this.#fileEnd);
+  }
+
+  space(): SpaceState {
+    const { quotaBytes } = this.#options;
+    const { pageBytes, usedPages, freePages } = this.#stats;
+    const disk = this.#disk();
+    const reserveBytes = this.#reserveBytes;
+    if (!this.#canReserve) {
+      const end = this.#fileEnd + Math.max(0, disk.freeBytes - UNRESERVED_MARGIN_BYTES);
+      this.#allocatedEnd = Math.min(end, quotaBytes ?? end);
+    }
+    const tail = this.#allocatedEnd - this.#fileEnd;
+    const growable = this.#canReserve
+      ? Math.max(0, Math.min(disk.freeBytes, (quotaBytes ?? Infinity) - this.#allocatedEnd))
+      : 0;
+    // Exact counts of free pages cost a walk: only when nothing else is left.
+    const free = growable < CHUNK_BYTES ? this.#usableFreeBytes() : 0;
+    return {
+      availableBytes: Math.max(0, tail + free - reserveBytes),
+      growableBytes: growable,
+      reserveBytes,
+      usedBytes: usedPages * pageBytes,
+      freeBytes: freePages * pageBytes,
+      fileBytes: this.#fileEnd,
+      diskFreeBytes: disk.freeBytes,
+      ...(quotaBytes !== undefined && { quotaBytes }),
+    };
+  }
+
+  #usableFreeBytes(): number {
+    const { lastTransaction, pageBytes } = this.#stats;
+    if (this.#freeOf?.transaction === lastTransaction) return this.#freeOf.bytes;
+    const meta = readMeta(this.#fd);
+    if (meta === undefined) return 0;
+    const blockBytes = this.#options.blockSize ?? DEFAULT_BLOCK_SIZE;
+    const runPages = Math.ceil((blockBytes + 32) / pageBytes);
+    const oldEnough = meta.transaction - YOUNG_TRANSACTIONS;
+    const bytes = usableFreePages(readFreeRuns(this.#fd, meta), oldEnough, runPages) * pageBytes;
+    this.#freeOf = { transaction: lastTransaction, bytes };
+    return bytes;
+  }
+
+  /** Gets blocks ahead, so that a transaction may take `bytes`, as far as disk and quota allow. */
+  ensure(bytes: number): SpaceState {
+    const state = this.space();
+    if (state.availableBytes >= bytes || !this.#canReserve || state.growableBytes === 0) return state;
+    const missing = bytes - state.availableBytes;
+    for (const more of [missing + CHUNK_BYTES, missing + CHUNK_BYTES / 8, missing]) {
+      if (this.#grow(Math.min(more, state.growableBytes))) return this.space();
+    }
+    // The last bytes of a disk: its own metadata takes some of them.
+    for (let part = state.growableBytes; part >= MIB; part = Math.floor(part * 0.75)) {
+      if (this.#grow(part)) break;
+    }
+    return this.space();
+  }
+
+  #grow(bytes: number): boolean {
+    const whole = Math.floor(bytes / this.#stats.pageBytes) * this.#stats.pageBytes;
+    if (whole === 0 || !this.#canReserve) return false;
+    const answer = fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, this.#allocatedEnd, whole);
+    if (answer === -ERRNO.EOPNOTSUPP || answer === -ERRNO.ENOSYS) this.#canReserve = false;
+    if (answer !== 0) return false;
+    this.#allocatedEnd += whole;
+    return true;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}

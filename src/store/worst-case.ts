@@ -1,0 +1,129 @@
+/**
+ * The most a transaction can add to the volume's file. Pure.
+ *
+ * LMDB never changes a page in place: a transaction takes a fresh page for
+ * every page it touches, for every split, for large values, and for its own
+ * tree of free pages. In the worst case none of them is a freed one.
+ */
+import { TABLE } from '../format/tables.js';
+import type { StoreStats, TreeStats } from './env.js';
+
+/** What a group will write, as far as it matters for space. */
+export interface GroupShape {
+  /** Operations on records, deletes included; delta entries not counted. */
+  records: number;
+  /** Bytes of all keys. */
+  keyBytes: number;
+  /** Bytes of the values that go into the tree's own pages. */
+  inlineBytes: number;
+  /** Values of more than LARGE_VALUE_BYTES, and their bytes. */
+  largeValues: number;
+  largeBytes: number;
+  /** Large values that are overwritten or deleted; at most this many. */
+  largeDropped?: number;
+}
+
+export const EMPTY_SHAPE: GroupShape = {
+  records: 0,
+  keyBytes: 0,
+  inlineBytes: 0,
+  largeValues: 0,
+  largeBytes: 0,
+};
+
+/** LMDB puts a value on pages of its own when the node would not fit twice into a page. */
+export const LARGE_VALUE_BYTES = 1900;
+
+/** A node's header, its pointer, and padding to an even length. */
+const NODE_BYTES = 11;
+/** The layer and the table in front of a delta key. */
+const DELTA_PREFIX_BYTES = 7;
+/** Pages are at least this full after a split, by a cautious count. */
+const SPLIT_FILL_BYTES = 1024;
+/** Children of a branch page after a split, at the least (names of 255 bytes). */
+const BRANCH_CHILDREN = 5;
+/** A touched page can pull in a sibling when records are deleted. */
+const NEIGHBOURS = 2;
+/** Entries of the list of free pages per page of it, half full. */
+const FREE_ENTRIES_PER_PAGE = 250;
+/** The table of tables, and the pages that a first record of a table takes. */
+const FIXED_PAGES = 24;
+
+/** Pages that touching `records` records of a tree rewrites. */
+function touchedPages(tree: TreeStats, records: number): number {
+  const leaves = Math.min(tree.leafPages, records * NEIGHBOURS);
+  const branches = Math.min(tree.branchPages, leaves * Math.max(1, tree.depth - 1));
+  return leaves + branches;
+}
+
+/** Every record is in one table, whichever, and may have an entry in the delta map. */
+function touchedByRecords(stats: StoreStats, records: number): number {
+  let inAllTables = 0;
+  let depth = 1;
+  for (const [table, tree] of stats.tables.entries()) {
+    if (table === TABLE.delta) continue;
+    inAllTables += touchedPages(tree, records);
+    depth = Math.max(depth, tree.depth);
+  }
+  const delta = touchedPages(stats.tables[TABLE.delta] as TreeStats, records);
+  return Math.min(inAllTables, records * NEIGHBOURS * depth) + delta;
+}
+
+/** Upper bound, in bytes, of what the group's transaction adds to the file. */
+export function worstCaseBytes(shape: GroupShape, stats: StoreStats): number {
+  const { records, keyBytes, inlineBytes, largeValues, largeBytes } = shape;
+  if (records === 0) return 0;
+  const page = stats.pageBytes;
+
+  const touched = touchedByRecords(stats, records);
+  // Each record may bring one delta entry.
+  const inserts = records * 2;
+  const insertedBytes =
+    2 * keyBytes + inlineBytes + records * (DELTA_PREFIX_BYTES + 2 * NODE_BYTES) + largeValues * 8;
+  const splitsByBytes = Math.ceil((insertedBytes * 4096) / (SPLIT_FILL_BYTES * page));
+  const newLeaves = Math.min(inserts, Math.min(touched, inserts) + splitsByBytes);
+  const newBranches = Math.ceil(newLeaves / BRANCH_CHILDREN) + 8;
+
+  // A large value has 24 bytes of header and an unfinished last page.
+  const large = Math.ceil(largeBytes / page + largeValues * (1 + 24 / page));
+
+  const dropped = (shape.largeDropped ?? records) * Math.ceil(131_104 / page);
+  const { freeTree } = stats;
+  const freeTreePages = freeTree.branchPages + freeTree.leafPages + freeTree.overflowPages;
+  const freed = touched + Math.min(dropped, stats.usedPages);
+  const free =
+    2 * freeTreePages + Math.ceil((freed + stats.freePages) / FREE_ENTRIES_PER_PAGE) + FIXED_PAGES;
+
+  return (touched + newLeaves + newBranches + large + free) * page;
+}
+
+/** Sum of two shapes. */
+export function addShapes(a: GroupShape, b: GroupShape): GroupShape {
+  return {
+    records: a.records + b.records,
+    keyBytes: a.keyBytes + b.keyBytes,
+    inlineBytes: a.inlineBytes + b.inlineBytes,
+    largeValues: a.largeValues + b.largeValues,
+    largeBytes: a.largeBytes + b.largeBytes,
+    ...((a.largeDropped !== undefined || b.largeDropped !== undefined) && {
+      largeDropped: (a.largeDropped ?? a.records) + (b.largeDropped ?? b.records),
+    }),
+  };
+}
+
+/** Counts one record into a shape. `valueLength` undefined: a delete. */
+export function countRecord(
+  shape: GroupShape,
+  keyLength: number,
+  valueLength: number | undefined,
+): void {
+  shape.records++;
+  shape.keyBytes += keyLength;
+  if (valueLength === undefined) return;
+  if (valueLength > LARGE_VALUE_BYTES) {
+    shape.largeValues++;
+    shape.largeBytes += valueLength;
+  } else {
+    shape.inlineBytes += valueLength;
+  }
+}

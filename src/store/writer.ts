@@ -1,0 +1,138 @@
+/**
+ * Writing the store: the only place that commits.
+ *
+ * One LMDB transaction per batch, flushed when `apply` returns; a failure of
+ * any kind leaves nothing of it. The delta map is kept here (rule D2), so
+ * nobody above writes to it.
+ */
+import { performance } from 'node:perf_hooks';
+import { FsError } from '../base/errors.js';
+import { invariant } from '../base/invariant.js';
+import { step } from '../base/steps.js';
+import type { WriteBatch } from './batch.js';
+import { deltaKeysOfPuts, orderedOperations, versionedDeletes } from './batch-order.js';
+import type { Env, EnvOptions, StoreStats } from './env.js';
+import { createVolumeFiles, isVolume, openEnv, tuneMemoryForWriting } from './open.js';
+import { Space, type SpaceOptions, type SpaceState } from './space.js';
+import { WriteTransaction } from './write-transaction.js';
+
+/** A commit that fails with less than this left on the disk failed for want of space. */
+const FULL_DISK_BYTES = 1024 * 1024;
+
+export interface WriterOptions extends EnvOptions, SpaceOptions {}
+
+export interface CommitStats {
+  id: number;
+  /** Records put and deleted, delta entries not counted. */
+  operations: number;
+  /** Bytes of the values put. */
+  valueBytes: number;
+  /** LMDB's number of the transaction. */
+  transaction: number;
+  elapsedMs: number;
+  space: SpaceState;
+}
+
+export class StoreWriter {
+  readonly #env: Env;
+  readonly #space: Space;
+  readonly #transaction: WriteTransaction;
+
+  private constructor(path: string, env: Env, options: WriterOptions) {
+    this.#env = env;
+    this.#transaction = new WriteTransaction(env);
+    this.#space = new Space(path, this.#takeStats(), options);
+  }
+
+  /** `create`: makes the files when there are none. */
+  static open(path: string, options: WriterOptions = {}): StoreWriter {
+    tuneMemoryForWriting();
+    if (options.create && !isVolume(path)) createVolumeFiles(path, options);
+    return new StoreWriter(path, openEnv(path, { ...options, create: false }), options);
+  }
+
+  /** Stores a whole batch, or throws FsError (ENOSPC, EIO) and stores nothing. */
+  apply(batch: WriteBatch): CommitStats {
+    const startedMs = performance.now();
+    const operations = orderedOperations(batch);
+    let valueBytes = 0;
+    this.transaction((tx) => {
+      for (const { table, key, value } of operations) {
+        if (value === undefined) {
+          tx.deleteRecord(table, key);
+        } else {
+          tx.putRecord(table, key, value);
+          valueBytes += value.length;
+        }
+      }
+      for (const key of deltaKeysOfPuts(operations)) tx.noteDelta(key);
+      for (const { table, key } of versionedDeletes(operations)) tx.dropDelta(table, key);
+    });
+    return {
+      id: batch.id,
+      operations: operations.length,
+      valueBytes,
+      transaction: this.#space.stats.lastTransaction,
+      elapsedMs: performance.now() - startedMs,
+      space: this.#space.space(),
+    };
+  }
+
+  /**
+   * Runs `body` in one transaction and commits it, flushed. When `body`
+   * throws, nothing is stored and its error comes out. `body` is synchronous,
+   * and `tx` is not used after it.
+   */
+  transaction<T>(body: (tx: WriteTransaction) => T): T {
+    let answer: { value: T } | undefined;
+    let isCommitting = false;
+    try {
+      this.#env.root.transactionSync(() => {
+        answer = { value: body(this.#transaction) };
+        step('store:before-commit');
+        isCommitting = true;
+      });
+    } catch (error) {
+      throw isCommitting ? this.#commitError(error) : error;
+    }
+    step('store:after-commit');
+    this.#space.update(this.#takeStats());
+    invariant(answer !== undefined, 'the transaction ran');
+    return answer.value;
+  }
+
+  #commitError(error: unknown): FsError {
+    const { message } = error as Error;
+    const { diskFreeBytes } = this.#space.space();
+    const isFull = /ENOSPC|No space|EDQUOT|quota/i.test(message) || diskFreeBytes < FULL_DISK_BYTES;
+    const failure = new FsError(isFull ? 'ENOSPC' : 'EIO', 'commit', this.#env.path);
+    failure.cause = error;
+    return failure;
+  }
+
+  #takeStats(): StoreStats {
+    this.#env.renew();
+    const stats = this.#env.stats();
+    // A state that is held keeps the pages freed since from being used again.
+    this.#env.release();
+    return stats;
+  }
+
+  stats(): StoreStats {
+    return this.#space.stats;
+  }
+
+  space(): SpaceState {
+    return this.#space.space();
+  }
+
+  /** Gets disk blocks ahead, so that a transaction may take `bytes`, if disk and quota allow. */
+  ensure(bytes: number): SpaceState {
+    return this.#space.ensure(bytes);
+  }
+
+  close(): void {
+    this.#space.close();
+    this.#env.close();
+  }
+}
