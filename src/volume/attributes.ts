@@ -1,0 +1,114 @@
+/** Extended attributes. Names are byte strings, values bytes. */
+import { FsError } from '../base/errors.js';
+import {
+  attributeKey,
+  attributeNameOf,
+  inodePlace,
+  layerOf,
+  placeOf,
+  prefixEnd,
+} from '../format/keys.js';
+import { TABLE } from '../format/tables.js';
+import { decodeAttribute } from '../format/values.js';
+import type { VolumeCore } from './core.js';
+import type { Inodes } from './inode-reader.js';
+import type { Inode } from './inode.js';
+import type { View } from './view.js';
+
+const XATTR_CREATE = 1;
+const XATTR_REPLACE = 2;
+const MAX_VALUE_BYTES = 65536;
+/** All names of one inode, as Linux bounds the answer of listxattr. */
+const MAX_LIST_BYTES = 65536;
+
+export class Attributes {
+  constructor(
+    readonly core: VolumeCore,
+    readonly inodes: Inodes,
+  ) {}
+
+  read(view: View, inode: Inode, name: string): Uint8Array | undefined {
+    for (const changes of this.core.sections(view)) {
+      const value = changes.attributes.get(inode.ino)?.get(name);
+      if (value !== undefined) return value ?? undefined;
+    }
+    if (!this.core.isInMemoryOnly(inode.ino)) {
+      const key = attributeKey(view.fileset, inode.ino, name, 0);
+      const found = this.core.newest(TABLE.attributes, placeOf(TABLE.attributes, key), view);
+      if (found !== undefined) {
+        return decodeAttribute(found.value, `attribute ${name} of inode ${inode.ino}`);
+      }
+    }
+    if (inode.base === undefined) return undefined;
+    return this.core.base?.getxattr(inode.base.path, name);
+  }
+
+  list(view: View, inode: Inode): string[] {
+    /** name → present. The first answer for a name is the newest. */
+    const names = new Map<string, boolean>();
+    const note = (name: string, present: boolean): void => {
+      if (!names.has(name)) names.set(name, present);
+    };
+    for (const changes of this.core.sections(view)) {
+      for (const [name, value] of changes.attributes.get(inode.ino) ?? []) {
+        note(name, value !== null);
+      }
+    }
+    if (!this.core.isInMemoryOnly(inode.ino)) {
+      const prefix = inodePlace(view.fileset, inode.ino);
+      const records = this.core.reader.range(TABLE.attributes, prefix, prefixEnd(prefix), {});
+      for (const { key, value } of records) {
+        if (!view.includes(layerOf(TABLE.attributes, key))) continue;
+        note(attributeNameOf(placeOf(TABLE.attributes, key)), value[0] === 1);
+      }
+    }
+    if (inode.base !== undefined) {
+      for (const name of this.core.base?.listxattr(inode.base.path) ?? []) note(name, true);
+    }
+    return [...names].filter(([, present]) => present).map(([name]) => name);
+  }
+
+  set(ino: number, name: string, value: Uint8Array, flags: number): void {
+    if (name.length > 255) throw new FsError('ERANGE', 'setxattr', name);
+    if (value.length > MAX_VALUE_BYTES) throw new FsError('E2BIG', 'setxattr', name);
+    const inode = this.#require(ino);
+    const exists = this.read(this.core.live, inode, name) !== undefined;
+    if (flags & XATTR_CREATE && exists) throw new FsError('EEXIST', 'setxattr', name);
+    if (flags & XATTR_REPLACE && !exists) throw new FsError('ENODATA', 'setxattr', name);
+    if (!exists) {
+      const length = this.list(this.core.live, inode).reduce((sum, n) => sum + n.length + 1, 0);
+      if (length + name.length + 1 > MAX_LIST_BYTES) throw new FsError('ENOSPC', 'setxattr', name);
+    }
+    this.core.admit(1, value.length + name.length + 64);
+    this.#put(ino, name, Buffer.from(value));
+  }
+
+  remove(ino: number, name: string): void {
+    const inode = this.#require(ino);
+    if (this.read(this.core.live, inode, name) === undefined) {
+      throw new FsError('ENODATA', 'removexattr', name);
+    }
+    this.#put(ino, name, null);
+  }
+
+  #require(ino: number): Inode {
+    const inode = this.inodes.get(this.core.live, ino);
+    if (inode === undefined) throw new FsError('ESTALE', 'xattr', String(ino));
+    return inode;
+  }
+
+  #put(ino: number, name: string, value: Buffer | null): void {
+    const inode = this.inodes.forChange(ino);
+    const now = this.core.clock.now();
+    inode.ctimeS = now.s;
+    inode.ctimeNs = now.ns;
+    const { attributes } = this.core.changes();
+    let own = attributes.get(ino);
+    if (own === undefined) {
+      own = new Map();
+      attributes.set(ino, own);
+    }
+    own.set(name, value);
+    this.core.open.note(64 + name.length + (value?.length ?? 0));
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * The volume's small tables, held in memory whole: layers, snapshots,
+ * counters, history. Every change goes into the open group as well, so that a
+ * command is one transaction (rule D7).
+ */
+import { randomUUID } from 'node:crypto';
+import { layerKey, uint32Key } from '../format/keys.js';
+import { ROOT_FILESET, ROOT_INODE, TABLE } from '../format/tables.js';
+import { decodeJson, encodeJson } from '../format/values.js';
+import type { StoreReader } from '../store/reader.js';
+import type { VolumeCore } from './core.js';
+import type { Layer } from './lineage.js';
+
+export interface Snapshot {
+  name: string;
+  uuid: string;
+  layer: number;
+  fileset: number;
+  /** 'undo': made by a restore, pruned by the undo policy. */
+  kind: 'user' | 'undo';
+  createdMs: number;
+  /** Who gave the command: 'cli', 'control', 'mkdir', 'signal', … */
+  source: string;
+}
+
+export interface HistoryRecord {
+  sequence: number;
+  timeMs: number;
+  command: string;
+  name?: string;
+  layer: number;
+  newLayer?: number;
+  source: string;
+  outcome: string;
+  details?: Record<string, unknown>;
+}
+
+export interface Counters {
+  nextLayer: number;
+  nextHistory: number;
+  /** Next counter of each inode allocator. */
+  nextInode: Record<string, number>;
+}
+
+const metaKey = (name: string): Buffer => Buffer.from(name);
+
+export function readMeta<T>(reader: StoreReader, name: string): T | undefined {
+  const value = reader.get(TABLE.meta, metaKey(name));
+  return value === undefined ? undefined : decodeJson<T>(value, `meta/${name}`);
+}
+
+const ALL = Buffer.alloc(40, 0xff);
+const FIRST = Buffer.of(0);
+
+export class Catalog {
+  readonly snapshots = new Map<string, Snapshot>();
+  #core: VolumeCore | undefined;
+  #inodesTaken = false;
+
+  constructor(readonly counters: Counters) {}
+
+  /** Reads the stored tables; the layers go to `addLayer`. */
+  static load(reader: StoreReader, addLayer: (layer: Layer) => void): Catalog {
+    const catalog = new Catalog({
+      nextLayer: readMeta<number>(reader, 'nextLayer') ?? 1,
+      nextHistory: readMeta<number>(reader, 'nextHistory') ?? 1,
+      nextInode: readMeta<Record<string, number>>(reader, 'nextInode') ?? {},
+    });
+    for (const { key, value } of reader.range(TABLE.layers, FIRST.subarray(0, 1), ALL, {})) {
+      const number = key.readUIntBE(0, 6);
+      addLayer({ ...decodeJson<Omit<Layer, 'number'>>(value, `layer ${number}`), number });
+    }
+    for (const { key, value } of reader.range(TABLE.snapshots, FIRST, ALL, {})) {
+      const name = key.toString();
+      catalog.snapshots.set(name, {
+        ...decodeJson<Omit<Snapshot, 'name'>>(value, `snapshot ${name}`),
+        name,
+      });
+    }
+    return catalog;
+  }
+
+  /** From now on changes are stored. */
+  attach(core: VolumeCore): void {
+    this.#core = core;
+  }
+
+  #put(table: typeof TABLE.layers | typeof TABLE.meta | typeof TABLE.snapshots | typeof TABLE.history | typeof TABLE.filesets, key: Buffer, value: unknown): void {
+    this.#core?.putSystem(table, key, value === undefined ? undefined : encodeJson(value));
+  }
+
+  putMeta(name: string, value: unknown): void {
+    this.#put(TABLE.meta, metaKey(name), value);
+  }
+
+  putLayer(layer: Layer): void {
+    const { number, ...record } = layer;
+    this.#put(TABLE.layers, layerKey(number), record);
+  }
+
+  deleteLayer(number: number): void {
+    this.#put(TABLE.layers, layerKey(number), undefined);
+  }
+
+  putFileset(openLayer: number): void {
+    this.#put(TABLE.filesets, uint32Key(ROOT_FILESET), {
+      name: 'root',
+      rootInode: ROOT_INODE,
+      openLayer,
+    });
+  }
+
+  addSnapshot(snapshot: Omit<Snapshot, 'uuid'>): Snapshot {
+    const full = { ...snapshot, uuid: randomUUID() };
+    this.snapshots.set(full.name, full);
+    this.putSnapshot(full);
+    return full;
+  }
+
+  putSnapshot(snapshot: Snapshot): void {
+    const { name, ...record } = snapshot;
+    this.#put(TABLE.snapshots, Buffer.from(name), record);
+  }
+
+  deleteSnapshot(name: string): void {
+    this.snapshots.delete(name);
+    this.#put(TABLE.snapshots, Buffer.from(name), undefined);
+  }
+
+  /** Oldest first. */
+  list(): Snapshot[] {
+    return [...this.snapshots.values()].sort((a, b) => a.layer - b.layer);
+  }
+
+  takeLayer(): number {
+    const layer = this.counters.nextLayer++;
+    this.putMeta('nextLayer', this.counters.nextLayer);
+    return layer;
+  }
+
+  /** The next counter of an allocator; stored with the group by `storeCounters`. */
+  takeInode(allocator: number): number {
+    const next = this.counters.nextInode[allocator] ?? 1;
+    this.counters.nextInode[allocator] = next + 1;
+    this.#inodesTaken = true;
+    return next;
+  }
+
+  /** Called before a group is closed: numbers given out are never given again (D6). */
+  storeCounters(): void {
+    if (!this.#inodesTaken) return;
+    this.#inodesTaken = false;
+    this.putMeta('nextInode', this.counters.nextInode);
+  }
+
+  addHistory(record: Omit<HistoryRecord, 'sequence'>): HistoryRecord {
+    const sequence = this.counters.nextHistory++;
+    this.#put(TABLE.history, layerKey(sequence), record);
+    this.putMeta('nextHistory', this.counters.nextHistory);
+    return { ...record, sequence };
+  }
+}
+
+/** The last `limit` commands, oldest first. */
+export function readHistory(reader: StoreReader, limit: number): HistoryRecord[] {
+  const records: HistoryRecord[] = [];
+  const range = reader.range(TABLE.history, FIRST, ALL, { limit, reverse: true });
+  for (const { key, value } of range) {
+    const sequence = key.readUIntBE(0, 6);
+    records.push({ ...decodeJson<HistoryRecord>(value, `history ${sequence}`), sequence });
+  }
+  return records.reverse();
+}

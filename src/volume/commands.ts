@@ -1,0 +1,233 @@
+/**
+ * The commands save, restore, delete and rename (V4–V7, D7, D8): each changes
+ * a handful of small records in the open group, whatever the volume's size,
+ * and is durable when that group is.
+ */
+import { CommandError } from '../base/errors.js';
+import { checkSnapshotName, nearMatches } from '../format/grammar.js';
+import type { Catalog, Snapshot } from './catalog.js';
+import type { VolumeCore } from './core.js';
+import type { Layer } from './lineage.js';
+import type { Namespace } from './namespace.js';
+import { View } from './view.js';
+
+export interface SaveAnswer {
+  command: 'save';
+  name: string;
+  uuid: string;
+  layer: number;
+}
+
+export interface RestoreAnswer {
+  command: 'restore';
+  name: string;
+  layer: number;
+  newLayer: number;
+  /** The snapshot that undoes this restore; absent when nothing had changed. */
+  undo?: string;
+  /** Undo snapshots that the policy removed. */
+  pruned: string[];
+}
+
+export interface Restored {
+  answer: RestoreAnswer;
+  from: View;
+  to: View;
+}
+
+/** 2026-11-21T03-57-00: sorts by time and needs no quoting. */
+export function timeName(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19).replaceAll(':', '-');
+}
+
+export class Commands {
+  constructor(
+    readonly core: VolumeCore,
+    readonly catalog: Catalog,
+    readonly namespace: Namespace,
+  ) {}
+
+  #writable(): void {
+    if (this.core.failure !== undefined) {
+      throw new CommandError('volume-failed', 'EIO', `the volume failed: ${this.core.failure.message}`);
+    }
+    if (this.core.readOnly) {
+      throw new CommandError('read-only', 'EROFS', 'the volume is mounted read-only');
+    }
+  }
+
+  #checkNew(name: string): void {
+    const reason = checkSnapshotName(name);
+    if (reason !== undefined) {
+      throw new CommandError(
+        'bad-snapshot-name',
+        'EINVAL',
+        `bad snapshot name ${JSON.stringify(name.slice(0, 300))}: ${reason}`,
+      );
+    }
+    if (this.catalog.snapshots.has(name)) {
+      throw new CommandError('snapshot-exists', 'EEXIST', `snapshot ${name} exists already`, { name });
+    }
+  }
+
+  /** The snapshot of that name. Throws `no-such-snapshot` with near matches. */
+  require(name: string): Snapshot {
+    const snapshot = this.catalog.snapshots.get(name);
+    if (snapshot !== undefined) return snapshot;
+    const near = nearMatches(name, [...this.catalog.snapshots.keys()]);
+    const hint = near.length > 0 ? `; did you mean ${near.join(', ')}?` : '';
+    throw new CommandError(
+      'no-such-snapshot',
+      'ENOENT',
+      `no snapshot ${JSON.stringify(name.slice(0, 300))}${hint}`,
+      { name, near },
+    );
+  }
+
+  #freeName(wanted: string): string {
+    let name = wanted;
+    for (let n = 2; this.catalog.snapshots.has(name); n++) name = `${wanted}.${n}`;
+    return name;
+  }
+
+  /** Seals the open layer and puts a new one over `parent`. */
+  #switchTo(parent: number, cacheFrom: View | undefined): { sealed: Layer; live: View } {
+    const { core, catalog } = this;
+    const nowMs = core.clock.nowMs();
+    const sealed = core.layers.get(core.live.top);
+    sealed.state = 'sealed';
+    sealed.sealedMs = nowMs;
+    catalog.putLayer(sealed);
+    const layer: Layer = {
+      number: catalog.takeLayer(),
+      parent,
+      fileset: core.fileset,
+      branch: 'main',
+      state: 'open',
+      createdMs: nowMs,
+    };
+    core.layers.add(layer);
+    catalog.putLayer(layer);
+    catalog.putFileset(layer.number);
+    const lineage = core.layers.lineage(layer.number);
+    const live = new View(core.fileset, layer.number, lineage, true, cacheFrom?.cache);
+    core.setLive(live);
+    return { sealed, live };
+  }
+
+  save(name: string | undefined, source: string): SaveAnswer {
+    this.#writable();
+    const nowMs = this.core.clock.nowMs();
+    const chosen = name ?? this.#freeName(timeName(nowMs));
+    this.#checkNew(chosen);
+    const { sealed } = this.#switchTo(this.core.live.top, this.core.live);
+    const snapshot = this.catalog.addSnapshot({
+      name: chosen,
+      layer: sealed.number,
+      fileset: this.core.fileset,
+      kind: 'user',
+      createdMs: nowMs,
+      source,
+    });
+    this.catalog.addHistory({
+      timeMs: nowMs,
+      command: 'save',
+      name: chosen,
+      layer: sealed.number,
+      newLayer: this.core.live.top,
+      source,
+      outcome: 'saved',
+    });
+    return { command: 'save', name: chosen, uuid: snapshot.uuid, layer: sealed.number };
+  }
+
+  restore(name: string, source: string, openLayerIsEmpty: boolean): Restored {
+    this.#writable();
+    const snapshot = this.require(name);
+    const from = this.core.live;
+    const nowMs = this.core.clock.nowMs();
+    const { sealed, live } = this.#switchTo(snapshot.layer, undefined);
+    const answer: RestoreAnswer = {
+      command: 'restore',
+      name,
+      layer: snapshot.layer,
+      newLayer: live.top,
+      pruned: [],
+    };
+    // An empty layer over a snapshot is that snapshot: nothing to undo.
+    const isNamed = [...this.catalog.snapshots.values()].some((s) => s.layer === sealed.parent);
+    if (!(openLayerIsEmpty && isNamed)) {
+      answer.undo = this.#freeName(`undo-${timeName(nowMs)}`);
+      this.catalog.addSnapshot({
+        name: answer.undo,
+        layer: sealed.number,
+        fileset: this.core.fileset,
+        kind: 'undo',
+        createdMs: nowMs,
+        source,
+      });
+    }
+    answer.pruned = this.#pruneUndo(name);
+    this.namespace.reapOrphans();
+    this.catalog.addHistory({
+      timeMs: nowMs,
+      command: 'restore',
+      name,
+      layer: snapshot.layer,
+      newLayer: live.top,
+      source,
+      outcome: 'restored',
+      details: { undo: answer.undo, pruned: answer.pruned },
+    });
+    return { answer, from, to: live };
+  }
+
+  /** Keeps the newest `keepUndo` undo snapshots; never takes the one just restored. */
+  #pruneUndo(restored: string): string[] {
+    const undo = this.catalog.list().filter((s) => s.kind === 'undo');
+    const surplus = Math.max(0, undo.length - this.core.options.keepUndo);
+    const pruned = undo.slice(0, surplus).filter((s) => s.name !== restored);
+    for (const snapshot of pruned) this.catalog.deleteSnapshot(snapshot.name);
+    return pruned.map((snapshot) => snapshot.name);
+  }
+
+  delete(name: string, source: string): { command: 'delete'; name: string; layer: number } {
+    this.#writable();
+    const snapshot = this.require(name);
+    this.catalog.deleteSnapshot(name);
+    this.catalog.addHistory({
+      timeMs: this.core.clock.nowMs(),
+      command: 'delete',
+      name,
+      layer: snapshot.layer,
+      source,
+      outcome: 'deleted',
+    });
+    return { command: 'delete', name, layer: snapshot.layer };
+  }
+
+  rename(
+    from: string,
+    to: string,
+    source: string,
+  ): { command: 'rename'; name: string; newName: string } {
+    this.#writable();
+    const snapshot = this.require(from);
+    this.#checkNew(to);
+    this.catalog.deleteSnapshot(from);
+    // A name given by hand is kept: the undo policy no longer applies to it.
+    const renamed: Snapshot = { ...snapshot, name: to, kind: 'user' };
+    this.catalog.snapshots.set(to, renamed);
+    this.catalog.putSnapshot(renamed);
+    this.catalog.addHistory({
+      timeMs: this.core.clock.nowMs(),
+      command: 'rename',
+      name: from,
+      layer: snapshot.layer,
+      source,
+      outcome: 'renamed',
+      details: { newName: to },
+    });
+    return { command: 'rename', name: from, newName: to };
+  }
+}

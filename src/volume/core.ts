@@ -1,0 +1,199 @@
+/**
+ * What the parts of a volume share: the committed state (reader), the groups
+ * in memory, the layer tree, the base and the clock. Owns the rotation of
+ * groups; knows nothing of inodes' or directories' meaning.
+ */
+import type { Clock } from '../base/clock.js';
+import { FsError } from '../base/errors.js';
+import { invariant } from '../base/invariant.js';
+import { layerOf, prefixEnd, versionedKey } from '../format/keys.js';
+import { MAX_STEP, type TableNumber } from '../format/tables.js';
+import { SlabArena } from '../store/batch.js';
+import type { StoreReader } from '../store/reader.js';
+import type { BaseDirectory } from './base-directory.js';
+import type { GroupSink } from './group-sink.js';
+import type { LayerTree } from './lineage.js';
+import { Group, type LayerChanges } from './overlay.js';
+import type { VolumeOptions } from './options.js';
+import type { View } from './view.js';
+
+/** A group of this many bytes is closed at once; twice that is the bound of both. */
+export const GROUP_BYTES = 24 * 1024 * 1024;
+/** … or of this many records. */
+export const GROUP_RECORDS = 100_000;
+
+/** The newest visible record of a place in LMDB. */
+export interface StoredVersion {
+  key: Buffer;
+  value: Buffer;
+  layer: number;
+}
+
+export class VolumeCore {
+  open: Group;
+  closing: Group | undefined = undefined;
+  /** Why the volume takes no more changes: the writer failed. */
+  failure: Error | undefined = undefined;
+  /** Base reads may wait for the disk (false in the serving loop). */
+  mayBlock = true;
+  readOnly = false;
+  /** Called before a group is closed, to add what belongs to every group. */
+  beforeClose: () => void = () => {};
+  /** Paths of base files that have no record and that a caller knows by number. */
+  readonly basePaths = new Map<number, string>();
+  #liveSections: LayerChanges[] | undefined;
+  #nextGroup = 1;
+  /** The arena of a stored group, to be used again. */
+  #spareArena: SlabArena | undefined;
+
+  constructor(
+    readonly reader: StoreReader,
+    readonly sink: GroupSink,
+    readonly options: VolumeOptions,
+    readonly base: BaseDirectory | undefined,
+    readonly clock: Clock,
+    public live: View,
+    readonly layers: LayerTree,
+  ) {
+    this.open = this.#newGroup();
+  }
+
+  #newGroup(): Group {
+    const arena = this.#spareArena ?? new SlabArena();
+    this.#spareArena = undefined;
+    return new Group(this.#nextGroup++, arena);
+  }
+
+  get fileset(): number {
+    return this.live.fileset;
+  }
+
+  /** The open group's changes in the open layer. Throws when nothing may change. */
+  changes(): LayerChanges {
+    if (this.failure !== undefined) throw new FsError('EIO', 'write', 'the volume');
+    if (this.readOnly) throw new FsError('EROFS', 'write', 'the volume');
+    if (this.open.openedMs === undefined) this.open.openedMs = this.clock.nowMs();
+    const existing = this.open.layers.get(this.live.top);
+    if (existing !== undefined) return existing;
+    this.#liveSections = undefined;
+    return this.open.layer(this.live.top);
+  }
+
+  putSystem(table: TableNumber, key: Buffer, value: Buffer | undefined): void {
+    if (this.open.openedMs === undefined) this.open.openedMs = this.clock.nowMs();
+    this.open.putSystem(table, key, value);
+  }
+
+  /** The changes in memory that a view sees, newest first. */
+  sections(view: View): readonly LayerChanges[] {
+    if (view === this.live) {
+      this.#liveSections ??= this.#sectionsOf(view);
+      return this.#liveSections;
+    }
+    return this.#sectionsOf(view);
+  }
+
+  #sectionsOf(view: View): LayerChanges[] {
+    const sections: LayerChanges[] = [];
+    for (const group of [this.open, this.closing]) {
+      if (group === undefined) continue;
+      const visible = [...group.layers.values()].filter(
+        (changes) => changes.layer <= view.top && view.includes(changes.layer),
+      );
+      sections.push(...visible.sort((a, b) => b.layer - a.layer));
+    }
+    return sections;
+  }
+
+  setLive(view: View): void {
+    this.live = view;
+    this.#liveSections = undefined;
+  }
+
+  /** True when nothing of the inode is in LMDB or the closing group. */
+  isNew(ino: number): boolean {
+    return this.open.newInodes.has(ino);
+  }
+
+  /** True when nothing of the inode is in LMDB. */
+  isInMemoryOnly(ino: number): boolean {
+    return this.open.newInodes.has(ino) || this.closing?.newInodes.has(ino) === true;
+  }
+
+  /**
+   * The newest version of a place in a view, in LMDB only. A run of foreign
+   * layers is jumped over by one more seek, not stepped through.
+   */
+  newest(table: TableNumber, place: Buffer, view: View): StoredVersion | undefined {
+    const end = prefixEnd(place);
+    let layer = view.top;
+    for (;;) {
+      const found = this.reader.seek(table, versionedKey(table, place, layer, MAX_STEP), end);
+      if (found === undefined) return undefined;
+      const stored = layerOf(table, found.key);
+      if (view.includes(stored)) return { ...found, layer: stored };
+      layer = view.lineage.floor(stored);
+      if (layer === 0) return undefined;
+    }
+  }
+
+
+  /** Refuses a change that the disk or the quota can't hold (metadata: at the call). */
+  admit(records: number, bytes: number): void {
+    const cost = this.sink.cost(records, bytes) + this.pendingCost();
+    if (cost > this.sink.space().availableBytes && !this.sink.canGrow()) {
+      throw new FsError('ENOSPC', 'write', 'the volume');
+    }
+  }
+
+  /** Worst case of what the groups in memory add to the volume's file. */
+  pendingCost(): number {
+    const open = this.sink.cost(this.open.records, this.open.bytes);
+    const closing = this.closing;
+    return open + (closing === undefined ? 0 : this.sink.cost(closing.records, closing.bytes));
+  }
+
+  /** False: changes must wait, the writer is behind. Reads go on. */
+  acceptsWrites(): boolean {
+    if (this.failure !== undefined) return true;
+    if (this.closing !== undefined && this.#isFull()) return false;
+    if (this.#isFull()) this.closeGroup();
+    return this.sink.ready(this.pendingCost());
+  }
+
+  #isFull(): boolean {
+    return this.open.bytes >= GROUP_BYTES || this.open.records >= GROUP_RECORDS;
+  }
+
+  /**
+   * Hands the open group to the writer. Returns false when one is still being
+   * written (then it is closed as soon as that one is done).
+   */
+  closeGroup(): boolean {
+    if (this.closing !== undefined) return false;
+    if (this.open.isEmpty) return true;
+    this.beforeClose();
+    this.closing = this.open;
+    this.open = this.#newGroup();
+    this.#liveSections = undefined;
+    this.sink.submit(this.closing, this.fileset);
+    return true;
+  }
+
+  /** The writer has stored the closing group: LMDB has it now. */
+  groupCommitted(id: number): void {
+    const group = this.closing;
+    invariant(group !== undefined && group.id === id, `group ${id} was closing`);
+    this.closing = undefined;
+    this.#liveSections = undefined;
+    this.reader.refresh();
+    // What was just written is likely to be read again.
+    const stored = [...group.layers.values()].sort((a, b) => a.layer - b.layer);
+    for (const changes of stored) {
+      if (!this.live.includes(changes.layer)) continue;
+      for (const [ino, inode] of changes.inodes) this.live.cache.set(ino, inode);
+    }
+    group.arena.recycle();
+    this.#spareArena = group.arena;
+  }
+}

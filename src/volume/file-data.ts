@@ -1,0 +1,338 @@
+/**
+ * File contents: read, write, truncate, punch, seek (rules D3, D4). Offsets and
+ * lengths are bytes. Reads take any view; changes work on the live one.
+ */
+import { FsError } from '../base/errors.js';
+import { reapKey } from '../format/keys.js';
+import { MAX_CLIPS, MAX_FILE_SIZE, TABLE } from '../format/tables.js';
+import { BLOCK_HEADER_LENGTH } from '../format/values.js';
+import type { BlockMap, BlockSource } from './block-map.js';
+import type { VolumeCore } from './core.js';
+import type { Inodes } from './inode-reader.js';
+import type { Inode } from './inode.js';
+import type { BlockChange } from './overlay.js';
+import type { View } from './view.js';
+
+/** Bytes a block's record costs besides its data. */
+const BLOCK_RECORD_BYTES = 48;
+const NO_BYTES = Buffer.alloc(0);
+
+/** What the collector is to do with an inode in a layer (format.md, table 7). */
+export const REAP_ALL = 1;
+export const REAP_CLIPPED = 2;
+
+export class FileData {
+  readonly #scratch: Buffer;
+
+  constructor(
+    readonly core: VolumeCore,
+    readonly inodes: Inodes,
+    readonly map: BlockMap,
+  ) {
+    this.#scratch = Buffer.alloc(core.options.blockSize);
+  }
+
+  /** Fills out[outOffset…] and returns the count, short only at end of file. */
+  read(
+    view: View,
+    inode: Inode,
+    offset: number,
+    length: number,
+    out: Buffer,
+    outOffset: number,
+  ): number {
+    const end = Math.min(offset + length, inode.size);
+    if (end <= offset) return 0;
+    const { blockSize } = this.core.options;
+    const first = Math.floor(offset / blockSize);
+    const last = Math.floor((end - 1) / blockSize);
+    const sources = this.map.sources(view, inode, first, last);
+    let at = offset;
+    let i = 0;
+    while (at < end) {
+      const source = sources[i] as BlockSource;
+      const blockStart = (first + i) * blockSize;
+      const blockEnd = Math.min(blockStart + blockSize, end);
+      if (source.where === 'base') {
+        // Neighbouring base blocks are one read.
+        let run = i + 1;
+        while (run < sources.length && sources[run]?.where === 'base') run++;
+        const runEnd = Math.min((first + run) * blockSize, end);
+        this.#readBase(inode, at, runEnd - at, out, outOffset + at - offset);
+        at = runEnd;
+        i = run;
+        continue;
+      }
+      this.#copyBlock(inode, source, at - blockStart, out, outOffset + at - offset, blockEnd - at);
+      at = blockEnd;
+      i++;
+    }
+    return end - offset;
+  }
+
+  #bytesOf(inode: Inode, source: BlockSource): Buffer {
+    if (source.where === 'memory') return source.bytes;
+    if (source.where === 'stored') return this.map.storedBytes(inode, source.key) ?? NO_BYTES;
+    return NO_BYTES;
+  }
+
+  /** Copies `count` bytes from `from` within a block; what the block lacks is zeros. */
+  #copyBlock(
+    inode: Inode,
+    source: BlockSource,
+    from: number,
+    out: Buffer,
+    outOffset: number,
+    count: number,
+  ): void {
+    const bytes = this.#bytesOf(inode, source);
+    const have = Math.max(0, Math.min(bytes.length - from, count));
+    if (have > 0) bytes.copy(out, outOffset, from, from + have);
+    if (have < count) out.fill(0, outOffset + have, outOffset + count);
+  }
+
+  #readBase(inode: Inode, offset: number, length: number, out: Buffer, outOffset: number): void {
+    const { base, mayBlock } = this.core;
+    const end = Math.min(offset + length, this.map.baseEnd(inode));
+    let got = 0;
+    if (base !== undefined && inode.base !== undefined && end > offset) {
+      got = base.read(inode.base, offset, end - offset, out, outOffset, mayBlock);
+    }
+    if (got < length) out.fill(0, outOffset + got, outOffset + length);
+  }
+
+  /** Copies the bytes [0, blockSize) of a block; returns how many of them are data. */
+  #readBlock(inode: Inode, index: number, source: BlockSource, out: Buffer): number {
+    const { blockSize } = this.core.options;
+    if (source.where === 'base') {
+      const start = index * blockSize;
+      const length = Math.min(blockSize, this.map.baseEnd(inode) - start);
+      this.#readBase(inode, start, length, out, 0);
+      return length;
+    }
+    const bytes = this.#bytesOf(inode, source);
+    return bytes.copy(out, 0, 0, Math.min(bytes.length, blockSize));
+  }
+
+  /** Writes into the live file; returns the bytes taken (all of them). */
+  write(ino: number, offset: number, data: Buffer): number {
+    const end = offset + data.length;
+    if (end > MAX_FILE_SIZE) throw new FsError('EFBIG', 'write');
+    if (data.length === 0) return 0;
+    const { blockSize } = this.core.options;
+    this.core.admit(1, data.length + blockSize);
+    const inode = this.inodes.forChange(ino);
+    let done = 0;
+    while (done < data.length) {
+      const at = offset + done;
+      const index = Math.floor(at / blockSize);
+      const from = at - index * blockSize;
+      const count = Math.min(blockSize - from, data.length - done);
+      this.#writeBlock(inode, index, from, data, done, count);
+      done += count;
+    }
+    if (end > inode.size) inode.size = end;
+    inode.dataLayer = inode.layer;
+    this.touch(inode);
+    return data.length;
+  }
+
+  /** mtime and ctime become now. */
+  touch(inode: Inode): void {
+    const now = this.core.clock.now();
+    inode.mtimeS = now.s;
+    inode.mtimeNs = now.ns;
+    inode.ctimeS = now.s;
+    inode.ctimeNs = now.ns;
+  }
+
+  #writeBlock(
+    inode: Inode,
+    index: number,
+    from: number,
+    data: Buffer,
+    dataFrom: number,
+    count: number,
+  ): void {
+    const block = this.#blockForChange(inode, index, from, count);
+    this.#reserve(block, from + count);
+    if (from > block.length) {
+      block.room.fill(0, BLOCK_HEADER_LENGTH + block.length, BLOCK_HEADER_LENGTH + from);
+    }
+    data.copy(block.room, BLOCK_HEADER_LENGTH + from, dataFrom, dataFrom + count);
+    if (from + count > block.length) block.length = from + count;
+  }
+
+  /** The open group's copy of a block; read from below unless it is overwritten whole. */
+  #blockForChange(inode: Inode, index: number, from: number, count: number): BlockChange {
+    const { blockSize } = this.core.options;
+    const blocks = this.core.changes().file(inode.ino);
+    const known = blocks.get(index);
+    if (known !== undefined) {
+      // Truncation has taken hidden blocks out of the map: this one is valid.
+      known.step = inode.step;
+      if (known.hole) {
+        known.hole = false;
+        known.length = 0;
+        inode.allocated += blockSize;
+      }
+      return known;
+    }
+    const start = index * blockSize;
+    // Nothing is visible beyond the end of a file.
+    const source: BlockSource =
+      start >= inode.size ? { where: 'none' } : this.map.source(this.core.live, inode, index);
+    const isWhole = from === 0 && (count === blockSize || start + count >= inode.size);
+    const length = isWhole ? 0 : this.#readBlock(inode, index, source, this.#scratch);
+    const hadData = source.where === 'memory' || source.where === 'base' || length > 0 ||
+      (isWhole && this.map.isData(source));
+    const block: BlockChange = {
+      step: inode.step,
+      hole: false,
+      room: this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + Math.max(length, from + count)),
+      length,
+    };
+    if (length > 0) this.#scratch.copy(block.room, BLOCK_HEADER_LENGTH, 0, length);
+    blocks.set(index, block);
+    if (!hadData) inode.allocated += blockSize;
+    this.core.open.note(BLOCK_RECORD_BYTES);
+    return block;
+  }
+
+  /** Room for `length` bytes; grows by doubling, so that appends cost O(1) a byte. */
+  #reserve(block: BlockChange, length: number): void {
+    const capacity = block.room.length - BLOCK_HEADER_LENGTH;
+    if (length <= capacity) return;
+    const wanted = Math.min(this.core.options.blockSize, Math.max(length, capacity * 2, 4096));
+    const room = this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + wanted);
+    block.room.copy(room, 0, 0, BLOCK_HEADER_LENGTH + block.length);
+    block.room = room;
+  }
+
+  /** Sets the size. O(1) in the file's size, but for the partial last block. */
+  truncate(inode: Inode, size: number): void {
+    if (size > MAX_FILE_SIZE) throw new FsError('EFBIG', 'truncate');
+    if (size < inode.size) this.#cut(inode, size);
+    inode.size = size;
+  }
+
+  #cut(inode: Inode, size: number): void {
+    const { core } = this;
+    const { blockSize } = core.options;
+    const blocks = core.changes().files.get(inode.ino);
+    const firstCut = Math.ceil(size / blockSize);
+    const partial = size % blockSize;
+    const partialIndex = Math.floor(size / blockSize);
+    let kept: Buffer | undefined;
+    if (partial > 0) {
+      const source = this.map.source(core.live, inode, partialIndex);
+      const length = Math.min(partial, this.#readBlock(inode, partialIndex, source, this.#scratch));
+      if (length > 0 || this.map.isData(source)) kept = this.#scratch.subarray(0, length);
+    }
+    if (blocks !== undefined) {
+      for (const index of [...blocks.keys()]) if (index >= firstCut) blocks.delete(index);
+    }
+    const hasOlder = inode.base !== undefined || inode.dataLayer !== 0;
+    if (hasOlder && !core.isNew(inode.ino)) this.#clip(inode, size, firstCut);
+    if (kept !== undefined) {
+      const block = this.#freshBlock(inode, partialIndex, kept.length);
+      kept.copy(block.room, BLOCK_HEADER_LENGTH);
+      inode.dataLayer = inode.layer;
+    }
+    inode.allocated = Math.min(inode.allocated, firstCut * blockSize);
+  }
+
+  /** Replaces the open group's block by an empty one with room for `length`. */
+  #freshBlock(inode: Inode, index: number, length: number): BlockChange {
+    const room = this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + length);
+    const block: BlockChange = { step: inode.step, hole: false, room, length };
+    this.core.changes().file(inode.ino).set(index, block);
+    this.core.open.note(BLOCK_RECORD_BYTES);
+    return block;
+  }
+
+  #clip(inode: Inode, size: number, firstCut: number): void {
+    const smaller = inode.clips.filter((clip) => clip.size < size);
+    if (smaller.length >= MAX_CLIPS) {
+      for (const index of this.map.candidates(this.core.live, inode, firstCut)) {
+        this.#putHole(inode, index);
+      }
+      return;
+    }
+    inode.step++;
+    inode.clips = [{ layer: inode.layer, step: inode.step, size }, ...smaller];
+    if (inode.dataLayer === inode.layer) this.reap(inode.ino, inode.layer, REAP_CLIPPED);
+  }
+
+  #putHole(inode: Inode, index: number): void {
+    const block = { step: inode.step, hole: true, room: Buffer.alloc(BLOCK_HEADER_LENGTH), length: 0 };
+    this.core.changes().file(inode.ino).set(index, block);
+    this.core.open.note(BLOCK_RECORD_BYTES);
+    inode.dataLayer = inode.layer;
+  }
+
+  /** Queues work for the collector. */
+  reap(ino: number, layer: number, what: number): void {
+    this.core.putSystem(TABLE.reap, reapKey(this.core.fileset, ino, layer), Buffer.of(what));
+  }
+
+  /** The range reads as zeros afterwards; whole blocks lose their space. */
+  punch(inode: Inode, offset: number, length: number): void {
+    const { blockSize } = this.core.options;
+    const end = Math.min(offset + length, inode.size);
+    if (end <= offset) return;
+    const firstWhole = Math.ceil(offset / blockSize);
+    const endWhole = end === inode.size ? Math.ceil(end / blockSize) : Math.floor(end / blockSize);
+    for (const index of this.map.candidates(this.core.live, inode, Math.floor(offset / blockSize))) {
+      const start = index * blockSize;
+      if (start >= end) break;
+      const source = this.map.source(this.core.live, inode, index);
+      if (!this.map.isData(source)) continue;
+      if (index >= firstWhole && index < endWhole) {
+        this.#putHole(inode, index);
+        inode.allocated = Math.max(0, inode.allocated - blockSize);
+      } else {
+        const from = Math.max(offset - start, 0);
+        const count = Math.min(end - start, blockSize) - from;
+        this.#writeBlock(inode, index, from, Buffer.alloc(count), 0, count);
+        inode.dataLayer = inode.layer;
+      }
+    }
+  }
+
+  /** First offset ≥ `offset` that is data (or a hole; the end of file is one). Throws ENXIO. */
+  seek(view: View, inode: Inode, offset: number, whence: 'data' | 'hole'): number {
+    const { blockSize } = this.core.options;
+    if (offset < 0 || offset >= inode.size) throw new FsError('ENXIO', 'lseek');
+    const first = Math.floor(offset / blockSize);
+    let expected = first;
+    for (const index of this.map.candidates(view, inode, first)) {
+      if (index * blockSize >= inode.size) break;
+      const isData = this.map.isData(this.map.source(view, inode, index));
+      if (whence === 'data' && isData) return Math.max(offset, index * blockSize);
+      if (whence === 'hole' && (index > expected || !isData)) {
+        return Math.max(offset, expected * blockSize);
+      }
+      if (isData) expected = index + 1;
+    }
+    if (whence === 'data') throw new FsError('ENXIO', 'lseek');
+    return Math.min(inode.size, Math.max(offset, expected * blockSize));
+  }
+
+  /** Copies inside the live file system; returns the bytes copied. */
+  copyRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number {
+    const chunk = Buffer.alloc(Math.min(length, 1024 * 1024));
+    let done = 0;
+    while (done < length) {
+      const source = this.inodes.get(this.core.live, from);
+      if (source === undefined) throw new FsError('ESTALE', 'copy_file_range');
+      const want = Math.min(chunk.length, length - done);
+      const got = this.read(this.core.live, source, fromOffset + done, want, chunk, 0);
+      if (got === 0) break;
+      this.write(to, toOffset + done, chunk.subarray(0, got));
+      done += got;
+    }
+    return done;
+  }
+}
+

@@ -1,0 +1,66 @@
+/** Turns a transaction group into the batch that the writer stores. */
+import { attributeKey, blockKey, entryKey, inodeKey } from '../format/keys.js';
+import { TABLE } from '../format/tables.js';
+import { encodeGoneInode, encodeInode } from '../format/inode-record.js';
+import {
+  BLOCK_HEADER_LENGTH,
+  encodeAttribute,
+  encodeEntry,
+  encodeOrphan,
+  holeBlock,
+  sealBlock,
+} from '../format/values.js';
+import { BatchBuilder, type WriteBatch } from '../store/batch.js';
+import type { Group, LayerChanges } from './overlay.js';
+
+function encodeLayer(builder: BatchBuilder, fileset: number, changes: LayerChanges): void {
+  const layer = changes.layer;
+  for (const [ino, inode] of changes.inodes) {
+    const key = inodeKey(fileset, ino, layer);
+    if (inode !== null) builder.put(TABLE.inodes, key, encodeInode(inode));
+    else if (changes.droppedInodes.has(ino)) builder.del(TABLE.inodes, key);
+    else builder.put(TABLE.inodes, key, encodeGoneInode());
+  }
+  for (const [directory, names] of changes.directories) {
+    for (const entry of names.names.values()) {
+      const key = entryKey(fileset, directory, entry.hash, entry.name, layer);
+      if (entry.ino === 0 && entry.fresh) builder.del(TABLE.entries, key);
+      else builder.put(TABLE.entries, key, encodeEntry(entry));
+    }
+  }
+  for (const [ino, blocks] of changes.files) {
+    for (const [index, block] of blocks) {
+      const key = blockKey(fileset, ino, index, layer, block.step);
+      if (block.hole) {
+        builder.put(TABLE.blocks, key, holeBlock());
+      } else {
+        sealBlock(block.room, block.length);
+        builder.put(TABLE.blocks, key, block.room.subarray(0, BLOCK_HEADER_LENGTH + block.length));
+      }
+    }
+  }
+  for (const [ino, attributes] of changes.attributes) {
+    for (const [name, value] of attributes) {
+      builder.put(
+        TABLE.attributes,
+        attributeKey(fileset, ino, name, layer),
+        encodeAttribute(value ?? undefined),
+      );
+    }
+  }
+  for (const [ino, alive] of changes.orphans) {
+    const key = inodeKey(fileset, ino, layer);
+    if (alive === null) builder.del(TABLE.orphans, key);
+    else builder.put(TABLE.orphans, key, encodeOrphan(alive));
+  }
+}
+
+export function encodeGroup(group: Group, fileset: number): WriteBatch {
+  const builder = new BatchBuilder(group.arena);
+  for (const changes of group.layers.values()) encodeLayer(builder, fileset, changes);
+  for (const { table, key, value } of group.system.values()) {
+    if (value === undefined) builder.del(table, key);
+    else builder.put(table, key, value);
+  }
+  return builder.finish(group.id);
+}

@@ -1,0 +1,38 @@
+/**
+ * Where closed groups go: the writer thread in a daemon, a writer in the same
+ * thread in tools and tests. Also answers how much more may be promised.
+ */
+import type { Group } from './overlay.js';
+
+export interface SinkSpace {
+  /** Bytes that may still be promised to groups. */
+  availableBytes: number;
+  usedBytes: number;
+  /** Free bytes of the disk below, as far as this volume may use them. */
+  diskFreeBytes: number;
+}
+
+export interface GroupSink {
+  /** Stores the group in one transaction; `committed` or `failed` follows. */
+  submit(group: Group, fileset: number): void;
+  space(): SinkSpace;
+  /** More room can still be had by asking the disk. */
+  canGrow(): boolean;
+  /** Room for `cost` bytes is there (asks for it if not; changes wait meanwhile). */
+  ready(cost: number): boolean;
+  /** Worst case of what so many records of so many bytes add to the file. */
+  cost(records: number, bytes: number): number;
+  /** Takes in what the writer has said since. */
+  pump(): void;
+  /** Layers that must stay although no snapshot names them. */
+  pin(layers: readonly number[]): void;
+  close(): void;
+}
+
+/** What a sink tells the volume. */
+export interface SinkEvents {
+  committed(id: number): void;
+  failed(id: number, error: Error): void;
+  /** The collector has emptied a layer: its record may go. */
+  emptied(layer: number): void;
+}

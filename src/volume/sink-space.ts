@@ -1,0 +1,43 @@
+/** What both sinks know of space: the writer's last report, and costs by it. */
+import { EMPTY_SHAPE, worstCaseBytes } from '../store/worst-case.js';
+import type { SinkSpace } from './group-sink.js';
+import type { SpaceReport } from './writer-host.js';
+
+/** Mean bytes of a key, for estimates. */
+const KEY_BYTES = 48;
+/** Below this many bytes per record a cost is not worth computing exactly. */
+const ROUGH_RECORD_BYTES = 64 * 1024;
+const ROUGH_FACTOR = 2;
+
+export class SpaceBook {
+  #report: SpaceReport | undefined;
+
+  update(report: SpaceReport): void {
+    this.#report = report;
+  }
+
+  get report(): SpaceReport | undefined {
+    return this.#report;
+  }
+
+  space(): SinkSpace {
+    return this.#report ?? { availableBytes: 0, usedBytes: 0, diskFreeBytes: 0 };
+  }
+
+  /** Upper bound of what records with so many bytes in all add to the file. */
+  cost(records: number, bytes: number): number {
+    if (records === 0 || this.#report === undefined) return 0;
+    const rough = records * ROUGH_RECORD_BYTES + bytes * ROUGH_FACTOR;
+    if (rough * 2 < this.#report.availableBytes) return rough;
+    return worstCaseBytes(
+      {
+        ...EMPTY_SHAPE,
+        records,
+        keyBytes: records * KEY_BYTES,
+        largeValues: Math.min(records, Math.ceil(bytes / 4096)),
+        largeBytes: bytes,
+      },
+      this.#report.stats,
+    );
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The single writer of a volume: stores groups, keeps space reserved and runs
+ * the collector between groups. Lives in the writer thread of a daemon, or in
+ * the caller's own thread in tools and tests.
+ */
+import type { WriteBatch } from '../store/batch.js';
+import type { StoreStats } from '../store/env.js';
+import { StoreWriter } from '../store/writer.js';
+import { Collector } from './collector.js';
+import type { SinkSpace } from './group-sink.js';
+
+export interface WriterSetup {
+  path: string;
+  compression: boolean;
+  quotaBytes: number;
+  blockSize: number;
+  hasBase: boolean;
+}
+
+export interface SpaceReport extends SinkSpace {
+  canGrow: boolean;
+  stats: StoreStats;
+}
+
+export class WriterHost {
+  readonly #writer: StoreWriter;
+  readonly collector: Collector;
+
+  constructor(setup: WriterSetup, emptied: (layer: number) => void) {
+    this.#writer = StoreWriter.open(setup.path, {
+      compression: setup.compression,
+      ...(setup.quotaBytes > 0 && { quotaBytes: setup.quotaBytes }),
+    });
+    this.collector = new Collector(setup.blockSize, setup.hasBase, emptied);
+  }
+
+  apply(batch: WriteBatch): void {
+    this.#writer.apply(batch);
+    this.collector.refresh();
+  }
+
+  /** Makes room for `bytes` if the disk has it. */
+  ensure(bytes: number): SpaceReport {
+    const space = this.#writer.ensure(bytes);
+    return {
+      availableBytes: space.availableBytes,
+      usedBytes: space.usedBytes,
+      diskFreeBytes: space.diskFreeBytes,
+      canGrow: space.availableBytes >= bytes,
+      stats: this.#writer.stats(),
+    };
+  }
+
+  /** One slice of collecting; false when there is nothing to do. */
+  collect(): boolean {
+    return this.#writer.transaction((tx) => this.collector.slice(tx));
+  }
+
+  close(): void {
+    this.#writer.close();
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * The writer thread: applies groups as they come, and collects garbage in small
+ * slices while there are none. Flushes happen here, never in the serving loop.
+ */
+import { type MessagePort, workerData } from 'node:worker_threads';
+import { logFor } from '../base/log.js';
+import { eventfdSignal } from '../libc/poll.js';
+import type { WriteBatch } from '../store/batch.js';
+import type { CollectorStats } from './collector.js';
+import { type SpaceReport, WriterHost, type WriterSetup } from './writer-host.js';
+
+export type ToWriter =
+  | { type: 'batch'; batch: WriteBatch }
+  | { type: 'ensure'; bytes: number }
+  | { type: 'pin'; layers: number[] }
+  | { type: 'close' };
+
+export type FromWriter =
+  | { type: 'space'; space: SpaceReport }
+  | { type: 'committed'; id: number; space: SpaceReport }
+  | { type: 'failed'; id: number; message: string }
+  | { type: 'emptied'; layer: number }
+  | { type: 'collected'; stats: CollectorStats }
+  | { type: 'closed' };
+
+interface WriterData {
+  setup: WriterSetup;
+  port: MessagePort;
+  wakeFd: number;
+  signal: Int32Array;
+}
+
+const log = logFor('writer');
+const RESERVE_BYTES = 64 * 1024 * 1024;
+/** Pause between slices of collecting: the foreground comes first. */
+const COLLECT_PAUSE_MS = 30;
+
+const { setup, port, wakeFd, signal } = workerData as WriterData;
+
+function say(message: FromWriter): void {
+  port.postMessage(message);
+  Atomics.add(signal, 0, 1);
+  Atomics.notify(signal, 0);
+  if (wakeFd >= 0) eventfdSignal(wakeFd);
+}
+
+let timer: NodeJS.Timeout | undefined;
+
+function start(): WriterHost {
+  try {
+    return new WriterHost(setup, (layer) => say({ type: 'emptied', layer }));
+  } catch (error) {
+    say({ type: 'failed', id: 0, message: (error as Error).message });
+    throw error;
+  }
+}
+
+const host = start();
+
+function collectSoon(): void {
+  timer ??= setTimeout(collectSlice, COLLECT_PAUSE_MS);
+}
+
+function collectSlice(): void {
+  timer = undefined;
+  try {
+    if (host.collect()) collectSoon();
+    else say({ type: 'collected', stats: { ...host.collector.stats } });
+  } catch (error) {
+    log(`collector: ${(error as Error).stack ?? String(error)}`);
+  }
+}
+
+function storeBatch(batch: WriteBatch): void {
+  try {
+    host.apply(batch);
+    say({ type: 'committed', id: batch.id, space: host.ensure(RESERVE_BYTES) });
+    collectSoon();
+  } catch (error) {
+    log(`group ${batch.id}: ${(error as Error).stack ?? String(error)}`);
+    say({ type: 'failed', id: batch.id, message: (error as Error).message });
+  }
+}
+
+port.on('message', (message: ToWriter) => {
+  switch (message.type) {
+    case 'batch':
+      storeBatch(message.batch);
+      break;
+    case 'ensure':
+      say({ type: 'space', space: host.ensure(message.bytes) });
+      break;
+    case 'pin':
+      host.collector.pin(message.layers);
+      collectSoon();
+      break;
+    case 'close':
+      clearTimeout(timer);
+      host.close();
+      say({ type: 'closed' });
+      port.close();
+      break;
+  }
+});
+
+say({ type: 'space', space: host.ensure(RESERVE_BYTES) });
+collectSoon();
