@@ -8,7 +8,9 @@
  *
  * Layout (LMDB data version 2, little-endian, 64 bits): each page has a
  * header of 24 bytes: number u64, transaction u64, pad u16, flags u16,
- * lower u16, upper u16 (or, for large values, the number of pages u32).
+ * lower u16, upper u16 (or, for large values, the number of pages u32). In a
+ * tree's page follow the offsets of the nodes (u16 each), `lower` bytes long;
+ * offsets count from the header's end.
  */
 import { readSync } from 'node:fs';
 
@@ -99,10 +101,10 @@ export function checkTreeRoot(fd: number, meta: MetaPage, root: number | undefin
 
 /** Offsets of a page's nodes. */
 function nodesOf(page: Buffer): number[] {
-  const count = (page.readUInt16LE(20) - PAGE_HEADER) >> 1;
+  const count = page.readUInt16LE(20) >> 1;
   const offsets: number[] = [];
   for (let i = 0; i < count; i++) {
-    const offset = page.readUInt16LE(PAGE_HEADER + i * 2);
+    const offset = PAGE_HEADER + page.readUInt16LE(PAGE_HEADER + i * 2);
     if (offset + NODE_HEADER > page.length) throw new DamagedFile('a node lies outside its page');
     offsets.push(offset);
   }
