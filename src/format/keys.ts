@@ -80,12 +80,7 @@ export function blockKey(
   return key;
 }
 
-export function attributeKey(
-  fileset: number,
-  inode: number,
-  name: string,
-  layer: number,
-): Buffer {
+export function attributeKey(fileset: number, inode: number, name: string, layer: number): Buffer {
   const key = Buffer.allocUnsafe(PLACE_INODE_LENGTH + name.length + 7);
   key.writeUInt32BE(fileset, 0);
   writeUint64(key, inode, 4);

@@ -34,8 +34,7 @@ export function decodeEntry(value: Buffer, where: string): EntryValue {
   if (value.length !== 16 || crc32(value.subarray(0, 12)) !== value.readUInt32BE(12)) {
     throw new CorruptionError('directory entry', where);
   }
-  const ino =
-    value[0] === 0 ? 0 : value.readUInt32BE(4) * 2 ** 32 + value.readUInt32BE(8);
+  const ino = value[0] === 0 ? 0 : value.readUInt32BE(4) * 2 ** 32 + value.readUInt32BE(8);
   return { ino, type: value[1] as number, fresh: value[2] === 1 };
 }
 
@@ -45,10 +44,7 @@ export function sealBlock(value: Buffer, length: number): void {
   value[1] = 0;
   value[2] = 0;
   value[3] = 0;
-  value.writeUInt32BE(
-    crc32(value.subarray(BLOCK_HEADER_LENGTH, BLOCK_HEADER_LENGTH + length)),
-    4,
-  );
+  value.writeUInt32BE(crc32(value.subarray(BLOCK_HEADER_LENGTH, BLOCK_HEADER_LENGTH + length)), 4);
 }
 
 export function holeBlock(): Buffer {

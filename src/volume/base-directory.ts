@@ -163,7 +163,8 @@ export class BaseDirectory {
     mayBlock: boolean,
   ): number {
     invariant(outOffset + length <= out.length, 'the bytes fit into the buffer');
-    return this.#files.read(ref, offset, length, out, outOffset, mayBlock);
+    const named = ref.device === 0 ? { ...ref, device: this.rootStat.device } : ref;
+    return this.#files.read(named, offset, length, out, outOffset, mayBlock);
   }
 
   /** Names of the extended attributes; none where the file system has none. */

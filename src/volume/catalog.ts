@@ -85,7 +85,16 @@ export class Catalog {
     this.#core = core;
   }
 
-  #put(table: typeof TABLE.layers | typeof TABLE.meta | typeof TABLE.snapshots | typeof TABLE.history | typeof TABLE.filesets, key: Buffer, value: unknown): void {
+  #put(
+    table:
+      | typeof TABLE.layers
+      | typeof TABLE.meta
+      | typeof TABLE.snapshots
+      | typeof TABLE.history
+      | typeof TABLE.filesets,
+    key: Buffer,
+    value: unknown,
+  ): void {
     this.#core?.putSystem(table, key, value === undefined ? undefined : encodeJson(value));
   }
 

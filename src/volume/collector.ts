@@ -220,7 +220,9 @@ export class Collector {
 
   #sweepSlice(tx: WriteTransaction, job: LayerJob): void {
     const end = prefixEnd(deltaPrefix(job.layer));
-    const keys = [...tx.range(TABLE.delta, job.cursor, end, { limit: SLICE_PLACES, keysOnly: true })];
+    const keys = [
+      ...tx.range(TABLE.delta, job.cursor, end, { limit: SLICE_PLACES, keysOnly: true }),
+    ];
     for (const { key } of keys) {
       const { table, place } = decodeDeltaKey(key);
       const versions = this.#versionsIn(tx, table, place, job.layer);

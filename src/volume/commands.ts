@@ -49,7 +49,11 @@ export class Commands {
 
   #writable(): void {
     if (this.core.failure !== undefined) {
-      throw new CommandError('volume-failed', 'EIO', `the volume failed: ${this.core.failure.message}`);
+      throw new CommandError(
+        'volume-failed',
+        'EIO',
+        `the volume failed: ${this.core.failure.message}`,
+      );
     }
     if (this.core.readOnly) {
       throw new CommandError('read-only', 'EROFS', 'the volume is mounted read-only');
@@ -66,7 +70,9 @@ export class Commands {
       );
     }
     if (this.catalog.snapshots.has(name)) {
-      throw new CommandError('snapshot-exists', 'EEXIST', `snapshot ${name} exists already`, { name });
+      throw new CommandError('snapshot-exists', 'EEXIST', `snapshot ${name} exists already`, {
+        name,
+      });
     }
   }
 

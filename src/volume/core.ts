@@ -137,7 +137,6 @@ export class VolumeCore {
     }
   }
 
-
   /** Refuses a change that the disk or the quota can't hold (metadata: at the call). */
   admit(records: number, bytes: number): void {
     const cost = this.sink.cost(records, bytes) + this.pendingCost();

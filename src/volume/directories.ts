@@ -243,4 +243,3 @@ export class Directories {
 function precedes(a: ListedName, b: ListedName): boolean {
   return a.hash < b.hash || (a.hash === b.hash && a.name < b.name);
 }
-

@@ -184,7 +184,10 @@ export class FileData {
       start >= inode.size ? { where: 'none' } : this.map.source(this.core.live, inode, index);
     const isWhole = from === 0 && (count === blockSize || start + count >= inode.size);
     const length = isWhole ? 0 : this.#readBlock(inode, index, source, this.#scratch);
-    const hadData = source.where === 'memory' || source.where === 'base' || length > 0 ||
+    const hadData =
+      source.where === 'memory' ||
+      source.where === 'base' ||
+      length > 0 ||
       (isWhole && this.map.isData(source));
     const block: BlockChange = {
       step: inode.step,
@@ -265,7 +268,12 @@ export class FileData {
   }
 
   #putHole(inode: Inode, index: number): void {
-    const block = { step: inode.step, hole: true, room: Buffer.alloc(BLOCK_HEADER_LENGTH), length: 0 };
+    const block = {
+      step: inode.step,
+      hole: true,
+      room: Buffer.alloc(BLOCK_HEADER_LENGTH),
+      length: 0,
+    };
     this.core.changes().file(inode.ino).set(index, block);
     this.core.open.note(BLOCK_RECORD_BYTES);
     inode.dataLayer = inode.layer;
@@ -283,7 +291,11 @@ export class FileData {
     if (end <= offset) return;
     const firstWhole = Math.ceil(offset / blockSize);
     const endWhole = end === inode.size ? Math.ceil(end / blockSize) : Math.floor(end / blockSize);
-    for (const index of this.map.candidates(this.core.live, inode, Math.floor(offset / blockSize))) {
+    for (const index of this.map.candidates(
+      this.core.live,
+      inode,
+      Math.floor(offset / blockSize),
+    )) {
       const start = index * blockSize;
       if (start >= end) break;
       const source = this.map.source(this.core.live, inode, index);
@@ -320,7 +332,13 @@ export class FileData {
   }
 
   /** Copies inside the live file system; returns the bytes copied. */
-  copyRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number {
+  copyRange(
+    from: number,
+    fromOffset: number,
+    to: number,
+    toOffset: number,
+    length: number,
+  ): number {
     const chunk = Buffer.alloc(Math.min(length, 1024 * 1024));
     let done = 0;
     while (done < length) {
@@ -335,4 +353,3 @@ export class FileData {
     return done;
   }
 }
-

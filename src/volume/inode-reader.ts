@@ -80,7 +80,8 @@ export class Inodes {
     if (inode.isSymlink) inode.target = this.core.base?.readlink(path);
     inode.base = {
       path,
-      device: stat.device,
+      // 0 is the base's own device, whatever number the next boot gives it.
+      device: stat.device === this.core.base?.rootStat.device ? 0 : stat.device,
       hostInode: stat.hostInode,
       size: stat.size,
       mtimeS: stat.mtimeS,

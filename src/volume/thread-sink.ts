@@ -3,7 +3,12 @@
  * memory; answers are taken in by `pump`, since this thread never yields to
  * its event loop.
  */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import {
+  MessageChannel,
+  type MessagePort,
+  receiveMessageOnPort,
+  Worker,
+} from 'node:worker_threads';
 import { CommandError } from '../base/errors.js';
 import { encodeGroup } from './group-encoder.js';
 import type { GroupSink, SinkEvents, SinkSpace } from './group-sink.js';
@@ -48,7 +53,8 @@ export class ThreadSink implements GroupSink {
         if (isIt(m)) return;
       }
       const left = end - Date.now();
-      if (left <= 0) throw new CommandError('writer-lost', 'EIO', 'the writer thread does not answer');
+      if (left <= 0)
+        throw new CommandError('writer-lost', 'EIO', 'the writer thread does not answer');
       Atomics.wait(this.#signal, 0, seen, Math.min(left, 1000));
     }
   }

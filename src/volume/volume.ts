@@ -4,78 +4,37 @@
  * in the parts it puts together here. Serves synchronously; knows neither FUSE
  * nor sockets.
  */
-import { type Clock, realClock } from '../base/clock.js';
+import { realClock } from '../base/clock.js';
 import { Deferred } from '../base/deferred.js';
-import { CommandError, FsError } from '../base/errors.js';
+import { FsError } from '../base/errors.js';
 import { invariant } from '../base/invariant.js';
 import { deltaPrefix, prefixEnd } from '../format/keys.js';
-import {
-  ALLOCATOR,
-  FORMAT_VERSION,
-  inodeNumber,
-  ROOT_FILESET,
-  TABLE,
-} from '../format/tables.js';
-import { checkVolumeFiles } from '../store/open.js';
-import { StoreReader } from '../store/reader.js';
+import { ALLOCATOR, inodeNumber, ROOT_FILESET, TABLE } from '../format/tables.js';
 import { Attributes } from './attributes.js';
-import type { BaseDirectory } from './base-directory.js';
 import { BaseIds } from './base-ids.js';
 import { BlockMap } from './block-map.js';
-import { Catalog, type HistoryRecord, readHistory, readMeta, type Snapshot } from './catalog.js';
+import { type BlockRun, blockRuns } from './block-runs.js';
+import { Catalog, type HistoryRecord, readHistory, type Snapshot } from './catalog.js';
 import { type Change, changedPlaces } from './changes.js';
 import { Commands, type Restored, type SaveAnswer } from './commands.js';
 import { VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
 import { Directories } from './directories.js';
 import { FileData } from './file-data.js';
-import type { GroupSink, SinkEvents } from './group-sink.js';
+import type { SinkEvents } from './group-sink.js';
 import { Inodes, joinPath } from './inode-reader.js';
 import type { Inode } from './inode.js';
 import { InlineSink } from './inline-sink.js';
 import { LayerTree } from './lineage.js';
 import { Namespace } from './namespace.js';
 import type { VolumeOptions } from './options.js';
+import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { Paths } from './paths.js';
 import { ThreadSink } from './thread-sink.js';
 import { View } from './view.js';
 
 /** A group is closed when it is this old. */
 export const GROUP_AGE_MS = 700;
-
-export interface VolumeOpenOptions {
-  path: string;
-  /** Must be given exactly if the volume was made over a base. */
-  base?: { path: string; directory: BaseDirectory };
-  /** Accept a base that is another directory than before. */
-  reattach?: boolean;
-  readOnly?: boolean;
-  clock?: Clock;
-  /** 'thread': a writer thread that signals `wakeFd`; 'inline': the caller's thread; 'none': read-only. */
-  writer: { kind: 'thread'; wakeFd: number } | { kind: 'inline' } | { kind: 'none' };
-}
-
-/** A sink for volumes that are only read. */
-class NoSink implements GroupSink {
-  submit(): void {
-    throw new FsError('EROFS', 'write', 'the volume');
-  }
-  space(): { availableBytes: number; usedBytes: number; diskFreeBytes: number } {
-    return { availableBytes: 0, usedBytes: 0, diskFreeBytes: 0 };
-  }
-  canGrow(): boolean {
-    return false;
-  }
-  ready(): boolean {
-    return true;
-  }
-  cost(): number {
-    return 0;
-  }
-  pump(): void {}
-  pin(): void {}
-  close(): void {}
-}
 
 export class Volume {
   readonly uuid: string;
@@ -124,20 +83,7 @@ export class Volume {
 
   /** Throws CommandError: not-a-volume, volume-damaged, newer-format, base-mismatch … */
   static open(what: VolumeOpenOptions): Volume {
-    checkVolumeFiles(what.path);
-    const readOnly = what.readOnly === true || what.writer.kind === 'none';
-    const forReading = what.writer.kind === 'none' ? { readOnly: true } : {};
-    const probe = StoreReader.open(what.path, forReading);
-    const format = readMeta<number>(probe, 'format');
-    const options = readMeta<VolumeOptions>(probe, 'options');
-    const stored = readMeta<StoredBase>(probe, 'base');
-    const uuid = readMeta<string>(probe, 'uuid');
-    probe.close();
-    checkFormat(what.path, format);
-    invariant(options !== undefined && uuid !== undefined, 'a volume has options and a uuid');
-    checkBase(what, stored);
-    const sink = openSink(what, options, stored !== undefined);
-    const reader = StoreReader.open(what.path, forReading);
+    const { reader, sink, options, stored, uuid, readOnly } = openStore(what);
     const layers = new LayerTree();
     const catalog = Catalog.load(reader, (layer) => layers.add(layer));
     const open = layers.all().find((l) => l.state === 'open' && l.fileset === ROOT_FILESET);
@@ -289,26 +235,9 @@ export class Volume {
     return this.paths.of(view, ino);
   }
 
-  /** Where each run of blocks is addressed; what is not layer data is base or hole. */
-  runs(
-    view: View,
-    inode: Inode,
-  ): { offset: number; length: number; where: 'layer' | 'base' | 'hole'; layer?: number }[] {
-    const { blockSize } = this.options;
-    const count = Math.ceil(inode.size / blockSize);
-    const runs: ReturnType<Volume['runs']> = [];
-    if (count === 0) return runs;
-    for (const [i, source] of this.blocks.sources(view, inode, 0, count - 1).entries()) {
-      const isLayer = this.blocks.isData(source) && source.where !== 'base';
-      const where = isLayer ? 'layer' : source.where === 'base' ? 'base' : 'hole';
-      const layer = isLayer && 'layer' in source ? source.layer : undefined;
-      const offset = i * blockSize;
-      const length = Math.min(blockSize, inode.size - offset);
-      const last = runs.at(-1);
-      if (last !== undefined && last.where === where && last.layer === layer) last.length += length;
-      else runs.push({ offset, length, where, ...(layer !== undefined && { layer }) });
-    }
-    return runs;
+  /** Where each run of blocks is addressed. */
+  runs(view: View, inode: Inode): BlockRun[] {
+    return blockRuns(this.blocks, view, inode);
   }
 
   // Commands
@@ -472,60 +401,5 @@ export class Volume {
     this.core.sink.close();
     this.core.reader.close();
     this.core.base?.close();
-  }
-}
-
-function checkFormat(path: string, format: number | undefined): void {
-  if (format === undefined) {
-    throw new CommandError('not-a-volume', 'EINVAL', `${path}: not a shadowfs volume`);
-  }
-  if (format > FORMAT_VERSION) {
-    throw new CommandError(
-      'newer-format',
-      'EINVAL',
-      `${path}: the volume has format ${format}; this shadowfs knows formats up to ${FORMAT_VERSION}`,
-    );
-  }
-}
-
-/** Rule D10: a base that was replaced as a whole is refused. */
-function checkBase(what: VolumeOpenOptions, stored: StoredBase | undefined): void {
-  const { path, base } = what;
-  if (what.writer.kind === 'none' && base === undefined) return;
-  if (stored === undefined && base !== undefined) {
-    throw new CommandError('base-mismatch', 'EINVAL', `${path}: the volume has no base, but ${base.path} was given`);
-  }
-  if (stored !== undefined && base === undefined) {
-    throw new CommandError('base-mismatch', 'EINVAL', `${path}: the volume belongs over ${stored.path}`);
-  }
-  if (stored === undefined || base === undefined || what.reattach === true) return;
-  const { hostInode, btimeS, btimeNs } = base.directory.rootStat;
-  const isSame =
-    stored.hostInode === hostInode && stored.btimeS === btimeS && stored.btimeNs === btimeNs;
-  if (!isSame) {
-    throw new CommandError(
-      'base-mismatch',
-      'EINVAL',
-      `${path}: the volume was made over ${stored.path}, and ${base.path} is another directory ` +
-        '(use -o reattach if it is the same content in a new place)',
-    );
-  }
-}
-
-function openSink(what: VolumeOpenOptions, options: VolumeOptions, hasBase: boolean): GroupSink {
-  const setup = {
-    path: what.path,
-    compression: options.compression,
-    quotaBytes: options.quotaBytes,
-    blockSize: options.blockSize,
-    hasBase,
-  };
-  switch (what.writer.kind) {
-    case 'none':
-      return new NoSink();
-    case 'inline':
-      return new InlineSink(setup);
-    case 'thread':
-      return new ThreadSink(setup, what.writer.wakeFd);
   }
 }

@@ -1,0 +1,118 @@
+/** Opening a volume's store: everything that can be wrong with it is found here. */
+import type { Clock } from '../base/clock.js';
+import { CommandError } from '../base/errors.js';
+import { invariant } from '../base/invariant.js';
+import { FORMAT_VERSION } from '../format/tables.js';
+import { checkVolumeFiles } from '../store/open.js';
+import { StoreReader } from '../store/reader.js';
+import type { BaseDirectory } from './base-directory.js';
+import { readMeta } from './catalog.js';
+import type { StoredBase } from './create-volume.js';
+import type { GroupSink } from './group-sink.js';
+import { InlineSink } from './inline-sink.js';
+import { NoSink } from './no-sink.js';
+import type { VolumeOptions } from './options.js';
+import { ThreadSink } from './thread-sink.js';
+
+export interface VolumeOpenOptions {
+  path: string;
+  /** Must be given exactly if the volume was made over a base. */
+  base?: { path: string; directory: BaseDirectory };
+  /** Accept a base that is another directory than before. */
+  reattach?: boolean;
+  readOnly?: boolean;
+  clock?: Clock;
+  /** 'thread': a writer thread that signals `wakeFd`; 'inline': the caller's thread; 'none': read-only. */
+  writer: { kind: 'thread'; wakeFd: number } | { kind: 'inline' } | { kind: 'none' };
+}
+
+export interface OpenedStore {
+  reader: StoreReader;
+  sink: GroupSink;
+  options: VolumeOptions;
+  stored: StoredBase | undefined;
+  uuid: string;
+  readOnly: boolean;
+}
+
+/** Throws CommandError: not-a-volume, volume-damaged, newer-format, base-mismatch. */
+export function openStore(what: VolumeOpenOptions): OpenedStore {
+  checkVolumeFiles(what.path);
+  const readOnly = what.readOnly === true || what.writer.kind === 'none';
+  const forReading = what.writer.kind === 'none' ? { readOnly: true } : {};
+  const probe = StoreReader.open(what.path, forReading);
+  const format = readMeta<number>(probe, 'format');
+  const options = readMeta<VolumeOptions>(probe, 'options');
+  const stored = readMeta<StoredBase>(probe, 'base');
+  const uuid = readMeta<string>(probe, 'uuid');
+  probe.close();
+  checkFormat(what.path, format);
+  invariant(options !== undefined && uuid !== undefined, 'a volume has options and a uuid');
+  checkBase(what, stored);
+  const sink = openSink(what, options, stored !== undefined);
+  const reader = StoreReader.open(what.path, forReading);
+  return { reader, sink, options, stored, uuid, readOnly };
+}
+
+function checkFormat(path: string, format: number | undefined): void {
+  if (format === undefined) {
+    throw new CommandError('not-a-volume', 'EINVAL', `${path}: not a shadowfs volume`);
+  }
+  if (format > FORMAT_VERSION) {
+    throw new CommandError(
+      'newer-format',
+      'EINVAL',
+      `${path}: the volume has format ${format}; this shadowfs knows formats up to ${FORMAT_VERSION}`,
+    );
+  }
+}
+
+/** Rule D10: a base that was replaced as a whole is refused. */
+function checkBase(what: VolumeOpenOptions, stored: StoredBase | undefined): void {
+  const { path, base } = what;
+  if (what.writer.kind === 'none' && base === undefined) return;
+  if (stored === undefined && base !== undefined) {
+    throw new CommandError(
+      'base-mismatch',
+      'EINVAL',
+      `${path}: the volume has no base, but ${base.path} was given`,
+    );
+  }
+  if (stored !== undefined && base === undefined) {
+    throw new CommandError(
+      'base-mismatch',
+      'EINVAL',
+      `${path}: the volume belongs over ${stored.path}`,
+    );
+  }
+  if (stored === undefined || base === undefined || what.reattach === true) return;
+  const { hostInode, btimeS, btimeNs } = base.directory.rootStat;
+  const isSame =
+    stored.hostInode === hostInode && stored.btimeS === btimeS && stored.btimeNs === btimeNs;
+  if (!isSame) {
+    throw new CommandError(
+      'base-mismatch',
+      'EINVAL',
+      `${path}: the volume was made over ${stored.path}, and ${base.path} is another directory ` +
+        '(use -o reattach if it is the same content in a new place)',
+    );
+  }
+}
+
+function openSink(what: VolumeOpenOptions, options: VolumeOptions, hasBase: boolean): GroupSink {
+  const setup = {
+    path: what.path,
+    compression: options.compression,
+    quotaBytes: options.quotaBytes,
+    blockSize: options.blockSize,
+    hasBase,
+  };
+  switch (what.writer.kind) {
+    case 'none':
+      return new NoSink();
+    case 'inline':
+      return new InlineSink(setup);
+    case 'thread':
+      return new ThreadSink(setup, what.writer.wakeFd);
+  }
+}
