@@ -1,0 +1,198 @@
+/**
+ * One open command file: collects the line, runs it, holds the answer.
+ *
+ * Owns the bytes written so far and the answer. What must hold: at most
+ * MAX_COMMAND_LENGTH bytes of an unfinished line are kept; a line runs at most
+ * once; `write` and `flush` settle when the command is done, not before.
+ *
+ * Offsets: writes are taken in the order they come, wherever they say they go,
+ * so that a descriptor can be used for one command after another. The answer is
+ * read from offset 0 (a seekable file, Python's `r+`) or from where the write
+ * left off (`exec 3<>save; echo x >&3; cat <&3`).
+ */
+import { CommandError } from '../base/errors.js';
+import { Deferred } from '../base/deferred.js';
+import {
+  type CommandLine,
+  jsonLine,
+  MAX_COMMAND_LENGTH,
+  parseCommandLine,
+} from '../format/grammar.js';
+import { asFsError, failureAnswer, type Answer, type Commands } from './command.js';
+import type { CommandFile } from './control-file.js';
+
+const NEWLINE = 0x0a;
+
+export class CommandHandle {
+  readonly #file: CommandFile;
+  readonly #commands: Commands;
+  #pieces: Buffer[] = [];
+  #pendingLength = 0;
+  /** The rest of a line that was refused for its length is refused too, up to its newline. */
+  #discarding = false;
+  #running: Deferred<void> | undefined;
+  #answer: Buffer;
+  /** Where the last write ended, and where in the file the answer's first byte is taken to be. */
+  #writeEnd = 0;
+  #answerStart = 0;
+  #nextRead = 0;
+
+  constructor(file: CommandFile, commands: Commands) {
+    this.#file = file;
+    this.#commands = commands;
+    // `cat save` says what may be written there.
+    this.#answer = Buffer.from(
+      jsonLine({ command: file.name, expected: file.expected, example: file.example }),
+    );
+  }
+
+  /** `data` is copied. Returns its length, now or when the command it completes is done. */
+  write(offset: number, data: Buffer): number | Deferred<number> {
+    if (this.#running !== undefined) {
+      throw asFsError(
+        new CommandError('command-running', 'EBUSY', 'the command written before still runs'),
+        'write',
+      );
+    }
+    const length = data.length;
+    this.#writeEnd = offset + length;
+    const newline = data.indexOf(NEWLINE);
+    if (this.#discarding) {
+      if (newline === length - 1) this.#discarding = false;
+      throw this.#refuse(tooLong());
+    }
+    if (this.#pendingLength + (newline < 0 ? length : newline) > MAX_COMMAND_LENGTH) {
+      this.#drop();
+      this.#discarding = newline !== length - 1;
+      throw this.#refuse(tooLong());
+    }
+    if (newline >= 0 && newline !== length - 1) {
+      this.#drop();
+      throw this.#refuse(
+        new CommandError(
+          'bad-command-line',
+          'EINVAL',
+          'one command is one line; more follows after its newline, and nothing was done',
+        ),
+      );
+    }
+    // `data` is only valid during the call.
+    this.#pieces.push(Buffer.from(data));
+    this.#pendingLength += length;
+    if (newline < 0) return length;
+    const done = new Deferred<number>();
+    this.#run().settled(
+      () => done.resolve(length),
+      (error) => done.reject(asFsError(error, 'write')),
+    );
+    return done;
+  }
+
+  /** A close: a line without its newline runs now, and its error is close's. */
+  flush(): Deferred<void> | undefined {
+    this.#discarding = false;
+    // While a command runs, a close is that of a duplicate: not its business.
+    if (this.#pendingLength === 0 || this.#running !== undefined) return undefined;
+    const done = new Deferred<void>();
+    this.#run().settled(
+      () => done.resolve(),
+      (error) => done.reject(asFsError(error, 'close')),
+    );
+    return done;
+  }
+
+  /** Takes back an unfinished line (O_TRUNC). */
+  truncate(): void {
+    this.#drop();
+  }
+
+  /** Bytes of the answer; parked while the command runs. */
+  read(offset: number, length: number): Buffer | Deferred<Buffer> {
+    if (this.#running === undefined) return this.#slice(offset, length);
+    const later = new Deferred<Buffer>();
+    const answer = (): void => later.resolve(this.#slice(offset, length));
+    this.#running.settled(answer, answer);
+    return later;
+  }
+
+  #slice(offset: number, length: number): Buffer {
+    if (offset !== this.#nextRead) {
+      if (offset === 0) this.#answerStart = 0;
+      else if (offset === this.#writeEnd) this.#answerStart = this.#writeEnd;
+    }
+    const from = Math.max(0, offset - this.#answerStart);
+    const bytes = this.#answer.subarray(from, from + length);
+    this.#nextRead = offset + bytes.length;
+    return bytes;
+  }
+
+  #drop(): void {
+    this.#pieces = [];
+    this.#pendingLength = 0;
+  }
+
+  #setAnswer(answer: Answer): void {
+    this.#answer = Buffer.from(jsonLine(answer));
+    // Until a read says otherwise, the answer goes on where the write left off.
+    this.#answerStart = this.#writeEnd;
+    this.#nextRead = -1;
+  }
+
+  #refuse(error: CommandError): Error {
+    this.#setAnswer(this.#failure(error));
+    return asFsError(error, 'write');
+  }
+
+  #failure(error: unknown): Answer {
+    const answer = failureAnswer(this.#file.name, error);
+    // What was not understood is answered with what would be.
+    if (error instanceof CommandError && error.errno === 'EINVAL') {
+      answer['expected'] = this.#file.expected;
+      answer['example'] = this.#file.example;
+    }
+    return answer;
+  }
+
+  #run(): Deferred<void> {
+    const line = Buffer.concat(this.#pieces);
+    this.#drop();
+    const done = new Deferred<void>();
+    const fail = (error: unknown): void => {
+      this.#running = undefined;
+      this.#setAnswer(this.#failure(error));
+      done.reject(error);
+    };
+    let running: Deferred<Answer>;
+    try {
+      const { source, words } = splitSource(parseCommandLine(line));
+      const args = this.#file.parse(words);
+      this.#running = done;
+      running = this.#commands.run(this.#file.name, args, source);
+    } catch (error) {
+      fail(error);
+      return done;
+    }
+    running.settled((answer) => {
+      this.#running = undefined;
+      this.#setAnswer({ ok: true, command: this.#file.name, ...answer });
+      done.resolve();
+    }, fail);
+    return done;
+  }
+}
+
+/** Every command takes `by=cli`: the command line says in the history that it was used. */
+function splitSource(line: CommandLine): { source: string; words: CommandLine } {
+  if (line.options.get('by') !== 'cli') return { source: 'control', words: line };
+  const options = new Map(line.options);
+  options.delete('by');
+  return { source: 'cli', words: { ...line, options } };
+}
+
+function tooLong(): CommandError {
+  return new CommandError(
+    'line-too-long',
+    'E2BIG',
+    `the line is longer than ${MAX_COMMAND_LENGTH} bytes; nothing of it was kept`,
+  );
+}

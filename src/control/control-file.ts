@@ -1,0 +1,38 @@
+/**
+ * What one control file is. Each file of this directory named after a control
+ * file gives one such description; `control-files.ts` makes a file system of them.
+ */
+import type { CommandLine } from '../format/grammar.js';
+import type { Answer, CommandArguments, CommandName } from './command.js';
+
+/** Written with one line, which runs the command; read for the answer. */
+export interface CommandFile {
+  kind: 'command';
+  name: CommandName;
+  /** The line it expects, for answers to what it does not understand. */
+  expected: string;
+  /** One shell line that works. */
+  example: string;
+  /** Checks the words of the line. Throws CommandError. */
+  parse(line: CommandLine): CommandArguments;
+}
+
+/** Read-only; its content is made when it is opened. */
+export interface StateFile {
+  kind: 'state';
+  name: string;
+  content(state: ControlState): string;
+}
+
+export type ControlFile = CommandFile | StateFile;
+
+/** What the state files show. Lists are generated one item at a time. */
+export interface ControlState {
+  status(): Record<string, unknown>;
+  snapshots(): Iterable<object>;
+  /** Newest first, at most `limit`. */
+  history(limit: number): Iterable<object>;
+  layers(limit: number): Iterable<object>;
+  /** The last command's answer. */
+  result(): Answer | undefined;
+}

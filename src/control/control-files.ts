@@ -1,0 +1,329 @@
+/**
+ * The control file system: one directory, one small file per command and per
+ * piece of state. A second, tiny mount beside the volume's own, because there a
+ * writeback cache would hide the error of a `write`; here all I/O is direct.
+ *
+ * Owns the open files. What must hold: every open has its own content or line,
+ * so that two readers or writers never mix; their number is bounded.
+ */
+import type { Deferred } from '../base/deferred.js';
+import { FsError } from '../base/errors.js';
+import type {
+  AttributeChanges,
+  Attributes,
+  Caller,
+  Entry,
+  FillDirectory,
+  FillDirectoryPlus,
+  Opened,
+  Operations,
+  StatFs,
+} from '../tree/operations.js';
+import { CommandHandle } from './command-handle.js';
+import type { Commands } from './command.js';
+import type { ControlFile, ControlState } from './control-file.js';
+import { CONTROL_FILES } from './files.js';
+
+const ROOT_NODE = 1;
+const FIRST_FILE_NODE = 2;
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const O_ACCMODE = 3;
+const FOPEN_DIRECT_IO = 1;
+/** Each holds at most one line (64 KiB) and one answer. */
+const MAX_OPEN_FILES = 1024;
+/** Names and attributes never change while the mount stands. */
+const TIMEOUT_S = 1;
+const DIRECTORY_MODE = 0o700;
+const COMMAND_MODE = 0o600;
+const STATE_MODE = 0o400;
+
+export interface ControlFilesOptions {
+  /** Who may use the files: the mount's owner. */
+  uid: number;
+  gid: number;
+  commands: Commands;
+  state: ControlState;
+  nowMs(): number;
+}
+
+type Handle =
+  | { kind: 'command'; node: number; command: CommandHandle }
+  | { kind: 'state'; node: number; content: Buffer };
+
+export class ControlFiles implements Operations {
+  readonly #options: ControlFilesOptions;
+  readonly #files = new Map<number, ControlFile>();
+  readonly #nodes = new Map<string, number>();
+  readonly #handles = new Map<number, Handle>();
+  readonly #startedMs: number;
+  #nextHandle = 1;
+
+  constructor(options: ControlFilesOptions) {
+    this.#options = options;
+    this.#startedMs = options.nowMs();
+    CONTROL_FILES.forEach((file, index) => {
+      this.#files.set(FIRST_FILE_NODE + index, file);
+      this.#nodes.set(file.name, FIRST_FILE_NODE + index);
+    });
+  }
+
+  lookup(_caller: Caller, parent: number, name: string): Entry {
+    if (parent !== ROOT_NODE) throw new FsError('ENOTDIR', 'lookup', name);
+    const node = this.#nodes.get(name);
+    if (node === undefined) throw new FsError('ENOENT', 'lookup', name);
+    return { nodeId: node, entryTimeoutS: TIMEOUT_S, attr: this.#attributes(node) };
+  }
+
+  forget(): void {
+    // Nodes are fixed.
+  }
+
+  getattr(_caller: Caller, node: number): Attributes {
+    return this.#attributes(node);
+  }
+
+  setattr(
+    _caller: Caller,
+    node: number,
+    changes: AttributeChanges,
+    fh: number | undefined,
+  ): Attributes {
+    if (changes.mode !== undefined || changes.uid !== undefined || changes.gid !== undefined) {
+      throw new FsError('EPERM', 'setattr');
+    }
+    // O_TRUNC of `echo x > save`, and ftruncate.
+    if (changes.size !== undefined) {
+      if (this.#files.get(node)?.kind !== 'command') throw new FsError('EPERM', 'truncate');
+      const handle = fh === undefined ? undefined : this.#handles.get(fh);
+      if (handle?.kind === 'command') handle.command.truncate();
+    }
+    return this.#attributes(node);
+  }
+
+  open(_caller: Caller, node: number, flags: number): Opened {
+    const file = this.#files.get(node);
+    if (file === undefined) throw new FsError('EISDIR', 'open');
+    if (this.#handles.size >= MAX_OPEN_FILES) throw new FsError('ENOMEM', 'open', file.name);
+    const fh = this.#nextHandle;
+    if (file.kind === 'state') {
+      if ((flags & O_ACCMODE) !== 0) throw new FsError('EACCES', 'open', file.name);
+      const content = Buffer.from(file.content(this.#options.state));
+      this.#handles.set(fh, { kind: 'state', node, content });
+    } else {
+      const command = new CommandHandle(file, this.#options.commands);
+      this.#handles.set(fh, { kind: 'command', node, command });
+    }
+    this.#nextHandle++;
+    return { fh, flags: FOPEN_DIRECT_IO };
+  }
+
+  read(
+    _caller: Caller,
+    node: number,
+    fh: number,
+    offset: number,
+    length: number,
+    out: Buffer,
+    outOffset: number,
+  ): number | Deferred<Buffer> {
+    const handle = this.#handle(node, fh, 'read');
+    const bytes =
+      handle.kind === 'command'
+        ? handle.command.read(offset, length)
+        : handle.content.subarray(Math.min(offset, handle.content.length), offset + length);
+    if (!Buffer.isBuffer(bytes)) return bytes;
+    bytes.copy(out, outOffset);
+    return bytes.length;
+  }
+
+  write(
+    _caller: Caller,
+    node: number,
+    fh: number,
+    offset: number,
+    data: Buffer,
+  ): number | Deferred<number> {
+    const handle = this.#handle(node, fh, 'write');
+    if (handle.kind !== 'command') throw new FsError('EBADF', 'write');
+    return data.length === 0 ? 0 : handle.command.write(offset, data);
+  }
+
+  flush(_caller: Caller, node: number, fh: number): undefined | Deferred<void> {
+    const handle = this.#handle(node, fh, 'close');
+    return handle.kind === 'command' ? handle.command.flush() : undefined;
+  }
+
+  release(_node: number, fh: number): void {
+    this.#handles.delete(fh);
+  }
+
+  fsync(): undefined {
+    return undefined;
+  }
+
+  opendir(_caller: Caller, node: number): Opened | 'no-open' {
+    if (node !== ROOT_NODE) throw new FsError('ENOTDIR', 'opendir');
+    return 'no-open';
+  }
+
+  readdir(
+    _caller: Caller,
+    node: number,
+    _fh: number,
+    offset: number,
+    fill: FillDirectory,
+  ): void {
+    this.#list(node, offset, (name, child, type, next) => fill(name, 0, child, type, next));
+  }
+
+  readdirplus(
+    _caller: Caller,
+    node: number,
+    _fh: number,
+    offset: number,
+    fill: FillDirectoryPlus,
+  ): void {
+    this.#list(node, offset, (name, child, type, next) => {
+      const entry =
+        child === ROOT_NODE
+          ? undefined
+          : { nodeId: child, entryTimeoutS: TIMEOUT_S, attr: this.#attributes(child) };
+      return fill(name, 0, child, type, next, entry);
+    });
+  }
+
+  fsyncdir(): undefined {
+    return undefined;
+  }
+
+  statfs(): StatFs {
+    return { blocks: 0, bfree: 0, bavail: 0, files: this.#files.size, ffree: 0, bsize: 4096, namelen: 255 };
+  }
+
+  acceptsWrites(): boolean {
+    // Commands must get through when the volume is full or busy: they queue by themselves.
+    return true;
+  }
+
+  readlink(): never {
+    throw new FsError('EINVAL', 'readlink');
+  }
+
+  mknod(): never {
+    throw new FsError('EPERM', 'mknod');
+  }
+
+  mkdir(): never {
+    throw new FsError('EPERM', 'mkdir');
+  }
+
+  symlink(): never {
+    throw new FsError('EPERM', 'symlink');
+  }
+
+  link(): never {
+    throw new FsError('EPERM', 'link');
+  }
+
+  unlink(): never {
+    throw new FsError('EPERM', 'unlink');
+  }
+
+  rmdir(): never {
+    throw new FsError('EPERM', 'rmdir');
+  }
+
+  rename(): never {
+    throw new FsError('EPERM', 'rename');
+  }
+
+  create(): never {
+    throw new FsError('EPERM', 'create');
+  }
+
+  tmpfile(): never {
+    throw new FsError('EOPNOTSUPP', 'open');
+  }
+
+  setxattr(): never {
+    throw new FsError('EOPNOTSUPP', 'setxattr');
+  }
+
+  getxattr(): never {
+    throw new FsError('ENODATA', 'getxattr');
+  }
+
+  listxattr(): string[] {
+    return [];
+  }
+
+  removexattr(): never {
+    throw new FsError('ENODATA', 'removexattr');
+  }
+
+  fallocate(): never {
+    throw new FsError('EOPNOTSUPP', 'fallocate');
+  }
+
+  lseek(): never {
+    throw new FsError('ENOSYS', 'lseek');
+  }
+
+  copyFileRange(): never {
+    throw new FsError('EOPNOTSUPP', 'copy_file_range');
+  }
+
+  #handle(node: number, fh: number, syscall: string): Handle {
+    const handle = this.#handles.get(fh);
+    if (handle === undefined || handle.node !== node) throw new FsError('EBADF', syscall);
+    return handle;
+  }
+
+  /** Offsets: 1 after `.`, 2 after `..`, then the files in order. */
+  #list(
+    node: number,
+    offset: number,
+    fill: (name: string, node: number, type: number, next: number) => boolean,
+  ): void {
+    if (node !== ROOT_NODE) throw new FsError('ENOTDIR', 'readdir');
+    if (offset < 1 && !fill('.', ROOT_NODE, S_IFDIR, 1)) return;
+    if (offset < 2 && !fill('..', ROOT_NODE, S_IFDIR, 2)) return;
+    for (const [child, file] of this.#files) {
+      const next = child + 1;
+      if (next > offset && !fill(file.name, child, S_IFREG, next)) return;
+    }
+  }
+
+  #attributes(node: number): Attributes {
+    const file = this.#files.get(node);
+    if (file === undefined && node !== ROOT_NODE) throw new FsError('ENOENT', 'getattr');
+    const mode =
+      file === undefined
+        ? S_IFDIR | DIRECTORY_MODE
+        : S_IFREG | (file.kind === 'command' ? COMMAND_MODE : STATE_MODE);
+    const seconds = Math.floor(this.#startedMs / 1000);
+    return {
+      inoHigh: 0,
+      inoLow: node,
+      mode,
+      nlink: file === undefined ? 2 : 1,
+      uid: this.#options.uid,
+      gid: this.#options.gid,
+      rdev: 0,
+      size: 0,
+      blocks: 0,
+      blksize: 4096,
+      atimeS: seconds,
+      atimeNs: 0,
+      mtimeS: seconds,
+      mtimeNs: 0,
+      ctimeS: seconds,
+      ctimeNs: 0,
+      btimeS: seconds,
+      btimeNs: 0,
+      // The kernel grows the size it knows with each direct write: let it ask again.
+      attrTimeoutS: 0,
+    };
+  }
+}

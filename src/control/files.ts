@@ -1,0 +1,27 @@
+/** The control files of a mount, in the order they are listed. */
+import { checkFile } from './check.js';
+import type { ControlFile } from './control-file.js';
+import { deleteFile } from './delete.js';
+import { diffFile } from './diff.js';
+import { historyFile, layersFile, snapshotsFile } from './lists.js';
+import { renameFile } from './rename.js';
+import { restoreFile } from './restore.js';
+import { resultFile } from './result.js';
+import { saveFile } from './save.js';
+import { statusFile } from './status.js';
+import { versionsFile } from './versions.js';
+
+export const CONTROL_FILES: readonly ControlFile[] = [
+  saveFile,
+  restoreFile,
+  deleteFile,
+  renameFile,
+  checkFile,
+  diffFile,
+  versionsFile,
+  statusFile,
+  snapshotsFile,
+  historyFile,
+  layersFile,
+  resultFile,
+];

@@ -1,0 +1,26 @@
+/** Words that several command files read the same way. */
+import { CommandError } from '../base/errors.js';
+import { checkSnapshotName, type CommandLine } from '../format/grammar.js';
+
+/** A snapshot's name, checked; `what` says which one is missing. Throws CommandError. */
+export function snapshotNameOf(
+  name: string | undefined,
+  what: string,
+  use: 'target' | 'existing',
+): string {
+  if (name === undefined) throw new CommandError('bad-command-line', 'EINVAL', `${what} is missing`);
+  const objection = checkSnapshotName(name, use);
+  if (objection !== undefined) throw new CommandError('bad-snapshot-name', 'EINVAL', objection);
+  return name;
+}
+
+/** The option `limit=N`, a count from 1. */
+export function limitOf(line: CommandLine): { limit?: number } {
+  const text = line.options.get('limit');
+  if (text === undefined) return {};
+  const limit = Number(text);
+  if (!/^\d{1,9}$/.test(text) || limit < 1) {
+    throw new CommandError('bad-command-line', 'EINVAL', `limit=${text}: a number from 1 is expected`);
+  }
+  return { limit };
+}
