@@ -1,0 +1,153 @@
+/**
+ * The coherent phase of a restore: everything that changed between two views
+ * is settled, and the kernel is told what to look up or ask for again.
+ *
+ * - A changed regular file's old node loses its attributes, so that the next
+ *   write asks for them and gets ESTALE; its names expire, since they lead to
+ *   another node now.
+ * - Changed directories lose attributes and the kernel's copy of their
+ *   listing; symbolic links theirs and the cached target. Both keep their ids:
+ *   an inode's link target never changes (re-targeting makes a new inode).
+ * - Changed names that the kernel may know expire, negative ones too. Above a
+ *   number of names all of them do at once (INC_EPOCH), if the kernel can.
+ *
+ * Notifications leave in batches that another thread sends; the next batch is
+ * gathered meanwhile.
+ */
+import type { Deferred } from '../base/deferred.js';
+import type { Inode } from '../volume/inode.js';
+import type { Notification, Notifier } from './notification.js';
+import type { Transition, Transitions } from './transitions.js';
+import type { TreeContext } from './tree-context.js';
+
+/** Names told one by one; one INVAL_ENTRY costs about 10 µs, an epoch the whole cache. */
+export const EPOCH_THRESHOLD = 20_000;
+
+const BATCH = 512;
+/** Changes looked at between two yields. */
+const SLICE = 256;
+
+export interface CoherenceReport {
+  /** Inodes and names that differ between the two views. */
+  changes: number;
+  /** Old nodes of changed regular files that the kernel knew. */
+  staleNodes: number;
+  notifications: number;
+  /** Every name was expired at once: mounts inside this one are detached. */
+  incEpoch: boolean;
+}
+
+/**
+ * Resumed by the loop: at once after `undefined`, when it has settled after a
+ * `Deferred`. Ends when every notification was sent.
+ */
+export type CoherenceJob = Generator<Deferred<void> | undefined, CoherenceReport>;
+
+class Gathered {
+  batch: Notification[] = [];
+  entries = 0;
+  #seen = new Set<string>();
+  readonly report: CoherenceReport = {
+    changes: 0,
+    staleNodes: 0,
+    notifications: 0,
+    incEpoch: false,
+  };
+
+  constructor(
+    readonly context: TreeContext,
+    readonly notifier: Notifier,
+    readonly epochThreshold: number,
+  ) {}
+
+  entry(directory: number, name: string): void {
+    if (this.report.incEpoch || !this.context.nodes.knowsLive(directory)) return;
+    const key = `${directory}/${name}`;
+    if (this.#seen.has(key)) return;
+    this.#seen.add(key);
+    this.entries++;
+    if (this.entries > this.epochThreshold && this.notifier.canIncEpoch) {
+      this.report.incEpoch = true;
+      this.batch.push({ kind: 'inc-epoch' });
+      return;
+    }
+    const parent = this.context.nodes.liveId(directory);
+    const expireOnly = this.notifier.canExpireOnly;
+    this.batch.push({ kind: 'inval-entry', parent, name, expireOnly });
+  }
+
+  inode(node: number, withPages: boolean): void {
+    this.batch.push({ kind: 'inval-inode', node, offset: withPages ? 0 : -1, length: 0 });
+  }
+
+  take(): Notification[] {
+    const { batch } = this;
+    this.report.notifications += batch.length;
+    this.batch = [];
+    this.#seen.clear();
+    return batch;
+  }
+}
+
+export function* coherence(
+  context: TreeContext,
+  transitions: Transitions,
+  transition: Transition,
+  epochThreshold = EPOCH_THRESHOLD,
+): CoherenceJob {
+  const notifier = context.notifier();
+  const gathered = new Gathered(context, notifier, epochThreshold);
+  let sending: Deferred<void> | undefined;
+
+  for (const change of context.volume.changes(transition.from, transition.to)) {
+    gathered.report.changes++;
+    if (change.kind === 'inode')
+      gatherInode(context, transitions, transition, change.ino, gathered);
+    else gathered.entry(change.directory, change.name);
+    if (gathered.batch.length >= BATCH) {
+      if (sending !== undefined) yield sending;
+      sending = notifier.notify(gathered.take());
+    }
+    if (gathered.report.changes % SLICE === 0) yield undefined;
+  }
+  // Files without a name may have left no trace in the delta maps.
+  for (const ino of context.nodes.unlinked()) {
+    gatherInode(context, transitions, transition, ino, gathered);
+  }
+  gathered.report.staleNodes = transition.staled.size;
+  transitions.end(transition);
+
+  if (sending !== undefined) yield sending;
+  if (gathered.batch.length > 0) yield notifier.notify(gathered.take());
+  return gathered.report;
+}
+
+function gatherInode(
+  context: TreeContext,
+  transitions: Transitions,
+  transition: Transition,
+  ino: number,
+  gathered: Gathered,
+): void {
+  const { nodes, volume } = context;
+  transitions.settle(ino);
+  const before = volume.inode(transition.from, ino);
+  const after = volume.inode(transition.to, ino);
+  const staleId = transition.staled.get(ino);
+  if (staleId !== undefined) {
+    gathered.inode(staleId, false);
+    for (const inode of [before, after]) namesOf(inode, gathered);
+    return;
+  }
+  const inode = after ?? before;
+  if (inode === undefined || inode.isRegular || !nodes.knowsLive(ino)) return;
+  gathered.inode(nodes.liveId(ino), inode.isDirectory || inode.isSymlink);
+}
+
+/**
+ * An inode lists at most 64 names. Names beyond those lead to the stale node,
+ * which answers ESTALE, upon which the kernel looks the name up again itself.
+ */
+function namesOf(inode: Inode | undefined, gathered: Gathered): void {
+  for (const { parent, name } of inode?.links ?? []) gathered.entry(parent, name);
+}

@@ -1,0 +1,64 @@
+/** `.control` in the root: a link to the control files, which are a mount of their own. */
+import type { ErrnoName } from '../base/errors.js';
+import { S_IFLNK } from '../volume/inode.js';
+import { madeUpAttributes } from './attributes.js';
+import type { Attributes, Entry } from './operations.js';
+import { CONTROL_LINK_SPACE, shadowIno } from './shadow-ino.js';
+import { SpecialNode } from './special-node.js';
+import type { TreeContext } from './tree-context.js';
+
+class ControlLinkNode extends SpecialNode {
+  override readonly refusal: ErrnoName = 'EPERM';
+
+  constructor(
+    id: number,
+    readonly context: TreeContext,
+    readonly target: string,
+  ) {
+    super(id);
+  }
+
+  override attributes(): Attributes {
+    return madeUpAttributes({
+      ino: shadowIno(CONTROL_LINK_SPACE, 0),
+      mode: S_IFLNK | 0o777,
+      nlink: 1,
+      uid: this.context.ownerUid,
+      gid: 0,
+      size: this.target.length,
+      timeS: 0,
+      timeNs: 0,
+      attrTimeoutS: this.context.timeoutS,
+    });
+  }
+
+  override readlink(): string {
+    return this.target;
+  }
+
+  override forgotten(): void {
+    // Stays in the table: it is one node for as long as the mount lasts.
+    this.lookups = 0;
+    this.context.nodes.add(this);
+  }
+}
+
+export class ControlLink {
+  #node: ControlLinkNode | undefined;
+
+  /** `target`: a byte string. */
+  constructor(
+    readonly context: TreeContext,
+    readonly target: string,
+  ) {}
+
+  entry(): Entry {
+    const { nodes, timeoutS } = this.context;
+    if (this.#node === undefined) {
+      this.#node = new ControlLinkNode(nodes.newId(), this.context, this.target);
+      nodes.add(this.#node);
+    }
+    const nodeId = nodes.takeSpecial(this.#node);
+    return { nodeId, entryTimeoutS: timeoutS, attr: this.#node.attributes() };
+  }
+}

@@ -1,0 +1,234 @@
+/**
+ * The live tree: requests for live inodes, by inode number. Owns no state; the
+ * volume has the content, the node table the lookups.
+ */
+import { FsError } from '../base/errors.js';
+import { type Inode, S_IFDIR, S_IFLNK } from '../volume/inode.js';
+import type { View } from '../volume/view.js';
+import { inherited, negativeEntry, withoutSetId } from './attributes.js';
+import { dotFiller, listFrom } from './listing.js';
+import type {
+  AttributeChanges,
+  Attributes,
+  Caller,
+  Entry,
+  FillDirectory,
+  FillDirectoryPlus,
+} from './operations.js';
+import { isShadowAttribute } from './shadow-attributes.js';
+import { liveIno } from './shadow-ino.js';
+import type { Transitions } from './transitions.js';
+import { MAX_NAME_BYTES, type TreeContext } from './tree-context.js';
+import { ROOT_INO } from './hidden-names.js';
+
+const CAPABILITY = 'security.capability';
+
+export class LiveNodes {
+  /** The kernel still holds this inode: unlinking its last name must keep it. */
+  readonly #inUse = (ino: number): boolean => {
+    const known = this.context.nodes.knowsLive(ino);
+    if (known) this.context.nodes.noteUnlinked(ino);
+    return known;
+  };
+
+  constructor(
+    readonly context: TreeContext,
+    readonly transitions: Transitions,
+  ) {}
+
+  get #view(): View {
+    return this.context.volume.live;
+  }
+
+  /** Throws ESTALE: the live tree has this inode no more (a restore took it away). */
+  inode(ino: number): Inode {
+    const inode = this.context.volume.inode(this.#view, ino);
+    if (inode === undefined) throw new FsError('ESTALE', 'inode', String(ino));
+    return inode;
+  }
+
+  #directory(ino: number, syscall: string): Inode {
+    const inode = this.inode(ino);
+    if (!inode.isDirectory) throw new FsError('ENOTDIR', syscall);
+    return inode;
+  }
+
+  #entry(inode: Inode): Entry {
+    const attr = this.context.liveAttributes(inode);
+    const nodeId = this.context.nodes.take(inode.ino);
+    return { nodeId, entryTimeoutS: this.context.timeoutS, attr };
+  }
+
+  /** An ordinary name; hidden ones were answered before. */
+  lookup(parent: number, name: string): Entry {
+    if (name.length > MAX_NAME_BYTES) throw new FsError('ENAMETOOLONG', 'lookup', name);
+    const directory = this.#directory(parent, 'lookup');
+    const found = this.context.volume.lookup(this.#view, directory, name);
+    return found === undefined ? negativeEntry(this.context.timeoutS) : this.#entry(found);
+  }
+
+  attributes(ino: number): Attributes {
+    return this.context.liveAttributes(this.inode(ino));
+  }
+
+  setAttributes(ino: number, changes: AttributeChanges): Attributes {
+    const { killSetId, ...wanted } = changes;
+    const changesOwner = wanted.uid !== undefined || wanted.gid !== undefined;
+    if (killSetId === true || changesOwner) {
+      const inode = this.inode(ino);
+      if (wanted.mode === undefined) {
+        const mode = withoutSetId(inode.mode);
+        if (mode !== inode.mode) wanted.mode = mode;
+      }
+      this.#dropCapability(inode);
+    }
+    return this.context.liveAttributes(this.context.volume.names.setAttributes(ino, wanted));
+  }
+
+  #dropCapability(inode: Inode): void {
+    const { volume } = this.context;
+    if (!inode.isRegular) return;
+    if (volume.readAttribute(this.#view, inode, CAPABILITY) === undefined) return;
+    volume.attributes.remove(inode.ino, CAPABILITY);
+  }
+
+  readlink(ino: number): string {
+    const { target } = this.inode(ino);
+    if (target === undefined) throw new FsError('EINVAL', 'readlink');
+    return target;
+  }
+
+  make(caller: Caller, parent: number, name: string, mode: number, rdev = 0): Entry {
+    const isDirectory = (mode & 0o170000) === S_IFDIR;
+    this.context.hidden.refuseCreate(parent, name, isDirectory ? 'mkdir' : 'mknod');
+    const who = inherited(this.#directory(parent, 'create'), caller, mode, isDirectory);
+    const what = { mode: who.mode, rdev };
+    return this.#entry(this.context.volume.names.create(who, parent, name, what));
+  }
+
+  symlink(caller: Caller, parent: number, name: string, target: string): Entry {
+    this.context.hidden.refuseCreate(parent, name, 'symlink');
+    const mode = S_IFLNK | 0o777;
+    const who = inherited(this.#directory(parent, 'symlink'), caller, mode, false);
+    return this.#entry(this.context.volume.names.create(who, parent, name, { mode, target }));
+  }
+
+  makeUnnamed(caller: Caller, parent: number, mode: number): Entry {
+    const who = inherited(this.#directory(parent, 'tmpfile'), caller, mode, false);
+    const inode = this.context.volume.names.createUnnamed(who, parent, mode);
+    const entry = this.#entry(inode);
+    this.context.nodes.noteUnlinked(inode.ino);
+    return entry;
+  }
+
+  link(ino: number, parent: number, name: string): Entry {
+    this.context.hidden.refuseCreate(parent, name, 'link');
+    const inode = this.context.volume.names.link(ino, parent, name);
+    this.context.nodes.noteLinked(ino);
+    return this.#entry(inode);
+  }
+
+  unlink(parent: number, name: string): void {
+    this.context.hidden.refuseRemove(parent, name, 'unlink');
+    this.transitions.settleName(parent, name);
+    this.context.volume.names.unlink(parent, name, this.#inUse);
+  }
+
+  removeDirectory(parent: number, name: string): void {
+    this.context.hidden.refuseRemove(parent, name, 'rmdir');
+    this.context.volume.names.removeDirectory(parent, name, this.#inUse);
+  }
+
+  rename(from: number, name: string, to: number, newName: string, flags: number): void {
+    this.context.hidden.refuseRemove(from, name, 'rename');
+    this.context.hidden.refuseRemove(to, newName, 'rename');
+    this.transitions.settleName(from, name);
+    this.transitions.settleName(to, newName);
+    this.context.volume.names.rename(from, name, to, newName, flags, this.#inUse);
+  }
+
+  read(ino: number, offset: number, length: number, out: Buffer, outOffset: number): number {
+    const inode = this.inode(ino);
+    return this.context.volume.read(this.#view, inode, offset, length, out, outOffset);
+  }
+
+  write(ino: number, offset: number, data: Buffer, killSetId: boolean): number {
+    if (killSetId) {
+      const inode = this.inode(ino);
+      const mode = withoutSetId(inode.mode);
+      this.#dropCapability(inode);
+      if (mode !== inode.mode) this.context.volume.names.setAttributes(ino, { mode });
+    }
+    return this.context.volume.data.write(ino, offset, data);
+  }
+
+  seek(ino: number, offset: number, whence: 'data' | 'hole'): number {
+    return this.context.volume.seek(this.#view, this.inode(ino), offset, whence);
+  }
+
+  getxattr(ino: number, name: string): Uint8Array {
+    const value = this.context.volume.readAttribute(this.#view, this.inode(ino), name);
+    if (value === undefined) throw new FsError('ENODATA', 'getxattr', name);
+    return value;
+  }
+
+  listxattr(ino: number): string[] {
+    return this.context.volume.listAttributes(this.#view, this.inode(ino));
+  }
+
+  setxattr(ino: number, name: string, value: Buffer, flags: number): void {
+    if (isShadowAttribute(name)) throw new FsError('EPERM', 'setxattr', name);
+    // ACLs would be stored but not obeyed.
+    if (name.startsWith('system.')) throw new FsError('EOPNOTSUPP', 'setxattr', name);
+    this.context.volume.attributes.set(ino, name, value, flags);
+  }
+
+  removexattr(ino: number, name: string): void {
+    this.context.volume.attributes.remove(ino, name);
+  }
+
+  readdir(ino: number, offset: number, fill: FillDirectory): void {
+    this.#list(ino, offset, fill, (_directory, listed, next) => {
+      const { high, low } = liveIno(listed.ino);
+      return fill(listed.name, high, low, listed.type, next);
+    });
+  }
+
+  readdirplus(ino: number, offset: number, fill: FillDirectoryPlus): void {
+    const { context } = this;
+    const dot: FillDirectory = (name, high, low, type, next) =>
+      fill(name, high, low, type, next, undefined);
+    this.#list(ino, offset, dot, (directory, { name, ino: child, type }, next) => {
+      const { high, low } = liveIno(child);
+      const inode = context.volume.inodeForListing(this.#view, directory, name, child);
+      if (inode === undefined) return fill(name, high, low, type, next, undefined);
+      const attr = context.liveAttributes(inode);
+      return context.nodes.offer(inode.ino, (nodeId) =>
+        fill(name, high, low, type, next, { nodeId, entryTimeoutS: context.timeoutS, attr }),
+      );
+    });
+  }
+
+  #list(
+    ino: number,
+    offset: number,
+    dot: FillDirectory,
+    take: (
+      directory: Inode,
+      listed: { name: string; ino: number; type: number },
+      next: number,
+    ) => boolean,
+  ): void {
+    const { context } = this;
+    const directory = this.#directory(ino, 'readdir');
+    const parent = ino === ROOT_INO ? ROOT_INO : (directory.links[0]?.parent ?? ROOT_INO);
+    listFrom(
+      offset,
+      context.cookies,
+      dotFiller(liveIno(ino), liveIno(parent), dot),
+      (afterHash, visit) => context.volume.list(this.#view, directory, afterHash, visit),
+      (name) => context.hidden.isHidden(ino, name),
+      (listed, next) => take(directory, listed, next),
+    );
+  }
+}

@@ -1,0 +1,31 @@
+/** What the parts of the tree share. */
+import type { Inode } from '../volume/inode.js';
+import type { Attributes } from './operations.js';
+import { attributesOf } from './attributes.js';
+import type { Cookies } from './cookies.js';
+import type { HiddenNames } from './hidden-names.js';
+import type { NodeTable } from './node-table.js';
+import type { Notifier } from './notification.js';
+import { liveIno } from './shadow-ino.js';
+import type { TreeVolume } from './tree-volume.js';
+
+/** Kernel limit of a file name that every other file system has too. */
+export const MAX_NAME_BYTES = 255;
+
+export class TreeContext {
+  constructor(
+    readonly volume: TreeVolume,
+    readonly nodes: NodeTable,
+    readonly hidden: HiddenNames,
+    readonly cookies: Cookies,
+    /** Nobody else changes the volume, so the kernel may keep what it was told. */
+    readonly timeoutS: number,
+    readonly readOnly: boolean,
+    readonly ownerUid: number,
+    readonly notifier: () => Notifier,
+  ) {}
+
+  liveAttributes(inode: Inode): Attributes {
+    return attributesOf(inode, liveIno(inode.ino), this.timeoutS);
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What the tree needs of a volume: the part of `Volume` it calls, and nothing
+ * else. `Volume` has all of it; unit tests of single parts may have less.
+ */
+import type { Deferred } from '../base/deferred.js';
+import type { Inode } from '../volume/inode.js';
+import type { View } from '../volume/view.js';
+import type { AttributeChanges } from './operations.js';
+
+export interface SnapshotRecord {
+  readonly name: string;
+  readonly layer: number;
+  readonly kind: 'user' | 'undo';
+  readonly createdMs: number;
+}
+
+/** Where a run of blocks is addressed; 'layer': in which layer's records. */
+export interface BlockRun {
+  readonly offset: number;
+  readonly length: number;
+  readonly where: 'layer' | 'base' | 'hole';
+  readonly layer?: number;
+}
+
+export type ViewChange =
+  | { kind: 'inode'; ino: number }
+  | { kind: 'entry'; directory: number; name: string };
+
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+
+type InUse = (ino: number) => boolean;
+
+interface VolumeNames {
+  create(
+    who: Owner,
+    directory: number,
+    name: string,
+    what: { mode: number; rdev?: number; target?: string },
+  ): Inode;
+  createUnnamed(who: Owner, directory: number, mode: number): Inode;
+  link(ino: number, directory: number, name: string): Inode;
+  unlink(directory: number, name: string, inUse: InUse): number;
+  removeDirectory(directory: number, name: string, inUse: InUse): number;
+  rename(
+    from: number,
+    name: string,
+    to: number,
+    newName: string,
+    flags: number,
+    inUse: InUse,
+  ): void;
+  setAttributes(ino: number, changes: AttributeChanges): Inode;
+  release(ino: number): void;
+}
+
+interface VolumeData {
+  write(ino: number, offset: number, data: Buffer): number;
+  copyRange(
+    source: number,
+    sourceOffset: number,
+    target: number,
+    targetOffset: number,
+    length: number,
+  ): number;
+  /** The range reads as zeros afterwards. */
+  punch(inode: Inode, offset: number, length: number): void;
+  /** mtime and ctime. */
+  touch(inode: Inode): void;
+}
+
+export interface TreeVolume {
+  readonly options: { hiddenNames: { snapshots: string; control: string } };
+  readonly live: View;
+  viewOf(snapshot: SnapshotRecord): View;
+  snapshots(): readonly SnapshotRecord[];
+  snapshot(name: string): SnapshotRecord | undefined;
+
+  inode(view: View, ino: number): Inode | undefined;
+  lookup(view: View, directory: Inode, name: string): Inode | undefined;
+  list(
+    view: View,
+    directory: Inode,
+    afterHash: number,
+    visit: (name: string, ino: number, type: number, hash: number) => boolean,
+  ): void;
+  inodeForListing(view: View, directory: Inode, name: string, ino: number): Inode | undefined;
+  read(
+    view: View,
+    inode: Inode,
+    offset: number,
+    length: number,
+    out: Buffer,
+    outOffset: number,
+  ): number;
+  seek(view: View, inode: Inode, offset: number, whence: 'data' | 'hole'): number;
+  readAttribute(view: View, inode: Inode, name: string): Uint8Array | undefined;
+  listAttributes(view: View, inode: Inode): string[];
+  runs(view: View, inode: Inode): readonly BlockRun[];
+
+  /** Changes of the live view, by inode number: synchronous, in memory. */
+  readonly names: VolumeNames;
+  readonly data: VolumeData;
+  readonly attributes: {
+    set(ino: number, name: string, value: Uint8Array, flags: number): void;
+    remove(ino: number, name: string): void;
+  };
+  readonly inodes: {
+    /** The live inode's copy that belongs to the open group. */
+    forChange(ino: number): Inode;
+  };
+
+  changes(from: View, to: View): Generator<ViewChange>;
+  pin(layer: number): void;
+  unpin(layer: number): void;
+  acceptsWrites(): boolean;
+  commit(): number;
+  whenCommitted(ticket: number): Deferred<void>;
+  space(): { usedBytes: number; freeBytes: number };
+}

@@ -1,0 +1,373 @@
+/**
+ * The name space over a volume, as drivers see it: finds out what kind of node
+ * a request means and hands it on. Live inodes go to `LiveNodes`; all else is
+ * a `SpecialNode`, which answers reads itself and refuses changes with its
+ * `refusal`, except that `.snapshots` takes commands.
+ */
+import type { Deferred } from '../base/deferred.js';
+import { FsError } from '../base/errors.js';
+import type { View } from '../volume/view.js';
+import { after } from './after.js';
+import { allocate, statFsOf } from './space.js';
+import { type CoherenceJob, coherence } from './coherence.js';
+import { ControlLink } from './control-link.js';
+import { Cookies } from './cookies.js';
+import { HiddenNames } from './hidden-names.js';
+import { LiveNodes } from './live-nodes.js';
+import { NodeTable } from './node-table.js';
+import { type Notifier, SILENT_NOTIFIER } from './notification.js';
+import { OpenSnapshots } from './open-snapshots.js';
+import type {
+  AttributeChanges,
+  Attributes,
+  Caller,
+  Entry,
+  FillDirectory,
+  FillDirectoryPlus,
+  Opened,
+  Operations,
+  StatFs,
+} from './operations.js';
+import { ShadowNodes } from './shadow-nodes.js';
+import {
+  SnapshotDirectories,
+  SnapshotDirectoryNode,
+  type TreeCommands,
+} from './snapshot-directory.js';
+import type { SpecialNode } from './special-node.js';
+import { type Transition, Transitions } from './transitions.js';
+import { TreeContext } from './tree-context.js';
+import type { TreeVolume } from './tree-volume.js';
+import { S_IFDIR, S_IFMT, S_IFREG } from '../volume/inode.js';
+
+/** How long the kernel may keep names and attributes: we are the only writer. */
+const DEFAULT_TIMEOUT_S = 24 * 3600;
+
+const SEEK_DATA = 3;
+
+/** Copied in one call; the caller goes on. Others wait for as long as that takes. */
+const MAX_COPY_BYTES = 8 * 1024 * 1024;
+
+export interface TreeOptions {
+  commands: TreeCommands;
+  /** Settles when everything written before the call has arrived here. */
+  quiesce: () => Deferred<void>;
+  /** Whose mount it is; may command through `.snapshots`, as root may. */
+  ownerUid: number;
+  readOnly: boolean;
+  /** Where `.control` leads, a byte string; absent: there is no `.control`. */
+  controlTarget?: string;
+  timeoutS?: number;
+  /** Changed names above which a restore expires all at once. */
+  epochThreshold?: number;
+}
+
+const NOT_OPENED: Opened = { fh: 0, flags: 0 };
+
+export class Tree implements Operations {
+  /** Set by whoever connects a driver. */
+  notifier: Notifier = SILENT_NOTIFIER;
+
+  readonly #context: TreeContext;
+  readonly #nodes: NodeTable;
+  readonly #live: LiveNodes;
+  readonly #transitions: Transitions;
+  readonly #directories: SnapshotDirectories;
+  readonly #control: ControlLink | undefined;
+
+  constructor(
+    readonly volume: TreeVolume,
+    readonly options: TreeOptions,
+  ) {
+    this.#nodes = new NodeTable((ino) => {
+      if (!options.readOnly) volume.names.release(ino);
+    });
+    const names = volume.options.hiddenNames;
+    const { controlTarget } = options;
+    this.#context = new TreeContext(
+      volume,
+      this.#nodes,
+      new HiddenNames(names.snapshots, controlTarget === undefined ? undefined : names.control),
+      new Cookies(),
+      options.timeoutS ?? DEFAULT_TIMEOUT_S,
+      options.readOnly,
+      options.ownerUid,
+      () => this.notifier,
+    );
+    this.#transitions = new Transitions(this.#context);
+    this.#live = new LiveNodes(this.#context, this.#transitions);
+    const shadows = new ShadowNodes(this.#context, new OpenSnapshots(volume));
+    this.#directories = new SnapshotDirectories(this.#context, shadows, options.commands);
+    if (controlTarget !== undefined) {
+      this.#control = new ControlLink(this.#context, controlTarget);
+    }
+  }
+
+  /**
+   * A restore has switched the live view. Called at once, before any other
+   * request; O(1). Then `coherence` is to be run.
+   */
+  transition(from: View, to: View): Transition {
+    return this.#transitions.begin(from, to);
+  }
+
+  /** The rest of a transition, as a job for the loop; after the restore was committed. */
+  coherence(transition: Transition): CoherenceJob {
+    const { epochThreshold } = this.options;
+    return coherence(this.#context, this.#transitions, transition, epochThreshold);
+  }
+
+  /** Nodes the kernel holds. */
+  status(): { liveNodes: number; specialNodes: number } {
+    return { liveNodes: this.#nodes.liveCount, specialNodes: this.#nodes.specialCount };
+  }
+
+  /** The live inode that is to change. Throws what the node refuses changes with. */
+  #changing(id: number, syscall: string): number {
+    const node = this.#nodes.resolve(id);
+    if (typeof node !== 'number') throw new FsError(node.refusal, syscall);
+    if (this.options.readOnly) throw new FsError('EROFS', syscall);
+    return node;
+  }
+
+  lookup(_caller: Caller, parent: number, name: string): Entry {
+    const node = this.#nodes.resolve(parent);
+    if (typeof node !== 'number') return node.lookup(name);
+    const { hidden } = this.#context;
+    if (!hidden.isHidden(node, name)) return this.#live.lookup(node, name);
+    if (name === hidden.snapshots) return this.#directories.entry(node);
+    if (this.#control === undefined) throw new FsError('ENOENT', 'lookup', name);
+    return this.#control.entry();
+  }
+
+  forget(node: number, count: number): void {
+    this.#nodes.forget(node, count);
+  }
+
+  getattr(_caller: Caller, id: number): Attributes {
+    const node = this.#nodes.resolve(id);
+    return typeof node === 'number' ? this.#live.attributes(node) : node.attributes();
+  }
+
+  setattr(_caller: Caller, id: number, changes: AttributeChanges): Attributes {
+    return this.#live.setAttributes(this.#changing(id, 'setattr'), changes);
+  }
+
+  readlink(_caller: Caller, id: number): string {
+    const node = this.#nodes.resolve(id);
+    return typeof node === 'number' ? this.#live.readlink(node) : node.readlink();
+  }
+
+  mknod(caller: Caller, parent: number, name: string, mode: number, rdev: number): Entry {
+    return this.#live.make(caller, this.#changing(parent, 'mknod'), name, mode, rdev);
+  }
+
+  mkdir(caller: Caller, parent: number, name: string, mode: number): Entry | Deferred<Entry> {
+    const node = this.#nodes.resolve(parent);
+    if (node instanceof SnapshotDirectoryNode) return node.save(caller, name);
+    const directory = this.#changing(parent, 'mkdir');
+    return this.#live.make(caller, directory, name, S_IFDIR | (mode & ~S_IFMT));
+  }
+
+  symlink(caller: Caller, parent: number, name: string, target: string): Entry {
+    return this.#live.symlink(caller, this.#changing(parent, 'symlink'), name, target);
+  }
+
+  link(_caller: Caller, id: number, newParent: number, newName: string): Entry {
+    const directory = this.#changing(newParent, 'link');
+    const node = this.#nodes.resolve(id);
+    if (typeof node === 'number') return this.#live.link(node, directory, newName);
+    // A snapshot's file is on another device, as it were: the caller copies.
+    throw new FsError(node.refusal === 'EROFS' ? 'EXDEV' : node.refusal, 'link', newName);
+  }
+
+  unlink(_caller: Caller, parent: number, name: string): void {
+    this.#live.unlink(this.#changing(parent, 'unlink'), name);
+  }
+
+  rmdir(caller: Caller, parent: number, name: string): void | Deferred<void> {
+    const node = this.#nodes.resolve(parent);
+    if (node instanceof SnapshotDirectoryNode) return node.remove(caller, name);
+    return this.#live.removeDirectory(this.#changing(parent, 'rmdir'), name);
+  }
+
+  rename(
+    caller: Caller,
+    parent: number,
+    name: string,
+    newParent: number,
+    newName: string,
+    flags: number,
+  ): void | Deferred<void> {
+    const node = this.#nodes.resolve(parent);
+    if (node instanceof SnapshotDirectoryNode) {
+      if (newParent === parent) return node.rename(caller, name, newName, flags);
+      throw new FsError('EXDEV', 'rename', name);
+    }
+    const from = this.#changing(parent, 'rename');
+    return this.#live.rename(from, name, this.#changing(newParent, 'rename'), newName, flags);
+  }
+
+  open(): 'no-open' {
+    return 'no-open';
+  }
+
+  opendir(): 'no-open' {
+    return 'no-open';
+  }
+
+  create(
+    caller: Caller,
+    parent: number,
+    name: string,
+    mode: number,
+  ): { entry: Entry; opened: Opened } {
+    const directory = this.#changing(parent, 'create');
+    const entry = this.#live.make(caller, directory, name, S_IFREG | (mode & ~S_IFMT));
+    return { entry, opened: NOT_OPENED };
+  }
+
+  tmpfile(caller: Caller, parent: number, mode: number): { entry: Entry; opened: Opened } {
+    const directory = this.#changing(parent, 'tmpfile');
+    const entry = this.#live.makeUnnamed(caller, directory, S_IFREG | (mode & ~S_IFMT));
+    return { entry, opened: NOT_OPENED };
+  }
+
+  read(
+    _caller: Caller,
+    id: number,
+    _fh: number,
+    offset: number,
+    length: number,
+    out: Buffer,
+    outOffset: number,
+  ): number {
+    const node = this.#nodes.resolve(id);
+    if (typeof node !== 'number') return node.read(offset, length, out, outOffset);
+    return this.#live.read(node, offset, length, out, outOffset);
+  }
+
+  write(
+    _caller: Caller,
+    id: number,
+    _fh: number,
+    offset: number,
+    data: Buffer,
+    killSetId: boolean,
+  ): number {
+    const node = this.#nodes.resolve(id);
+    if (typeof node !== 'number') {
+      node.writeRefused();
+      throw new FsError(node.refusal, 'write');
+    }
+    if (this.options.readOnly) throw new FsError('EROFS', 'write');
+    return this.#live.write(node, offset, data, killSetId);
+  }
+
+  flush(): 'no-flush' {
+    return 'no-flush';
+  }
+
+  release(): void {}
+
+  fsync(_caller: Caller, id: number): undefined | Deferred<void> {
+    const node = this.#nodes.resolve(id);
+    if (typeof node !== 'number') {
+      if (node.refusal === 'ESTALE') throw new FsError('ESTALE', 'fsync');
+      return undefined;
+    }
+    if (this.options.readOnly) return undefined;
+    return this.volume.whenCommitted(this.volume.commit());
+  }
+
+  fsyncdir(caller: Caller, id: number): undefined | Deferred<void> {
+    return this.fsync(caller, id);
+  }
+
+  readdir(_caller: Caller, id: number, _fh: number, offset: number, fill: FillDirectory): void {
+    const node = this.#nodes.resolve(id);
+    if (typeof node === 'number') this.#live.readdir(node, offset, fill);
+    else node.readdir(offset, fill);
+  }
+
+  readdirplus(
+    _caller: Caller,
+    id: number,
+    _fh: number,
+    offset: number,
+    fill: FillDirectoryPlus,
+  ): void {
+    const node = this.#nodes.resolve(id);
+    if (typeof node === 'number') this.#live.readdirplus(node, offset, fill);
+    else node.readdirplus(offset, fill);
+  }
+
+  statfs(): StatFs {
+    return statFsOf(this.volume.space());
+  }
+
+  setxattr(_caller: Caller, id: number, name: string, value: Buffer, flags: number): void {
+    this.#live.setxattr(this.#changing(id, 'setxattr'), name, value, flags);
+  }
+
+  getxattr(_caller: Caller, id: number, name: string): Uint8Array {
+    const node = this.#nodes.resolve(id);
+    return typeof node === 'number' ? this.#live.getxattr(node, name) : node.getxattr(name);
+  }
+
+  listxattr(_caller: Caller, id: number): string[] {
+    const node = this.#nodes.resolve(id);
+    return typeof node === 'number' ? this.#live.listxattr(node) : node.listxattr();
+  }
+
+  removexattr(_caller: Caller, id: number, name: string): void {
+    this.#live.removexattr(this.#changing(id, 'removexattr'), name);
+  }
+
+  fallocate(
+    _caller: Caller,
+    id: number,
+    _fh: number,
+    offset: number,
+    length: number,
+    mode: number,
+  ): void {
+    allocate(this.volume, this.#changing(id, 'fallocate'), offset, length, mode);
+  }
+
+  /** On a live file the kernel may hold newer data than we: everything is written out first. */
+  lseek(
+    _caller: Caller,
+    id: number,
+    _fh: number,
+    offset: number,
+    whence: number,
+  ): number | Deferred<number> {
+    const wanted = whence === SEEK_DATA ? 'data' : 'hole';
+    const seek = (node: number | SpecialNode): number =>
+      typeof node === 'number' ? this.#live.seek(node, offset, wanted) : node.seek(offset, wanted);
+    const node = this.#nodes.resolve(id);
+    if (typeof node !== 'number') return seek(node);
+    return after(this.options.quiesce(), () => seek(this.#nodes.resolve(id)));
+  }
+
+  copyFileRange(
+    _caller: Caller,
+    id: number,
+    offset: number,
+    newId: number,
+    newOffset: number,
+    length: number,
+  ): number {
+    const target = this.#changing(newId, 'copy_file_range');
+    const source = this.#nodes.resolve(id);
+    // From an old version the caller copies by reading and writing.
+    if (typeof source !== 'number') throw new FsError('EXDEV', 'copy_file_range');
+    const bounded = Math.min(length, MAX_COPY_BYTES);
+    return this.volume.data.copyRange(source, offset, target, newOffset, bounded);
+  }
+
+  acceptsWrites(): boolean {
+    return this.volume.acceptsWrites();
+  }
+}
