@@ -43,6 +43,7 @@ export class VolumeCore {
   readonly basePaths = new Map<number, string>();
   #liveSections: LayerChanges[] | undefined;
   #nextGroup = 1;
+  #usesReserve = false;
   /** The arena of a stored group, to be used again. */
   #spareArena: SlabArena | undefined;
 
@@ -139,9 +140,21 @@ export class VolumeCore {
 
   /** Refuses a change that the disk or the quota can't hold (metadata: at the call). */
   admit(records: number, bytes: number): void {
+    if (this.#usesReserve || this.sink.canGrow()) return;
     const cost = this.sink.cost(records, bytes) + this.pendingCost();
-    if (cost > this.sink.space().availableBytes && !this.sink.canGrow()) {
+    if (cost > this.sink.space().availableBytes) {
       throw new FsError('ENOSPC', 'write', 'the volume');
+    }
+  }
+
+  /** Removing, restoring and collecting always work: they may use the reserve. */
+  withReserve<T>(body: () => T): T {
+    const before = this.#usesReserve;
+    this.#usesReserve = true;
+    try {
+      return body();
+    } finally {
+      this.#usesReserve = before;
     }
   }
 

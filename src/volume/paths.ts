@@ -2,7 +2,6 @@
 import { ROOT_INODE } from '../format/tables.js';
 import type { VolumeCore } from './core.js';
 import type { Inodes } from './inode-reader.js';
-import type { Directories } from './directories.js';
 import { joinPath } from './inode-reader.js';
 import type { View } from './view.js';
 
@@ -13,7 +12,6 @@ export class Paths {
   constructor(
     readonly core: VolumeCore,
     readonly inodes: Inodes,
-    readonly directories: Directories,
   ) {}
 
   /** One path of the inode; undefined when it has none in this view. */

@@ -2,80 +2,49 @@
  * A volume: one LMDB environment, optionally over a base directory. The one
  * class that the tree, the commands and the tools work with; what it does lies
  * in the parts it puts together here. Serves synchronously; knows neither FUSE
- * nor sockets.
+ * nor sockets. Changes work on the live view, in memory, and throw FsError;
+ * commands throw CommandError. Both are durable when their group is.
  */
 import { realClock } from '../base/clock.js';
-import { Deferred } from '../base/deferred.js';
-import { FsError } from '../base/errors.js';
+import type { Deferred } from '../base/deferred.js';
 import { invariant } from '../base/invariant.js';
 import { deltaPrefix, prefixEnd } from '../format/keys.js';
-import { ALLOCATOR, inodeNumber, ROOT_FILESET, TABLE } from '../format/tables.js';
-import { Attributes } from './attributes.js';
-import { BaseIds } from './base-ids.js';
-import { BlockMap } from './block-map.js';
-import { type BlockRun, blockRuns } from './block-runs.js';
-import { Catalog, type HistoryRecord, readHistory, type Snapshot } from './catalog.js';
-import { type Change, changedPlaces } from './changes.js';
-import { Commands, type Restored, type SaveAnswer } from './commands.js';
+import { ROOT_FILESET, TABLE } from '../format/tables.js';
+import { Catalog, type Snapshot } from './catalog.js';
+import { Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
 import { VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
-import { Directories } from './directories.js';
-import { FileData } from './file-data.js';
-import type { SinkEvents } from './group-sink.js';
-import { Inodes, joinPath } from './inode-reader.js';
+import { Groups } from './groups.js';
 import type { Inode } from './inode.js';
 import { InlineSink } from './inline-sink.js';
 import { LayerTree } from './lineage.js';
-import { Namespace } from './namespace.js';
-import type { VolumeOptions } from './options.js';
+import {
+  type AttributeChange,
+  type InUse,
+  Namespace,
+  type NewFile,
+  type Owner,
+} from './namespace.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
-import { Paths } from './paths.js';
+import { ReadableVolume } from './readable-volume.js';
 import { ThreadSink } from './thread-sink.js';
 import { View } from './view.js';
 
-/** A group is closed when it is this old. */
-export const GROUP_AGE_MS = 700;
+export type { VolumeOpenOptions } from './open-volume.js';
 
-export class Volume {
-  readonly uuid: string;
-  readonly options: VolumeOptions;
-  readonly core: VolumeCore;
-  readonly inodes: Inodes;
-  readonly directories: Directories;
-  readonly blocks: BlockMap;
-  readonly data: FileData;
-  readonly attributes: Attributes;
+export class Volume extends ReadableVolume {
   readonly names: Namespace;
-  readonly paths: Paths;
-  readonly catalog: Catalog;
+  readonly groups: Groups;
   readonly #commands: Commands;
-  readonly #waiting: { ticket: number; done: Deferred<void> }[] = [];
+  /** Layer → how many open views keep it. */
   readonly #pinned = new Map<number, number>();
-  readonly #views = new Map<number, View>();
-  #committed = 0;
-  /** A group must be closed as soon as the writer is free. */
-  #closeWanted = false;
 
   private constructor(core: VolumeCore, catalog: Catalog, uuid: string) {
-    this.core = core;
-    this.catalog = catalog;
-    this.uuid = uuid;
-    this.options = core.options;
-    const baseIds = new BaseIds(
-      core.reader,
-      core.base,
-      (allocator) => catalog.takeInode(allocator),
-      (key, value) => core.putSystem(TABLE.baseids, key, value),
-    );
-    this.inodes = new Inodes(core, baseIds);
-    this.directories = new Directories(core, this.inodes);
-    this.blocks = new BlockMap(core);
-    this.data = new FileData(core, this.inodes, this.blocks);
-    this.attributes = new Attributes(core, this.inodes);
+    super(core, catalog, uuid);
     this.names = new Namespace(core, this.inodes, this.directories, this.data, () =>
-      inodeNumber(ALLOCATOR.local, catalog.takeInode(ALLOCATOR.local)),
+      this.newInodeNumber(),
     );
-    this.paths = new Paths(core, this.inodes, this.directories);
+    this.groups = new Groups(core);
     this.#commands = new Commands(core, catalog, this.names);
     catalog.attach(core);
     core.beforeClose = () => catalog.storeCounters();
@@ -89,17 +58,13 @@ export class Volume {
     const open = layers.all().find((l) => l.state === 'open' && l.fileset === ROOT_FILESET);
     invariant(open !== undefined, 'the root fileset has an open layer');
     const live = new View(ROOT_FILESET, open.number, layers.lineage(open.number), true);
-    const core = new VolumeCore(
-      reader,
-      sink,
-      options,
-      what.base?.directory,
-      what.clock ?? realClock(),
-      live,
-      layers,
-    );
+    const base = what.base?.directory;
+    const clock = what.clock ?? realClock();
+    const core = new VolumeCore(reader, sink, options, base, clock, live, layers);
     const volume = new Volume(core, catalog, uuid);
-    if (sink instanceof ThreadSink || sink instanceof InlineSink) sink.events = volume.#events();
+    if (sink instanceof ThreadSink || sink instanceof InlineSink) {
+      sink.events = volume.groups.events((layer) => volume.#removeLayer(layer));
+    }
     if (!readOnly) volume.#start(what, stored);
     core.readOnly = readOnly;
     return volume;
@@ -112,132 +77,89 @@ export class Volume {
     this.names.reapOrphans();
   }
 
-  #events(): SinkEvents {
-    return {
-      committed: (id) => {
-        this.core.groupCommitted(id);
-        this.#committed = id;
-        if (this.#closeWanted) this.#closeNow();
-        this.#answer();
-      },
-      failed: (id, error) => {
-        this.core.failure = error;
-        const failed = new FsError('EIO', 'commit', `group ${id}: ${error.message}`);
-        for (const { done } of this.#waiting.splice(0)) done.reject(failed);
-      },
-      emptied: (layer) => this.#removeLayer(layer),
-    };
-  }
-
-  #answer(): void {
-    const ready = this.#waiting.filter((w) => w.ticket <= this.#committed);
-    if (ready.length === 0) return;
-    const rest = this.#waiting.filter((w) => w.ticket > this.#committed);
-    this.#waiting.splice(0, this.#waiting.length, ...rest);
-    for (const { done } of ready) done.resolve();
-  }
-
   /** The collector has emptied a layer: take its record out. */
   #removeLayer(number: number): void {
     const { layers } = this.core;
     if (this.core.readOnly || !layers.has(number) || number === this.core.live.top) return;
     for (const child of layers.remove(number)) this.catalog.putLayer(child);
     this.catalog.deleteLayer(number);
-    this.#views.delete(number);
+    this.views.delete(number);
   }
 
-  // Views
+  // Changes of the live view
 
-  get live(): View {
-    return this.core.live;
+  create(who: Owner, directory: number, name: string, what: NewFile): Inode {
+    return this.names.create(who, directory, name, what);
   }
 
-  viewOf(snapshot: Snapshot): View {
-    return this.viewAt(snapshot.layer);
+  /** A file without a name (O_TMPFILE). */
+  createUnnamed(who: Owner, directory: number, mode: number): Inode {
+    return this.names.createUnnamed(who, directory, mode);
   }
 
-  viewAt(layer: number): View {
-    let view = this.#views.get(layer);
-    if (view === undefined) {
-      view = new View(ROOT_FILESET, layer, this.core.layers.lineage(layer), false);
-      if (this.#views.size > 64) this.#views.clear();
-      this.#views.set(layer, view);
-    }
-    return view;
+  link(ino: number, directory: number, name: string): Inode {
+    return this.names.link(ino, directory, name);
   }
 
-  snapshots(): Snapshot[] {
-    return this.catalog.list();
+  /** Returns the inode that lost the name. `inUse`: it stays as an orphan until `release`. */
+  unlink(directory: number, name: string, inUse: InUse): number {
+    return this.core.withReserve(() => this.names.unlink(directory, name, inUse));
   }
 
-  snapshot(name: string): Snapshot | undefined {
-    return this.catalog.snapshots.get(name);
+  removeDirectory(directory: number, name: string, inUse: InUse): number {
+    return this.core.withReserve(() => this.names.removeDirectory(directory, name, inUse));
   }
 
-  /** The newest snapshot that a user made. */
-  latest(): Snapshot | undefined {
-    return this.snapshots()
-      .filter((s) => s.kind === 'user')
-      .at(-1);
-  }
-
-  // Reads
-
-  inode(view: View, ino: number): Inode | undefined {
-    return this.inodes.get(view, ino);
-  }
-
-  lookup(view: View, directory: Inode, name: string): Inode | undefined {
-    return this.directories.lookup(view, directory, name);
-  }
-
-  list(
-    view: View,
-    directory: Inode,
-    afterHash: number,
-    visit: (name: string, ino: number, type: number, hash: number) => boolean,
+  rename(
+    from: number,
+    name: string,
+    to: number,
+    newName: string,
+    flags: number,
+    inUse: InUse,
   ): void {
-    this.directories.list(view, directory, afterHash, visit);
+    this.names.rename(from, name, to, newName, flags, inUse);
   }
 
-  /** The inode behind a listed name. */
-  inodeForListing(view: View, directory: Inode, name: string, ino: number): Inode | undefined {
-    const inode = this.inodes.get(view, ino);
-    if (inode !== undefined || directory.base === undefined) return inode;
-    this.inodes.rememberBase(ino, joinPath(directory.base.path, name));
-    return this.inodes.get(view, ino);
+  setAttributes(ino: number, changes: AttributeChange): Inode {
+    const shrinks =
+      changes.size !== undefined && changes.size < (this.inode(this.live, ino)?.size ?? 0);
+    if (!shrinks) return this.names.setAttributes(ino, changes);
+    return this.core.withReserve(() => this.names.setAttributes(ino, changes));
   }
 
-  read(
-    view: View,
-    inode: Inode,
-    offset: number,
+  /** Returns the bytes taken: all of them. Throws ENOSPC, EFBIG, WouldBlock. */
+  write(ino: number, offset: number, data: Buffer): number {
+    return this.data.write(ino, offset, data);
+  }
+
+  /** fallocate(2); throws EOPNOTSUPP for modes that blocks don't give. */
+  allocate(ino: number, offset: number, length: number, mode: number): void {
+    this.data.allocate(this.inodes.forChange(ino), offset, length, mode);
+  }
+
+  copyRange(
+    source: number,
+    sourceOffset: number,
+    target: number,
+    targetOffset: number,
     length: number,
-    out: Buffer,
-    outOffset: number,
   ): number {
-    return this.data.read(view, inode, offset, length, out, outOffset);
+    return this.data.copyRange(source, sourceOffset, target, targetOffset, length);
   }
 
-  seek(view: View, inode: Inode, offset: number, whence: 'data' | 'hole'): number {
-    return this.data.seek(view, inode, offset, whence);
+  setAttribute(ino: number, name: string, value: Uint8Array, flags: number): void {
+    this.attributes.set(ino, name, value, flags);
   }
 
-  readAttribute(view: View, inode: Inode, name: string): Uint8Array | undefined {
-    return this.attributes.read(view, inode, name);
+  removeAttribute(ino: number, name: string): void {
+    this.attributes.remove(ino, name);
   }
 
-  listAttributes(view: View, inode: Inode): string[] {
-    return this.attributes.list(view, inode);
-  }
-
-  pathOf(view: View, ino: number): string | undefined {
-    return this.paths.of(view, ino);
-  }
-
-  /** Where each run of blocks is addressed. */
-  runs(view: View, inode: Inode): BlockRun[] {
-    return blockRuns(this.blocks, view, inode);
+  /** Nobody holds this nameless inode any more. */
+  release(ino: number): void {
+    if (this.core.readOnly || this.core.failure !== undefined) return;
+    this.core.withReserve(() => this.names.release(ino));
   }
 
   // Commands
@@ -248,8 +170,10 @@ export class Volume {
     return answer;
   }
 
-  restore(name: string, source: string): Restored['answer'] & { from: View; to: View } {
-    const { answer, from, to } = this.#commands.restore(name, source, this.openLayerIsEmpty());
+  restore(name: string, source: string): RestoreAnswer & { from: View; to: View } {
+    const { answer, from, to } = this.core.withReserve(() =>
+      this.#commands.restore(name, source, this.openLayerIsEmpty()),
+    );
     this.commit();
     return { ...answer, from, to };
   }
@@ -266,7 +190,7 @@ export class Volume {
     return answer;
   }
 
-  /** The snapshot of that name. Throws no-such-snapshot. */
+  /** The snapshot of that name. Throws no-such-snapshot, with near matches. */
   requireSnapshot(name: string): Snapshot {
     return this.#commands.require(name);
   }
@@ -277,26 +201,18 @@ export class Volume {
     for (const group of [this.core.open, this.core.closing]) {
       const changes = group?.layers.get(top);
       if (changes === undefined) continue;
-      const { inodes, directories, files } = changes;
-      if (inodes.size + directories.size + files.size + changes.attributes.size > 0) return false;
+      const { inodes, directories, files, attributes } = changes;
+      if (inodes.size + directories.size + files.size + attributes.size > 0) return false;
     }
     const prefix = deltaPrefix(top);
     return this.core.reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) === undefined;
   }
 
-  /** The last `limit` stored commands, oldest first. */
-  history(limit = Number.POSITIVE_INFINITY): HistoryRecord[] {
-    return readHistory(this.core.reader, limit);
-  }
-
-  changes(from: View, to: View): Generator<Change> {
-    return changedPlaces(this.core.reader, this.core.layers, from.top, to.top);
-  }
-
   /** Keeps what a layer sees, although no snapshot names it. Counted. */
   pin(layer: number): void {
-    this.#pinned.set(layer, (this.#pinned.get(layer) ?? 0) + 1);
-    if (this.#pinned.get(layer) === 1) this.core.sink.pin([...this.#pinned.keys()]);
+    const count = this.#pinned.get(layer) ?? 0;
+    this.#pinned.set(layer, count + 1);
+    if (count === 0) this.core.sink.pin([...this.#pinned.keys()]);
   }
 
   unpin(layer: number): void {
@@ -311,73 +227,38 @@ export class Volume {
 
   // Groups
 
+  /** False: changes must wait, the writer is behind. Reads go on. */
   acceptsWrites(): boolean {
     return this.core.acceptsWrites();
   }
 
-  /** Closes the open group (now or when the writer is free); the ticket to wait for. */
   commit(): number {
-    if (this.core.open.isEmpty) return this.core.closing?.id ?? this.#committed;
-    const ticket = this.core.open.id;
-    this.#closeWanted = true;
-    this.#closeNow();
-    return ticket;
+    return this.groups.commit();
   }
 
-  #closeNow(): void {
-    if (this.core.closeGroup()) this.#closeWanted = false;
-  }
-
-  /** Resolves when the group is on disk; rejects when it could not be stored. */
   whenCommitted(ticket: number): Deferred<void> {
-    const done = new Deferred<void>();
-    if (this.core.failure !== undefined) done.reject(new FsError('EIO', 'commit'));
-    else if (ticket <= this.#committed) done.resolve();
-    else this.#waiting.push({ ticket, done });
-    return done;
+    return this.groups.whenCommitted(ticket);
   }
 
-  /** Commits and waits in this thread: for tools, tests and closing. Not for the serving loop. */
   flush(): void {
-    const ticket = this.commit();
-    const { sink } = this.core;
-    while (this.#committed < ticket && this.core.failure === undefined) {
-      if (sink instanceof ThreadSink) sink.wait(1000);
-      else sink.pump();
-    }
-    if (this.core.failure !== undefined) throw this.core.failure;
+    this.groups.flush();
   }
 
+  /** Takes in what the writer has said; the loop calls it when woken. */
   pump(): void {
     this.core.sink.pump();
   }
 
-  /** Closes the group when it is old enough; returns ms until the next call is due. */
   tick(nowMs: number): number {
-    const { openedMs } = this.core.open;
-    if (openedMs === undefined) return GROUP_AGE_MS;
-    const left = openedMs + GROUP_AGE_MS - nowMs;
-    if (left > 0) return left;
-    this.#closeWanted = true;
-    this.#closeNow();
-    return GROUP_AGE_MS;
-  }
-
-  set mayBlock(value: boolean) {
-    this.core.mayBlock = value;
+    return this.groups.tick(nowMs);
   }
 
   get mayBlock(): boolean {
     return this.core.mayBlock;
   }
 
-  /** Bytes: what the volume uses and what it could still take. */
-  space(): { usedBytes: number; freeBytes: number } {
-    const space = this.core.sink.space();
-    const disk = Math.max(space.availableBytes, space.diskFreeBytes);
-    const { quotaBytes } = this.options;
-    const free = quotaBytes > 0 ? Math.min(disk, quotaBytes - space.usedBytes) : disk;
-    return { usedBytes: space.usedBytes, freeBytes: Math.max(0, free) };
+  set mayBlock(value: boolean) {
+    this.core.mayBlock = value;
   }
 
   status(): Record<string, unknown> {

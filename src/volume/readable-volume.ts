@@ -1,0 +1,196 @@
+/**
+ * The reading half of a volume: its parts, its views and what a view shows.
+ * `Volume` adds changes and commands.
+ */
+import { ALLOCATOR, inodeNumber, ROOT_FILESET, TABLE } from '../format/tables.js';
+import { Attributes } from './attributes.js';
+import { BaseIds } from './base-ids.js';
+import { BlockMap } from './block-map.js';
+import { type BlockRun, blockRuns } from './block-runs.js';
+import { type Catalog, type HistoryRecord, readHistory, type Snapshot } from './catalog.js';
+import { type Change, changedPlaces } from './changes.js';
+import type { VolumeCore } from './core.js';
+import { Directories } from './directories.js';
+import { FileData } from './file-data.js';
+import type { Inode } from './inode.js';
+import { Inodes, joinPath } from './inode-reader.js';
+import type { VolumeOptions } from './options.js';
+import { Paths } from './paths.js';
+import { View } from './view.js';
+
+/** Views of snapshots that are kept; more are made anew when asked for. */
+const MAX_VIEWS = 64;
+
+export class ReadableVolume {
+  readonly options: VolumeOptions;
+  readonly inodes: Inodes;
+  readonly directories: Directories;
+  readonly blocks: BlockMap;
+  readonly data: FileData;
+  readonly attributes: Attributes;
+  readonly paths: Paths;
+  protected readonly views = new Map<number, View>();
+
+  protected constructor(
+    readonly core: VolumeCore,
+    readonly catalog: Catalog,
+    readonly uuid: string,
+  ) {
+    this.options = core.options;
+    const baseIds = new BaseIds(
+      core.reader,
+      core.base,
+      (allocator) => catalog.takeInode(allocator),
+      (key, value) => core.putSystem(TABLE.baseids, key, value),
+    );
+    this.inodes = new Inodes(core, baseIds);
+    this.directories = new Directories(core, this.inodes);
+    this.blocks = new BlockMap(core);
+    this.data = new FileData(core, this.inodes, this.blocks);
+    this.attributes = new Attributes(core, this.inodes);
+    this.paths = new Paths(core, this.inodes);
+  }
+
+  protected newInodeNumber(): number {
+    return inodeNumber(ALLOCATOR.local, this.catalog.takeInode(ALLOCATOR.local));
+  }
+
+  get live(): View {
+    return this.core.live;
+  }
+
+  viewOf(snapshot: { layer: number }): View {
+    return this.viewAt(snapshot.layer);
+  }
+
+  /** The view whose top is a layer of the tree. */
+  viewAt(layer: number): View {
+    let view = this.views.get(layer);
+    if (view === undefined) {
+      view = new View(ROOT_FILESET, layer, this.core.layers.lineage(layer), false);
+      if (this.views.size >= MAX_VIEWS) this.views.clear();
+      this.views.set(layer, view);
+    }
+    return view;
+  }
+
+  /** Oldest first. */
+  snapshots(): Snapshot[] {
+    return this.catalog.list();
+  }
+
+  snapshot(name: string): Snapshot | undefined {
+    return this.catalog.snapshots.get(name);
+  }
+
+  /** The newest snapshot that a user made. */
+  latest(): Snapshot | undefined {
+    return this.snapshots()
+      .filter((s) => s.kind === 'user')
+      .at(-1);
+  }
+
+  inode(view: View, ino: number): Inode | undefined {
+    return this.inodes.get(view, ino);
+  }
+
+  lookup(view: View, directory: Inode, name: string): Inode | undefined {
+    return this.directories.lookup(view, directory, name);
+  }
+
+  /** Names with hash > `afterHash` in (hash, name) order, until `visit` returns false. */
+  list(
+    view: View,
+    directory: Inode,
+    afterHash: number,
+    visit: (name: string, ino: number, type: number, hash: number) => boolean,
+  ): void {
+    this.directories.list(view, directory, afterHash, visit);
+  }
+
+  /** The inode behind a listed name. */
+  inodeForListing(view: View, directory: Inode, name: string, ino: number): Inode | undefined {
+    const inode = this.inodes.get(view, ino);
+    if (inode !== undefined || directory.base === undefined) return inode;
+    this.inodes.rememberBase(ino, joinPath(directory.base.path, name));
+    return this.inodes.get(view, ino);
+  }
+
+  /** Fills out[outOffset…]; returns the bytes, short only at end of file. Throws WouldBlock. */
+  read(
+    view: View,
+    inode: Inode,
+    offset: number,
+    length: number,
+    out: Buffer,
+    outOffset: number,
+  ): number {
+    return this.data.read(view, inode, offset, length, out, outOffset);
+  }
+
+  /** First offset ≥ `offset` that is data, or a hole. Throws ENXIO. */
+  seek(view: View, inode: Inode, offset: number, whence: 'data' | 'hole'): number {
+    return this.data.seek(view, inode, offset, whence);
+  }
+
+  readAttribute(view: View, inode: Inode, name: string): Uint8Array | undefined {
+    return this.attributes.read(view, inode, name);
+  }
+
+  listAttributes(view: View, inode: Inode): string[] {
+    return this.attributes.list(view, inode);
+  }
+
+  /** One path below the root, '' for the root; undefined: no name in this view. */
+  pathOf(view: View, ino: number): string | undefined {
+    return this.paths.of(view, ino);
+  }
+
+  /** Where each run of blocks is addressed. */
+  runs(view: View, inode: Inode): BlockRun[] {
+    return blockRuns(this.blocks, view, inode);
+  }
+
+  /** The last `limit` stored commands, oldest first. */
+  history(limit = Number.POSITIVE_INFINITY): HistoryRecord[] {
+    return readHistory(this.core.reader, limit);
+  }
+
+  /** What differs between two views, in time proportional to it; committed state. */
+  changes(from: View, to: View): Generator<Change> {
+    return changedPlaces(this.core.reader, this.core.layers, from.top, to.top);
+  }
+
+  /** Bytes: what the volume uses and what it could still take. */
+  space(): { usedBytes: number; freeBytes: number } {
+    const space = this.core.sink.space();
+    const disk = Math.max(space.availableBytes, space.diskFreeBytes);
+    const { quotaBytes } = this.options;
+    const free = quotaBytes > 0 ? Math.min(disk, quotaBytes - space.usedBytes) : disk;
+    return { usedBytes: space.usedBytes, freeBytes: Math.max(0, free) };
+  }
+
+  statfs(): {
+    blocks: number;
+    bfree: number;
+    bavail: number;
+    files: number;
+    ffree: number;
+    bsize: number;
+    namelen: number;
+  } {
+    const { usedBytes, freeBytes } = this.space();
+    const bsize = 4096;
+    const free = Math.floor(freeBytes / bsize);
+    const files = this.core.reader.stats().tables[TABLE.inodes]?.records ?? 0;
+    return {
+      blocks: free + Math.ceil(usedBytes / bsize),
+      bfree: free,
+      bavail: free,
+      files: files + free,
+      ffree: free,
+      bsize,
+      namelen: 255,
+    };
+  }
+}
