@@ -1,0 +1,35 @@
+/** What the serving loop and its helper threads say to each other. */
+
+export type HelperTask =
+  /** Writes out the file system mounted at `path`. */
+  | { kind: 'syncfs'; path: string }
+  /** Writes a block of notifications (see `notifications.ts`) to a FUSE descriptor. */
+  | { kind: 'notify'; fd: number; block: Uint8Array }
+  /** Reads a range of a file, so that it is in the page cache. */
+  | { kind: 'warm'; fd: number; offset: number; length: number };
+
+export interface HelperRequest {
+  id: number;
+  task: HelperTask;
+}
+
+export interface NotifyResult {
+  /** Messages the kernel took, or had no use for (nothing cached under that name). */
+  sent: number;
+  failed: number;
+}
+
+export interface HelperAnswer {
+  id: number;
+  /** 0, or the errno of the failure. */
+  errno: number;
+  result?: NotifyResult;
+}
+
+/** `workerData` of a helper thread. */
+export interface HelperData {
+  /** Where tasks come from and answers go to. */
+  port: import('node:worker_threads').MessagePort;
+  /** Signalled after each answer. */
+  wakeFd: number;
+}

@@ -1,0 +1,405 @@
+/**
+ * One mount's conversation with the kernel: reads requests from the FUSE
+ * descriptor, hands them to the operations and writes the replies.
+ *
+ * Owns the request buffer, the two reply buffers and the parked requests; not
+ * the descriptor's mount. Everything runs in the thread of the serving loop and
+ * never waits, unless `mayBlock` is set. What must hold:
+ * - Each request that expects an answer gets exactly one.
+ * - Mutating requests that had to wait run in the order in which they came.
+ * - `unansweredWrites` counts every WRITE that was read and not answered, the
+ *   parked ones included (quiesce depends on it).
+ * - A lookup that the kernel did not take is forgotten again.
+ */
+import type { Deferred } from '../base/deferred.js';
+import { CommandError, ERRNO, FsError, WouldBlock } from '../base/errors.js';
+import { InvariantError, invariant } from '../base/invariant.js';
+import { close, read, write } from '../libc/libc.js';
+import type { Operations } from '../tree/operations.js';
+import { decodeBatchForget, decodeForget, decodeInit, decodeInterrupt } from './bodies.js';
+import { HANDLERS, type HandlerContext, LATER } from './handlers.js';
+import { type Negotiated, negotiate, type Pretence } from './negotiate.js';
+import { MUTATING, OPCODE_LIMIT, Opcode, OUT_HEADER_BYTES } from './protocol.js';
+import { Reply } from './reply.js';
+import { Request } from './request.js';
+import { undoLookups } from './undo-lookups.js';
+
+const ECONNABORTED = 103;
+const EPROTO = 71;
+const HEADROOM_BYTES = 64 * 1024;
+/** After this many warm-ups that did not help, the operation may block. */
+const TRIES_MAX = 3;
+const LATE_REPLY_BYTES = 64 * 1024;
+
+/** Reads bytes of a file in another thread, so that they are in the page cache. */
+export interface PageWarmer {
+  /** The descriptor must stay open until the answer settles. */
+  warm(fd: number, offset: number, length: number): Deferred<void>;
+}
+
+export interface SessionOptions {
+  /** For log lines. */
+  name: string;
+  /** Largest READ and WRITE in bytes (default 1 MiB, the kernel's limit). */
+  maxWriteBytes?: number;
+  /** Default 64. */
+  maxBackground?: number;
+  maxReadaheadBytes?: number;
+  pretence?: Pretence;
+  /** Without one, operations that would block are told to block. */
+  warmer?: PageWarmer;
+  /** Called with true before, and false after, a call of the operations that may block. */
+  setMayBlock?: (mayBlock: boolean) => void;
+  /** Called once, before the kernel sends anything else. */
+  onInit?: (negotiated: Negotiated) => void;
+  log: (message: string) => void;
+}
+
+/** What `serveOne` found. */
+export const EMPTY = 0;
+export const SERVED = 1;
+export const ENDED = 2;
+
+/** What is needed of a request to answer it. */
+type Answerable = Pick<Request, 'opcode' | 'uniqueLow' | 'uniqueHigh' | 'isBarrier'>;
+
+export type EndReason = 'unmounted' | 'aborted' | 'failed';
+
+export class FuseSession implements HandlerContext {
+  readonly fd: number;
+  readonly ops: Operations;
+  readonly reply: Reply;
+  readonly options: SessionOptions;
+  negotiated: Negotiated | undefined;
+  /** Why the conversation ended; undefined while it goes on. */
+  ended: EndReason | undefined;
+  /** WRITE and READ requests that were read from the descriptor and are not answered. */
+  unansweredWrites = 0;
+  unansweredReads = 0;
+  /** Unanswered requests behind which the kernel keeps an inode's WRITEs back. */
+  unansweredBarriers = 0;
+  /** When (performance.now) such a request was answered last. */
+  barrierAnsweredMs = Number.NEGATIVE_INFINITY;
+  /** Requests that were read since the mount; for statistics and tests. */
+  served = 0;
+
+  readonly #request: Request;
+  readonly #lateReply = new Reply(LATE_REPLY_BYTES);
+  readonly #mutating = new Uint8Array(OPCODE_LIMIT);
+  readonly #log: (message: string) => void;
+  /** Mutating requests that wait for their turn, oldest first. */
+  #waiting: Request[] = [];
+  #held = false;
+  #mayBlock = false;
+  /** Called whenever the descriptor gave EAGAIN, and at the end. */
+  #drainWatchers = new Set<() => void>();
+
+  constructor(fd: number, ops: Operations, options: SessionOptions) {
+    this.fd = fd;
+    this.ops = ops;
+    this.options = options;
+    this.#log = (message) => options.log(`${options.name}: ${message}`);
+    const maxWriteBytes = options.maxWriteBytes ?? 1024 * 1024;
+    this.#request = new Request(Buffer.from(new ArrayBuffer(maxWriteBytes + HEADROOM_BYTES)));
+    this.reply = new Reply(maxWriteBytes + HEADROOM_BYTES);
+    for (const opcode of MUTATING) this.#mutating[opcode] = 1;
+  }
+
+  get setxattrExtended(): boolean {
+    return this.negotiated?.setxattrExtended ?? false;
+  }
+
+  get noOpen(): boolean {
+    return this.negotiated?.noOpen ?? false;
+  }
+
+  get noOpendir(): boolean {
+    return this.negotiated?.noOpendir ?? false;
+  }
+
+  /** True during a call of the operations that may wait for the disk. */
+  get mayBlock(): boolean {
+    return this.#mayBlock;
+  }
+
+  /** Mutating requests that wait. */
+  get waitingMutations(): number {
+    return this.#waiting.length;
+  }
+
+  /** Reads one request and deals with it: SERVED, EMPTY (nothing there) or ENDED. */
+  serveOne(): number {
+    if (this.ended !== undefined) return ENDED;
+    const request = this.#request;
+    const received = read(this.fd, request.bytes, request.bytes.length);
+    if (received < 0) return this.#nothingRead(-received);
+    const wrong = request.load(received);
+    if (wrong !== undefined) {
+      this.#log(`dropped: ${wrong}`);
+      return SERVED;
+    }
+    this.served += 1;
+    this.#dispatch(request);
+    return this.ended === undefined ? SERVED : ENDED;
+  }
+
+  #nothingRead(errno: number): number {
+    switch (errno) {
+      case ERRNO.EAGAIN:
+        for (const watcher of this.#drainWatchers) watcher();
+        return EMPTY;
+      case ERRNO.EINTR:
+      case ERRNO.ENOENT: // The request was withdrawn before it was read.
+        return SERVED;
+      case ERRNO.ENODEV:
+        return this.#end('unmounted');
+      case ECONNABORTED:
+        return this.#end('aborted');
+      default:
+        this.#log(`reading requests failed with errno ${errno}`);
+        return this.#end('failed');
+    }
+  }
+
+  #end(reason: EndReason): number {
+    this.ended ??= reason;
+    for (const watcher of this.#drainWatchers) watcher();
+    return ENDED;
+  }
+
+  /**
+   * Runs `watcher` at each moment at which the kernel has nothing more for us,
+   * and when the conversation ended. Returns a function that stops it.
+   */
+  watchDrained(watcher: () => void): () => void {
+    this.#drainWatchers.add(watcher);
+    return () => this.#drainWatchers.delete(watcher);
+  }
+
+  get hasDrainWatchers(): boolean {
+    return this.#drainWatchers.size > 0;
+  }
+
+  /**
+   * Parks mutating requests that arrive from now on. Only after a quiesce has
+   * settled: a quiesce waits for WRITEs, and parked ones would never be answered.
+   */
+  holdMutations(): void {
+    this.#held = true;
+  }
+
+  /** The parked ones run when the loop comes round, not inside this call. */
+  releaseMutations(): void {
+    this.#held = false;
+  }
+
+  /** Runs parked mutating requests as far as they are accepted now. Called by the loop. */
+  retryWaiting(): void {
+    while (this.#waiting.length > 0 && !this.#held && this.ops.acceptsWrites()) {
+      this.#execute(this.#waiting.shift() as Request);
+    }
+  }
+
+  /** Closes the descriptor: the kernel answers everything still open with an error. */
+  close(): void {
+    this.#end('aborted');
+    close(this.fd);
+  }
+
+  #dispatch(request: Request): void {
+    switch (request.opcode) {
+      case Opcode.FORGET:
+      case Opcode.BATCH_FORGET:
+        this.#forget(request);
+        return;
+      case Opcode.INTERRUPT:
+        this.#interrupt(request);
+        return;
+      case Opcode.NOTIFY_REPLY:
+        return;
+      case Opcode.INIT:
+        this.#init(request);
+        return;
+      case Opcode.DESTROY:
+        this.#send(request, 0, 0);
+        this.#end('unmounted');
+        return;
+      default:
+        this.#count(request.opcode, request.isBarrier, 1);
+        this.#admit(request);
+    }
+  }
+
+  #count(opcode: number, isBarrier: boolean, by: 1 | -1): void {
+    if (opcode === Opcode.WRITE) this.unansweredWrites += by;
+    else if (opcode === Opcode.READ) this.unansweredReads += by;
+    else if (isBarrier) {
+      this.unansweredBarriers += by;
+      if (by === -1) this.barrierAnsweredMs = performance.now();
+    }
+  }
+
+  /** Runs the request, or lets it wait behind the other mutating ones. */
+  #admit(request: Request): void {
+    if (
+      this.#mutating[request.opcode] === 1 &&
+      (this.#held || this.#waiting.length > 0 || !this.ops.acceptsWrites())
+    ) {
+      this.#waiting.push(this.#keep(request));
+      return;
+    }
+    this.#execute(request);
+  }
+
+  #keep(request: Request): Request {
+    return request === this.#request ? request.detach() : request;
+  }
+
+  #execute(request: Request): void {
+    const { opcode } = request;
+    const handler = opcode < OPCODE_LIMIT ? HANDLERS[opcode] : undefined;
+    if (handler === undefined || (opcode === Opcode.STATX && this.negotiated?.statx !== true)) {
+      this.#answer(request, ERRNO.ENOSYS, 0);
+      return;
+    }
+    let bodyBytes: number;
+    try {
+      bodyBytes = handler(this, request);
+    } catch (error) {
+      if (error instanceof WouldBlock) this.#wouldBlock(request, error);
+      else this.#answer(request, this.#errnoOf(error, opcode), 0);
+      return;
+    }
+    if (bodyBytes !== LATER) this.#answer(request, 0, bodyBytes);
+  }
+
+  /** The errno to answer. Rethrows what must stop the process. */
+  #errnoOf(error: unknown, opcode: number): number {
+    if (error instanceof FsError) return error.errno;
+    if (error instanceof CommandError) return ERRNO[error.errno];
+    if (error instanceof InvariantError) throw error;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#log(`request ${opcode} failed: ${text}`);
+    return ERRNO.EIO;
+  }
+
+  #wouldBlock(request: Request, cause: WouldBlock): void {
+    const { warmer } = this.options;
+    const kept = this.#keep(request);
+    kept.tries += 1;
+    if (warmer === undefined || kept.tries > TRIES_MAX) {
+      if (this.#mayBlock) {
+        this.#log(`request ${kept.opcode} would block although it may`);
+        this.#answer(kept, ERRNO.EIO, 0);
+        return;
+      }
+      this.#setMayBlock(true);
+      try {
+        this.#execute(kept);
+      } finally {
+        this.#setMayBlock(false);
+      }
+      return;
+    }
+    const again = (): void => this.#admit(kept);
+    // A disk that can't be read shows its error when the operation reads itself.
+    warmer.warm(cause.fd, cause.offset, cause.length).settled(again, again);
+  }
+
+  #setMayBlock(mayBlock: boolean): void {
+    this.#mayBlock = mayBlock;
+    this.options.setMayBlock?.(mayBlock);
+  }
+
+  later<T>(
+    request: Request,
+    result: Deferred<T>,
+    encode: (reply: Reply, value: T) => number,
+  ): number {
+    const late = this.#lateReply;
+    // The request's memory is used again before the answer is known.
+    const { opcode, uniqueLow, uniqueHigh, isBarrier } = request;
+    const header = { opcode, uniqueLow, uniqueHigh, isBarrier };
+    result.settled(
+      (value) => this.#answer(header, 0, encode(late, value), late),
+      (error) => this.#answer(header, this.#errnoOf(error, opcode), 0, late),
+    );
+    return LATER;
+  }
+
+  #answer(request: Answerable, errno: number, bodyBytes: number, reply = this.reply): void {
+    this.#count(request.opcode, request.isBarrier, -1);
+    invariant(this.unansweredWrites >= 0, 'no WRITE is answered twice');
+    this.#send(request, errno, bodyBytes, reply);
+  }
+
+  #send(request: Answerable, errno: number, bodyBytes: number, reply = this.reply): void {
+    if (this.ended !== undefined) return;
+    const length = reply.finish(request.uniqueLow, request.uniqueHigh, errno, bodyBytes);
+    const sent = write(this.fd, reply.bytes, length);
+    if (sent === length) return;
+    if (errno === 0) undoLookups(this.ops, request.opcode, reply, bodyBytes);
+    if (sent === -ERRNO.ENOENT) return; // Nobody waits for it any more.
+    if (sent === -ERRNO.ENODEV || sent === -ECONNABORTED) return; // The next read says so too.
+    this.#log(`reply to request ${request.opcode} of ${length} bytes failed: ${sent}`);
+    if (errno !== 0) return;
+    reply.finish(request.uniqueLow, request.uniqueHigh, ERRNO.EIO, 0);
+    write(this.fd, reply.bytes, OUT_HEADER_BYTES);
+  }
+
+  #forget(request: Request): void {
+    try {
+      if (request.opcode === Opcode.FORGET) {
+        this.ops.forget(request.node, decodeForget(request));
+      } else {
+        decodeBatchForget(request, (node, count) => this.ops.forget(node, count));
+      }
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      this.#log(`forget: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  /**
+   * A request that still waits for its turn has done nothing yet and can be
+   * answered EINTR. Everything else runs to its end.
+   */
+  #interrupt(request: Request): void {
+    if (request.bodyBytes < 8) return;
+    const { low, high } = decodeInterrupt(request);
+    const at = this.#waiting.findIndex((r) => r.uniqueLow === low && r.uniqueHigh === high);
+    const found = this.#waiting[at];
+    if (found === undefined) return;
+    this.#waiting.splice(at, 1);
+    this.#answer(found, ERRNO.EINTR, 0);
+  }
+
+  #init(request: Request): void {
+    const { options } = this;
+    let answer: ReturnType<typeof negotiate>;
+    try {
+      answer = negotiate(decodeInit(request), {
+        maxWriteBytes: options.maxWriteBytes ?? 1024 * 1024,
+        maxBackground: options.maxBackground ?? 64,
+        maxReadaheadBytes: options.maxReadaheadBytes ?? 16 * 1024 * 1024,
+        pretence: options.pretence ?? {},
+      });
+    } catch (error) {
+      this.#send(request, this.#errnoOf(error, Opcode.INIT), 0);
+      return;
+    }
+    if (answer === 'too-old') {
+      this.#log('this kernel speaks a FUSE protocol older than 7.31 (Linux 5.4)');
+      this.#send(request, EPROTO, 0);
+      this.#end('failed');
+    } else if (answer === 'other-major') {
+      const empty = { flags: 0, flags2: 0, maxReadahead: 0, maxBackground: 0 };
+      const limits = { congestionThreshold: 0, maxWriteBytes: 0, maxPages: 0 };
+      this.#send(request, 0, this.reply.init({ minor: 0, ...empty, ...limits }));
+    } else {
+      this.negotiated = answer.negotiated;
+      options.onInit?.(answer.negotiated);
+      this.#send(request, 0, this.reply.init(answer.reply));
+    }
+  }
+}
