@@ -42,6 +42,8 @@ export class VolumeCore {
   /** Paths of base files that have no record and that a caller knows by number. */
   readonly basePaths = new Map<number, string>();
   #liveSections: LayerChanges[] | undefined;
+  /** Views that were live and have changes in a group that is not stored yet. */
+  #retired: View[] = [];
   #nextGroup = 1;
   #usesReserve = false;
   /** The arena of a stored group, to be used again. */
@@ -107,6 +109,9 @@ export class VolumeCore {
   }
 
   setLive(view: View): void {
+    // A restore leaves a view behind whose last changes are still in memory, and which is still
+    // read (old files, the coherent phase): its cache has to learn of them when they are stored.
+    if (view.cache !== this.live.cache) this.#retired.push(this.live);
     this.live = view;
     this.#liveSections = undefined;
   }
@@ -202,9 +207,12 @@ export class VolumeCore {
     // What was just written is likely to be read again.
     const stored = [...group.layers.values()].sort((a, b) => a.layer - b.layer);
     for (const changes of stored) {
-      if (!this.live.includes(changes.layer)) continue;
-      for (const [ino, inode] of changes.inodes) this.live.cache.set(ino, inode);
+      for (const view of [this.live, ...this.#retired]) {
+        if (!view.includes(changes.layer)) continue;
+        for (const [ino, inode] of changes.inodes) view.cache.set(ino, inode);
+      }
     }
+    this.#retired = this.#retired.filter((view) => this.open.layers.has(view.top));
     group.arena.recycle();
     this.#spareArena = group.arena;
   }
