@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+/** The command line: `shadowfs COMMAND …`. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addCheck } from './check.js';
+import { addDelete } from './delete.js';
+import { addDiff } from './diff.js';
+import { addHistory } from './history.js';
+import { addMount } from './mount.js';
+import { EXIT_USAGE } from './output.js';
+import { addRename } from './rename.js';
+import { addRestore } from './restore.js';
+import { addSave } from './save.js';
+import { addSnapshots } from './snapshots.js';
+import { addStatus } from './status.js';
+import { addUmount } from './umount.js';
+import { addVersions } from './versions.js';
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+const program = new Command('shadowfs')
+  .description('Instant, undoable history over any directory.')
+  .version(packageVersion())
+  .exitOverride()
+  .showHelpAfterError('(shadowfs COMMAND --help shows what a command takes)');
+
+for (const add of [
+  addMount,
+  addUmount,
+  addSave,
+  addRestore,
+  addSnapshots,
+  addDelete,
+  addRename,
+  addHistory,
+  addStatus,
+  addDiff,
+  addVersions,
+  addCheck,
+]) {
+  add(program);
+}
+for (const command of program.commands) command.exitOverride();
+
+// `shadowfs snapshots | head` closes our output early, which is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Commander has said what is wrong; help and version end without a failure.
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+}

@@ -1,0 +1,82 @@
+/** What the command line prints, and how it ends: 0 done, 1 failed, 2 wrong usage. */
+import { CommandError, FsError } from '../base/errors.js';
+
+export const EXIT_FAILURE = 1;
+export const EXIT_USAGE = 2;
+
+/** A path or name on its way to a terminal: control characters would move the cursor. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) =>
+    `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}
+
+export function printLine(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+export function warn(text: string): void {
+  process.stderr.write(`shadowfs: ${text}\n`);
+}
+
+/** Rows under headings, columns aligned; the last column is not padded. Pure. */
+export function formatTable(headings: readonly string[], rows: readonly string[][]): string {
+  const lines = [[...headings], ...rows];
+  const widths = headings.map((_heading, column) =>
+    Math.max(...lines.map((line) => (line[column] ?? '').length)),
+  );
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) =>
+          column === headings.length - 1 ? cell : cell.padEnd(widths[column] ?? 0),
+        )
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Local time to the second. */
+export function formatTime(ms: number): string {
+  const time = new Date(ms);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+  return `${day} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+}
+
+/** `12`, `1.5K`, `20M`. Pure. */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  for (const unit of ['', 'K', 'M', 'G', 'T']) {
+    if (value < 1024 || unit === 'T') {
+      return `${unit === '' || value >= 10 ? Math.round(value) : value.toFixed(1)}${unit}`;
+    }
+    value /= 1024;
+  }
+  return String(bytes);
+}
+
+/** Says what went wrong on stderr (`--json`: the whole answer on stdout); sets the exit code. */
+export function reportFailure(error: unknown, json: boolean): void {
+  process.exitCode = EXIT_FAILURE;
+  if (error instanceof CommandError) {
+    if (json) {
+      const { code, errno, message, details } = error;
+      printJson({ ok: false, code, errno, message, ...details });
+    }
+    warn(printable(error.message));
+    return;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  if (json) {
+    const errno = error instanceof FsError ? error.code : 'EIO';
+    printJson({ ok: false, code: 'internal-error', errno, message });
+  }
+  warn(process.env['DEBUG'] !== undefined && error instanceof Error ? String(error.stack) : message);
+}

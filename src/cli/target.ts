@@ -1,0 +1,113 @@
+/**
+ * Which mount or volume a command is about: the mount that contains the
+ * current directory (or `-C DIR`), as git finds its repository; else the volume
+ * of that directory by the registry; or `--volume PATH`.
+ */
+import { homedir } from 'node:os';
+import { existsSync, realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CommandError } from '../base/errors.js';
+import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount-record.js';
+import { type MountEntry, mountContaining, readMountTable } from '../daemon/mount-table.js';
+import { placesFor, type Places } from '../daemon/places.js';
+import { findVolume, volumeKey } from '../daemon/registry.js';
+import { ControlClient } from './control-client.js';
+
+export interface TargetOptions {
+  /** -C DIR */
+  directory?: string;
+  volume?: string;
+}
+
+export interface MountedTarget {
+  kind: 'mounted';
+  mount: MountEntry;
+  control: ControlClient;
+  /** The directory in question, absolute. */
+  directory: string;
+}
+
+export interface VolumeTarget {
+  kind: 'volume';
+  volume: string;
+  base: string | undefined;
+  directory: string;
+}
+
+export type Target = MountedTarget | VolumeTarget;
+
+export function currentPlaces(): Places {
+  return placesFor({ uid: process.getuid?.() ?? 0, env: process.env, home: homedir() });
+}
+
+/** Absolute, symlinks followed as far as the path exists. */
+function directoryOf(options: TargetOptions): string {
+  const path = resolve(options.directory ?? '.');
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    // The mount may be a dead one: its path is still of use.
+    if ((error as NodeJS.ErrnoException).code === 'ENOTCONN') return path;
+    throw new CommandError('directory-missing', 'ENOENT', `${path} does not exist`);
+  }
+}
+
+export function controlDirectoryOf(mount: MountEntry, places: Places): string {
+  const record = readMountRecord(places, mount.mountpoint);
+  if (record !== undefined && isRunning(record)) return record.controlMount;
+  // A mount of another user: the link leads there, if it may be followed.
+  return join(mount.mountpoint, '.control');
+}
+
+/** Throws CommandError `not-under-history` when there is neither. */
+export function findTarget(options: TargetOptions): Target {
+  const places = currentPlaces();
+  const directory = directoryOf(options);
+  if (options.volume !== undefined) return targetOfVolume(resolve(options.volume), places, directory);
+  const mount = mountContaining(readMountTable(), directory);
+  if (mount !== undefined) return mountedTarget(mount, places, directory);
+  for (let base = directory; ; base = resolve(base, '..')) {
+    const volume =
+      findVolume(places, volumeKey(base, base)) ?? findVolume(places, volumeKey(undefined, base));
+    if (volume !== undefined) {
+      const found = targetOfVolume(volume, places, directory);
+      return found.kind === 'volume' ? { ...found, base } : found;
+    }
+    if (base === '/') break;
+  }
+  throw new CommandError(
+    'not-under-history',
+    'ENOENT',
+    `${directory} is not in a shadowfs mount, and no volume is known for it ` +
+      '(shadowfs mount DIR puts a directory under history)',
+  );
+}
+
+function mountedTarget(mount: MountEntry, places: Places, directory: string): MountedTarget {
+  const control = new ControlClient(controlDirectoryOf(mount, places));
+  return { kind: 'mounted', mount, control, directory };
+}
+
+/** A volume that a process of this user serves is reached through it. */
+function targetOfVolume(volume: string, places: Places, directory: string): Target {
+  for (const record of readMountRecords(places)) {
+    if (record.volume !== volume || !isRunning(record)) continue;
+    const mount = mountContaining(readMountTable(), record.mountpoint);
+    if (mount !== undefined) return mountedTarget(mount, places, directory);
+  }
+  if (!existsSync(join(volume, 'data.mdb'))) {
+    throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${volume}`);
+  }
+  return { kind: 'volume', volume, base: undefined, directory };
+}
+
+/** As `findTarget`, for commands that only a mounted volume can do. */
+export function findMount(options: TargetOptions): MountedTarget {
+  const target = findTarget(options);
+  if (target.kind === 'mounted') return target;
+  throw new CommandError(
+    'not-mounted',
+    'ENOENT',
+    `the volume ${target.volume} is not mounted (shadowfs mount ${target.base ?? 'DIR'})`,
+  );
+}

@@ -1,0 +1,266 @@
+/**
+ * The commands of a mounted volume, step by step: write out what programs have
+ * written (quiesce), switch in memory, make it durable, make the kernel's caches
+ * agree. Runs in the serving thread, so that nothing comes between the switch
+ * and what follows it in the same step.
+ *
+ * What must hold: one command at a time; an answer comes only when the command
+ * is durable; a command that fails before the switch leaves everything as it was.
+ */
+import { CommandError } from '../base/errors.js';
+import { Deferred } from '../base/deferred.js';
+import {
+  type Answer,
+  type CommandArguments,
+  type CommandName,
+  type Commands,
+  failureAnswer,
+} from '../control/command.js';
+import { CommandQueue } from '../control/command-queue.js';
+import { LATEST_NAME } from '../format/grammar.js';
+import { step } from './steps.js';
+
+/** The part of a volume that commands need. `V` is its view. */
+export interface CommandVolume<V> {
+  save(name: string | undefined, source: string): object;
+  restore(name: string, source: string): { from: V; to: V };
+  deleteSnapshot(name: string, source: string): object;
+  renameSnapshot(from: string, to: string, source: string): object;
+  latest(): { name: string } | undefined;
+  commit(): number;
+  whenCommitted(ticket: number): Deferred<void>;
+}
+
+/** What `check`, `diff` and `versions` ask of another thread, on the committed volume. */
+export interface InspectRequest {
+  command: 'check' | 'diff' | 'versions';
+  args: CommandArguments;
+}
+
+export interface CommandParts<V> {
+  volume: CommandVolume<V>;
+  /** Settles when every write that had returned to its program has reached the volume. */
+  quiesce(): Deferred<void>;
+  /**
+   * Called at once when a restore has switched the live view. What it gives is
+   * run when the restore is durable, and settles when no cache of the kernel
+   * shows the old view any more.
+   */
+  restored(from: V, to: V): () => Deferred<Answer>;
+  inspect(request: InspectRequest): Deferred<Answer>;
+  /** A monotonic clock, ms. */
+  nowMs(): number;
+  log(message: string): void;
+}
+
+/** What `status` shows of the command under way. */
+export interface CommandProgress {
+  command: string;
+  phase: string;
+  elapsedMs: number;
+  /** Of an inspection; total 0: not known yet. */
+  done?: number;
+  total?: number;
+}
+
+export class VolumeCommands<V> implements Commands {
+  readonly #parts: CommandParts<V>;
+  readonly #queue = new CommandQueue<Answer>();
+  /** Inspections take long and change nothing: they wait for each other only. */
+  readonly #inspections = new CommandQueue<Answer>();
+  #inspected = { done: 0, total: 0 };
+  #phase = '';
+  #startedMs = 0;
+  #inspectStartedMs = 0;
+  #result: Answer | undefined;
+
+  constructor(parts: CommandParts<V>) {
+    this.#parts = parts;
+  }
+
+  /** The last command's answer. */
+  get result(): Answer | undefined {
+    return this.#result;
+  }
+
+  get isIdle(): boolean {
+    return this.#queue.isIdle && this.#inspections.isIdle;
+  }
+
+  progress(): CommandProgress | undefined {
+    const command = this.#queue.current;
+    if (command === undefined) {
+      const inspection = this.#inspections.current;
+      return inspection === undefined
+        ? undefined
+        : {
+            command: inspection,
+            phase: 'inspect',
+            elapsedMs: round(this.#parts.nowMs() - this.#inspectStartedMs),
+            ...this.#inspected,
+          };
+    }
+    return { command, phase: this.#phase, elapsedMs: round(this.#parts.nowMs() - this.#startedMs) };
+  }
+
+  run(command: CommandName, args: CommandArguments, source: string): Deferred<Answer> {
+    const answer = this.#start(command, args, source);
+    answer.settled(
+      (done) => this.#finished(command, { ok: true, command, ...done }),
+      (error) => this.#finished(command, failureAnswer(command, error)),
+    );
+    return answer;
+  }
+
+  /** Everything programs have written is stored: for an unmount. */
+  storeAll(): Deferred<Answer> {
+    return this.#queue.run('store', () => {
+      const timings = this.#begin();
+      return step(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
+    });
+  }
+
+  /** How far the inspection under way has come. */
+  inspectProgress(done: number, total: number): void {
+    this.#inspected = { done, total };
+  }
+
+  #finished(command: CommandName, answer: Answer): void {
+    this.#result = answer;
+    if (answer['ok'] === false) {
+      this.#parts.log(`${command} failed: ${String(answer['code'])}: ${String(answer['message'])}`);
+    }
+  }
+
+  #start(command: CommandName, args: CommandArguments, source: string): Deferred<Answer> {
+    const { volume } = this.#parts;
+    const { name } = args;
+    switch (command) {
+      case 'save':
+        return this.#change(command, true, () => volume.save(name, source));
+      case 'restore':
+        return this.#restore(name, source);
+      case 'delete':
+        return this.#change(command, false, () =>
+          volume.deleteSnapshot(this.#resolved(required(name)), source),
+        );
+      case 'rename':
+        return this.#change(command, false, () =>
+          volume.renameSnapshot(required(name), required(args.to), source),
+        );
+      case 'check':
+      case 'diff':
+      case 'versions':
+        return this.#inspect({ command, args });
+    }
+  }
+
+  /** `quiesced`: the command concerns what is in the live tree. */
+  #change(command: CommandName, quiesced: boolean, change: () => object): Deferred<Answer> {
+    return this.#queue.run(command, () => {
+      const timings = this.#begin();
+      const ready = quiesced ? this.#quiesce(timings) : settledNow();
+      return step(ready, () => this.#commit(timings, this.#switch(timings, change)));
+    });
+  }
+
+  #restore(name: string | undefined, source: string): Deferred<Answer> {
+    const { volume } = this.#parts;
+    return this.#queue.run('restore', () => {
+      const timings = this.#begin();
+      return step(this.#quiesce(timings), () => {
+        const { from, to, ...answer } = this.#switch(timings, () =>
+          volume.restore(this.#resolved(required(name)), source),
+        );
+        const makeCoherent = this.#parts.restored(from, to);
+        return step(this.#commit(timings, answer), (committed): Deferred<Answer> => {
+          this.#phase = 'coherent';
+          const startedMs = this.#parts.nowMs();
+          return step(makeCoherent(), (coherence): Answer => {
+            timings['coherentMs'] = round(this.#parts.nowMs() - startedMs);
+            return { ...committed, ...coherence, timings };
+          });
+        });
+      });
+    });
+  }
+
+  #inspect(request: InspectRequest): Deferred<Answer> {
+    return this.#inspections.run(request.command, () => {
+      const stored = this.#queue.run(request.command, () => {
+        const timings = this.#begin();
+        return step(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
+      });
+      return step(stored, () => {
+        const startedMs = this.#parts.nowMs();
+        this.#inspectStartedMs = startedMs;
+        this.#inspected = { done: 0, total: 0 };
+        const { args } = request;
+        const resolved: CommandArguments = { ...args };
+        if (request.command === 'diff') {
+          if (args.name !== undefined) resolved.name = this.#resolved(args.name);
+          if (args.to !== undefined) resolved.to = this.#resolved(args.to);
+        }
+        return step(this.#parts.inspect({ ...request, args: resolved }), (answer): Answer => ({
+          ...answer,
+          timings: { inspectMs: round(this.#parts.nowMs() - startedMs) },
+        }));
+      });
+    });
+  }
+
+  /** `latest` as a name. */
+  #resolved(name: string): string {
+    if (name !== LATEST_NAME) return name;
+    const latest = this.#parts.volume.latest();
+    if (latest !== undefined) return latest.name;
+    throw new CommandError('no-such-snapshot', 'ENOENT', 'there is no saved snapshot yet');
+  }
+
+  #begin(): Record<string, number> {
+    this.#startedMs = this.#parts.nowMs();
+    return {};
+  }
+
+  #quiesce(timings: Record<string, number>): Deferred<void> {
+    this.#phase = 'quiesce';
+    const startedMs = this.#parts.nowMs();
+    return step(this.#parts.quiesce(), () => {
+      timings['quiesceMs'] = round(this.#parts.nowMs() - startedMs);
+    });
+  }
+
+  #switch<A>(timings: Record<string, number>, change: () => A): A {
+    this.#phase = 'switch';
+    const startedMs = this.#parts.nowMs();
+    const answer = change();
+    timings['switchMs'] = round(this.#parts.nowMs() - startedMs);
+    return answer;
+  }
+
+  #commit(timings: Record<string, number>, answer: object): Deferred<Answer> {
+    this.#phase = 'commit';
+    const startedMs = this.#parts.nowMs();
+    const { volume } = this.#parts;
+    return step(volume.whenCommitted(volume.commit()), (): Answer => {
+      timings['commitMs'] = round(this.#parts.nowMs() - startedMs);
+      return { ...answer, timings };
+    });
+  }
+}
+
+function required(name: string | undefined): string {
+  if (name !== undefined) return name;
+  throw new CommandError('bad-command-line', 'EINVAL', 'the name of a snapshot is missing');
+}
+
+function settledNow(): Deferred<void> {
+  const done = new Deferred<void>();
+  done.resolve();
+  return done;
+}
+
+/** Microseconds are enough for a person. */
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

@@ -1,0 +1,34 @@
+/**
+ * The daemon's log: lines on descriptor 2, which is the log file in the
+ * background and the terminal with `-f`. Written synchronously, because
+ * `process.stderr` of a worker needs the main thread and a thread that yields.
+ */
+import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** A log that is longer when a mount starts is put aside as `.1`. */
+const MAX_LOG_BYTES = 1024 * 1024;
+
+export function log(message: string): void {
+  try {
+    writeSync(2, `${new Date().toISOString()} ${message}\n`);
+  } catch {
+    // A full disk must not end the mount.
+  }
+}
+
+/** Opens the log file for appending, starting a new one when it has grown. */
+export function openLog(path: string): number {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    if (statSync(path).size > MAX_LOG_BYTES) renameSync(path, `${path}.1`);
+  } catch {
+    // There is none yet.
+  }
+  return openSync(path, 'a', 0o600);
+}
+
+/** Makes sure that `path` can be logged to, without keeping it open. */
+export function touchLog(path: string): void {
+  closeSync(openLog(path));
+}

@@ -1,0 +1,75 @@
+/** What is mounted where, from /proc/self/mountinfo. Pure but for `readMountTable`. */
+import { readFileSync } from 'node:fs';
+
+export interface MountEntry {
+  mountId: number;
+  /** `major:minor` of the file system. */
+  device: string;
+  mountpoint: string;
+  /** `fuse.shadowfs`, `ext4` … */
+  type: string;
+  source: string;
+  mountOptions: string;
+  superOptions: string;
+}
+
+export const MOUNT_TYPE = 'fuse.shadowfs';
+export const CONTROL_MOUNT_TYPE = 'fuse.shadowfs-control';
+
+/** Undoes the octal escapes (space, tab, newline, backslash) and reads the bytes as UTF-8. */
+function decode(field: string): string {
+  const bytes = field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+  return Buffer.from(bytes, 'latin1').toString('utf8');
+}
+
+/** `text`: the file's bytes as latin1. Lines that are no mount entries are left out. */
+export function parseMountTable(text: string): MountEntry[] {
+  const entries: MountEntry[] = [];
+  for (const line of text.split('\n')) {
+    const fields = line.split(' ');
+    const dash = fields.indexOf('-', 6);
+    const [id, , device, , mountpoint, mountOptions] = fields;
+    const [type, source, superOptions] = fields.slice(dash + 1);
+    if (dash < 0 || mountpoint === undefined || type === undefined || source === undefined) continue;
+    entries.push({
+      mountId: Number(id),
+      device: device ?? '',
+      mountpoint: decode(mountpoint),
+      type: decode(type),
+      source: decode(source),
+      mountOptions: mountOptions ?? '',
+      superOptions: superOptions ?? '',
+    });
+  }
+  return entries;
+}
+
+export function readMountTable(): MountEntry[] {
+  return parseMountTable(readFileSync('/proc/self/mountinfo', 'latin1'));
+}
+
+/** True when `path` is `directory` or lies below it. Both absolute, without `.` and `..`. */
+export function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
+}
+
+/** The mount on top at exactly this mountpoint. */
+export function mountAt(table: readonly MountEntry[], mountpoint: string): MountEntry | undefined {
+  return table.findLast((entry) => entry.mountpoint === mountpoint);
+}
+
+/** The innermost mount of `type` that contains `path`. */
+export function mountContaining(
+  table: readonly MountEntry[],
+  path: string,
+  type = MOUNT_TYPE,
+): MountEntry | undefined {
+  let found: MountEntry | undefined;
+  for (const entry of table) {
+    if (entry.type !== type || !isWithin(path, entry.mountpoint)) continue;
+    if (found === undefined || entry.mountpoint.length >= found.mountpoint.length) found = entry;
+  }
+  return found;
+}

@@ -1,0 +1,109 @@
+/** Opens a mount's volume and base, making the volume when there is none. Before anything is mounted. */
+import { mkdirSync } from 'node:fs';
+import { dirname, relative } from 'node:path';
+import { realClock } from '../base/clock.js';
+import { CommandError } from '../base/errors.js';
+import { byteStringOfText } from '../format/grammar.js';
+import { isVolume } from '../store/open.js';
+import { acquireOwner, type Owner } from '../store/owner.js';
+import { BaseDirectory } from '../volume/base-directory.js';
+import { createVolume } from '../volume/create-volume.js';
+import { DEFAULT_OPTIONS, type VolumeOptions } from '../volume/options.js';
+import { Volume } from '../volume/volume.js';
+import type { CreationOptions } from './mount-options.js';
+import type { MountPlan } from './mount-plan.js';
+import { isWithin } from './mount-table.js';
+import { reason } from './places.js';
+
+/** An owner that is just closing is waited for. */
+const OWNER_WAIT_MS = 10_000;
+
+/** What a new volume is set to. Pure. */
+export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
+  return {
+    blockSize: creation.blockSize ?? DEFAULT_OPTIONS.blockSize,
+    compression: creation.compression ?? DEFAULT_OPTIONS.compression,
+    quotaBytes: creation.quotaBytes ?? DEFAULT_OPTIONS.quotaBytes,
+    keepUndo: creation.keepUndo ?? DEFAULT_OPTIONS.keepUndo,
+    hiddenNames: {
+      snapshots: creation.snapshotsName ?? DEFAULT_OPTIONS.hiddenNames.snapshots,
+      control: creation.controlName ?? DEFAULT_OPTIONS.hiddenNames.control,
+    },
+  };
+}
+
+/** Throws CommandError. The owner's lock is held until the process ends. */
+export function openVolume(
+  plan: MountPlan,
+  who: { uid: number; gid: number; wakeFd: number },
+): Volume {
+  const base = plan.base === undefined ? undefined : openBase(plan, plan.base);
+  const owner = makeAndOwn(plan);
+  try {
+    if (!isVolume(plan.volume)) {
+      createVolume({
+        path: plan.volume,
+        options: newVolumeOptions(plan.options.creation),
+        clock: realClock(),
+        uid: who.uid,
+        gid: who.gid,
+        ...(base !== undefined && { base }),
+      });
+    }
+    const volume = Volume.open({
+      path: plan.volume,
+      reattach: plan.options.reattach,
+      readOnly: plan.options.readOnly,
+      writer: { kind: 'thread', wakeFd: who.wakeFd },
+      ...(base !== undefined && { base }),
+    });
+    refuseOtherOptions(volume, plan.options.creation);
+    return volume;
+  } catch (error) {
+    owner.release();
+    throw error;
+  }
+}
+
+function openBase(plan: MountPlan, path: string): { path: string; directory: BaseDirectory } {
+  const directory = BaseDirectory.open(byteStringOfText(path));
+  // What will be mounted inside the base must not be met through it: it is served by this thread.
+  for (const covered of [plan.mountpoint, plan.controlMount]) {
+    if (covered === path || !isWithin(covered, path)) continue;
+    directory.pin(byteStringOfText(relative(path, covered)));
+  }
+  return { path, directory };
+}
+
+function makeAndOwn(plan: MountPlan): Owner {
+  try {
+    mkdirSync(dirname(plan.volume), { recursive: true, mode: 0o700 });
+    mkdirSync(plan.volume, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new CommandError('volume-unusable', 'EACCES', `the volume ${plan.volume}: ${reason(error)}`);
+  }
+  return acquireOwner(plan.volume, { waitMs: OWNER_WAIT_MS, mountpoint: plan.mountpoint });
+}
+
+/** Options of an existing volume are its own; asking for others is a mistake worth telling. */
+function refuseOtherOptions(volume: Volume, creation: CreationOptions): void {
+  const wanted = newVolumeOptions(creation);
+  const has = volume.options;
+  const pairs: [string, keyof CreationOptions, unknown, unknown][] = [
+    ['block-size', 'blockSize', wanted.blockSize, has.blockSize],
+    ['compression', 'compression', wanted.compression, has.compression],
+    ['quota', 'quotaBytes', wanted.quotaBytes, has.quotaBytes],
+    ['keep-undo', 'keepUndo', wanted.keepUndo, has.keepUndo],
+    ['snapshots-name', 'snapshotsName', wanted.hiddenNames.snapshots, has.hiddenNames.snapshots],
+    ['control-name', 'controlName', wanted.hiddenNames.control, has.hiddenNames.control],
+  ];
+  for (const [option, key, asked, actual] of pairs) {
+    if (creation[key] === undefined || asked === actual) continue;
+    volume.close();
+    throw new CommandError(
+      'option-mismatch',
+      'EINVAL',
+      `${option}: the volume was made with ${String(actual)}, not ${String(asked)}`,
+    );
+  }
+}
