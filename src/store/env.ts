@@ -75,6 +75,7 @@ export interface LmdbTable {
   resetReadTxn(): void;
   ensureReadTxn(): void;
   readerCheck(): number;
+  readerList(): string;
   getStats(): LmdbStats;
   close(): Promise<void>;
 }
@@ -240,6 +241,14 @@ export class Env {
   /** Lets go of the state: freed pages it needed can be used again. */
   release(): void {
     this.root.resetReadTxn();
+  }
+
+  /** The oldest state that a reader of any process holds; undefined: none. Drops dead readers. */
+  oldestReader(): number | undefined {
+    this.root.readerCheck();
+    // Lines of `pid thread transaction`; idle readers have no transaction.
+    const held = [...this.root.readerList().matchAll(/^\s*\d+\s+[0-9a-f]+\s+(\d+)\s*$/gm)];
+    return held.length === 0 ? undefined : Math.min(...held.map((line) => Number(line[1])));
   }
 
   /** Of the state that is read, but for the numbers of the last page and transaction. About 0.1 ms. */

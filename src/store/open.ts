@@ -5,8 +5,17 @@
  * checked against its length, so that a truncated or foreign file is a clear
  * error and never a SIGBUS.
  */
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { CommandError } from '../base/errors.js';
 import { M_TOP_PAD, M_TRIM_THRESHOLD } from '../libc/constants.js';
 import { disableHugePages, mallopt } from '../libc/libc.js';
@@ -24,9 +33,14 @@ function notAVolume(path: string, why: string): CommandError {
 
 function damaged(path: string, why: string): CommandError {
   const file = join(path, DATA_FILE);
-  return new CommandError('volume-damaged', 'EIO', `the volume ${path} is damaged: ${file}: ${why}`, {
-    path,
-  });
+  return new CommandError(
+    'volume-damaged',
+    'EIO',
+    `the volume ${path} is damaged: ${file}: ${why}`,
+    {
+      path,
+    },
+  );
 }
 
 function codeOf(error: unknown): string | undefined {
@@ -50,10 +64,24 @@ export function createVolumeFiles(path: string, options: EnvOptions = {}): void 
   }
   const names = readdirSync(path).filter((name) => name !== OWNER_FILE);
   if (names.includes(DATA_FILE)) {
-    throw new CommandError('volume-exists', 'EEXIST', `there is a volume in ${path} already`, { path });
+    throw new CommandError('volume-exists', 'EEXIST', `there is a volume in ${path} already`, {
+      path,
+    });
   }
   if (names.length > 0) throw notAVolume(path, 'the directory is not empty');
   Env.open(path, { ...options, create: true }).close();
+  syncDirectory(path);
+  syncDirectory(dirname(path));
+}
+
+/** A new name is only durable when its directory is. */
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Throws CommandError `not-a-volume` or `volume-damaged`. Reads a few pages. */
@@ -71,7 +99,7 @@ export function checkVolumeFiles(path: string): void {
     const { size } = fstatSync(fd);
     if (size === 0) throw damaged(path, 'it is empty');
     const meta = readMeta(fd);
-    if (meta === undefined) throw damaged(path, 'it is not a volume\'s data');
+    if (meta === undefined) throw damaged(path, "it is not a volume's data");
     checkFileLength(fd, meta, size);
     checkTreeRoot(fd, meta, meta.freeRoot);
     checkTreeRoot(fd, meta, meta.mainRoot);

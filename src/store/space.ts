@@ -9,7 +9,7 @@
  *
  * It lives in the writer's thread; the serving thread gets its states.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRNO } from '../base/errors.js';
 import { DEFAULT_BLOCK_SIZE } from '../format/tables.js';
@@ -30,6 +30,8 @@ const UNRESERVED_MARGIN_BYTES = 8 * MIB;
 const YOUNG_TRANSACTIONS = 2;
 /** LMDB looks no further once it has so many free runs in memory. */
 const MAX_RUNS = 20_000;
+/** Blocks of the file system's own tree are counted with the file's. */
+const TREE_OVERHEAD_BYTES = 256 * 1024;
 /** Runs are broken up by smaller needs. */
 const RUNS_USABLE = 0.75;
 
@@ -89,6 +91,7 @@ export function usableFreePages(
 export class Space {
   readonly #fd: number;
   readonly #options: SpaceOptions;
+  readonly #oldestReader: () => number | undefined;
   #stats: StoreStats;
   /** The file has its blocks up to here. */
   #allocatedEnd: number;
@@ -96,13 +99,30 @@ export class Space {
   #canReserve = true;
   #freeOf: { transaction: number; bytes: number } | undefined;
 
-  constructor(volumePath: string, stats: StoreStats, options: SpaceOptions = {}) {
+  /** `oldestReader`: the oldest state that is still read, asked when free pages are counted. */
+  constructor(
+    volumePath: string,
+    stats: StoreStats,
+    options: SpaceOptions,
+    oldestReader: () => number | undefined,
+  ) {
     this.#fd = openSync(join(volumePath, DATA_FILE), 'r+');
     this.#options = options;
+    this.#oldestReader = oldestReader;
     this.#stats = stats;
     this.#allocatedEnd = this.#fileEnd;
-    // Pages that LMDB skipped have no blocks yet.
-    fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, 0, this.#fileEnd);
+    // A killed writer may have left blocks behind the file's end: they are still there. And pages
+    // that LMDB skipped have no blocks yet.
+    const kept = fstatSync(this.#fd).blocks * 512 - TREE_OVERHEAD_BYTES;
+    const end = Math.min(kept - (kept % stats.pageBytes), options.quotaBytes ?? kept);
+    if (end > this.#fileEnd && this.#allocate(0, end)) this.#allocatedEnd = end;
+    else this.#allocate(0, this.#fileEnd);
+  }
+
+  #allocate(offset: number, length: number): boolean {
+    const answer = fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, offset, length);
+    if (answer === -ERRNO.EOPNOTSUPP || answer === -ERRNO.ENOSYS) this.#canReserve = false;
+    return answer === 0;
   }
 
   get stats(): StoreStats {
@@ -115,7 +135,10 @@ export class Space {
 
   get #reserveBytes(): number {
     const whole = this.#options.quotaBytes ?? this.#disk().totalBytes;
-    return Math.min(MAX_RESERVE_BYTES, Math.max(MIN_RESERVE_BYTES, Math.floor(whole / RESERVE_PART)));
+    return Math.min(
+      MAX_RESERVE_BYTES,
+      Math.max(MIN_RESERVE_BYTES, Math.floor(whole / RESERVE_PART)),
+    );
   }
 
   #disk(): { freeBytes: number; totalBytes: number } {
@@ -167,7 +190,8 @@ export class Space {
     if (meta === undefined) return 0;
     const blockBytes = this.#options.blockSize ?? DEFAULT_BLOCK_SIZE;
     const runPages = Math.ceil((blockBytes + 32) / pageBytes);
-    const oldEnough = meta.transaction - YOUNG_TRANSACTIONS;
+    const held = this.#oldestReader() ?? Number.POSITIVE_INFINITY;
+    const oldEnough = Math.min(meta.transaction - YOUNG_TRANSACTIONS, held - 1);
     const bytes = usableFreePages(readFreeRuns(this.#fd, meta), oldEnough, runPages) * pageBytes;
     this.#freeOf = { transaction: lastTransaction, bytes };
     return bytes;
@@ -176,7 +200,8 @@ export class Space {
   /** Gets blocks ahead, so that a transaction may take `bytes`, as far as disk and quota allow. */
   ensure(bytes: number): SpaceState {
     const state = this.space();
-    if (state.availableBytes >= bytes || !this.#canReserve || state.growableBytes === 0) return state;
+    if (state.availableBytes >= bytes || !this.#canReserve || state.growableBytes === 0)
+      return state;
     const missing = bytes - state.availableBytes;
     for (const more of [missing + CHUNK_BYTES, missing + CHUNK_BYTES / 8, missing]) {
       if (this.#grow(Math.min(more, state.growableBytes))) return this.space();
@@ -191,14 +216,14 @@ export class Space {
   #grow(bytes: number): boolean {
     const whole = Math.floor(bytes / this.#stats.pageBytes) * this.#stats.pageBytes;
     if (whole === 0 || !this.#canReserve) return false;
-    const answer = fallocate(this.#fd, FALLOC_FL_KEEP_SIZE, this.#allocatedEnd, whole);
-    if (answer === -ERRNO.EOPNOTSUPP || answer === -ERRNO.ENOSYS) this.#canReserve = false;
-    if (answer !== 0) return false;
+    if (!this.#allocate(this.#allocatedEnd, whole)) return false;
     this.#allocatedEnd += whole;
     return true;
   }
 
+  /** Gives the blocks behind the end of the file back. */
   close(): void {
+    ftruncateSync(this.#fd, fstatSync(this.#fd).size);
     closeSync(this.#fd);
   }
 }

@@ -34,7 +34,8 @@ export class WriteTransaction extends TableReader {
 
   /** lmdb takes a wrong address for shared memory and would store whatever is there. */
   #copy(value: Uint8Array): Buffer {
-    if (this.#scratch.length < value.length) this.#scratch = Buffer.allocUnsafeSlow(value.length * 2);
+    if (this.#scratch.length < value.length)
+      this.#scratch = Buffer.allocUnsafeSlow(value.length * 2);
     this.#scratch.set(value);
     return this.#scratch.subarray(0, value.length);
   }
@@ -66,4 +67,3 @@ export class WriteTransaction extends TableReader {
     return false;
   }
 }
-

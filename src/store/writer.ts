@@ -41,7 +41,7 @@ export class StoreWriter {
   private constructor(path: string, env: Env, options: WriterOptions) {
     this.#env = env;
     this.#transaction = new WriteTransaction(env);
-    this.#space = new Space(path, this.#takeStats(), options);
+    this.#space = new Space(path, this.#takeStats(), options, () => env.oldestReader());
   }
 
   /** `create`: makes the files when there are none. */

@@ -72,7 +72,19 @@ t.test('damaged files', (t) => {
   const file = join(volume, 'data.mdb');
   const whole = readFileSync(file);
   checkVolumeFiles(volume);
-  for (const length of [0, 1, 24, 100, 4095, 4096, 5000, 8192, 12288, 40960, whole.length - 4096 * 30]) {
+  for (const length of [
+    0,
+    1,
+    24,
+    100,
+    4095,
+    4096,
+    5000,
+    8192,
+    12288,
+    40960,
+    whole.length - 4096 * 30,
+  ]) {
     writeFileSync(file, whole);
     truncateSync(file, length);
     refused(t, 'volume-damaged', () => StoreReader.open(volume));
@@ -112,11 +124,15 @@ t.test('owner: one at a time, named, freed with the process', async (t) => {
 
   const module = JSON.stringify(join(process.cwd(), 'dist/store/owner.js'));
   const hold = (script: string): ReturnType<typeof spawn> =>
-    spawn(process.execPath, ['--input-type=module', '-e', `
+    spawn(process.execPath, [
+      '--input-type=module',
+      '-e',
+      `
       const { acquireOwner } = await import(${module});
       const owner = acquireOwner(${JSON.stringify(path)}, { mountpoint: '/mnt/z' });
       console.log('held');
-      ${script}`]);
+      ${script}`,
+    ]);
   const killed = hold('setInterval(() => {}, 1000);');
   await once(killed.stdout as NodeJS.ReadableStream, 'data');
   const held = refused(t, 'volume-in-use', () => acquireOwner(path));
@@ -137,14 +153,18 @@ t.test('steps: killed or failed before the commit nothing is there, after it eve
   const run = (name: string, mode: string, n: number): ReturnType<typeof spawnSync> =>
     spawnSync(
       process.execPath,
-      ['--input-type=module', '-e', `
+      [
+        '--input-type=module',
+        '-e',
+        `
         const { StoreWriter } = await import(${writerModule});
         const writer = StoreWriter.open(${JSON.stringify(join(path, `${name}-${mode}`))}, { create: true });
         for (let i = 1; i <= 3; i++) {
           try {
             writer.transaction((tx) => tx.put(15, Buffer.from('key'), Buffer.of(i)));
           } catch (error) { console.log(error.message); }
-        }`],
+        }`,
+      ],
       {
         timeout: 20_000,
         env: { ...process.env, SHADOWFS_STEP: `store:${name}:${n}`, SHADOWFS_STEP_MODE: mode },

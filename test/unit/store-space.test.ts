@@ -12,14 +12,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import t from 'tap';
-import { FsError } from '../../src/base/errors.js';
+import type { FsError } from '../../src/base/errors.js';
 import { blockKey, entryKey, inodeKey } from '../../src/format/keys.js';
 import { TABLE, type TableNumber } from '../../src/format/tables.js';
 import { BatchBuilder, SlabArena } from '../../src/store/batch.js';
 import { type FreeRun, readFreeRuns, readMeta } from '../../src/store/mdb-file.js';
 import { StoreReader } from '../../src/store/reader.js';
 import { usableFreePages } from '../../src/store/space.js';
-import { countRecord, EMPTY_SHAPE, type GroupShape, worstCaseBytes } from '../../src/store/worst-case.js';
+import {
+  countRecord,
+  EMPTY_SHAPE,
+  type GroupShape,
+  worstCaseBytes,
+} from '../../src/store/worst-case.js';
 import { StoreWriter } from '../../src/store/writer.js';
 
 const MIB = 1024 * 1024;
@@ -65,7 +70,11 @@ t.test('a group never adds more to the file than its worst case', (t) => {
         if (kind === 'block') {
           plan.put(TABLE.blocks, blockKey(1, inode, index, layer, 1), Buffer.alloc(length, 1));
         } else if (kind === 'small') {
-          plan.put(TABLE.blocks, blockKey(1, inode, index, layer, 1), Buffer.alloc(length % 2100, 1));
+          plan.put(
+            TABLE.blocks,
+            blockKey(1, inode, index, layer, 1),
+            Buffer.alloc(length % 2100, 1),
+          );
         } else if (kind === 'inode') {
           plan.put(TABLE.inodes, inodeKey(1, inode, layer), Buffer.alloc(180 + (length % 1000)));
         } else if (kind === 'entry') {
@@ -116,8 +125,11 @@ t.test('the list of free pages read from the file is what LMDB counts', (t) => {
     const meta = readMeta(fd);
     const runs = readFreeRuns(fd, meta as NonNullable<typeof meta>);
     const pages = runs.reduce((sum, run) => sum + run.pages, 0);
-    if (pages !== writer.stats().freePages) t.equal(pages, writer.stats().freePages, `round ${round}`);
-    const seen = new Set(runs.flatMap(({ page, pages: n }) => Array.from({ length: n }, (_, i) => page + i)));
+    if (pages !== writer.stats().freePages)
+      t.equal(pages, writer.stats().freePages, `round ${round}`);
+    const seen = new Set(
+      runs.flatMap(({ page, pages: n }) => Array.from({ length: n }, (_, i) => page + i)),
+    );
     if (seen.size !== pages) t.fail(`round ${round}: a page is listed twice`);
   }
   t.ok(writer.stats().freePages > 0);
@@ -127,7 +139,11 @@ t.test('the list of free pages read from the file is what LMDB counts', (t) => {
 });
 
 t.test('usable free pages: only old ones, whole runs, neighbours joined', (t) => {
-  const run = (transaction: number, page: number, pages: number): FreeRun => ({ transaction, page, pages });
+  const run = (transaction: number, page: number, pages: number): FreeRun => ({
+    transaction,
+    page,
+    pages,
+  });
   t.equal(usableFreePages([], 9, 9), 0);
   t.equal(usableFreePages([run(1, 10, 36)], 1, 9), 27, 'three quarters of whole runs');
   t.equal(usableFreePages([run(2, 10, 36)], 1, 9), 0, 'too young');
@@ -186,7 +202,14 @@ function fillAndDelete(t: Tap.Test, path: string, options: { quotaBytes?: number
     }
   };
   const report: string[] = [];
-  for (const [blocks, length] of [[16, 32776], [16, 32776], [40, 5000], [8, 32776], [100, 1000], [16, 32776]] as const) {
+  for (const [blocks, length] of [
+    [16, 32776],
+    [16, 32776],
+    [40, 5000],
+    [8, 32776],
+    [100, 1000],
+    [16, 32776],
+  ] as const) {
     const groups = fill(blocks, length);
     const full = writer.space();
     report.push(`${groups}×${blocks}×${length}`);
@@ -214,6 +237,58 @@ t.test('a quota: refused before it is exceeded', (t) => {
   const path = join(scratch(t), 'v');
   fillAndDelete(t, path, { quotaBytes: 24 * MIB });
   t.ok(statSync(join(path, 'data.mdb')).blocks * 512 <= 24.1 * MIB);
+  t.end();
+});
+
+t.test('pages that a reader still holds are not promised', (t) => {
+  const path = join(scratch(t), 'v');
+  const writer = StoreWriter.open(path, { create: true, quotaBytes: 16 * MIB });
+  const put = (layer: number): void => {
+    writer.transaction((tx) => {
+      for (let i = 0; i < 100; i++) {
+        tx.put(TABLE.blocks, blockKey(1, 1, i, 3, 1), Buffer.alloc(32776, layer));
+      }
+    });
+  };
+  put(1);
+  const reader = StoreReader.open(path);
+  put(2);
+  for (let i = 0; i < 4; i++)
+    writer.transaction((tx) => tx.put(TABLE.meta, Buffer.of(1), Buffer.of(i)));
+  writer.ensure(16 * MIB);
+  const held = writer.space().availableBytes;
+  t.equal(reader.get(TABLE.blocks, blockKey(1, 1, 99, 3, 1))?.[9], 1, 'the old state is read');
+  reader.refresh();
+  writer.transaction((tx) => tx.put(TABLE.meta, Buffer.of(1), Buffer.of(9)));
+  const free = writer.space().availableBytes;
+  t.ok(free > held + 2 * MIB, `${held} → ${free}`);
+  reader.close();
+  writer.close();
+  t.end();
+});
+
+t.test('blocks had ahead are found again after a kill, and given back at close', (t) => {
+  const path = join(scratch(t), 'v');
+  const module = JSON.stringify(join(process.cwd(), 'dist/store/writer.js'));
+  const child = spawnSync(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `
+      const { StoreWriter } = await import(${module});
+      StoreWriter.open(${JSON.stringify(path)}, { create: true, quotaBytes: ${64 * MIB} }).ensure(${20 * MIB});
+      process.kill(process.pid, 'SIGKILL');`,
+    ],
+    { timeout: 20_000 },
+  );
+  t.equal(child.signal, 'SIGKILL', child.stderr.toString());
+  const blocks = (): number => statSync(join(path, 'data.mdb')).blocks * 512;
+  t.ok(blocks() > 20 * MIB);
+  const writer = StoreWriter.open(path, { quotaBytes: 64 * MIB });
+  t.ok(writer.space().availableBytes >= 19 * MIB, String(writer.space().availableBytes));
+  writer.close();
+  t.ok(blocks() < MIB);
   t.end();
 });
 

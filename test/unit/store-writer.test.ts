@@ -68,7 +68,10 @@ t.test('values of all sizes come back as they were, from slabs and from elsewher
   const builder = new BatchBuilder(arena);
   const sizes = [0, 1, 100, 2000, 4095, 4096, 4097, 32776, 40000, 131080, 300000];
   for (const size of sizes) {
-    for (const [inode, fromSlab] of [[1, true], [2, false]] as const) {
+    for (const [inode, fromSlab] of [
+      [1, true],
+      [2, false],
+    ] as const) {
       const room = fromSlab ? arena.alloc(size + 100) : Buffer.alloc(size + 100);
       for (let i = 0; i < room.length; i++) room[i] = (i * 31 + size) & 0xff;
       room[0] = 1;
@@ -78,7 +81,11 @@ t.test('values of all sizes come back as they were, from slabs and from elsewher
   const stats = writer.apply(builder.finish(7));
   t.equal(stats.id, 7);
   t.equal(stats.operations, sizes.length * 2);
-  t.equal(reader.get(TABLE.blocks, blockKey(1, 1, 1, 5, 1)), undefined, 'the old state until refresh');
+  t.equal(
+    reader.get(TABLE.blocks, blockKey(1, 1, 1, 5, 1)),
+    undefined,
+    'the old state until refresh',
+  );
   reader.refresh();
   for (const size of sizes) {
     for (const inode of [1, 2]) {
@@ -234,7 +241,8 @@ t.test('random batches and transactions: contents and delta map as in a model', 
     for (const name of model.keys()) {
       const [table, hex] = name.split(':') as [string, string];
       const number = Number(table) as TableNumber;
-      if (isVersioned(number)) delta.add(deltaKeyOf(number, Buffer.from(hex, 'hex')).toString('hex'));
+      if (isVersioned(number))
+        delta.add(deltaKeyOf(number, Buffer.from(hex, 'hex')).toString('hex'));
     }
     const found = ([1, 2, 3, 4, 5, 15] as TableNumber[]).flatMap((table) =>
       dump(reader, table).map(([key, value]) => `${table}:${key}=${value}`),
@@ -269,7 +277,10 @@ t.test('a failure in a transaction leaves nothing', (t) => {
   const reader = StoreReader.open(path);
   t.equal(reader.get(TABLE.meta, Buffer.from('a'))?.toString(), '1');
   t.strictSame(dump(reader, TABLE.delta), []);
-  t.equal(writer.transaction((tx) => tx.get(TABLE.meta, Buffer.from('a'))?.toString()), '1');
+  t.equal(
+    writer.transaction((tx) => tx.get(TABLE.meta, Buffer.from('a'))?.toString()),
+    '1',
+  );
   reader.close();
   writer.close();
   t.end();
@@ -294,7 +305,10 @@ t.test('compressed blocks: readable with and without the option', (t) => {
     t.ok(reader.get(TABLE.blocks, blockKey(1, 5, i, 3, 1))?.equals(text));
     t.ok(reader.seek(TABLE.blocks, blockKey(1, 5, i, 3, 1), LAST)?.value.equals(text));
   }
-  t.equal([...reader.range(TABLE.blocks, FIRST, LAST)].filter(({ value }) => value.equals(text)).length, 21);
+  t.equal(
+    [...reader.range(TABLE.blocks, FIRST, LAST)].filter(({ value }) => value.equals(text)).length,
+    21,
+  );
   reader.close();
   writer.close();
   t.end();
@@ -311,17 +325,21 @@ t.test('read-only from another process, while the writer writes', async (t) => {
     const reader = StoreReader.open(${JSON.stringify(path)}, { readOnly: true });
     process.stdout.write(reader.get(15, Buffer.from('a')).toString());
     reader.close();`;
-  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 10_000 });
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    timeout: 10_000,
+  });
   t.equal(child.stdout.toString(), '1', child.stderr.toString());
   writer.close();
 });
 
-t.test('writer in a worker thread, batches through postMessage, reader in a thread that never yields', (t) => {
-  const path = volume(t);
-  const dist = (name: string): string => JSON.stringify(join(process.cwd(), 'dist', name));
-  const state = new Int32Array(new SharedArrayBuffer(8));
-  const worker = new Worker(
-    `(async () => {
+t.test(
+  'writer in a worker thread, batches through postMessage, reader in a thread that never yields',
+  (t) => {
+    const path = volume(t);
+    const dist = (name: string): string => JSON.stringify(join(process.cwd(), 'dist', name));
+    const state = new Int32Array(new SharedArrayBuffer(8));
+    const worker = new Worker(
+      `(async () => {
       const { parentPort, workerData } = require('node:worker_threads');
       const { StoreWriter } = await import(${dist('store/writer.js')});
       const writer = StoreWriter.open(workerData.path, { create: true });
@@ -332,33 +350,34 @@ t.test('writer in a worker thread, batches through postMessage, reader in a thre
       });
       set(0, 1);
     })()`,
-    { eval: true, workerData: { path, state } },
-  );
-  worker.on('exit', () => t.end());
-  worker.on('error', (error) => t.fail(String(error)));
-  t.equal(Atomics.wait(state, 0, 0, 10_000), 'ok', 'the writer is open');
-  const reader = StoreReader.open(path);
-  const arena = new SlabArena();
-  for (let id = 1; id <= 30; id++) {
-    const builder = new BatchBuilder(arena);
-    for (let i = 0; i < 10; i++) {
-      const room = arena.alloc(32776);
-      room.fill(id);
-      room[0] = 1;
-      builder.put(TABLE.blocks, blockKey(1, 5, i, id, 1), room);
+      { eval: true, workerData: { path, state } },
+    );
+    worker.on('exit', () => t.end());
+    worker.on('error', (error) => t.fail(String(error)));
+    t.equal(Atomics.wait(state, 0, 0, 10_000), 'ok', 'the writer is open');
+    const reader = StoreReader.open(path);
+    const arena = new SlabArena();
+    for (let id = 1; id <= 30; id++) {
+      const builder = new BatchBuilder(arena);
+      for (let i = 0; i < 10; i++) {
+        const room = arena.alloc(32776);
+        room.fill(id);
+        room[0] = 1;
+        builder.put(TABLE.blocks, blockKey(1, 5, i, id, 1), room);
+      }
+      worker.postMessage(builder.finish(id));
+      while (Atomics.load(state, 1) !== id) {
+        if (Atomics.wait(state, 1, id - 1, 10_000) === 'timed-out') throw new Error('no commit');
+      }
+      arena.recycle();
+      t.equal(reader.get(TABLE.blocks, blockKey(1, 5, 0, id, 1)), undefined);
+      reader.refresh();
+      const found = reader.seek(TABLE.blocks, blockKey(1, 5, 9, id, 1), LAST);
+      t.ok(found?.value.length === 32776 && found.value.subarray(1).every((byte) => byte === id));
     }
-    worker.postMessage(builder.finish(id));
-    while (Atomics.load(state, 1) !== id) {
-      if (Atomics.wait(state, 1, id - 1, 10_000) === 'timed-out') throw new Error('no commit');
-    }
-    arena.recycle();
-    t.equal(reader.get(TABLE.blocks, blockKey(1, 5, 0, id, 1)), undefined);
-    reader.refresh();
-    const found = reader.seek(TABLE.blocks, blockKey(1, 5, 9, id, 1), LAST);
-    t.ok(found?.value.length === 32776 && found.value.subarray(1).every((byte) => byte === id));
-  }
-  t.ok(reader.stats().readers <= 3);
-  checkDelta(t, reader);
-  reader.close();
-  worker.postMessage('end');
-});
+    t.ok(reader.stats().readers <= 3);
+    checkDelta(t, reader);
+    reader.close();
+    worker.postMessage('end');
+  },
+);
