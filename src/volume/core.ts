@@ -146,7 +146,7 @@ export class VolumeCore {
   /** Refuses a change that the disk or the quota can't hold (metadata: at the call). */
   admit(records: number, bytes: number): void {
     if (this.#usesReserve || this.sink.canGrow()) return;
-    const cost = this.sink.cost(records, bytes) + this.pendingCost();
+    const cost = this.sink.cost(records, bytes, 0) + this.pendingCost();
     if (cost > this.sink.space().availableBytes) {
       throw new FsError('ENOSPC', 'write', 'the volume');
     }
@@ -165,9 +165,13 @@ export class VolumeCore {
 
   /** Worst case of what the groups in memory add to the volume's file. */
   pendingCost(): number {
-    const open = this.sink.cost(this.open.records, this.open.bytes);
+    const open = this.#costOf(this.open);
     const closing = this.closing;
-    return open + (closing === undefined ? 0 : this.sink.cost(closing.records, closing.bytes));
+    return open + (closing === undefined ? 0 : this.#costOf(closing));
+  }
+
+  #costOf(group: Group): number {
+    return this.sink.cost(group.records, group.metaBytes, group.arena.bytesUsed);
   }
 
   /** False: changes must wait, the writer is behind. Reads go on. */

@@ -20,8 +20,8 @@ export interface GroupSink {
   canGrow(): boolean;
   /** Room for `cost` bytes is there (asks for it if not; changes wait meanwhile). */
   ready(cost: number): boolean;
-  /** Worst case of what so many records of so many bytes add to the file. */
-  cost(records: number, bytes: number): number;
+  /** Worst case of what so many records add to the file: bytes of metadata, bytes of blocks. */
+  cost(records: number, metaBytes: number, blockBytes: number): number;
   /** Takes in what the writer has said since. */
   pump(): void;
   /** Layers that must stay although no snapshot names them. */
@@ -35,4 +35,6 @@ export interface SinkEvents {
   failed(id: number, error: Error): void;
   /** The collector has emptied a layer: its record may go. */
   emptied(layer: number): void;
+  /** The collector has committed: pages are free once no reader holds the old state. */
+  collected(): void;
 }

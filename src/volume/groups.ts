@@ -35,6 +35,7 @@ export class Groups {
         for (const { done } of this.#waiting.splice(0)) done.reject(failed);
       },
       emptied,
+      collected: () => this.core.reader.refresh(),
     };
   }
 

@@ -39,6 +39,7 @@ export class InlineSink implements GroupSink {
   collect(slices = Number.POSITIVE_INFINITY): number {
     let done = 0;
     while (done < slices && this.#host.collect()) done++;
+    if (done > 0) this.events?.collected();
     this.#book.update(this.#host.ensure(RESERVE_BYTES));
     return done;
   }
@@ -55,8 +56,8 @@ export class InlineSink implements GroupSink {
     return true;
   }
 
-  cost(records: number, bytes: number): number {
-    return this.#book.cost(records, bytes);
+  cost(records: number, metaBytes: number, blockBytes: number): number {
+    return this.#book.cost(records, metaBytes, blockBytes);
   }
 
   pin(layers: readonly number[]): void {

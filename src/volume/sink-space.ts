@@ -1,5 +1,5 @@
 /** What both sinks know of space: the writer's last report, and costs by it. */
-import { EMPTY_SHAPE, worstCaseBytes } from '../store/worst-case.js';
+import { EMPTY_SHAPE, LARGE_VALUE_BYTES, worstCaseBytes } from '../store/worst-case.js';
 import type { SinkSpace } from './group-sink.js';
 import type { SpaceReport } from './writer-host.js';
 
@@ -24,18 +24,19 @@ export class SpaceBook {
     return this.#report ?? { availableBytes: 0, usedBytes: 0, diskFreeBytes: 0 };
   }
 
-  /** Upper bound of what records with so many bytes in all add to the file. */
-  cost(records: number, bytes: number): number {
+  /** Upper bound of what records with so many bytes add to the file. */
+  cost(records: number, metaBytes: number, blockBytes: number): number {
     if (records === 0 || this.#report === undefined) return 0;
-    const rough = records * ROUGH_RECORD_BYTES + bytes * ROUGH_FACTOR;
+    const rough = records * ROUGH_RECORD_BYTES + (metaBytes + blockBytes) * ROUGH_FACTOR;
     if (rough * 2 < this.#report.availableBytes) return rough;
     return worstCaseBytes(
       {
         ...EMPTY_SHAPE,
         records,
         keyBytes: records * KEY_BYTES,
-        largeValues: Math.min(records, Math.ceil(bytes / 4096)),
-        largeBytes: bytes,
+        inlineBytes: metaBytes,
+        largeValues: Math.min(records, Math.ceil(blockBytes / LARGE_VALUE_BYTES)),
+        largeBytes: blockBytes,
       },
       this.#report.stats,
     );

@@ -82,6 +82,7 @@ export class ThreadSink implements GroupSink {
         break;
       case 'collected':
         this.collector = message.stats;
+        this.events?.collected();
         break;
       case 'closed':
         break;
@@ -133,8 +134,8 @@ export class ThreadSink implements GroupSink {
     return true;
   }
 
-  cost(records: number, bytes: number): number {
-    return this.#book.cost(records, bytes);
+  cost(records: number, metaBytes: number, blockBytes: number): number {
+    return this.#book.cost(records, metaBytes, blockBytes);
   }
 
   pin(layers: readonly number[]): void {

@@ -64,8 +64,9 @@ function collectSoon(): void {
 function collectSlice(): void {
   timer = undefined;
   try {
-    if (host.collect()) collectSoon();
-    else say({ type: 'collected', stats: { ...host.collector.stats } });
+    if (!host.collect()) return;
+    say({ type: 'collected', stats: { ...host.collector.stats } });
+    collectSoon();
   } catch (error) {
     log(`collector: ${(error as Error).stack ?? String(error)}`);
   }
