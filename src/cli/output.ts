@@ -70,7 +70,7 @@ export function reportFailure(error: unknown, json: boolean): void {
       const { code, errno, message, details } = error;
       printJson({ ok: false, code, errno, message, ...details });
     }
-    warn(printable(error.message));
+    warn(error.message.split('\n').map(printable).join('\n'));
     return;
   }
   const message = error instanceof Error ? error.message : String(error);

@@ -7,6 +7,7 @@ import { homedir } from 'node:os';
 import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CommandError } from '../base/errors.js';
+import { isDead } from '../daemon/mount-plan.js';
 import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount-record.js';
 import { type MountEntry, mountContaining, readMountTable } from '../daemon/mount-table.js';
 import { placesFor, type Places } from '../daemon/places.js';
@@ -84,6 +85,13 @@ export function findTarget(options: TargetOptions): Target {
 }
 
 function mountedTarget(mount: MountEntry, places: Places, directory: string): MountedTarget {
+  if (isDead(mount.mountpoint)) {
+    throw new CommandError(
+      'mount-dead',
+      'ENODEV',
+      `the process that served ${mount.mountpoint} has ended; mounting it again cleans up`,
+    );
+  }
   const control = new ControlClient(controlDirectoryOf(mount, places));
   return { kind: 'mounted', mount, control, directory };
 }
@@ -99,6 +107,14 @@ function targetOfVolume(volume: string, places: Places, directory: string): Targ
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${volume}`);
   }
   return { kind: 'volume', volume, base: undefined, directory };
+}
+
+/** The mount that contains the directory, whether anybody serves it or not. */
+export function findMountEntry(directory: string | undefined): MountEntry {
+  const path = directoryOf(directory === undefined ? {} : { directory });
+  const mount = mountContaining(readMountTable(), path);
+  if (mount !== undefined) return mount;
+  throw new CommandError('not-mounted', 'ENOENT', `${path} is not in a shadowfs mount`);
 }
 
 /** As `findTarget`, for commands that only a mounted volume can do. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { umountAndWait } from '../daemon/umount.js';
 import { action, type CommonOptions } from './options.js';
 import { printJson, printLine, warn } from './output.js';
-import { currentPlaces, findMount } from './target.js';
+import { currentPlaces, findMountEntry } from './target.js';
 
 interface UmountOptions extends CommonOptions {
   lazy?: boolean;
@@ -20,7 +20,7 @@ export function addUmount(program: Command): void {
     .action(
       action(async (mountpoint: string | undefined, options: UmountOptions) => {
         const directory = mountpoint ?? options.directory;
-        const { mount } = findMount(directory === undefined ? {} : { directory });
+        const mount = findMountEntry(directory);
         const outcome = await umountAndWait(mount, currentPlaces(), options.lazy === true, warn);
         if (options.json) {
           printJson({ ok: true, command: 'umount', mountpoint: mount.mountpoint, ...outcome });

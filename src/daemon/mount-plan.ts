@@ -3,7 +3,7 @@
  * everything refused that can't work, and the leftovers of a killed process
  * cleaned up. Runs before anything is changed.
  */
-import { accessSync, constants, readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, realpathSync, statfsSync, type Stats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CommandError, type ErrnoName } from '../base/errors.js';
 import type { MountOptions } from './mount-options.js';
@@ -213,9 +213,10 @@ export function cleanControlMount(path: string): void {
   }
 }
 
-function isDead(path: string): boolean {
+/** True for a mount whose process is gone. Attributes may be cached for long, so `stat` would not tell. */
+export function isDead(path: string): boolean {
   try {
-    statSync(path);
+    statfsSync(path);
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOTCONN';

@@ -3,6 +3,7 @@
  * called in the serving thread: it looks into the mount.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { ERRNO } from '../base/errors.js';
 import { isWithin, type MountEntry } from './mount-table.js';
 
 export interface MountUse {
@@ -66,7 +67,8 @@ export function staleFiles(mount: MountEntry): MountUse[] {
       statSync(`/proc/${use.pid}/fd/${use.fd}`);
       return false;
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === 'ESTALE';
+      // Node has no name for this one.
+      return (error as NodeJS.ErrnoException).errno === -ERRNO.ESTALE;
     }
   });
 }
