@@ -22,7 +22,12 @@ function answer(reply: HelperAnswer): void {
   eventfdSignal(wakeFd);
 }
 
-/** 0 or the errno. */
+/**
+ * 0 or the errno of reaching the mount. What `syncfs` itself returns is left
+ * out: it has tried every dirty page, and reports any page that ever failed,
+ * such as a store through a shared mmap of a snapshot's file. That error is
+ * for fsync of the file, and must not stop all later saves.
+ */
 function syncMount(path: string): number {
   let fd: number;
   try {
@@ -30,9 +35,9 @@ function syncMount(path: string): number {
   } catch (error) {
     return Math.abs((error as NodeJS.ErrnoException).errno ?? ERRNO.EIO);
   }
-  const synced = syncfs(fd);
+  syncfs(fd);
   fs.closeSync(fd);
-  return synced < 0 ? -synced : 0;
+  return 0;
 }
 
 function notify(fd: number, block: Uint8Array): NotifyResult {
