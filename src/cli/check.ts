@@ -15,7 +15,11 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
     const options: Record<string, string> = {};
     if (args.to !== undefined) options['to'] = args.to;
     if (args.limit !== undefined) options['limit'] = String(args.limit);
-    return await withProgress(command, target.control, target.control.run(command, args.name, options));
+    return await withProgress(
+      command,
+      target.control,
+      target.control.run(command, args.name, options),
+    );
   }
   const progress = new Progress(command);
   try {

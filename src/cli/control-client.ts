@@ -33,10 +33,10 @@ export class ControlClient {
     options: Record<string, string> = {},
   ): Promise<Answer> {
     const words = new Map([...Object.entries(options), ['by', 'cli']] as [string, string][]);
-    const line = formatCommandLine(name === undefined ? { options: words } : { name, options: words });
-    const file = await this.#attempt(() =>
-      open(join(this.directory, command), constants.O_RDWR),
+    const line = formatCommandLine(
+      name === undefined ? { options: words } : { name, options: words },
     );
+    const file = await this.#attempt(() => open(join(this.directory, command), constants.O_RDWR));
     try {
       let failure: unknown;
       try {
@@ -76,7 +76,12 @@ export class ControlClient {
     let position = 0;
     try {
       for (;;) {
-        const { bytesRead, buffer } = await file.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, position);
+        const { bytesRead, buffer } = await file.read(
+          Buffer.alloc(CHUNK_BYTES),
+          0,
+          CHUNK_BYTES,
+          position,
+        );
         if (bytesRead === 0) break;
         chunks.push(buffer.subarray(0, bytesRead));
         position += bytesRead;

@@ -66,7 +66,9 @@ export function addMount(program: Command): void {
         const plan = planMount(request, places);
         for (const note of plan.notes) warn(note);
         if (options.foreground) {
-          await serveInForeground(plan, () => report(options, plan.base, plan.mountpoint, plan.volume));
+          await serveInForeground(plan, () =>
+            report(options, plan.base, plan.mountpoint, plan.volume),
+          );
           return;
         }
         await serveInBackground(plan);
@@ -83,7 +85,14 @@ function report(
   log?: string,
 ): void {
   if (options.json) {
-    printJson({ ok: true, command: 'mount', mountpoint, base: base ?? null, volume, log: log ?? null });
+    printJson({
+      ok: true,
+      command: 'mount',
+      mountpoint,
+      base: base ?? null,
+      volume,
+      log: log ?? null,
+    });
     return;
   }
   const over = base === undefined ? '' : base === mountpoint ? ' in place' : ` over ${base}`;

@@ -6,9 +6,9 @@ export const EXIT_USAGE = 2;
 
 /** A path or name on its way to a terminal: control characters would move the cursor. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) =>
-    `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  return text.replace(
+    /\p{Cc}/gu,
+    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );
 }
 
@@ -78,5 +78,7 @@ export function reportFailure(error: unknown, json: boolean): void {
     const errno = error instanceof FsError ? error.code : 'EIO';
     printJson({ ok: false, code: 'internal-error', errno, message });
   }
-  warn(process.env['DEBUG'] !== undefined && error instanceof Error ? String(error.stack) : message);
+  warn(
+    process.env['DEBUG'] !== undefined && error instanceof Error ? String(error.stack) : message,
+  );
 }

@@ -37,7 +37,9 @@ export function addRestore(program: Command): void {
 
 function reportHolders(holders: readonly MountUse[]): void {
   if (holders.length === 0) return;
-  warn('these programs hold files open that were changed; they read the old version and can no longer write:');
+  warn(
+    'these programs hold files open that were changed; they read the old version and can no longer write:',
+  );
   for (const { pid, command, path } of holders) {
     process.stderr.write(`  ${printable(command)} (pid ${pid}): ${printable(path)}\n`);
   }

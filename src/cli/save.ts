@@ -16,7 +16,10 @@ export function addSave(program: Command): void {
       const { control, mount } = findMount(options);
       const answer = await control.run('save', name, name === undefined ? { auto: 'yes' } : {});
       if (options.json) printJson(answer);
-      else printLine(`saved ${mount.mountpoint} as ${printable(String(answer['name']))}${timingText(answer)}`);
+      else
+        printLine(
+          `saved ${mount.mountpoint} as ${printable(String(answer['name']))}${timingText(answer)}`,
+        );
     }),
   );
 }

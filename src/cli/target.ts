@@ -64,7 +64,8 @@ export function controlDirectoryOf(mount: MountEntry, places: Places): string {
 export function findTarget(options: TargetOptions): Target {
   const places = currentPlaces();
   const directory = directoryOf(options);
-  if (options.volume !== undefined) return targetOfVolume(resolve(options.volume), places, directory);
+  if (options.volume !== undefined)
+    return targetOfVolume(resolve(options.volume), places, directory);
   const mount = mountContaining(readMountTable(), directory);
   if (mount !== undefined) return mountedTarget(mount, places, directory);
   for (let base = directory; ; base = resolve(base, '..')) {

@@ -41,5 +41,9 @@ function pathInVolume(target: Target, file: string): string {
   const path = resolve(target.directory, file);
   if (root !== undefined && isWithin(path, root)) return relative(root, path);
   if (root === undefined && !isAbsolute(file)) return file;
-  throw new CommandError('not-under-history', 'EINVAL', `${file} does not lie in ${root ?? 'the volume'}`);
+  throw new CommandError(
+    'not-under-history',
+    'EINVAL',
+    `${file} does not lie in ${root ?? 'the volume'}`,
+  );
 }

@@ -40,7 +40,11 @@ export class CommandQueue<T> {
     const answer = new Deferred<T>();
     if (this.#waiting.length >= MAX_WAITING_COMMANDS) {
       answer.reject(
-        new CommandError('too-many-commands', 'EBUSY', `${MAX_WAITING_COMMANDS} commands wait already`),
+        new CommandError(
+          'too-many-commands',
+          'EBUSY',
+          `${MAX_WAITING_COMMANDS} commands wait already`,
+        ),
       );
       return answer;
     }

@@ -167,13 +167,7 @@ export class ControlFiles implements Operations {
     return 'no-open';
   }
 
-  readdir(
-    _caller: Caller,
-    node: number,
-    _fh: number,
-    offset: number,
-    fill: FillDirectory,
-  ): void {
+  readdir(_caller: Caller, node: number, _fh: number, offset: number, fill: FillDirectory): void {
     this.#list(node, offset, (name, child, type, next) => fill(name, 0, child, type, next));
   }
 
@@ -198,7 +192,15 @@ export class ControlFiles implements Operations {
   }
 
   statfs(): StatFs {
-    return { blocks: 0, bfree: 0, bavail: 0, files: this.#files.size, ffree: 0, bsize: 4096, namelen: 255 };
+    return {
+      blocks: 0,
+      bfree: 0,
+      bavail: 0,
+      files: this.#files.size,
+      ffree: 0,
+      bsize: 4096,
+      namelen: 255,
+    };
   }
 
   acceptsWrites(): boolean {

@@ -13,7 +13,10 @@ export const diffFile: CommandFile = {
     refuseUnknownOptions(line, ['to', 'limit']);
     const side = (name: string | undefined, what: string): string =>
       name === LATEST_NAME ? name : snapshotNameOf(name, what, 'existing');
-    const args: CommandArguments = { name: side(line.name, 'the first snapshot'), ...limitOf(line) };
+    const args: CommandArguments = {
+      name: side(line.name, 'the first snapshot'),
+      ...limitOf(line),
+    };
     const to = line.options.get('to');
     if (to !== undefined) args.to = side(to, 'the second snapshot');
     return args;

@@ -8,7 +8,8 @@ export function snapshotNameOf(
   what: string,
   use: 'target' | 'existing',
 ): string {
-  if (name === undefined) throw new CommandError('bad-command-line', 'EINVAL', `${what} is missing`);
+  if (name === undefined)
+    throw new CommandError('bad-command-line', 'EINVAL', `${what} is missing`);
   const objection = checkSnapshotName(name, use);
   if (objection !== undefined) throw new CommandError('bad-snapshot-name', 'EINVAL', objection);
   return name;
@@ -20,7 +21,11 @@ export function limitOf(line: CommandLine): { limit?: number } {
   if (text === undefined) return {};
   const limit = Number(text);
   if (!/^\d{1,9}$/.test(text) || limit < 1) {
-    throw new CommandError('bad-command-line', 'EINVAL', `limit=${text}: a number from 1 is expected`);
+    throw new CommandError(
+      'bad-command-line',
+      'EINVAL',
+      `limit=${text}: a number from 1 is expected`,
+    );
   }
   return { limit };
 }

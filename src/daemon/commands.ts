@@ -201,10 +201,13 @@ export class VolumeCommands<V> implements Commands {
           if (args.name !== undefined) resolved.name = this.#resolved(args.name);
           if (args.to !== undefined) resolved.to = this.#resolved(args.to);
         }
-        return step(this.#parts.inspect({ ...request, args: resolved }), (answer): Answer => ({
-          ...answer,
-          timings: { inspectMs: round(this.#parts.nowMs() - startedMs) },
-        }));
+        return step(
+          this.#parts.inspect({ ...request, args: resolved }),
+          (answer): Answer => ({
+            ...answer,
+            timings: { inspectMs: round(this.#parts.nowMs() - startedMs) },
+          }),
+        );
       });
     });
   }

@@ -66,7 +66,8 @@ class Daemon {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const { ports: helpers, workers } = startHelpers(this.#wakeFd);
-    for (const worker of workers) worker.on('error', (error) => this.#die('a helper thread', error));
+    for (const worker of workers)
+      worker.on('error', (error) => this.#die('a helper thread', error));
     const data: ServeData = {
       plan,
       port: port2,
@@ -121,7 +122,8 @@ class Daemon {
   #listen(): void {
     const lost = (error: Error): void => {
       for (const { reject } of this.#waiting) reject(error);
-      if (this.#record !== undefined) log(`the serving thread failed: ${error.stack ?? error.message}`);
+      if (this.#record !== undefined)
+        log(`the serving thread failed: ${error.stack ?? error.message}`);
       this.#onEnded?.(toPlainError(error));
     };
     this.#worker.once('error', lost);
@@ -164,7 +166,11 @@ class Daemon {
     ensurePrivateDirectory(places.runtimeDirectory, uid);
     cleanControlMount(controlMount);
     if (mountAt(readMountTable(), controlMount) !== undefined) {
-      throw new CommandError('mountpoint-in-use', 'EBUSY', `something is mounted on ${controlMount}`);
+      throw new CommandError(
+        'mountpoint-in-use',
+        'EBUSY',
+        `something is mounted on ${controlMount}`,
+      );
     }
     mkdirSync(controlMount, { recursive: true, mode: 0o700 });
   }

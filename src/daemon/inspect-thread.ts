@@ -25,7 +25,9 @@ function post(message: InspectMessage): void {
 
 const { place, request } = workerData as InspectData;
 try {
-  const answer = inspectVolume(place, request, (done, total) => post({ kind: 'progress', done, total }));
+  const answer = inspectVolume(place, request, (done, total) =>
+    post({ kind: 'progress', done, total }),
+  );
   post({ kind: 'done', answer });
 } catch (error) {
   post({ kind: 'failed', error: toPlainError(error) });

@@ -17,7 +17,8 @@ export class Inspector {
   constructor(plan: MountPlan, post: (message: ToServer) => void) {
     this.#plan = plan;
     const { base } = plan;
-    if (base !== undefined) this.#baseFd = openSync(base, constants.O_RDONLY | constants.O_DIRECTORY);
+    if (base !== undefined)
+      this.#baseFd = openSync(base, constants.O_RDONLY | constants.O_DIRECTORY);
     this.#post = post;
   }
 
@@ -29,7 +30,9 @@ export class Inspector {
       place.base = { path: base, openPath: `/proc/self/fd/${this.#baseFd}` };
     }
     const data: InspectData = { place, request };
-    const worker = new Worker(new URL('./inspect-thread.js', import.meta.url), { workerData: data });
+    const worker = new Worker(new URL('./inspect-thread.js', import.meta.url), {
+      workerData: data,
+    });
     this.#running.add(worker);
     let isAnswered = false;
     const answer = (message: ToServer): void => {

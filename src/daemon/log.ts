@@ -3,7 +3,7 @@
  * background and the terminal with `-f`. Written synchronously, because
  * `process.stderr` of a worker needs the main thread and a thread that yields.
  */
-import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import { mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** A log that is longer when a mount starts is put aside as `.1`. */
@@ -26,9 +26,4 @@ export function openLog(path: string): number {
     // There is none yet.
   }
   return openSync(path, 'a', 0o600);
-}
-
-/** Makes sure that `path` can be logged to, without keeping it open. */
-export function touchLog(path: string): void {
-  closeSync(openLog(path));
 }

@@ -19,7 +19,13 @@ export interface MountOptions {
   reattach: boolean;
 }
 
-const SIZE_UNITS: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+const SIZE_UNITS: Record<string, number> = {
+  '': 1,
+  K: 2 ** 10,
+  M: 2 ** 20,
+  G: 2 ** 30,
+  T: 2 ** 40,
+};
 
 function bad(message: string): CommandError {
   return new CommandError('bad-option', 'EINVAL', message);
@@ -66,7 +72,12 @@ export const OPTION_KEYS = Object.keys(SETTERS);
 
 /** `lists`: each `key=value,key,…`; later ones win. Throws CommandError `bad-option`. */
 export function parseMountOptions(lists: readonly string[]): MountOptions {
-  const options: MountOptions = { creation: {}, readOnly: false, allowOther: false, reattach: false };
+  const options: MountOptions = {
+    creation: {},
+    readOnly: false,
+    allowOther: false,
+    reattach: false,
+  };
   for (const item of lists.flatMap((list) => list.split(','))) {
     if (item === '') continue;
     const equals = item.indexOf('=');

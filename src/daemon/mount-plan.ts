@@ -3,7 +3,15 @@
  * everything refused that can't work, and the leftovers of a killed process
  * cleaned up. Runs before anything is changed.
  */
-import { accessSync, constants, readdirSync, realpathSync, statfsSync, type Stats, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  readdirSync,
+  realpathSync,
+  statfsSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { resolve } from 'node:path';
 import { CommandError, type ErrnoName } from '../base/errors.js';
 import type { MountOptions } from './mount-options.js';
@@ -62,7 +70,9 @@ export function planMount(request: MountRequest, places: Places): MountPlan {
   refuseVolumeInside(realpathOfExisting(volume), mountpoint);
   if (base !== undefined) {
     if (isWithin(realpathOfExisting(volume), base)) {
-      notes.push(`the volume ${volume} lies inside the base: it shows up in the mount as it changes`);
+      notes.push(
+        `the volume ${volume} lies inside the base: it shows up in the mount as it changes`,
+      );
     }
   }
   return {

@@ -32,7 +32,8 @@ export function parseMountTable(text: string): MountEntry[] {
     const dash = fields.indexOf('-', 6);
     const [id, , device, , mountpoint, mountOptions] = fields;
     const [type, source, superOptions] = fields.slice(dash + 1);
-    if (dash < 0 || mountpoint === undefined || type === undefined || source === undefined) continue;
+    if (dash < 0 || mountpoint === undefined || type === undefined || source === undefined)
+      continue;
     entries.push({
       mountId: Number(id),
       device: device ?? '',

@@ -80,7 +80,11 @@ function makeAndOwn(plan: MountPlan): Owner {
     mkdirSync(dirname(plan.volume), { recursive: true, mode: 0o700 });
     mkdirSync(plan.volume, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new CommandError('volume-unusable', 'EACCES', `the volume ${plan.volume}: ${reason(error)}`);
+    throw new CommandError(
+      'volume-unusable',
+      'EACCES',
+      `the volume ${plan.volume}: ${reason(error)}`,
+    );
   }
   return acquireOwner(plan.volume, { waitMs: OWNER_WAIT_MS, mountpoint: plan.mountpoint });
 }

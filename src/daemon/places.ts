@@ -43,12 +43,14 @@ export function placesFor(where: Surroundings): Places {
 }
 
 function isAbsolute(path: string | undefined): path is string {
-  return path !== undefined && path.startsWith('/');
+  return path?.startsWith('/') === true;
 }
 
 /** A file name for a path: what people recognise, and a hash that tells paths apart. Pure. */
 export function slugOf(path: string): string {
-  const name = (basename(path) || 'root').replace(/[^A-Za-z0-9._-]+/g, '_').slice(0, SLUG_NAME_LENGTH);
+  const name = (basename(path) || 'root')
+    .replace(/[^A-Za-z0-9._-]+/g, '_')
+    .slice(0, SLUG_NAME_LENGTH);
   const hash = createHash('sha256').update(path).digest('hex').slice(0, SLUG_HASH_LENGTH);
   return `${name.replace(/^\.+/, '_')}-${hash}`;
 }

@@ -43,7 +43,8 @@ function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
   }
   for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
     const info = attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'));
-    if (info === undefined || !new RegExp(`^mnt_id:\\s*${mount.mountId}$`, 'm').test(info)) continue;
+    if (info === undefined || !new RegExp(`^mnt_id:\\s*${mount.mountId}$`, 'm').test(info))
+      continue;
     const path = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? '?';
     yield { pid, command, how: 'open file', path, fd: Number(fd) };
   }

@@ -19,7 +19,13 @@ import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
 import { type InspectRequest, VolumeCommands } from './commands.js';
 import { log } from './log.js';
-import { type FromServer, fromPlainError, type ServeData, toPlainError, type ToServer } from './messages.js';
+import {
+  type FromServer,
+  fromPlainError,
+  type ServeData,
+  toPlainError,
+  type ToServer,
+} from './messages.js';
 import { openVolume } from './open-volume.js';
 import { mountState } from './state.js';
 import { step } from './steps.js';

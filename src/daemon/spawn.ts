@@ -20,17 +20,23 @@ const LOG_TAIL_BYTES = 2000;
 export async function serveInBackground(plan: MountPlan): Promise<void> {
   const logFd = openLogOrSay(plan.log);
   const { size } = statSync(plan.log);
-  const child = spawn(process.execPath, [fileURLToPath(new URL('./main.js', import.meta.url))], {
-    detached: true,
-    // In the background nothing may keep a file system busy but its own mount.
-    cwd: '/',
-    stdio: ['ignore', logFd, logFd, 'ipc'],
-    serialization: 'advanced',
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('./serve-process.js', import.meta.url))],
+    {
+      detached: true,
+      // In the background nothing may keep a file system busy but its own mount.
+      cwd: '/',
+      stdio: ['ignore', logFd, logFd, 'ipc'],
+      serialization: 'advanced',
+    },
+  );
   closeSync(logFd);
   const answer = await new Promise<Handshake>((resolve) => {
     child.once('message', (message) => resolve(message as Handshake));
-    child.once('error', (error) => resolve(died(`it can't be started: ${error.message}`, plan, size)));
+    child.once('error', (error) =>
+      resolve(died(`it can't be started: ${error.message}`, plan, size)),
+    );
     child.once('exit', (code, signal) =>
       // A message sent just before the end may still be on its way.
       setImmediate(() => resolve(died(`it ended with ${signal ?? code}`, plan, size))),
@@ -48,12 +54,20 @@ function openLogOrSay(path: string): number {
   try {
     return openLog(path);
   } catch (error) {
-    throw new CommandError('state-unusable', 'EACCES', `the log ${path} can't be written: ${reason(error)}`);
+    throw new CommandError(
+      'state-unusable',
+      'EACCES',
+      `the log ${path} can't be written: ${reason(error)}`,
+    );
   }
 }
 
 function died(how: string, plan: MountPlan, logStart: number): Handshake {
-  const tail = readFileSync(plan.log).subarray(logStart).subarray(-LOG_TAIL_BYTES).toString().trim();
+  const tail = readFileSync(plan.log)
+    .subarray(logStart)
+    .subarray(-LOG_TAIL_BYTES)
+    .toString()
+    .trim();
   const message = `the serving process failed: ${how}; see ${plan.log}${tail === '' ? '' : `\n${tail}`}`;
   return { kind: 'failed', error: { code: 'daemon-failed', errno: 'EIO', message, details: {} } };
 }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError } from '../base/errors.js';
 import { cleanControlMount } from './mount-plan.js';
 import { isRunning, type MountRecord, readMountRecord } from './mount-record.js';
-import { type MountEntry, mountAt, readMountTable } from './mount-table.js';
+import { type MountEntry, readMountTable } from './mount-table.js';
 import type { Places } from './places.js';
 import { describeUse, usesOfMount } from './processes.js';
 import { unmount } from '../fuse/kernel-mount.js';
@@ -63,11 +63,12 @@ export async function umountAndWait(
 function busy(mount: MountEntry): CommandError {
   const uses = usesOfMount(mount);
   const lines = uses.slice(0, MAX_NAMED_USES).map((use) => `\n  ${describeUse(use)}`);
-  const inner = readMountTable().filter(
-    (entry) => entry.mountpoint.startsWith(`${mount.mountpoint}/`),
+  const inner = readMountTable().filter((entry) =>
+    entry.mountpoint.startsWith(`${mount.mountpoint}/`),
   );
   for (const entry of inner) lines.push(`\n  ${entry.type} mounted on ${entry.mountpoint}`);
-  const named = lines.length === 0 ? ' (by a process this user may not look at)' : `:${lines.join('')}`;
+  const named =
+    lines.length === 0 ? ' (by a process this user may not look at)' : `:${lines.join('')}`;
   return new CommandError('mount-busy', 'EBUSY', `${mount.mountpoint} is in use${named}`, { uses });
 }
 
@@ -81,9 +82,4 @@ async function waitForEnd(record: MountRecord, say: (message: string) => void): 
     }
     await sleep(POLL_MS);
   }
-}
-
-/** True when something is mounted there. */
-export function isMounted(mountpoint: string): boolean {
-  return mountAt(readMountTable(), mountpoint) !== undefined;
 }
