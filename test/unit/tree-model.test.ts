@@ -5,8 +5,11 @@
  *
  * TREE_SEED=n replays one run, TREE_RUNS=n sets how many there are.
  */
+import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
-import { errnoOf, makeRig, type Rig } from './fixtures/simulated-kernel.js';
+import { errnoOf, makeRig, ROOT, type Rig } from './fixtures/simulated-kernel.js';
 
 /** What is at a path: text of a file (an object, shared by its hard links), a directory, a link. */
 type Item = { text: string } | 'dir' | { target: string };
@@ -268,10 +271,37 @@ const seeds =
     ? Array.from({ length: Number(process.env.TREE_RUNS ?? 8) }, (_, i) => i + 1)
     : [Number(process.env.TREE_SEED)];
 
+/** A base directory and what is in it. */
+function makeBase(): { path: string; model: Model } {
+  const path = mkdtempSync(join(tmpdir(), 'tree-base-'));
+  const model: Model = new Map();
+  const directory = (name: string): void => {
+    mkdirSync(join(path, name));
+    model.set(name, 'dir');
+  };
+  const file = (name: string): void => {
+    writeFileSync(join(path, name), `base ${name}`);
+    model.set(name, { text: `base ${name}` });
+  };
+  directory('a');
+  directory('a/b');
+  directory('b');
+  for (const name of ['c', 'a/a', 'a/b/c', 'b/d']) file(name);
+  linkSync(join(path, 'c'), join(path, 'b/a'));
+  model.set('b/a', model.get('c') as Item);
+  symlinkSync('../c', join(path, 'a/d'));
+  model.set('a/d', { target: '../c' });
+  return { path, model };
+}
+
 for (const seed of seeds) {
   t.test(`seed ${seed}`, (t) => {
-    const rig = makeRig();
+    // Every other one over a base.
+    const base = seed % 2 === 0 ? makeBase() : undefined;
+    const rig = makeRig(base === undefined ? {} : { base: base.path });
+    rig.kernel.caller = ROOT;
     const run = new Run(rig, seed);
+    if (base !== undefined) run.model = base.model;
     for (let i = 1; i <= 600; i++) {
       try {
         run.step();
@@ -287,6 +317,7 @@ for (const seed of seeds) {
     rig.kernel.forgetAll();
     t.strictSame(rig.tree.status(), { liveNodes: 0, specialNodes: 0 }, 'nothing leaks');
     rig.close();
+    if (base !== undefined) rmSync(base.path, { recursive: true });
     t.end();
   });
 }
