@@ -20,7 +20,8 @@ export function* changedPlaces(
   toTop: number,
 ): Generator<Change> {
   const { onlyA, onlyB } = layers.difference(fromTop, toTop);
-  for (const layer of [...onlyA, ...onlyB]) {
+  // Oldest first: the collector folds a layer into a newer one, which is still to come.
+  for (const layer of [...onlyA.reverse(), ...onlyB.reverse()]) {
     for (const table of [TABLE.inodes, TABLE.entries] as const) {
       const prefix = deltaPrefix(layer, table);
       const range = reader.range(TABLE.delta, prefix, prefixEnd(prefix), { keysOnly: true });
