@@ -55,7 +55,8 @@ export class CommandHandle {
       );
     }
     const length = data.length;
-    this.#writeEnd = offset + length;
+    // A write that fails leaves the descriptor where it was.
+    this.#writeEnd = offset;
     const newline = data.indexOf(NEWLINE);
     if (this.#discarding) {
       if (newline === length - 1) this.#discarding = false;
@@ -79,9 +80,12 @@ export class CommandHandle {
     // `data` is only valid during the call.
     this.#pieces.push(Buffer.from(data));
     this.#pendingLength += length;
-    if (newline < 0) return length;
+    if (newline < 0) {
+      this.#writeEnd = offset + length;
+      return length;
+    }
     const done = new Deferred<number>();
-    this.#run().settled(
+    this.#run(offset + length).settled(
       () => done.resolve(length),
       (error) => done.reject(asFsError(error, 'write')),
     );
@@ -94,7 +98,7 @@ export class CommandHandle {
     // While a command runs, a close is that of a duplicate: not its business.
     if (this.#pendingLength === 0 || this.#running !== undefined) return undefined;
     const done = new Deferred<void>();
-    this.#run().settled(
+    this.#run(this.#writeEnd).settled(
       () => done.resolve(),
       (error) => done.reject(asFsError(error, 'close')),
     );
@@ -153,7 +157,8 @@ export class CommandHandle {
     return answer;
   }
 
-  #run(): Deferred<void> {
+  /** `writeEnd`: where the descriptor stands if the command succeeds. */
+  #run(writeEnd: number): Deferred<void> {
     const line = Buffer.concat(this.#pieces);
     this.#drop();
     const done = new Deferred<void>();
@@ -174,6 +179,7 @@ export class CommandHandle {
     }
     running.settled((answer) => {
       this.#running = undefined;
+      this.#writeEnd = writeEnd;
       this.#setAnswer({ ok: true, command: this.#file.name, ...answer });
       done.resolve();
     }, fail);
