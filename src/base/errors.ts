@@ -52,7 +52,11 @@ export class FsError extends Error {
   readonly path: string;
 
   constructor(code: ErrnoName, syscall = '', path = '') {
+    // ENOENT and ENODATA are everyday answers: a stack trace would cost more than the call.
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     super(path === '' ? `${syscall}: ${code}` : `${syscall} ${path}: ${code}`);
+    Error.stackTraceLimit = limit;
     this.name = 'FsError';
     this.code = code;
     this.syscall = syscall;
