@@ -14,13 +14,13 @@ export function addHistory(program: Command): void {
   withTarget(
     program
       .command('history')
-      .description('list the commands given, newest first')
+      .description('list the commands given, newest last')
       .option('-n, --lines <count>', 'at most this many', String(DEFAULT_LINES)),
     'shadowfs history -n 10',
   ).action(
     action(async (options: HistoryOptions) => {
       const limit = Math.max(0, Number.parseInt(options.lines, 10) || 0);
-      const records = (await listOf(options, 'history')).slice(0, limit);
+      const records = (await listOf(options, 'history')).slice(-limit || Infinity);
       if (options.json) {
         for (const record of records) printJson(record);
         return;

@@ -1,0 +1,229 @@
+/** The command line: mounting, finding the mount, each command, ending. */
+import fs from 'node:fs';
+import t from 'tap';
+import {
+  eachIdentity,
+  NOBODY,
+  inWorld,
+  isRoot,
+  pause,
+  processGone,
+  type World,
+} from './harness.js';
+
+/** The exit code, and what a person reads. */
+async function says(world: World, words: string[], cwd?: string): Promise<string> {
+  const ran = await world.tryShadowfs(words, cwd === undefined ? {} : { cwd });
+  return `${ran.status} ${ran.out}${ran.err}`;
+}
+
+const mountCount = (world: World): Promise<string> =>
+  world.sh('grep fuse.shadowfs /proc/self/mountinfo | grep -c "$WORLD" || :');
+
+eachIdentity(t, 'in place: the original reappears untouched', async (t, world) => {
+  await world.sh('mkdir -p project/sub; echo one > project/f; echo two > project/sub/g');
+  await world.sh('manifest project > before');
+  t.match(await says(world, ['mount', 'project']), /^0 mounted .*project in place \(volume/);
+  const project = world.path('project');
+  t.match(await says(world, ['save', 'start'], `${project}/sub`), /^0 saved .*project as start in/);
+  await world.sh('rm -r project/sub; echo changed > project/f; echo new > project/n');
+  const restored = await says(world, ['restore', 'latest', '-C', project]);
+  t.match(restored, /^0 restored .*project to start in .*\nto undo this: shadowfs restore undo-/);
+  await world.sh('cat project/sub/g; test ! -e project/n');
+  await world.sh('echo again > project/f');
+  const undo = /undo-\S+/.exec(restored)?.[0] ?? '';
+  t.match(await says(world, ['restore', undo], project), /^0 restored/);
+  t.equal(await world.sh('cat project/f project/n'), 'changed\nnew\n', 'the wreck is back');
+  t.match(await says(world, ['umount', project]), /^0 unmounted .*; everything is stored/);
+  await world.sh('same_manifest before project');
+  t.pass('the original is as it was');
+  t.equal(await mountCount(world), '0\n', 'no control mount is left');
+  t.match(await says(world, ['snapshots', '-C', project]), /start +user.*\n(.*undo.*\n)+/);
+  t.match(await says(world, ['status', '-C', project]), /volumePath: /, 'known without a mount');
+  await world.mount(['project']);
+  t.equal(await world.sh('cat project/f project/n'), 'changed\nnew\n', 'found again by its base');
+  await world.umount(project);
+});
+
+eachIdentity(t, 'every command answers people and programs', async (t, world) => {
+  await world.sh('mkdir base; echo one > base/f');
+  await world.mount(['base', 'mnt']);
+  t.match(await says(world, ['snapshots'], world.mnt), /^0 no snapshots yet/);
+  t.match(await world.on(['save']), { ok: true, name: /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$/ });
+  await world.on(['save', 'with space']);
+  await world.on(['save', 'b']);
+  t.match(await says(world, ['rename', 'b', 'c'], world.mnt), /^0 renamed snapshot b to c/);
+  t.match(await says(world, ['delete', 'with space'], world.mnt), /^0 deleted snapshot with space/);
+  const table = (await says(world, ['snapshots'], world.mnt)).split('\n');
+  t.match(table[0], /^0 NAME +KIND +CREATED +LAYER +BY$/);
+  t.match(table[2], /^c +user +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +\d+ +cli$/);
+  t.match(await says(world, ['history', '-n', '1'], world.mnt), /delete +with space.*deleted\n$/);
+  t.match(await world.on(['status']), { pid: Number, snapshots: 2, base: world.path('base') });
+  t.match(await says(world, ['restore', 'C'], world.mnt), /^1 shadowfs: no snapshot "C".*\bc\b/);
+  t.match(await world.refused(['restore', 'C', '-C', world.mnt]), {
+    ok: false,
+    code: 'no-such-snapshot',
+    near: ['c'],
+  });
+  for (const command of [
+    'mount umount save restore snapshots delete rename history status diff versions check',
+  ].flatMap((names) => names.split(' '))) {
+    t.match(
+      await says(world, [command, '--help']),
+      /^0 Usage: [\s\S]*Examples?:\n +shadowfs/,
+      command,
+    );
+  }
+  t.match(await says(world, ['frobnicate']), /^2 .*unknown command/);
+  t.match(await says(world, ['save', '--nope']), /^2 .*unknown option/);
+  t.match(await says(world, ['restore']), /^2 .*missing required argument/);
+  t.match(await says(world, ['mount', 'a', 'b', 'c']), /^2 .*expected DIR/);
+  t.match(await says(world, ['--version']), /^0 \d+\.\d+\.\d+\n$/);
+  const fromBase = await says(world, ['save', 'x'], world.path('base'));
+  t.match(fromBase, /^0 saved .*mnt as x/, 'a base leads to where it is mounted');
+});
+
+eachIdentity(t, 'restore names the programs that hold changed files', async (t, world) => {
+  await world.sh('mkdir base; seq 1000 > base/changed; seq 1000 > base/same');
+  await world.mount(['base', 'mnt']);
+  await world.on(['save', 's']);
+  const holder = world.start(
+    ['bash', '-c', 'echo x >> changed; exec 5>>changed 6<same; echo ready; sleep 60'],
+    { cwd: world.mnt },
+  );
+  await new Promise((resolve) => holder.stdout?.once('data', resolve));
+  const answer = await world.on(['restore', 's']);
+  t.match(answer['holders'], [{ pid: holder.pid, how: 'open file' }]);
+  t.equal((answer['holders'] as unknown[]).length, 1, 'the unchanged file does not count');
+  const busy = await world.refused(['umount', world.mnt]);
+  t.match(busy, { code: 'mount-busy', errno: 'EBUSY' });
+  t.match(busy.message, new RegExp(`\\w+ \\(pid ${holder.pid}\\): working directory`));
+  process.kill(-(holder.pid ?? 0), 'SIGKILL');
+  await processGone(holder.pid ?? 0);
+});
+
+eachIdentity(t, 'over nothing, with options of its own', async (t, world) => {
+  await world.mount([
+    ...['--no-base', '--volume', world.path('vol'), '--block-size', '4K'],
+    ...['-o', 'keep-undo=2,snapshots-name=.past,control-name=.ctl', 'mnt'],
+  ]);
+  await world.sh('cd "$MNT"; echo hi > f; echo one > .ctl/save; ls .past; test ! -e .snapshots');
+  for (let i = 0; i < 4; i++) await world.sh('cd "$MNT"; echo x >> f; echo one > .ctl/restore');
+  const names = (await world.sh('ls "$MNT/.past"')).split('\n').filter((n) => n.startsWith('undo'));
+  t.equal(names.length, 2, 'as many undo snapshots are kept as asked for');
+  t.match(await world.on(['status']), { base: null, options: { blockSize: 4096, keepUndo: 2 } });
+  await world.umount();
+  t.match(
+    await world.refused(['mount', '--no-base', '--volume', 'vol', '-o', 'block-size=8K', 'mnt']),
+    {
+      code: 'option-mismatch',
+    },
+  );
+  await world.mount(['--no-base', '--ro', '--volume', world.path('vol'), 'mnt']);
+  t.equal(await world.sh('cat "$MNT/f" "$MNT/.past/one/f"'), 'hi\nhi\n');
+  const ran = await world.trySh('echo no > "$MNT/f"');
+  t.match(ran.err, /Read-only file system/);
+  t.match(await world.refused(['save', 'x', '-C', world.mnt]), {
+    code: 'read-only',
+    errno: 'EROFS',
+  });
+});
+
+eachIdentity(t, 'signals: SIGUSR2 saves, SIGTERM unmounts', async (t, world) => {
+  await world.mount(['--no-base', 'mnt']);
+  const pid = await world.daemonPid();
+  await world.sh('echo hi > "$MNT/f"');
+  process.kill(pid, 'SIGUSR2');
+  await world.sh('wait_for ls "$MNT/.snapshots/latest/f"');
+  t.match((await world.on(['snapshots']))['source'], 'signal');
+  process.kill(pid, 'SIGTERM');
+  t.ok(await processGone(pid), 'the process ends');
+  t.equal(await mountCount(world), '0\n');
+  t.match(world.log(), /SIGTERM: unmounting[\s\S]*everything is stored/);
+  await world.mount(['--no-base', 'mnt']);
+  t.equal(await world.sh('cat "$MNT/f"'), 'hi\n');
+
+  const user = world.start(['sleep', '60'], { cwd: world.mnt });
+  const again = await world.daemonPid();
+  await world.sh('echo busy > "$MNT/g"');
+  process.kill(again, 'SIGTERM');
+  t.ok(await processGone(again), 'a program inside does not stop it');
+  t.match(world.log(), new RegExp(`in use by sleep \\(pid ${user.pid}\\)`));
+  process.kill(-(user.pid ?? 0), 'SIGKILL');
+  await world.mount(['--no-base', 'mnt']);
+  t.equal(await world.sh('cat "$MNT/g"'), 'busy\n', 'nothing is lost');
+});
+
+eachIdentity(t, 'other ways to end: a plain umount, a lazy one, kill -9', async (t, world) => {
+  const unmountTool = world.identity.uid === 0 ? 'umount' : 'fusermount3 -u';
+  await world.mount(['--no-base', 'mnt']);
+  let pid = await world.daemonPid();
+  await world.sh(`echo hi > "$MNT/f"; ${unmountTool} "$MNT"`);
+  t.ok(await processGone(pid), 'the process stores everything and ends');
+  t.equal(await mountCount(world), '0\n');
+
+  await world.mount(['--no-base', 'mnt']);
+  pid = await world.daemonPid();
+  const user = world.start(['bash', '-c', 'read line; echo "$line" > late; cat f'], {
+    cwd: world.mnt,
+  });
+  await pause(200);
+  t.match(await says(world, ['umount', '-l', 'mnt']), /^0 detached/);
+  t.notOk(await world.sh('ls "$MNT"'), 'gone from the tree');
+  const out = new Promise<string>((resolve) =>
+    user.stdout?.once('data', (data: Buffer) => resolve(data.toString())),
+  );
+  user.stdin?.end('written late\n');
+  t.equal(await out, 'hi\n', 'who was inside goes on');
+  t.ok(await processGone(pid), 'until the last one leaves');
+
+  await world.mount(['--no-base', 'mnt']);
+  t.equal(
+    await world.sh('cat "$MNT/late"; echo synced > "$MNT/s"; sync "$MNT/s"'),
+    'written late\n',
+  );
+  await world.crash();
+  t.match((await world.trySh('ls "$MNT"')).err, /not connected/);
+  t.match(await world.refused(['save', '-C', world.mnt]), { code: 'mount-dead' });
+  await world.mount(['--no-base', 'mnt']);
+  t.equal(await world.sh('cat "$MNT/s"'), 'synced\n', 'the next mount cleans up');
+  t.equal(await mountCount(world), '2\n', 'both mounts of the killed process are gone');
+  await world.crash();
+  t.match(await world.refused(['umount', world.mnt]), { code: 'store-failed' });
+  t.equal(await mountCount(world), '0\n', 'umount cleans up as well');
+});
+
+eachIdentity(t, 'in the foreground', async (t, world) => {
+  const child = world.start([
+    'node',
+    `${world.checkout}/dist/cli/main.js`,
+    'mount',
+    '-f',
+    '--no-base',
+    'mnt',
+  ]);
+  const first = await new Promise<Buffer>((resolve) => child.stdout?.once('data', resolve));
+  t.match(first.toString(), /^mounted /);
+  await world.sh('echo hi > "$MNT/f"');
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  child.kill('SIGINT');
+  t.equal(await ended, 0, 'an interrupt unmounts');
+  t.equal(await mountCount(world), '0\n');
+});
+
+if (isRoot) {
+  t.test('the control files belong to the owner of the mount', (t) =>
+    inWorld(t, { name: 'root', uid: 0 }, async (world) => {
+      await world.sh('mkdir base; chmod 777 base; chmod 711 .');
+      await world.mount(['--allow-other', 'base', 'mnt']);
+      const as = { uid: NOBODY.uid };
+      t.equal((await world.trySh('echo hi > "$MNT/mine"; cat "$MNT/mine"', as)).out, 'hi\n');
+      const { err } = await world.trySh('echo x > "$MNT/.control/save"', as);
+      t.match(err, /Permission denied/);
+      const ran = await world.tryShadowfs(['save', '-C', world.mnt], as);
+      t.equal(ran.status, 1);
+      t.match(ran.err, /belong to another user/);
+      t.equal(fs.readdirSync(world.path('base')).length, 0, 'the base was not written to');
+    }),
+  );
+}
