@@ -191,6 +191,7 @@ eachIdentity(t, 'other ways to end: a plain umount, a lazy one, kill -9', async 
   await world.crash();
   t.match(await world.refused(['umount', world.mnt]), { code: 'store-failed' });
   t.equal(await mountCount(world), '0\n', 'umount cleans up as well');
+  await world.mount(['--no-base', 'mnt']);
 });
 
 eachIdentity(t, 'in the foreground', async (t, world) => {
