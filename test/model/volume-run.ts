@@ -1,0 +1,315 @@
+/**
+ * One volume and its model, side by side: does every operation on both,
+ * compares what both answer, and knows what each transaction group held, so
+ * that a crash can be checked to give back exactly the last stored group.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ManualClock } from '../../src/base/clock.js';
+import { CommandError, FsError } from '../../src/base/errors.js';
+import { ROOT_INODE } from '../../src/format/tables.js';
+import { BaseDirectory } from '../../src/volume/base-directory.js';
+import { createVolume } from '../../src/volume/create-volume.js';
+import { InlineSink } from '../../src/volume/inline-sink.js';
+import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
+import { Volume } from '../../src/volume/volume.js';
+import { baseInodes } from './base-tree.js';
+import { PlainModel, Refusal } from './plain-model.js';
+
+export const BLOCK = 4096;
+
+export interface RunOptions {
+  /** A directory to lie under the volume. */
+  base?: string;
+  keepUndo?: number;
+}
+
+/** `SHADOWFS_MODEL_TRACE=1` prints what is done. */
+function trace(what: string): void {
+  if (process.env['SHADOWFS_MODEL_TRACE'] !== undefined) console.error(what);
+}
+
+export function codeOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof FsError || error instanceof CommandError) return error.code;
+    throw error;
+  }
+  return 'none';
+}
+
+export class VolumeRun {
+  readonly clock = new ManualClock();
+  readonly path: string;
+  model: PlainModel;
+  volume: Volume;
+  /** What the kernel would still hold: unlinked, but not released. */
+  held = new Set<number>();
+  /** Every inode number there ever was. */
+  readonly known = new Set<number>();
+  /** Group → the model when it was closed; the stored one and younger ones only. */
+  readonly #closed = new Map<number, PlainModel>();
+  /** The model as it is in LMDB. */
+  #stored: PlainModel;
+  #openGroup: number;
+  #closingGroup: number | undefined;
+  /** From then on the disk is full for this many questions. */
+  #fullAfter: number | undefined;
+  refused = 0;
+
+  constructor(readonly options: RunOptions = {}) {
+    this.path = join(mkdtempSync(join(tmpdir(), 'shadowfs-model-')), 'volume');
+    const base = this.#openBase();
+    createVolume({
+      path: this.path,
+      options: { ...DEFAULT_OPTIONS, blockSize: BLOCK, keepUndo: options.keepUndo ?? 3 },
+      clock: this.clock,
+      uid: 0,
+      gid: 0,
+      ...(base !== undefined && { base }),
+    });
+    base?.directory.close();
+    this.model = new PlainModel(BLOCK, () => this.clock.now());
+    if (options.base === undefined) this.model.addRoot(ROOT_INODE, 0, 0);
+    else this.#takeBase(options.base);
+    for (const ino of this.model.live.keys()) this.known.add(ino);
+    this.volume = this.#open();
+    this.#lookEverythingUp(ROOT_INODE);
+    this.#stored = this.model.copy();
+    this.#openGroup = this.volume.core.open.id;
+  }
+
+  #takeBase(path: string): void {
+    this.model.live = baseInodes(path, BLOCK);
+    for (const { ino, blocks } of this.model.live.values()) {
+      for (const [index, bytes] of blocks) this.model.figures.modify(ino, index, bytes);
+    }
+  }
+
+  #openBase(): { path: string; directory: BaseDirectory } | undefined {
+    const { base } = this.options;
+    return base === undefined ? undefined : { path: base, directory: BaseDirectory.open(base) };
+  }
+
+  #open(): Volume {
+    const base = this.#openBase();
+    const volume = Volume.open({
+      path: this.path,
+      writer: { kind: 'inline' },
+      clock: this.clock,
+      ...(base !== undefined && { base }),
+    });
+    const sink = this.sink(volume);
+    const space = sink.space.bind(sink);
+    const canGrow = sink.canGrow.bind(sink);
+    sink.space = () => (this.#isFull() ? { ...space(), availableBytes: -1 } : space());
+    sink.canGrow = () => this.#fullAfter !== 0 && canGrow();
+    return volume;
+  }
+
+  /** The kernel asks by number only for what it has looked up by name. */
+  #lookEverythingUp(directory: number): void {
+    const { volume } = this;
+    const inode = volume.inode(volume.live, directory);
+    if (inode === undefined) return;
+    volume.list(volume.live, inode, 0, (name) => {
+      const child = volume.lookup(volume.live, inode, name);
+      if (child?.isDirectory) this.#lookEverythingUp(child.ino);
+      return true;
+    });
+  }
+
+  #isFull(): boolean {
+    if (this.#fullAfter === undefined) return false;
+    if (this.#fullAfter > 0) this.#fullAfter--;
+    return this.#fullAfter === 0;
+  }
+
+  sink(volume = this.volume): InlineSink {
+    const { sink } = volume.core;
+    if (!(sink instanceof InlineSink)) throw new Error('the model runs with an inline writer');
+    return sink;
+  }
+
+  /** Notes which groups were closed and stored since the last call. */
+  note(): void {
+    const { open, closing } = this.volume.core;
+    if (open.id !== this.#openGroup) {
+      const copy = this.model.copy();
+      for (let id = this.#openGroup; id < open.id; id++) this.#closed.set(id, copy);
+      this.#openGroup = open.id;
+    }
+    this.#closingGroup = closing?.id;
+    const last = (this.#closingGroup ?? this.#openGroup) - 1;
+    for (const [id, model] of this.#closed) {
+      if (id > last) continue;
+      if (id === last) this.#stored = model;
+      this.#closed.delete(id);
+    }
+  }
+
+  /** Does a change on both sides: same answer, or the same refusal. */
+  change(name: string, onModel: (model: PlainModel) => void, onVolume: () => unknown): void {
+    if (!this.volume.acceptsWrites()) {
+      this.note();
+      this.volume.pump();
+    }
+    this.note();
+    trace(name);
+    let reached = false;
+    this.#call = () => {
+      reached = true;
+      return onVolume();
+    };
+    let expected: string | undefined;
+    try {
+      onModel(this.model);
+    } catch (error) {
+      if (error instanceof FsError && error.code === 'ENOSPC' && this.#fullAfter === 0) {
+        this.refused++;
+      } else if (error instanceof Refusal && !reached) {
+        expected = error.code;
+      } else {
+        throw error;
+      }
+    }
+    if (expected !== undefined) {
+      const got = codeOf(onVolume);
+      const isFull = got === 'ENOSPC' && this.#fullAfter === 0;
+      if (got !== expected && !isFull) throw new Error(`${name}: ${got}, expected ${expected}`);
+    }
+    this.#fullAfter = undefined;
+    this.note();
+  }
+
+  #call: () => unknown = () => undefined;
+  /** For the model to call when nothing refuses the change. */
+  readonly real = (): void => void this.#call();
+  readonly realNumber = (): number => this.#call() as number;
+  readonly realInode = (): number => {
+    const ino = this.#call() as number;
+    this.known.add(ino);
+    return ino;
+  };
+
+  /** The next change finds the disk full at its `questions`-th question. */
+  fillDisk(questions: number): void {
+    this.#fullAfter = questions;
+  }
+
+  // Groups
+
+  pump(): void {
+    trace('pump');
+    this.volume.pump();
+    this.note();
+  }
+
+  commit(): void {
+    trace('commit');
+    this.volume.commit();
+    this.note();
+  }
+
+  flush(): void {
+    trace('flush');
+    this.volume.flush();
+    this.note();
+  }
+
+  collect(slices?: number): number {
+    trace(`collect ${slices}`);
+    const done = this.sink().collect(slices);
+    this.note();
+    return done;
+  }
+
+  /** Collects and stores until there is nothing left to do. */
+  collectAll(): void {
+    this.flush();
+    for (let rounds = 0; ; rounds++) {
+      const done = this.collect();
+      this.flush();
+      if (done === 0) return;
+      if (rounds > 100) throw new Error('the collector never ends');
+    }
+  }
+
+  reopen(): void {
+    trace('reopen');
+    this.volume.close();
+    this.#reopened();
+  }
+
+  /** The process dies: what no group has stored is lost. */
+  crash(): void {
+    trace('crash');
+    this.note();
+    this.volume.core.failure = new Error('crashed');
+    this.volume.close();
+    this.model = this.#stored.copy();
+    this.#reopened();
+  }
+
+  #reopened(): void {
+    this.volume = this.#open();
+    this.#lookEverythingUp(ROOT_INODE);
+    this.model.reapOrphans();
+    this.held.clear();
+    this.#closed.clear();
+    this.#stored = this.model.copy();
+    this.#openGroup = this.volume.core.open.id;
+  }
+
+  // Commands
+
+  save(name: string): void {
+    trace(`save ${name} in layer ${this.volume.live.top}`);
+    const expected = this.model.snapshots.some((s) => s.name === name) ? 'snapshot-exists' : 'none';
+    const got = codeOf(() => {
+      const { layer } = this.volume.save(name, 'model');
+      this.model.addSnapshot(name, 'user', layer);
+    });
+    if (got !== expected) throw new Error(`save ${name}: ${got}, expected ${expected}`);
+    this.note();
+  }
+
+  restore(name: string): void {
+    trace(`restore ${name} from layer ${this.volume.live.top}`);
+    const from = this.volume.live.top;
+    const before = this.model.snapshots.find((s) => s.layer === this.#parentOf(from));
+    const answer = this.volume.restore(name, 'model');
+    if (answer.undo !== undefined) this.model.addSnapshot(answer.undo, 'undo', from);
+    else if (before === undefined) throw new Error('a restore without an undo loses the tree');
+    this.model.restore(name);
+    for (const pruned of answer.pruned) this.model.deleteSnapshot(pruned);
+    const undo = this.model.snapshots.filter((s) => s.kind === 'undo').length;
+    if (undo > (this.options.keepUndo ?? 3) + 1) throw new Error(`${undo} undo snapshots`);
+    this.note();
+  }
+
+  #parentOf(layer: number): number {
+    return this.volume.core.layers.get(layer).parent;
+  }
+
+  deleteSnapshot(name: string): void {
+    trace(`delete ${name}`);
+    this.volume.deleteSnapshot(name, 'model');
+    this.model.deleteSnapshot(name);
+    this.note();
+  }
+
+  renameSnapshot(from: string, to: string): void {
+    trace(`rename snapshot ${from} ${to}`);
+    this.volume.renameSnapshot(from, to, 'model');
+    this.model.renameSnapshot(from, to);
+    this.note();
+  }
+
+  dispose(): void {
+    this.volume.close();
+    rmSync(join(this.path, '..'), { recursive: true, force: true });
+  }
+}
