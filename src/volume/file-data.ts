@@ -118,8 +118,8 @@ export class FileData {
     return bytes.copy(out, 0, 0, Math.min(bytes.length, blockSize));
   }
 
-  /** Writes into the live file; returns the bytes taken (all of them). */
-  write(ino: number, offset: number, data: Buffer): number {
+  /** Writes into the live file; returns the bytes taken (all of them). `keepTimes`: mtime and ctime stay. */
+  write(ino: number, offset: number, data: Buffer, keepTimes = false): number {
     const end = offset + data.length;
     if (end > MAX_FILE_SIZE) throw new FsError('EFBIG', 'write');
     if (data.length === 0) return 0;
@@ -137,7 +137,7 @@ export class FileData {
     }
     if (end > inode.size) inode.size = end;
     inode.dataLayer = inode.layer;
-    this.touch(inode);
+    if (!keepTimes) this.touch(inode);
     return data.length;
   }
 
@@ -239,8 +239,10 @@ export class FileData {
     if (blocks !== undefined) {
       for (const index of [...blocks.keys()]) if (index >= firstCut) blocks.delete(index);
     }
+    // A group may hold several layers: only what was born in this one has no versions below.
+    const isOwn = core.isNew(inode.ino) && inode.birthLayer === inode.layer;
     const hasOlder = inode.base !== undefined || inode.dataLayer !== 0;
-    if (hasOlder && !core.isNew(inode.ino)) this.#clip(inode, size, firstCut);
+    if (hasOlder && !isOwn) this.#clip(inode, size, firstCut);
     if (kept !== undefined) {
       const block = this.#freshBlock(inode, partialIndex, kept.length);
       kept.copy(block.room, BLOCK_HEADER_LENGTH);
