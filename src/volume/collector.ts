@@ -89,6 +89,11 @@ export class Collector {
     for (const { key, value } of tx.range(TABLE.snapshots, undefined, undefined)) {
       kept.add(decodeJson<{ layer: number }>(value, `snapshot ${key.toString()}`).layer);
     }
+    // Empty and on their way out: nothing may be folded into them any more.
+    for (const layer of this.#reported) {
+      if (tree.has(layer)) tree.remove(layer);
+      else this.#reported.delete(layer);
+    }
     this.#tree = tree;
     this.#keptTops = kept;
     this.#stale = false;
@@ -116,7 +121,7 @@ export class Collector {
   #nextJob(): LayerJob | undefined {
     // Newest first: a dead leaf frees its parent to be folded.
     for (const { number } of this.#tree.all().reverse()) {
-      if (!this.#isSweepable(number) || this.#reported.has(number)) continue;
+      if (!this.#isSweepable(number)) continue;
       if (this.#swept.get(number) === this.#signature(number)) continue;
       return { layer: number, phase: 'sweep', cursor: deltaPrefix(number), kept: 0, keptBytes: 0 };
     }
@@ -254,6 +259,7 @@ export class Collector {
 
   #reportEmptied(layer: number): void {
     this.#reported.add(layer);
+    this.#tree.remove(layer);
     this.stats.emptiedLayers++;
     this.emptied(layer);
   }
