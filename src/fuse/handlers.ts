@@ -39,6 +39,7 @@ import {
   Opcode,
   OpenFlag,
   OUT_HEADER_BYTES,
+  WRITE_CACHE,
   WRITE_KILL_SUIDGID,
 } from './protocol.js';
 import type { Reply } from './reply.js';
@@ -193,8 +194,10 @@ const read: Handler = (context, request) => {
 const write: Handler = (context, request) => {
   const { fh, offset, flags, data } = decodeWrite(request);
   const killSetId = (flags & WRITE_KILL_SUIDGID) !== 0;
+  const keepTimes = (flags & WRITE_CACHE) !== 0;
   const caller = request.caller();
-  const result = context.ops.write(caller, request.node, fh, offset, data, killSetId);
+  const { ops } = context;
+  const result = ops.write(caller, request.node, fh, offset, data, killSetId, keepTimes);
   if (typeof result === 'number') return context.reply.count(result);
   return context.later(request, result, encodeCount);
 };

@@ -7,7 +7,7 @@
  * that thread must take.
  */
 import { spawnSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { CommandError, ERRNO, type ErrnoName } from '../base/errors.js';
 import {
   AT_FDCWD,
@@ -70,6 +70,8 @@ export function mountFuse(mountpoint: string, options: MountOptions): number {
 function checkMountpoint(mountpoint: string): void {
   let isDirectory: boolean;
   try {
+    // Asks the server of a mount that is there already; stat may be answered from a cache.
+    statfsSync(mountpoint);
     isDirectory = statSync(mountpoint).isDirectory();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -137,7 +139,11 @@ function deviceRefusal(errno: number): CommandError {
       );
     case ERRNO.EACCES:
     case ERRNO.EPERM:
-      return refusal('fuse-not-permitted', 'EACCES', `no permission to open ${DEVICE}`);
+      return refusal(
+        'fuse-not-permitted',
+        'EACCES',
+        `no permission to open ${DEVICE} (root can allow it: chmod 666 ${DEVICE})`,
+      );
     default:
       return refusal('fuse-missing', 'ENODEV', fsError(-errno, 'open', DEVICE).message);
   }

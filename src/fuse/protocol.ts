@@ -10,8 +10,6 @@ export const PROTOCOL_MINOR_MAX = 45;
 /** The oldest minor version accepted (Linux 5.4). */
 export const PROTOCOL_MINOR_MIN = 31;
 
-export const ROOT_NODE = 1;
-
 export const Opcode = {
   LOOKUP: 1,
   FORGET: 2,
@@ -127,6 +125,8 @@ export const OpenFlag = {
 
 export const GETATTR_FH = 1 << 0;
 export const FSYNC_FDATASYNC = 1 << 0;
+/** WRITE of pages from the writeback cache: the kernel keeps the file's times itself. */
+export const WRITE_CACHE = 1 << 0;
 /** WRITE: drop set-user-id and set-group-id. */
 export const WRITE_KILL_SUIDGID = 1 << 2;
 

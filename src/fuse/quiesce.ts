@@ -12,15 +12,21 @@
  * - It holds an inode's WRITEs back while a truncation or fallocate of it is
  *   under way, and queues them a moment *after* it got the answer.
  */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
 import type { ServeLoop } from './serve-loop.js';
 import type { FuseSession } from './session.js';
 
-/** How long after the answer to a truncation its inode's WRITEs may take to show up. */
-const BARRIER_SETTLE_MS = 5;
+/**
+ * How long after the answer to a truncation its inode's WRITEs may take to show
+ * up: until the program's thread has run in the kernel again. Nothing tells when
+ * it has, so it is given the more time the more threads want to run.
+ */
+const BARRIER_SETTLE_MS = 10;
 /** A program that truncates all the time must not hold a quiesce up for longer. */
-const BARRIER_WAIT_MAX_MS = 100;
+const BARRIER_WAIT_MAX_MS = 500;
 const CHECK_AGAIN_MS = 1;
 const DEFAULT_BACKGROUND = 12;
 
@@ -58,7 +64,8 @@ function settleWhenDrained(
   mountpoint: string,
   done: Deferred<void>,
 ): void {
-  const startMs = performance.now();
+  let settlingSinceMs: number | undefined;
+  let settleMs = BARRIER_SETTLE_MS;
   const readsMax = Math.floor((session.negotiated?.maxBackground ?? DEFAULT_BACKGROUND) / 2);
   let cancelTimer: (() => void) | undefined;
 
@@ -73,10 +80,18 @@ function settleWhenDrained(
       return;
     }
     if (session.unansweredWrites > 0 || session.unansweredReads > readsMax) return;
-    if (session.unansweredBarriers > 0) return;
+    if (session.unansweredBarriers > 0) {
+      settlingSinceMs = undefined;
+      return;
+    }
     const nowMs = performance.now();
-    const isSettling = nowMs - session.barrierAnsweredMs < BARRIER_SETTLE_MS;
-    if (isSettling && nowMs - startMs < BARRIER_WAIT_MAX_MS) {
+    if (settlingSinceMs === undefined) {
+      settlingSinceMs = nowMs;
+      const isRecent = nowMs - session.barrierAnsweredMs < BARRIER_WAIT_MAX_MS;
+      if (isRecent) settleMs = BARRIER_SETTLE_MS * threadsPerProcessor();
+    }
+    const isSettling = nowMs - session.barrierAnsweredMs < settleMs;
+    if (isSettling && nowMs - settlingSinceMs < BARRIER_WAIT_MAX_MS) {
       // The loop reads the descriptor again when it wakes up, which calls `check`.
       cancelTimer ??= loop.addTimer(CHECK_AGAIN_MS, () => {
         cancelTimer = undefined;
@@ -87,4 +102,11 @@ function settleWhenDrained(
     done.resolve();
   };
   const unwatch = session.watchDrained(check);
+}
+
+/** How many threads want each processor at this moment; at least 1. */
+function threadsPerProcessor(): number {
+  // "0.20 0.18 0.12 3/411 9821": 3 of 411 threads are running or ready.
+  const running = / (\d+)\//.exec(readFileSync('/proc/loadavg', 'latin1'))?.[1];
+  return Math.max(1, Number(running ?? 1) / availableParallelism());
 }

@@ -19,7 +19,8 @@ import type { Operations } from '../tree/operations.js';
 import { decodeBatchForget, decodeForget, decodeInit, decodeInterrupt } from './bodies.js';
 import { HANDLERS, type HandlerContext, LATER } from './handlers.js';
 import { type Negotiated, negotiate, type Pretence } from './negotiate.js';
-import { MUTATING, OPCODE_LIMIT, Opcode, OUT_HEADER_BYTES } from './protocol.js';
+import { MutationQueue } from './mutation-queue.js';
+import { OPCODE_LIMIT, Opcode, OUT_HEADER_BYTES } from './protocol.js';
 import { Reply } from './reply.js';
 import { Request } from './request.js';
 import { undoLookups } from './undo-lookups.js';
@@ -85,11 +86,8 @@ export class FuseSession implements HandlerContext {
 
   readonly #request: Request;
   readonly #lateReply = new Reply(LATE_REPLY_BYTES);
-  readonly #mutating = new Uint8Array(OPCODE_LIMIT);
+  readonly #mutations: MutationQueue;
   readonly #log: (message: string) => void;
-  /** Mutating requests that wait for their turn, oldest first. */
-  #waiting: Request[] = [];
-  #held = false;
   #mayBlock = false;
   /** Called whenever the descriptor gave EAGAIN, and at the end. */
   #drainWatchers = new Set<() => void>();
@@ -102,7 +100,7 @@ export class FuseSession implements HandlerContext {
     const maxWriteBytes = options.maxWriteBytes ?? 1024 * 1024;
     this.#request = new Request(Buffer.from(new ArrayBuffer(maxWriteBytes + HEADROOM_BYTES)));
     this.reply = new Reply(maxWriteBytes + HEADROOM_BYTES);
-    for (const opcode of MUTATING) this.#mutating[opcode] = 1;
+    this.#mutations = new MutationQueue(() => ops.acceptsWrites());
   }
 
   get setxattrExtended(): boolean {
@@ -124,7 +122,7 @@ export class FuseSession implements HandlerContext {
 
   /** Mutating requests that wait. */
   get waitingMutations(): number {
-    return this.#waiting.length;
+    return this.#mutations.size;
   }
 
   /** Reads one request and deals with it: SERVED, EMPTY (nothing there) or ENDED. */
@@ -185,18 +183,20 @@ export class FuseSession implements HandlerContext {
    * settled: a quiesce waits for WRITEs, and parked ones would never be answered.
    */
   holdMutations(): void {
-    this.#held = true;
+    this.#mutations.isHeld = true;
   }
 
   /** The parked ones run when the loop comes round, not inside this call. */
   releaseMutations(): void {
-    this.#held = false;
+    this.#mutations.isHeld = false;
   }
 
   /** Runs parked mutating requests as far as they are accepted now. Called by the loop. */
   retryWaiting(): void {
-    while (this.#waiting.length > 0 && !this.#held && this.ops.acceptsWrites()) {
-      this.#execute(this.#waiting.shift() as Request);
+    let request = this.#mutations.next();
+    while (request !== undefined) {
+      this.#execute(request);
+      request = this.#mutations.next();
     }
   }
 
@@ -241,14 +241,8 @@ export class FuseSession implements HandlerContext {
 
   /** Runs the request, or lets it wait behind the other mutating ones. */
   #admit(request: Request): void {
-    if (
-      this.#mutating[request.opcode] === 1 &&
-      (this.#held || this.#waiting.length > 0 || !this.ops.acceptsWrites())
-    ) {
-      this.#waiting.push(this.#keep(request));
-      return;
-    }
-    this.#execute(request);
+    if (this.#mutations.mustWait(request.opcode)) this.#mutations.push(this.#keep(request));
+    else this.#execute(request);
   }
 
   #keep(request: Request): Request {
@@ -367,11 +361,8 @@ export class FuseSession implements HandlerContext {
   #interrupt(request: Request): void {
     if (request.bodyBytes < 8) return;
     const { low, high } = decodeInterrupt(request);
-    const at = this.#waiting.findIndex((r) => r.uniqueLow === low && r.uniqueHigh === high);
-    const found = this.#waiting[at];
-    if (found === undefined) return;
-    this.#waiting.splice(at, 1);
-    this.#answer(found, ERRNO.EINTR, 0);
+    const found = this.#mutations.withdraw(low, high);
+    if (found !== undefined) this.#answer(found, ERRNO.EINTR, 0);
   }
 
   #init(request: Request): void {

@@ -3,13 +3,16 @@
  * ENOTCONN until they are unmounted. Never called in the serving thread:
  * looking at a mount may need an answer of that very thread.
  */
-import { statSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { unmount } from './kernel-mount.js';
 
-/** True when the process that served the mount at `path` is gone. */
+/**
+ * True when the process that served the mount at `path` is gone. statfs asks
+ * the server each time, while stat may be answered from the kernel's cache.
+ */
 export function isStaleMount(path: string): boolean {
   try {
-    statSync(path);
+    statfsSync(path);
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOTCONN';

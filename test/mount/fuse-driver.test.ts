@@ -134,7 +134,7 @@ t.test('requests that wait', async (t) => {
   t.equal(during.status, 0, 'requests are served while a job runs');
 
   mount.unmount();
-  t.equal(await mount.ended, 0);
+  t.equal(await mount.ended, 0, mount.errors);
 });
 
 t.test('quiesce waits for WRITEs that are held back', async (t) => {
@@ -167,7 +167,29 @@ while os.path.exists('ready'): time.sleep(0.05)
   await mount.sh('rmdir ready');
   t.equal((await holder).status, 0);
   mount.unmount();
-  t.equal(await mount.ended, 0);
+  t.equal(await mount.ended, 0, mount.errors);
+});
+
+t.test('quiesce waits for WRITEs that the kernel keeps behind a truncation', async (t) => {
+  const mount = await mountMemory(t);
+  await mount.behave({ holdTruncatesMs: 1000 });
+  const pages = 20;
+  const holder = mount.sh(`exec python3 -c "
+import os, threading, time
+f = os.open('q', os.O_CREAT|os.O_RDWR)
+for i in range(${pages}): os.pwrite(f, b'x'*4096, i*8192)
+threading.Thread(target=lambda: os.ftruncate(f, 1000000)).start()
+time.sleep(0.1)
+os.mkdir('ready')
+while os.path.exists('ready'): time.sleep(0.05)
+"`);
+  while (!(await mount.sh('ls')).out.includes('ready')) await pause(20);
+  t.equal((await mount.ask<State>('state')).writesTaken, 0, 'nothing was written yet');
+  t.equal(await mount.ask<number>('quiesce'), pages);
+  await mount.sh('rmdir ready');
+  t.equal((await holder).status, 0);
+  mount.unmount();
+  t.equal(await mount.ended, 0, mount.errors);
 });
 
 t.test('kernels that offer less', async (t) => {
@@ -194,5 +216,5 @@ t.test('kernels that offer less', async (t) => {
     maxWriteBytes: 16384,
   });
   mount.unmount();
-  t.equal(await mount.ended, 0);
+  t.equal(await mount.ended, 0, mount.errors);
 });

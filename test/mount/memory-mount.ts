@@ -79,13 +79,20 @@ export class MemoryMount {
   }
 }
 
-/** Without the coverage hooks of the test runner, with its TypeScript loader. */
+/**
+ * With the test runner's TypeScript loader, but without its hook that records
+ * processes in a directory that only its own user can write. The runner puts
+ * that into NODE_OPTIONS of whatever is started, hence `env`.
+ */
 export function forkServer(file: string, args: string[], uid = 0): ChildProcess {
-  const { NODE_OPTIONS: _unused, ...env } = process.env;
-  const execArgv = process.execArgv.filter((word) => word.includes('typescript'));
-  const script = fileURLToPath(new URL(file, import.meta.url));
-  const stdio: ('ignore' | 'pipe' | 'ipc')[] = ['ignore', 'ignore', 'pipe', 'ipc'];
-  return fork(script, args, { execArgv, env, stdio, uid, gid: uid });
+  const loader = process.execArgv.filter((word) => word.includes('typescript'));
+  return fork(fileURLToPath(new URL(file, import.meta.url)), args, {
+    execPath: '/usr/bin/env',
+    execArgv: ['-u', 'NODE_OPTIONS', process.execPath, ...loader],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    uid,
+    gid: uid,
+  });
 }
 
 /** Mounts and waits until it is served. Rejects with the server's refusal. */
@@ -96,7 +103,11 @@ export async function mountMemory(
   dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fuse-')),
 ): Promise<MemoryMount> {
   if (!fs.existsSync('/dev/fuse')) throw new Error('/dev/fuse is missing: FUSE can not be tested');
-  if (uid !== 0 && fs.existsSync(dir)) fs.chownSync(dir, uid, uid);
+  if (uid !== 0) {
+    if (fs.existsSync(dir)) fs.chownSync(dir, uid, uid);
+    // What udev does wherever it runs; fusermount3 opens the device as its caller.
+    fs.chmodSync('/dev/fuse', 0o666);
+  }
   const child = forkServer('./memory-server.ts', [dir, JSON.stringify(options)], uid);
   const mount = new MemoryMount(dir, child);
   t.teardown(async () => {
@@ -104,7 +115,7 @@ export async function mountMemory(
     const killer = setTimeout(() => mount.kill(), 5000);
     await mount.ended;
     clearTimeout(killer);
-    if (fs.existsSync(dir) && fs.statSync(dir).isDirectory()) fs.rmdirSync(dir);
+    if (fs.statSync(dir, { throwIfNoEntry: false })?.isDirectory() === true) fs.rmdirSync(dir);
   });
   await new Promise<void>((resolve, reject) => {
     child.once('message', (message: { failure?: { message: string; code: string } }) => {

@@ -21,6 +21,7 @@ const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 const S_IFLNK = 0o120000;
+const S_ISUID = 0o004000;
 
 interface Node {
   id: number;
@@ -194,6 +195,7 @@ export class MemoryOps implements Operations {
   ): Attributes | Deferred<Attributes> {
     const node = this.#node(id);
     if (changes.mode !== undefined) node.mode = (node.mode & S_IFMT) | changes.mode;
+    if (changes.killSetId === true) node.mode &= ~S_ISUID;
     if (changes.uid !== undefined) node.uid = changes.uid;
     if (changes.gid !== undefined) node.gid = changes.gid;
     if (changes.size !== undefined) this.#resize(node, changes.size);
@@ -347,8 +349,10 @@ export class MemoryOps implements Operations {
     _fh: number,
     offset: number,
     data: Buffer,
+    killSetId: boolean,
   ): number | Deferred<number> {
     const node = this.#node(id);
+    if (killSetId) node.mode &= ~S_ISUID;
     if (offset + data.length > node.size) this.#resize(node, offset + data.length);
     data.copy(node.data, offset);
     this.done.push(`write ${this.#nameOf(node)}`);
