@@ -152,14 +152,20 @@ export class LiveNodes {
     return this.context.volume.read(this.#view, inode, offset, length, out, outOffset);
   }
 
-  write(ino: number, offset: number, data: Buffer, killSetId: boolean): number {
+  write(
+    ino: number,
+    offset: number,
+    data: Buffer,
+    killSetId: boolean,
+    keepTimes: boolean,
+  ): number {
     if (killSetId) {
       const inode = this.inode(ino);
       const mode = withoutSetId(inode.mode);
       this.#dropCapability(inode);
       if (mode !== inode.mode) this.context.volume.names.setAttributes(ino, { mode });
     }
-    return this.context.volume.data.write(ino, offset, data);
+    return this.context.volume.data.write(ino, offset, data, keepTimes);
   }
 
   seek(ino: number, offset: number, whence: 'data' | 'hole'): number {

@@ -162,7 +162,11 @@ export interface Operations {
     out: Buffer,
     outOffset: number,
   ): number | Deferred<Buffer>;
-  /** `data` is only valid during the call. Returns the bytes taken. */
+  /**
+   * `data` is only valid during the call. Returns the bytes taken. `keepTimes`:
+   * the kernel keeps the file's mtime and ctime and tells them by setattr, when
+   * they differ from what it knows; a time of our own would be another one.
+   */
   write(
     caller: Caller,
     node: number,
@@ -170,6 +174,7 @@ export interface Operations {
     offset: number,
     data: Buffer,
     killSetId: boolean,
+    keepTimes?: boolean,
   ): number | Deferred<number>;
   flush(caller: Caller, node: number, fh: number): 'no-flush' | undefined | Deferred<void>;
   release(node: number, fh: number): void;

@@ -57,7 +57,7 @@ interface VolumeNames {
 }
 
 interface VolumeData {
-  write(ino: number, offset: number, data: Buffer): number;
+  write(ino: number, offset: number, data: Buffer, keepTimes?: boolean): number;
   copyRange(
     source: number,
     sourceOffset: number,

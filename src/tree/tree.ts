@@ -254,6 +254,7 @@ export class Tree implements Operations {
     offset: number,
     data: Buffer,
     killSetId: boolean,
+    keepTimes = false,
   ): number {
     const node = this.#nodes.resolve(id);
     if (typeof node !== 'number') {
@@ -261,7 +262,7 @@ export class Tree implements Operations {
       throw new FsError(node.refusal, 'write');
     }
     if (this.options.readOnly) throw new FsError('EROFS', 'write');
-    return this.#live.write(node, offset, data, killSetId);
+    return this.#live.write(node, offset, data, killSetId, keepTimes);
   }
 
   flush(): 'no-flush' {
