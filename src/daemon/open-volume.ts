@@ -5,14 +5,14 @@ import { realClock } from '../base/clock.js';
 import { CommandError } from '../base/errors.js';
 import { byteStringOfText } from '../format/grammar.js';
 import { isVolume } from '../store/open.js';
-import { acquireOwner, type Owner } from '../store/owner.js';
+import { acquireOwner, type Owner, readOwner } from '../store/owner.js';
 import { BaseDirectory } from '../volume/base-directory.js';
 import { createVolume } from '../volume/create-volume.js';
 import { DEFAULT_OPTIONS, type VolumeOptions } from '../volume/options.js';
 import { Volume } from '../volume/volume.js';
 import type { CreationOptions } from './mount-options.js';
 import type { MountPlan } from './mount-plan.js';
-import { isWithin } from './mount-table.js';
+import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from './mount-table.js';
 import { reason } from './places.js';
 
 /** An owner that is just closing is waited for. */
@@ -86,7 +86,14 @@ function makeAndOwn(plan: MountPlan): Owner {
       `the volume ${plan.volume}: ${reason(error)}`,
     );
   }
-  return acquireOwner(plan.volume, { waitMs: OWNER_WAIT_MS, mountpoint: plan.mountpoint });
+  const waitMs = isServed(plan.volume) ? 0 : OWNER_WAIT_MS;
+  return acquireOwner(plan.volume, { waitMs, mountpoint: plan.mountpoint });
+}
+
+/** The owner still has its mount, so it is not about to end. */
+function isServed(volume: string): boolean {
+  const mountpoint = readOwner(volume)?.mountpoint;
+  return mountpoint !== undefined && mountAt(readMountTable(), mountpoint)?.type === MOUNT_TYPE;
 }
 
 /** Options of an existing volume are its own; asking for others is a mistake worth telling. */
