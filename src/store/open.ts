@@ -13,6 +13,8 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  renameSync,
+  rmSync,
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -24,6 +26,8 @@ import { checkFileLength, checkTreeRoot, DamagedFile, readMeta } from './mdb-fil
 
 export const DATA_FILE = 'data.mdb';
 export const OWNER_FILE = 'owner';
+/** Where a volume is made, in the directory that it is made for. */
+const NURSERY = '.shadowfs-new';
 const HEAP_TOP_PAD_BYTES = 64 * 1024 * 1024;
 const HEAP_TRIM_BYTES = 256 * 1024 * 1024;
 
@@ -53,23 +57,35 @@ export function isVolume(path: string): boolean {
 }
 
 /**
- * Makes an empty volume (tables without records) in `path`, which is made or
- * empty. Throws CommandError `volume-exists` or `not-a-volume`.
+ * Makes a volume in `path`, which is made or empty: tables without records,
+ * which `fill` may put into the directory it is given. The volume takes its
+ * place as a whole, so that a crash leaves it or nothing. Throws CommandError
+ * `volume-exists` or `not-a-volume`.
  */
-export function createVolumeFiles(path: string, options: EnvOptions = {}): void {
+export function createVolumeFiles(
+  path: string,
+  options: EnvOptions = {},
+  fill: (path: string) => void = () => {},
+): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw notAVolume(path, `it can't be made (${codeOf(error)})`);
   }
-  const names = readdirSync(path).filter((name) => name !== OWNER_FILE);
+  const names = readdirSync(path).filter((name) => name !== OWNER_FILE && name !== NURSERY);
   if (names.includes(DATA_FILE)) {
     throw new CommandError('volume-exists', 'EEXIST', `there is a volume in ${path} already`, {
       path,
     });
   }
   if (names.length > 0) throw notAVolume(path, 'the directory is not empty');
-  Env.open(path, { ...options, create: true }).close();
+  const nursery = join(path, NURSERY);
+  rmSync(nursery, { recursive: true, force: true });
+  mkdirSync(nursery, { mode: 0o700 });
+  Env.open(nursery, { ...options, create: true }).close();
+  fill(nursery);
+  renameSync(join(nursery, DATA_FILE), join(path, DATA_FILE));
+  rmSync(nursery, { recursive: true });
   syncDirectory(path);
   syncDirectory(dirname(path));
 }

@@ -39,11 +39,12 @@ export function storedBase(path: string, directory: BaseDirectory): StoredBase {
 /** Throws CommandError when the place is taken or the options are wrong. */
 export function createVolume(what: NewVolume): void {
   checkOptions(what.options);
-  createVolumeFiles(what.path);
-  const writer = StoreWriter.open(what.path, {
-    create: true,
-    compression: what.options.compression,
-  });
+  const { compression } = what.options;
+  createVolumeFiles(what.path, { compression }, (path) => putFirstRecords(path, what));
+}
+
+function putFirstRecords(path: string, what: NewVolume): void {
+  const writer = StoreWriter.open(path, { compression: what.options.compression });
   const nowMs = what.clock.nowMs();
   const openLayer = BASE_LAYER + 1;
   writer.transaction((tx) => {

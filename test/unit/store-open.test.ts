@@ -1,6 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -55,6 +63,19 @@ t.test('not a volume', (t) => {
   createVolumeFiles(volume);
   checkVolumeFiles(volume);
   refused(t, 'volume-exists', () => createVolumeFiles(volume));
+  const fresh = join(path, 'fresh');
+  const died = new Error('died');
+  t.throws(
+    () =>
+      createVolumeFiles(fresh, {}, () => {
+        throw died;
+      }),
+    died,
+  );
+  refused(t, 'not-a-volume', () => checkVolumeFiles(fresh));
+  createVolumeFiles(fresh, {}, (place) => filled(place));
+  checkVolumeFiles(fresh);
+  t.same(readdirSync(fresh), ['data.mdb'], 'made as a whole, whatever an earlier attempt left');
   t.end();
 });
 
