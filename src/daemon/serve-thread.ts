@@ -13,6 +13,7 @@ import { quiesce } from '../fuse/quiesce.js';
 import { ServeLoop } from '../fuse/serve-loop.js';
 import { FuseSession } from '../fuse/session.js';
 import { byteStringOfText } from '../format/grammar.js';
+import { markIoFlusher } from '../libc/libc.js';
 import type { CoherenceJob, CoherenceReport } from '../tree/coherence.js';
 import { Tree } from '../tree/tree.js';
 import type { View } from '../volume/view.js';
@@ -214,6 +215,8 @@ function runCoherence(
   loop.addJob(slices());
 }
 
+// The kernel may wait for this thread while memory is short. Only root may ask for it.
+markIoFlusher();
 let volume: Volume | undefined;
 try {
   volume = openVolume(plan, { uid, gid, wakeFd });

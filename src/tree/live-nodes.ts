@@ -152,20 +152,22 @@ export class LiveNodes {
     return this.context.volume.read(this.#view, inode, offset, length, out, outOffset);
   }
 
-  write(
-    ino: number,
-    offset: number,
-    data: Buffer,
-    killSetId: boolean,
-    keepTimes: boolean,
-  ): number {
+  write(ino: number, offset: number, data: Buffer, killSetId: boolean, keepTimes: boolean): number {
     if (killSetId) {
       const inode = this.inode(ino);
       const mode = withoutSetId(inode.mode);
       this.#dropCapability(inode);
-      if (mode !== inode.mode) this.context.volume.names.setAttributes(ino, { mode });
+      if (mode !== inode.mode) this.#dropSetId(ino, mode);
     }
     return this.context.volume.data.write(ino, offset, data, keepTimes);
+  }
+
+  /** The kernel keeps its own copy of the mode: it has to ask again. */
+  #dropSetId(ino: number, mode: number): void {
+    const { context } = this;
+    context.volume.names.setAttributes(ino, { mode });
+    const node = context.nodes.liveId(ino);
+    context.notifier().notify([{ kind: 'inval-inode', node, offset: -1, length: 0 }]);
   }
 
   seek(ino: number, offset: number, whence: 'data' | 'hole'): number {
