@@ -1,0 +1,264 @@
+/**
+ * Checks names in one view, in both directions: what an entry names is there
+ * and knows the name; every name in an inode record is there; nothing that the
+ * older view had has been lost on the way; directories form a tree.
+ *
+ * Exact are names and link counts of everything that has no base. Of base
+ * files the host may have names outside the base: there the count is a bound,
+ * and the base is asked only where a record refers to it.
+ */
+import {
+  entryKey,
+  entryNameOf,
+  inodeOf,
+  inodePlace,
+  layerOf,
+  placeOf,
+  prefixEnd,
+} from '../format/keys.js';
+import { nameHash } from '../format/name-hash.js';
+import { ALLOCATOR, allocatorOf, ROOT_INODE, TABLE } from '../format/tables.js';
+import { decodeEntry, type EntryValue } from '../format/values.js';
+import { type CheckState, shownName } from './check-report.js';
+import { type Inode, type LinkName, S_IFDIR } from './inode.js';
+import type { ReadableVolume } from './readable-volume.js';
+import type { View } from './view.js';
+
+const DIRECTORY_TYPE = S_IFDIR >> 12;
+/** Deeper than any path Linux allows. */
+const MAX_DEPTH = 4096;
+
+type StoredEntry = EntryValue & { layer: number };
+
+function hasName(inode: Inode | undefined, parent: number, name: string): boolean {
+  return inode?.links.some((link) => link.parent === parent && link.name === name) ?? false;
+}
+
+export class NameCheck {
+  /** Directory → subdirectories it has more than in the older view. */
+  readonly #subdirectories = new Map<number, number>();
+  /** Files with more links than their record names: counted in one pass. */
+  readonly #uncounted = new Map<number, Inode>();
+  /** Directories from which the root was reached. */
+  readonly #rooted = new Set<number>([ROOT_INODE]);
+
+  constructor(
+    readonly volume: ReadableVolume,
+    readonly state: CheckState,
+    readonly view: View,
+    /** The nearest checked view below; undefined: there is none. */
+    readonly older: View | undefined,
+    /** Tells where an inode, or a name in a directory, is. */
+    readonly where: (ino: number, name?: string) => string,
+  ) {}
+
+  /** The stored entry of a name that a view sees; whiteouts have number 0. */
+  #stored(view: View, directory: number, name: string): StoredEntry | undefined {
+    const key = entryKey(view.fileset, directory, nameHash(name), name, 0);
+    const found = this.volume.core.newest(TABLE.entries, placeOf(TABLE.entries, key), view);
+    if (found === undefined) return undefined;
+    return { ...decodeEntry(found.value, 'entry'), layer: found.layer };
+  }
+
+  /** A name, if it is this layer's version that the view sees. */
+  entry(layer: number, place: Buffer): void {
+    const directory = inodeOf(place);
+    const name = entryNameOf(place);
+    const entry = this.#stored(this.view, directory, name);
+    if (entry === undefined || entry.layer !== layer) return;
+    this.state.counted.names++;
+    // A directory that is gone takes its names with it.
+    const parent = this.volume.inode(this.view, directory);
+    if (parent === undefined) return;
+    const problem = this.#entryProblem(parent, name, entry);
+    if (problem !== undefined) this.state.add('V1', problem, this.where(directory, name));
+    if (!entry.fresh || this.older === undefined || layer !== this.view.top) return;
+    const below = this.#stored(this.older, directory, name);
+    if (below !== undefined && below.ino !== 0) {
+      this.state.add('F2', 'a name that is not new is called new', this.where(directory, name));
+    }
+  }
+
+  #entryProblem(parent: Inode, name: string, entry: StoredEntry): string | undefined {
+    if (!parent.isDirectory) return 'the parent is not a directory';
+    this.#noteSubdirectory(parent.ino, name, entry);
+    if (entry.ino === 0) return undefined;
+    if (parent.nlink === 0) return 'a removed directory has a name';
+    const child = this.volume.inode(this.view, entry.ino);
+    if (child === undefined) return `the inode ${entry.ino} does not exist`;
+    if (child.mode >>> 12 !== entry.type) {
+      return `the type is ${entry.type} here and ${child.mode >>> 12} in the inode`;
+    }
+    if (child.nlink === 0) return `the inode ${entry.ino} counts no links`;
+    if (child.isDirectory) this.#climb(child);
+    if (hasName(child, parent.ino, name)) return undefined;
+    if (child.isDirectory || child.nlink <= child.links.length) {
+      return `the inode ${entry.ino} does not know this name`;
+    }
+    this.#uncounted.set(child.ino, child);
+    return undefined;
+  }
+
+  #noteSubdirectory(parent: number, name: string, entry: StoredEntry): void {
+    const before = this.older === undefined ? undefined : this.#stored(this.older, parent, name);
+    const isDirectory = (e: StoredEntry | undefined): number =>
+      Number(e !== undefined && e.ino !== 0 && e.type === DIRECTORY_TYPE);
+    const change = isDirectory(entry) - isDirectory(before);
+    if (change === 0) return;
+    this.#subdirectories.set(parent, (this.#subdirectories.get(parent) ?? 0) + change);
+  }
+
+  /** From a directory up to the root. A missing parent is found elsewhere. */
+  #climb(directory: Inode): void {
+    const way = new Set<number>();
+    let at: Inode | undefined = directory;
+    while (at !== undefined && !this.#rooted.has(at.ino)) {
+      if (way.has(at.ino) || way.size > MAX_DEPTH) {
+        this.state.add('V1', 'the directories form a loop', this.where(at.ino));
+        break;
+      }
+      way.add(at.ino);
+      const link: LinkName | undefined = at.links[0];
+      at = link === undefined ? undefined : this.volume.inode(this.view, link.parent);
+    }
+    for (const ino of way) this.#rooted.add(ino);
+  }
+
+  /** An inode whose record is new to the view; undefined: it is gone. All entries come before. */
+  inode(ino: number, inode: Inode | undefined): void {
+    const before = this.older === undefined ? undefined : this.volume.inode(this.older, ino);
+    if (inode !== undefined) {
+      for (const link of inode.links) {
+        const problem = this.#linkProblem(inode, link);
+        if (problem === undefined) continue;
+        const what = `the name ${shownName(link.name)} in directory ${link.parent} ${problem}`;
+        this.state.add('V1', what, this.where(ino));
+      }
+      const count = inode.isDirectory
+        ? this.#directoryProblem(inode, before)
+        : this.#countProblem(inode);
+      if (count !== undefined) this.state.add('V1', count, this.where(ino));
+    }
+    if (before !== undefined) this.#oldNames(before, inode);
+  }
+
+  #countProblem(inode: Inode): string | undefined {
+    const { links, nlink } = inode;
+    const names = new Set(links.map(({ parent, name }) => `${parent}/${name}`)).size;
+    if (names !== links.length) return 'a name is in the record twice';
+    if (nlink < names) return `it counts ${nlink} links and has ${names} names`;
+    if (nlink > names && inode.base === undefined) this.#uncounted.set(inode.ino, inode);
+    return undefined;
+  }
+
+  /** One name; 2 + subdirectories. What a directory of the base counts is the host's affair. */
+  #directoryProblem(inode: Inode, before: Inode | undefined): string | undefined {
+    if (inode.base !== undefined) return undefined;
+    const names = inode.ino === ROOT_INODE || inode.nlink === 0 ? 0 : 1;
+    if (inode.links.length !== names) return `a directory has ${inode.links.length} names`;
+    if (inode.nlink === 0) return undefined;
+    const expected = (before?.nlink ?? 2) + (this.#subdirectories.get(inode.ino) ?? 0);
+    if (inode.nlink === expected) return undefined;
+    return `it counts ${inode.nlink} links instead of ${expected}`;
+  }
+
+  #linkProblem(inode: Inode, { parent, name }: LinkName): string | undefined {
+    if (parent === inode.ino) return 'is in itself';
+    const directory = this.#parentOf(inode, parent);
+    if (directory === 'unknown') return undefined;
+    if (directory === undefined) return 'lies in a directory that does not exist';
+    if (!directory.isDirectory) return 'lies in what is no directory';
+    if (directory.nlink === 0) return 'lies in a removed directory';
+    const entry = this.#stored(this.view, parent, name);
+    if (entry !== undefined) {
+      if (entry.ino === inode.ino) return undefined;
+      return entry.ino === 0 ? 'was removed' : `is inode ${entry.ino}`;
+    }
+    if (directory.base === undefined) return 'does not exist';
+    if (this.volume.core.base === undefined) return undefined;
+    if (this.volume.directories.find(this.view, directory, name)?.ino !== inode.ino) {
+      const what = `the base no longer has ${shownName(name)} in directory ${parent}`;
+      this.state.add('D10', what, this.where(inode.ino), 'base');
+    }
+    return undefined;
+  }
+
+  /**
+   * The parent that a name of `inode` lies in. An untouched base directory is
+   * found by the inode's own base path; 'unknown' when the base is not at hand.
+   */
+  #parentOf(inode: Inode, parent: number): Inode | 'unknown' | undefined {
+    const { core, inodes } = this.volume;
+    const known = inodes.get(this.view, parent);
+    if (known !== undefined) return known;
+    const hasRecord =
+      core.newest(TABLE.inodes, inodePlace(this.view.fileset, parent), this.view) !== undefined;
+    if (hasRecord || allocatorOf(parent) === ALLOCATOR.local) return undefined;
+    if (core.base === undefined || inode.base === undefined) return 'unknown';
+    const cut = inode.base.path.lastIndexOf('/');
+    inodes.rememberBase(parent, cut < 0 ? '' : inode.base.path.slice(0, cut));
+    return inodes.get(this.view, parent) ?? 'unknown';
+  }
+
+  /** Names that the older view has and the record no longer lists must not lead to it. */
+  #oldNames(before: Inode, inode: Inode | undefined): void {
+    const isListed = inode === undefined || inode.nlink <= inode.links.length;
+    for (const { parent, name } of isListed ? before.links : []) {
+      if (hasName(inode, parent, name)) continue;
+      if (this.volume.inode(this.view, parent) === undefined) continue;
+      if (this.#stored(this.view, parent, name)?.ino !== before.ino) continue;
+      const what = inode === undefined ? 'does not exist' : 'does not know this name';
+      this.state.add('V1', `the inode ${before.ino} ${what}`, this.where(parent, name));
+    }
+    if (before.isDirectory && (inode?.nlink ?? 0) === 0) this.#lostNames(before.ino);
+  }
+
+  /** A directory was removed: nothing that it had may still hang on it alone. */
+  #lostNames(directory: number): void {
+    if (this.older === undefined) return;
+    const prefix = inodePlace(this.older.fileset, directory);
+    this.#eachEntry(this.older, prefix, prefixEnd(prefix), (_directory, name, { ino }) => {
+      if (ino === 0 || !hasName(this.volume.inode(this.view, ino), directory, name)) return;
+      const what = `the name ${shownName(name)} lies in the removed directory ${directory}`;
+      this.state.add('V1', what, this.where(ino));
+    });
+  }
+
+  /** The newest visible version of every name in a range of the table. */
+  #eachEntry(
+    view: View,
+    start: Buffer,
+    end: Buffer,
+    visit: (directory: number, name: string, entry: EntryValue) => void,
+  ): void {
+    let last: Buffer | undefined;
+    for (const { key, value } of this.volume.core.reader.range(TABLE.entries, start, end)) {
+      const place = placeOf(TABLE.entries, key);
+      if (last?.equals(place) || !view.includes(layerOf(TABLE.entries, key))) continue;
+      last = place;
+      visit(inodeOf(place), entryNameOf(place), decodeEntry(value, 'entry'));
+    }
+  }
+
+  /** At the end: files with more links than their record lists, all in one pass. */
+  finish(): void {
+    if (this.#uncounted.size === 0) return;
+    const { view } = this;
+    const counts = new Map<number, number>();
+    const start = inodePlace(view.fileset, 0);
+    const end = inodePlace(view.fileset + 1, 0);
+    this.#eachEntry(view, start, end, (directory, _name, { ino }) => {
+      if (!this.#uncounted.has(ino) || this.volume.inode(view, directory) === undefined) return;
+      counts.set(ino, (counts.get(ino) ?? 0) + 1);
+    });
+    for (const [ino, inode] of this.#uncounted) {
+      const count = counts.get(ino) ?? 0;
+      if (inode.base === undefined ? count === inode.nlink : count <= inode.nlink) continue;
+      this.state.add(
+        'V1',
+        `it counts ${inode.nlink} links and has ${count} names`,
+        this.where(ino),
+      );
+    }
+  }
+}
