@@ -1,7 +1,7 @@
 /** `shadowfs check` */
 import type { Command } from 'commander';
 import type { Answer } from '../control/command.js';
-import { type Finding, inspectVolume } from '../daemon/inspect.js';
+import type { Finding } from '../daemon/inspect.js';
 import type { InspectRequest } from '../daemon/commands.js';
 import { action, type CommonOptions, withTarget } from './options.js';
 import { EXIT_FAILURE, printable, printJson, printLine } from './output.js';
@@ -21,6 +21,8 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
       target.control.run(command, args.name, options),
     );
   }
+  // Loaded only when needed: opening a store is most of a command's start-up time.
+  const { inspectVolume } = await import('../daemon/inspect.js');
   const progress = new Progress(command);
   try {
     const answer = inspectVolume({ volume: target.volume }, request, (done, total) =>

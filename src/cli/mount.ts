@@ -4,7 +4,6 @@ import { CommandError } from '../base/errors.js';
 import { parseMountOptions } from '../daemon/mount-options.js';
 import { type MountRequest, planMount } from '../daemon/mount-plan.js';
 import { serveInBackground } from '../daemon/spawn.js';
-import { serveInForeground } from '../daemon/daemon.js';
 import { action, type CommonOptions } from './options.js';
 import { EXIT_USAGE, printJson, printLine, warn } from './output.js';
 import { currentPlaces } from './target.js';
@@ -66,6 +65,7 @@ export function addMount(program: Command): void {
         const plan = planMount(request, places);
         for (const note of plan.notes) warn(note);
         if (options.foreground) {
+          const { serveInForeground } = await import('../daemon/daemon.js');
           await serveInForeground(plan, () =>
             report(options, plan.base, plan.mountpoint, plan.volume),
           );

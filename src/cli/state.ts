@@ -1,6 +1,6 @@
 /** The state of a mounted volume, or of one that is not mounted, in the same form. */
 import type { Answer } from '../control/command.js';
-import { readVolumeState } from '../daemon/inspect.js';
+import type { VolumeState } from '../daemon/inspect.js';
 import type { CommonOptions } from './options.js';
 import { findTarget } from './target.js';
 
@@ -10,11 +10,17 @@ export async function listOf(
 ): Promise<Answer[]> {
   const target = findTarget(options);
   if (target.kind === 'mounted') return await target.control.list(file);
-  return readVolumeState(target.volume)[file];
+  return (await stateOf(target.volume))[file];
 }
 
 export async function statusOf(options: CommonOptions): Promise<Answer> {
   const target = findTarget(options);
   if (target.kind === 'mounted') return await target.control.state('status');
-  return { mountpoint: null, volumePath: target.volume, ...readVolumeState(target.volume).status };
+  return { mountpoint: null, volumePath: target.volume, ...(await stateOf(target.volume)).status };
+}
+
+/** The store is loaded only when needed: it is most of a command's start-up time. */
+async function stateOf(volume: string): Promise<VolumeState> {
+  const { readVolumeState } = await import('../daemon/inspect.js');
+  return readVolumeState(volume);
 }
