@@ -2,17 +2,20 @@
 import type { Inode } from './inode.js';
 import type { Lineage } from './lineage.js';
 
-/** Inodes a view keeps decoded, in each of its two generations. */
-const CACHE_GENERATION = 16384;
+/** Inodes a view keeps decoded, in each of its two generations: the live one, a snapshot's. */
+const LIVE_GENERATION = 16384;
+const SNAPSHOT_GENERATION = 1024;
 
 /**
  * Decoded inodes of one view; null: known to be absent. Two generations: when
  * the young one is full it becomes the old one, so that memory is bounded at
- * 2 × CACHE_GENERATION and hot inodes survive.
+ * twice a generation and hot inodes survive.
  */
 export class InodeCache {
   #young = new Map<number, Inode | null>();
   #old = new Map<number, Inode | null>();
+
+  constructor(readonly generation: number) {}
 
   get(ino: number): Inode | null | undefined {
     const young = this.#young.get(ino);
@@ -23,7 +26,7 @@ export class InodeCache {
   }
 
   set(ino: number, inode: Inode | null): void {
-    if (this.#young.size >= CACHE_GENERATION) {
+    if (this.#young.size >= this.generation) {
       this.#old = this.#young;
       this.#young = new Map();
     }
@@ -43,7 +46,7 @@ export class View {
     readonly lineage: Lineage,
     readonly isLive: boolean,
     /** A save hands the cache on: the new live view sees the same inodes. */
-    readonly cache = new InodeCache(),
+    readonly cache = new InodeCache(isLive ? LIVE_GENERATION : SNAPSHOT_GENERATION),
   ) {}
 
   includes(layer: number): boolean {
