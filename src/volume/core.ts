@@ -144,12 +144,18 @@ export class VolumeCore {
   }
 
   /** Refuses a change that the disk or the quota can't hold (metadata: at the call). */
-  admit(records: number, bytes: number): void {
+  admit(records: number, metaBytes: number, blockBytes = 0): void {
     if (this.#usesReserve || this.sink.canGrow()) return;
-    const cost = this.sink.cost(records, bytes, 0) + this.pendingCost();
+    const cost = this.sink.cost(records, metaBytes, blockBytes) + this.pendingCost();
     if (cost > this.sink.space().availableBytes) {
       throw new FsError('ENOSPC', 'write', 'the volume');
     }
+  }
+
+  /** A change of several records: refused (ENOSPC) before it begins, or done whole. */
+  change<T>(records: number, metaBytes: number, body: () => T): T {
+    this.admit(records, metaBytes);
+    return this.withReserve(body);
   }
 
   /** Removing, restoring and collecting always work: they may use the reserve. */

@@ -15,6 +15,7 @@ import type { View } from './view.js';
 
 /** Bytes a block's record costs besides its data. */
 const BLOCK_RECORD_BYTES = 48;
+const INODE_BYTES = 1024;
 const NO_BYTES = Buffer.alloc(0);
 
 const FALLOC_KEEP_SIZE = 0x01;
@@ -124,7 +125,8 @@ export class FileData {
     if (end > MAX_FILE_SIZE) throw new FsError('EFBIG', 'write');
     if (data.length === 0) return 0;
     const { blockSize } = this.core.options;
-    this.core.admit(1, data.length + blockSize);
+    const blocks = Math.ceil(end / blockSize) - Math.floor(offset / blockSize);
+    this.core.admit(blocks + 1, INODE_BYTES, data.length + 2 * blockSize);
     const inode = this.inodes.forChange(ino);
     let done = 0;
     while (done < data.length) {
@@ -326,7 +328,7 @@ export class FileData {
     const end = offset + length;
     if (end > MAX_FILE_SIZE) throw new FsError('EFBIG', 'fallocate');
     if (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) this.punch(inode, offset, length);
-    else this.core.admit(Math.ceil(length / this.core.options.blockSize), length);
+    else this.core.admit(Math.ceil(length / this.core.options.blockSize), 0, length);
     if (!(mode & FALLOC_KEEP_SIZE) && end > inode.size) inode.size = end;
     this.touch(inode);
   }

@@ -83,25 +83,27 @@ export class Namespace {
     const below = this.directories.find(this.core.live, parent, name);
     if (below !== undefined && below.ino !== 0) throw new FsError('EEXIST', 'create', name);
     const isDirectory = (what.mode & S_IFMT) === S_IFDIR;
-    this.core.admit(3, 1024 + name.length);
-    const inode = this.#newInode(who, what);
-    inode.nlink = isDirectory ? 2 : 1;
-    inode.links = [{ parent: directory, name }];
-    this.inodes.add(inode);
-    this.directories.put(directory, name, inode.ino, what.mode >> 12, below);
-    this.#touchDirectory(directory, isDirectory ? 1 : 0);
-    return inode;
+    return this.core.change(3, 1024 + name.length, () => {
+      const inode = this.#newInode(who, what);
+      inode.nlink = isDirectory ? 2 : 1;
+      inode.links = [{ parent: directory, name }];
+      this.inodes.add(inode);
+      this.directories.put(directory, name, inode.ino, what.mode >> 12, below);
+      this.#touchDirectory(directory, isDirectory ? 1 : 0);
+      return inode;
+    });
   }
 
   /** A file without a name (O_TMPFILE): an orphan until it is linked. */
   createUnnamed(who: Owner, directory: number, mode: number): Inode {
     this.directories.require(directory);
-    this.core.admit(2, 1024);
-    const inode = this.#newInode(who, { mode });
-    inode.nlink = 0;
-    this.inodes.add(inode);
-    this.#setOrphan(inode.ino);
-    return inode;
+    return this.core.change(2, 1024, () => {
+      const inode = this.#newInode(who, { mode });
+      inode.nlink = 0;
+      this.inodes.add(inode);
+      this.#setOrphan(inode.ino);
+      return inode;
+    });
   }
 
   /** mtime and ctime of a directory whose names change; link count by `links`. */
@@ -135,15 +137,16 @@ export class Namespace {
     if (current === undefined) throw new FsError('ENOENT', 'link', name);
     if (current.isDirectory) throw new FsError('EPERM', 'link', name);
     if (current.nlink >= MAX_LINKS) throw new FsError('EMLINK', 'link', name);
-    this.core.admit(4, 1024 + name.length);
-    const inode = this.inodes.forChange(ino);
-    if (inode.nlink === 0) this.#clearOrphan(ino);
-    inode.nlink++;
-    this.#addLink(inode, directory, name);
-    this.#changed(inode);
-    this.directories.put(directory, name, ino, inode.mode >> 12, below);
-    this.#touchDirectory(directory, 0);
-    return inode;
+    return this.core.change(4, 1024 + name.length, () => {
+      const inode = this.inodes.forChange(ino);
+      if (inode.nlink === 0) this.#clearOrphan(inode);
+      inode.nlink++;
+      this.#addLink(inode, directory, name);
+      this.#changed(inode);
+      this.directories.put(directory, name, ino, inode.mode >> 12, below);
+      this.#touchDirectory(directory, 0);
+      return inode;
+    });
   }
 
   #existing(directory: number, name: string, syscall: string): FoundEntry {
@@ -202,17 +205,10 @@ export class Namespace {
     this.core.open.note(32);
   }
 
-  #clearOrphan(ino: number): void {
+  #clearOrphan(inode: Inode): void {
     const changes = this.core.changes();
-    const own = changes.orphans.get(ino);
-    const stored = this.core.newest(
-      TABLE.orphans,
-      inodePlace(this.core.fileset, ino),
-      this.core.live,
-    );
-    const older = stored !== undefined && stored.layer !== changes.layer;
-    if (own === undefined && stored === undefined && this.core.closing === undefined) return;
-    changes.orphans.set(ino, older ? false : null);
+    // Only an inode of this layer has no older record that would show again.
+    changes.orphans.set(inode.ino, inode.birthLayer === changes.layer ? null : false);
     this.core.open.note(32);
   }
 
@@ -234,7 +230,7 @@ export class Namespace {
   release(ino: number): void {
     const inode = this.inodes.get(this.core.live, ino);
     if (inode === undefined || inode.nlink > 0) return;
-    this.#clearOrphan(ino);
+    this.#clearOrphan(inode);
     this.#remove(ino);
   }
 
@@ -280,34 +276,34 @@ export class Namespace {
     if (exists && source.ino === target.ino) return;
     const moved = this.inodes.get(this.core.live, source.ino);
     if (moved === undefined) throw new FsError('ENOENT', 'rename', name);
-    if (exists) this.#replace(moved, target, to, newName, inUse);
-    this.core.admit(6, 2048 + name.length + newName.length);
-    this.directories.put(to, newName, source.ino, source.type, target);
-    this.directories.take(from, name, source);
-    this.#moved(source.ino, from, name, to, newName);
-    const links = moved.isDirectory ? 1 : 0;
-    if (from === to) {
-      this.#touchDirectory(from, 0);
-    } else {
-      this.#touchDirectory(from, -links);
-      this.#touchDirectory(to, links);
+    const replaced = exists ? this.inodes.get(this.core.live, target.ino) : undefined;
+    if (replaced !== undefined) this.#checkReplaced(moved, replaced, newName);
+    this.core.change(8, 2048 + name.length + newName.length, () => {
+      if (replaced !== undefined) this.#replace(replaced, to, newName, inUse);
+      this.directories.put(to, newName, source.ino, source.type, target);
+      this.directories.take(from, name, source);
+      this.#moved(source.ino, from, name, to, newName);
+      const links = moved.isDirectory ? 1 : 0;
+      this.#touchDirectory(from, from === to ? 0 : -links);
+      if (from !== to) this.#touchDirectory(to, links);
+    });
+  }
+
+  #checkReplaced(moved: Inode, replaced: Inode, newName: string): void {
+    if (moved.isDirectory && !replaced.isDirectory) throw new FsError('ENOTDIR', 'rename', newName);
+    if (!moved.isDirectory && replaced.isDirectory) throw new FsError('EISDIR', 'rename', newName);
+    if (replaced.isDirectory && !this.directories.isEmpty(this.core.live, replaced)) {
+      throw new FsError('ENOTEMPTY', 'rename', newName);
     }
   }
 
   /** What a rename overwrites loses its name. */
-  #replace(moved: Inode, target: FoundEntry, to: number, newName: string, inUse: InUse): void {
-    const replaced = this.inodes.get(this.core.live, target.ino);
-    if (replaced === undefined) return;
-    if (moved.isDirectory && !replaced.isDirectory) throw new FsError('ENOTDIR', 'rename', newName);
-    if (!moved.isDirectory && replaced.isDirectory) throw new FsError('EISDIR', 'rename', newName);
+  #replace(replaced: Inode, to: number, newName: string, inUse: InUse): void {
     if (!replaced.isDirectory) {
-      this.#loseName(target.ino, to, newName, inUse);
+      this.#loseName(replaced.ino, to, newName, inUse);
       return;
     }
-    if (!this.directories.isEmpty(this.core.live, replaced)) {
-      throw new FsError('ENOTEMPTY', 'rename', newName);
-    }
-    this.#loseDirectory(target.ino, inUse);
+    this.#loseDirectory(replaced.ino, inUse);
     this.#touchDirectory(to, -1);
   }
 
@@ -327,15 +323,16 @@ export class Namespace {
     target: FoundEntry,
   ): void {
     if (source.ino === target.ino) return;
-    this.core.admit(6, 2048 + name.length + newName.length);
-    this.directories.put(from, name, target.ino, target.type, source);
-    this.directories.put(to, newName, source.ino, source.type, target);
-    this.#moved(source.ino, from, name, to, newName);
-    this.#moved(target.ino, to, newName, from, name);
-    const isDirectory = (entry: FoundEntry): number => (entry.type === S_IFDIR >> 12 ? 1 : 0);
-    const shift = from === to ? 0 : isDirectory(target) - isDirectory(source);
-    this.#touchDirectory(from, shift);
-    if (from !== to) this.#touchDirectory(to, -shift);
+    this.core.change(6, 2048 + name.length + newName.length, () => {
+      this.directories.put(from, name, target.ino, target.type, source);
+      this.directories.put(to, newName, source.ino, source.type, target);
+      this.#moved(source.ino, from, name, to, newName);
+      this.#moved(target.ino, to, newName, from, name);
+      const isDirectory = (entry: FoundEntry): number => (entry.type === S_IFDIR >> 12 ? 1 : 0);
+      const shift = from === to ? 0 : isDirectory(target) - isDirectory(source);
+      this.#touchDirectory(from, shift);
+      if (from !== to) this.#touchDirectory(to, -shift);
+    });
   }
 
   setAttributes(ino: number, change: AttributeChange): Inode {
