@@ -45,6 +45,8 @@ export class Inodes {
     const inode = new Inode(ino);
     if (!decodeInode(found.value, inode, `inode ${ino} in layer ${found.layer}`)) return undefined;
     inode.layer = found.layer;
+    // In another view the file may have no record, and its number is all that a caller has.
+    if (inode.base !== undefined) this.rememberBase(ino, inode.base.path);
     return inode;
   }
 
@@ -101,7 +103,7 @@ export class Inodes {
 
   /** Remembers where a listed base child lies. */
   rememberBase(ino: number, path: string): void {
-    if (!this.core.basePaths.has(ino)) this.core.basePaths.set(ino, path);
+    if (ino !== ROOT_INODE && !this.core.basePaths.has(ino)) this.core.basePaths.set(ino, path);
   }
 
   /** The live inode, for a change: the copy that belongs to the open group. */
