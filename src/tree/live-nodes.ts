@@ -2,6 +2,7 @@
  * The live tree: requests for live inodes, by inode number. Owns no state; the
  * volume has the content, the node table the lookups.
  */
+import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
 import { type Inode, S_IFDIR, S_IFLNK } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
@@ -152,22 +153,36 @@ export class LiveNodes {
     return this.context.volume.read(this.#view, inode, offset, length, out, outOffset);
   }
 
-  write(ino: number, offset: number, data: Buffer, killSetId: boolean, keepTimes: boolean): number {
-    if (killSetId) {
-      const inode = this.inode(ino);
-      const mode = withoutSetId(inode.mode);
-      this.#dropCapability(inode);
-      if (mode !== inode.mode) this.#dropSetId(ino, mode);
-    }
-    return this.context.volume.data.write(ino, offset, data, keepTimes);
+  write(
+    ino: number,
+    offset: number,
+    data: Buffer,
+    killSetId: boolean,
+    keepTimes: boolean,
+  ): number | Deferred<number> {
+    const told = killSetId ? this.#dropSetId(ino) : undefined;
+    const taken = this.context.volume.data.write(ino, offset, data, keepTimes);
+    if (told === undefined) return taken;
+    const answer = new Deferred<number>();
+    const done = (): void => answer.resolve(taken);
+    told.settled(done, done);
+    return answer;
   }
 
-  /** The kernel keeps its own copy of the mode: it has to ask again. */
-  #dropSetId(ino: number, mode: number): void {
+  /**
+   * The kernel keeps its own copy of the mode, and a program may run the file by it as soon as
+   * the write has returned: the kernel is told to ask again before that. (Of attributes alone it
+   * can be told while it waits for a WRITE: that takes no lock.)
+   */
+  #dropSetId(ino: number): Deferred<void> | undefined {
     const { context } = this;
+    const inode = this.inode(ino);
+    const mode = withoutSetId(inode.mode);
+    this.#dropCapability(inode);
+    if (mode === inode.mode) return undefined;
     context.volume.names.setAttributes(ino, { mode });
     const node = context.nodes.liveId(ino);
-    context.notifier().notify([{ kind: 'inval-inode', node, offset: -1, length: 0 }]);
+    return context.notifier().notify([{ kind: 'inval-inode', node, offset: -1, length: 0 }]);
   }
 
   seek(ino: number, offset: number, whence: 'data' | 'hole'): number {

@@ -255,7 +255,7 @@ export class Tree implements Operations {
     data: Buffer,
     killSetId: boolean,
     keepTimes = false,
-  ): number {
+  ): number | Deferred<number> {
     const node = this.#nodes.resolve(id);
     if (typeof node !== 'number') {
       node.writeRefused();
