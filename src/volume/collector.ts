@@ -36,6 +36,8 @@ export const SLICE_PLACES = 400;
 
 interface LayerJob {
   layer: number;
+  /** As it was when the sweep began: what changes meanwhile calls for another one. */
+  signature: string;
   phase: 'sweep' | 'fold';
   cursor: Buffer;
   kept: number;
@@ -55,6 +57,8 @@ export class Collector {
   #tree = new LayerTree();
   #keptTops = new Set<number>();
   #pinned: readonly number[] = [];
+  /** Layer → the kept tops that decide over it, in this tree. */
+  readonly #frontiers = new Map<number, string>();
   #stale = true;
   #job: LayerJob | undefined;
   /** What each layer looked like when it was last swept. */
@@ -96,6 +100,7 @@ export class Collector {
     }
     this.#tree = tree;
     this.#keptTops = kept;
+    this.#frontiers.clear();
     this.#stale = false;
     if (this.#job !== undefined && !this.#isSweepable(this.#job.layer)) this.#job = undefined;
   }
@@ -109,21 +114,32 @@ export class Collector {
     );
   }
 
-  /** What decides which of a layer's records are garbage. */
+  /** What decides which of a layer's records are garbage, and whether it can be folded. */
   #signature(layer: number): string {
-    return this.#tree
-      .children(layer)
-      .map((c) => `${c}${this.#tree.get(c).state}${this.#keptTops.has(c)}`)
-      .sort()
-      .join();
+    return `${this.#tree.children(layer).join()} ${this.#frontier(layer)}`;
+  }
+
+  /** The first kept tops on every way up from a layer, and whether they still change. */
+  #frontier(layer: number): string {
+    let frontier = this.#frontiers.get(layer);
+    if (frontier === undefined) {
+      frontier = this.#tree
+        .children(layer)
+        .map((c) => (this.#keptTops.has(c) ? `${c}${this.#tree.get(c).state}` : this.#frontier(c)))
+        .join();
+      this.#frontiers.set(layer, frontier);
+    }
+    return frontier;
   }
 
   #nextJob(): LayerJob | undefined {
     // Newest first: a dead leaf frees its parent to be folded.
     for (const { number } of this.#tree.all().reverse()) {
       if (!this.#isSweepable(number)) continue;
-      if (this.#swept.get(number) === this.#signature(number)) continue;
-      return { layer: number, phase: 'sweep', cursor: deltaPrefix(number), kept: 0, keptBytes: 0 };
+      const signature = this.#signature(number);
+      if (this.#swept.get(number) === signature) continue;
+      const cursor = deltaPrefix(number);
+      return { layer: number, signature, phase: 'sweep', cursor, kept: 0, keptBytes: 0 };
     }
     return undefined;
   }
@@ -247,7 +263,7 @@ export class Collector {
       job.cursor = Buffer.concat([last.key, Buffer.of(0)]);
       return;
     }
-    this.#swept.set(job.layer, this.#signature(job.layer));
+    this.#swept.set(job.layer, job.signature);
     const mayFold = this.#foldTarget(job.layer) !== undefined;
     if (job.kept === 0) this.#reportEmptied(job.layer);
     else if (mayFold && job.kept <= FOLD_RECORDS && job.keptBytes <= FOLD_BYTES) {

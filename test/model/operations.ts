@@ -8,6 +8,8 @@ import { BLOCK, type VolumeRun } from './volume-run.js';
 const NAMES = [...'abcdefgh', 'soft', 'sparse', 'deep', '\xe9\xff', 'n'.repeat(255), 'n1', 'n2'];
 const BAD_NAMES = ['', 'a/b', 'x\0', '.', '..', 'n'.repeat(256)];
 const XATTRS = ['user.x', 'user.y', 'user.z'];
+const KEEP_SIZE = 1;
+const PUNCH_HOLE = 2;
 const MAX_INODES = 70;
 
 export class Operations {
@@ -89,7 +91,7 @@ export class Operations {
     run.change(
       `create ${name} in ${directory}`,
       (model) => model.create(this.#who, directory, name, what, run.realInode),
-      () => run.volume.names.create(this.#who, directory, name, what).ino,
+      () => run.volume.create(this.#who, directory, name, what).ino,
     );
   }
 
@@ -105,7 +107,7 @@ export class Operations {
           run.held.add(ino);
           return ino;
         }),
-      () => run.volume.names.createUnnamed(this.#who, directory, mode).ino,
+      () => run.volume.createUnnamed(this.#who, directory, mode).ino,
     );
   }
 
@@ -118,7 +120,7 @@ export class Operations {
     run.change(
       `link ${ino} as ${name} in ${directory}`,
       (model) => model.link(ino, directory, name, run.real),
-      () => run.volume.names.link(ino, directory, name),
+      () => run.volume.link(ino, directory, name),
     );
   }
 
@@ -130,7 +132,7 @@ export class Operations {
     run.change(
       `unlink ${name} in ${directory}`,
       (model) => model.unlink(directory, name, hold, run.real),
-      () => run.volume.names.unlink(directory, name, hold),
+      () => run.volume.unlink(directory, name, hold),
     );
   }
 
@@ -148,7 +150,7 @@ export class Operations {
     run.change(
       `rmdir ${name} in ${directory}`,
       (model) => model.removeDirectory(directory, name, hold, run.real),
-      () => run.volume.names.removeDirectory(directory, name, hold),
+      () => run.volume.removeDirectory(directory, name, hold),
     );
   }
 
@@ -160,7 +162,7 @@ export class Operations {
     run.change(
       `release ${ino}`,
       (model) => model.release(ino, run.real),
-      () => run.volume.names.release(ino),
+      () => run.volume.release(ino),
     );
   }
 
@@ -186,7 +188,7 @@ export class Operations {
     run.change(
       `rename ${name} in ${from} to ${newName} in ${to} (${how})`,
       (model) => model.rename(from, name, to, newName, how, hold, run.real),
-      () => run.volume.names.rename(from, name, to, newName, flags, hold),
+      () => run.volume.rename(from, name, to, newName, flags, hold),
     );
   }
 
@@ -210,7 +212,7 @@ export class Operations {
     run.change(
       `write ${length} bytes at ${offset} of ${ino}`,
       (model) => model.write(ino, offset, data, run.real),
-      () => run.volume.data.write(ino, offset, data),
+      () => run.volume.write(ino, offset, data),
     );
   }
 
@@ -243,7 +245,7 @@ export class Operations {
     run.change(
       `setattr of ${ino} ${JSON.stringify(change)}`,
       (model) => model.setAttributes(ino, change, run.real),
-      () => run.volume.names.setAttributes(ino, change),
+      () => run.volume.setAttributes(ino, change),
     );
   }
 
@@ -256,11 +258,7 @@ export class Operations {
     run.change(
       `punch ${length} bytes at ${offset} of ${ino}`,
       (model) => model.punch(ino, offset, length, run.real),
-      () => {
-        const inode = run.volume.inodes.forChange(ino);
-        run.volume.data.punch(inode, offset, length);
-        run.volume.data.touch(inode);
-      },
+      () => run.volume.allocate(ino, offset, length, KEEP_SIZE | PUNCH_HOLE),
     );
   }
 
@@ -274,7 +272,7 @@ export class Operations {
     run.change(
       `copy ${length} bytes at ${fromOffset} of ${from} to ${toOffset} of ${to}`,
       (model) => model.copyRange(from, fromOffset, to, toOffset, length, run.realNumber),
-      () => run.volume.data.copyRange(from, fromOffset, to, toOffset, length),
+      () => run.volume.copyRange(from, fromOffset, to, toOffset, length),
     );
   }
 
@@ -286,7 +284,7 @@ export class Operations {
       run.change(
         `remove xattr ${name} of ${ino}`,
         (model) => model.removeXattr(ino, name, run.real),
-        () => run.volume.attributes.remove(ino, name),
+        () => run.volume.removeAttribute(ino, name),
       );
       return;
     }
@@ -299,7 +297,7 @@ export class Operations {
     run.change(
       `set xattr ${name} of ${ino}`,
       (model) => model.setXattr(ino, name, value, flags, run.real),
-      () => run.volume.attributes.set(ino, name, value, flags),
+      () => run.volume.setAttribute(ino, name, value, flags),
     );
   }
 

@@ -1,9 +1,11 @@
 /** What lies in a volume's tables, read from the store alone. */
 import assert from 'node:assert/strict';
-import { layerOf } from '../../src/format/keys.js';
-import { TABLE, type TableNumber } from '../../src/format/tables.js';
+import { decodeInode } from '../../src/format/inode-record.js';
+import { blockIndexOf, inodeOf, layerOf, placeOf, stepOf } from '../../src/format/keys.js';
+import { ALLOCATOR, allocatorOf, TABLE, type TableNumber } from '../../src/format/tables.js';
 import { deltaKeyOf } from '../../src/store/batch-order.js';
 import type { TableReader } from '../../src/store/reader.js';
+import { Inode } from '../../src/volume/inode.js';
 
 export const VERSIONED: readonly TableNumber[] = [
   TABLE.inodes,
@@ -39,4 +41,88 @@ export function layerNumbers(reader: TableReader): number[] {
 
 export function countRecords(reader: TableReader, table: TableNumber): number {
   return [...reader.range(table, undefined, undefined, { keysOnly: true })].length;
+}
+
+interface Version {
+  table: TableNumber;
+  key: Buffer;
+  value: Buffer;
+  place: string;
+  layer: number;
+  step: number;
+}
+
+interface LayerRecord {
+  parent: number;
+  state: string;
+}
+
+/**
+ * Rule D13, computed from the store alone: the records of sealed layers
+ * without a name that no kept top (snapshot or open layer) reads.
+ */
+export function garbage(reader: TableReader, blockSize: number): string[] {
+  const layers = new Map<number, LayerRecord>();
+  for (const { key, value } of reader.range(TABLE.layers, undefined, undefined)) {
+    layers.set(key.readUIntBE(0, 6), JSON.parse(value.toString()) as LayerRecord);
+  }
+  const tops = new Set([...layers].filter(([, l]) => l.state === 'open').map(([n]) => n));
+  for (const { value } of reader.range(TABLE.snapshots, undefined, undefined)) {
+    tops.add((JSON.parse(value.toString()) as { layer: number }).layer);
+  }
+  const versions = allVersions(reader);
+  const needed = new Set<Version>();
+  for (const top of tops) {
+    const path = new Set<number>();
+    for (let n = top; n !== 0; n = layers.get(n)?.parent ?? 0) path.add(n);
+    for (const version of seenFrom(path, versions, blockSize)) needed.add(version);
+  }
+  return versions
+    .filter((v) => layers.get(v.layer)?.state === 'sealed' && !tops.has(v.layer) && !needed.has(v))
+    .map((v) => `table ${v.table} layer ${v.layer} step ${v.step} of ${v.place}`);
+}
+
+/** Newest first within a place, as the keys are. */
+function allVersions(reader: TableReader): Version[] {
+  const versions: Version[] = [];
+  for (const table of VERSIONED) {
+    for (const { key, value } of reader.range(table, undefined, undefined)) {
+      const place = `${table} ${placeOf(table, key).toString('hex')}`;
+      const step = table === TABLE.blocks ? stepOf(key) : 0;
+      versions.push({ table, key, value, place, layer: layerOf(table, key), step });
+    }
+  }
+  return versions;
+}
+
+function seenFrom(
+  path: ReadonlySet<number>,
+  versions: readonly Version[],
+  blockSize: number,
+): Version[] {
+  const seen: Version[] = [];
+  const inodes = new Map<number, Inode | 'gone'>();
+  let last = '';
+  for (const version of versions) {
+    if (version.place === last || !path.has(version.layer)) continue;
+    last = version.place;
+    seen.push(version);
+    if (version.table !== TABLE.inodes) continue;
+    const ino = inodeOf(version.key);
+    const inode = new Inode(ino);
+    inodes.set(ino, decodeInode(version.value, inode, 'scan') ? inode : 'gone');
+  }
+  return seen.filter(({ table, key, layer, step }) => {
+    if (table === TABLE.inodes || table === TABLE.orphans) return true;
+    const ino = inodeOf(key);
+    const inode = inodes.get(ino);
+    // Without a record: an untouched base file, or an inode that was made and lost in one layer.
+    if (inode === undefined) return allocatorOf(ino) !== ALLOCATOR.local;
+    if (inode === 'gone') return false;
+    if (table !== TABLE.blocks) return true;
+    const offset = blockIndexOf(key) * blockSize;
+    const isOlder = (clip: { layer: number; step: number }): boolean =>
+      layer < clip.layer || (layer === clip.layer && step < clip.step);
+    return !inode.clips.some((clip) => clip.size <= offset && isOlder(clip));
+  });
 }

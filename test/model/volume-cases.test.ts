@@ -1,13 +1,13 @@
 /** Single cases of the volume that random work meets seldom, each on a model as well. */
+import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import t from 'tap';
-import { TABLE } from '../../src/format/tables.js';
 import { S_IFDIR, S_IFREG } from '../../src/volume/inode.js';
 import { makeBase } from './base-tree.js';
 import { compareAll } from './compare.js';
 import { Random } from './random.js';
-import { checkDelta, countRecords, layerNumbers } from './store-scan.js';
-import { VolumeRun } from './volume-run.js';
+import { checkDelta, garbage, layerNumbers } from './store-scan.js';
+import { BLOCK, VolumeRun } from './volume-run.js';
 
 type Test = Pick<typeof t, 'teardown'>;
 
@@ -37,6 +37,7 @@ function settle(run: VolumeRun): void {
   run.collectAll();
   compare();
   checkDelta(run.volume.core.reader);
+  assert.deepEqual(garbage(run.volume.core.reader, BLOCK), [], 'D13: nothing is left');
   run.reopen();
   compare();
 }
@@ -45,7 +46,7 @@ function make(run: VolumeRun, name: string, directory = ROOT, mode = S_IFREG | 0
   run.change(
     name,
     (model) => model.create(WHO, directory, name, { mode }, run.realInode),
-    () => run.volume.names.create(WHO, directory, name, { mode }).ino,
+    () => run.volume.create(WHO, directory, name, { mode }).ino,
   );
   return run.model.live.get(directory)?.names.get(name) as number;
 }
@@ -54,7 +55,7 @@ function write(run: VolumeRun, ino: number, offset: number, data: Buffer): void 
   run.change(
     'write',
     (model) => model.write(ino, offset, data, run.real),
-    () => run.volume.data.write(ino, offset, data),
+    () => run.volume.write(ino, offset, data),
   );
 }
 
@@ -62,7 +63,7 @@ function truncate(run: VolumeRun, ino: number, size: number): void {
   run.change(
     'truncate',
     (model) => model.setAttributes(ino, { size }, run.real),
-    () => run.volume.names.setAttributes(ino, { size }),
+    () => run.volume.setAttributes(ino, { size }),
   );
 }
 
@@ -70,7 +71,7 @@ function unlink(run: VolumeRun, name: string, held = false, directory = ROOT): v
   run.change(
     'unlink',
     (model) => model.unlink(directory, name, () => held, run.real),
-    () => run.volume.names.unlink(directory, name, () => held),
+    () => run.volume.unlink(directory, name, () => held),
   );
 }
 
@@ -78,7 +79,31 @@ function release(run: VolumeRun, ino: number): void {
   run.change(
     'release',
     (model) => model.release(ino, run.real),
-    () => run.volume.names.release(ino),
+    () => run.volume.release(ino),
+  );
+}
+
+function link(run: VolumeRun, ino: number, directory: number, name: string): void {
+  run.change(
+    'link',
+    (model) => model.link(ino, directory, name, run.real),
+    () => run.volume.link(ino, directory, name),
+  );
+}
+
+function rename(
+  run: VolumeRun,
+  from: number,
+  name: string,
+  to: number,
+  newName: string,
+  how: 'plain' | 'exchange',
+): void {
+  const unused = (): boolean => false;
+  run.change(
+    'rename',
+    (model) => model.rename(from, name, to, newName, how, unused, run.real),
+    () => run.volume.rename(from, name, to, newName, how === 'exchange' ? 2 : 0, unused),
   );
 }
 
@@ -145,5 +170,76 @@ t.test('collecting goes on before an emptied layer is taken out', (t) => {
   run.collect();
   settle(run);
   t.strictSame(layerNumbers(run.volume.core.reader), [1, 4, 5]);
+  t.end();
+});
+
+t.test('a change that the disk has no room for changes nothing', (t) => {
+  const run = start(t);
+  const directory = make(run, 'd', ROOT, S_IFDIR | 0o755);
+  const file = make(run, 'f');
+  make(run, 'g', directory);
+  run.flush();
+  for (let questions = 1; questions < 8; questions++) {
+    const full = (): void => run.fillDisk(questions);
+    full();
+    make(run, `new${questions}`);
+    full();
+    link(run, file, directory, `link${questions}`);
+    full();
+    rename(run, ROOT, 'f', directory, 'g', 'exchange');
+    full();
+    rename(run, directory, 'g', ROOT, 'f', 'plain');
+    full();
+    make(run, 'g', directory);
+    full();
+    write(run, file, questions * 10_000, bytes.bytes(9000));
+    full();
+    truncate(run, file, 5000);
+    compareAll(run.volume, run.model, run.known);
+    run.flush();
+  }
+  t.ok(run.refused > 4, `${run.refused} changes were refused`);
+  settle(run);
+  t.end();
+});
+
+t.test('an orphan that is released after a save leaves no trace', (t) => {
+  const run = start(t);
+  const file = make(run, 'f');
+  run.commit();
+  unlink(run, 'f', true);
+  run.save('s');
+  release(run, file);
+  run.flush();
+  t.strictSame(run.volume.names.reapOrphans(), []);
+  settle(run);
+  t.end();
+});
+
+t.test('what only a deleted snapshot saw goes, however far below it lies', (t) => {
+  const run = start(t);
+  // Too large to be folded, so that the layers stay.
+  const large = bytes.bytes(9 * 1024 * KIB);
+  for (const name of ['one', 'two', 'three']) {
+    write(run, make(run, name), 0, large);
+    run.save(name);
+  }
+  unlink(run, 'one');
+  for (const name of ['one', 'two']) run.deleteSnapshot(name);
+  run.collectAll();
+  run.deleteSnapshot('three');
+  settle(run);
+  t.end();
+});
+
+t.test('a base directory stays reachable by number across a restore', (t) => {
+  const run = startOverBase(t);
+  run.save('s');
+  rename(run, ROOT, 'd', ROOT, 'moved', 'plain');
+  const directory = run.model.live.get(ROOT)?.names.get('moved') as number;
+  run.reopen();
+  run.restore('s');
+  t.ok(run.volume.inode(run.volume.live, directory)?.isDirectory);
+  settle(run);
   t.end();
 });

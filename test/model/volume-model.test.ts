@@ -3,14 +3,15 @@
  * random work. A failure prints its seed; `SHADOWFS_MODEL_SEED=n` replays it,
  * `SHADOWFS_MODEL_OPS=n` sets how many operations there are in all.
  */
+import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import t from 'tap';
 import { makeBase } from './base-tree.js';
 import { compareAll, compareLive } from './compare.js';
 import { Operations } from './operations.js';
 import { Random } from './random.js';
-import { checkDelta } from './store-scan.js';
-import { VolumeRun } from './volume-run.js';
+import { checkDelta, garbage } from './store-scan.js';
+import { BLOCK, VolumeRun } from './volume-run.js';
 
 const OPERATIONS = Number(process.env['SHADOWFS_MODEL_OPS'] ?? 16_000);
 const OPERATIONS_PER_SEED = 400;
@@ -50,7 +51,7 @@ function runSeed(seed: number): void {
     [4 * calm, () => run.pump()],
     [3 * calm, () => run.commit()],
     [1 * calm, () => run.flush()],
-    [0.5, () => run.fillDisk(random.between(1, 6))],
+    [4, () => run.fillDisk(random.between(1, 6))],
     [3, () => run.clock.advance(random.pick([0.001, 1, 5000]))],
     [1, () => compareLive(run.volume, run.model, run.known)],
     [2.2, command(() => operations.save())],
@@ -70,6 +71,7 @@ function runSeed(seed: number): void {
     run.collectAll();
     compare();
     checkDelta(run.volume.core.reader);
+    assert.deepEqual(garbage(run.volume.core.reader, BLOCK), [], 'D13: nothing is left');
     run.reopen();
     compare();
   } finally {

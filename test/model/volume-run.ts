@@ -104,8 +104,8 @@ export class VolumeRun {
     const sink = this.sink(volume);
     const space = sink.space.bind(sink);
     const canGrow = sink.canGrow.bind(sink);
-    sink.space = () => (this.#isFull() ? { ...space(), availableBytes: -1 } : space());
-    sink.canGrow = () => this.#fullAfter !== 0 && canGrow();
+    sink.canGrow = () => !this.#isFull() && canGrow();
+    sink.space = () => (this.#fullAfter === 0 ? { ...space(), availableBytes: -1 } : space());
     return volume;
   }
 
