@@ -6,6 +6,7 @@ import { action, type CommonOptions, withTarget } from './options.js';
 import { printable, printJson, printLine, warn } from './output.js';
 import { findTarget } from './target.js';
 
+const MAX_LINES = 1_000_000;
 const SIGNS = { added: '+', removed: '-', changed: 'M', renamed: 'R' } as const;
 
 export function addDiff(program: Command): void {
@@ -19,7 +20,7 @@ export function addDiff(program: Command): void {
     'shadowfs diff before-upgrade',
   ).action(
     action(async (a: string, b: string | undefined, options: CommonOptions) => {
-      const args = b === undefined ? { name: a } : { name: a, to: b };
+      const args = { name: a, limit: MAX_LINES, ...(b !== undefined && { to: b }) };
       const answer = await inspect(findTarget(options), { command: 'diff', args });
       if (options.json) {
         printJson(answer);
@@ -28,7 +29,9 @@ export function addDiff(program: Command): void {
       for (const change of (answer['changes'] ?? []) as DiffChange[]) {
         const sign = SIGNS[change.kind];
         const from = change.kind === 'renamed' ? `${shown(change.oldPath)} -> ` : '';
-        printLine(`${sign} ${from}${shown(change.path)}`);
+        const slash = change.type === 'directory' && change.path !== '' ? '/' : '';
+        const details = change.details === undefined ? '' : ` (${change.details.join(', ')})`;
+        printLine(`${sign} ${from}${shown(change.path)}${slash}${details}`);
       }
       if (answer['truncated'] === true) warn('there are more changes than are listed');
     }),

@@ -25,12 +25,12 @@ export function addVersions(program: Command): void {
         return;
       }
       const rows = ((answer['versions'] ?? []) as FileVersion[]).map((version) => [
-        printable(version.snapshot ?? '(now)'),
         formatTime(version.mtimeMs),
         formatBytes(version.size),
         printable(version.path === '' ? '.' : version.path),
+        printable([...(version.isLive ? ['(now)'] : []), ...version.snapshots].join(' ')),
       ]);
-      printLine(formatTable(['SNAPSHOT', 'MODIFIED', 'SIZE', 'PATH'], rows));
+      printLine(formatTable(['MODIFIED', 'SIZE', 'PATH', 'SEEN IN'], rows));
     }),
   );
 }

@@ -3,27 +3,29 @@
  * whatever thread: nothing is written, and the volume may be mounted.
  */
 import { CommandError } from '../base/errors.js';
-import type { Answer } from '../control/command.js';
-import { byteStringOfText } from '../format/grammar.js';
+import type { Answer, CommandArguments } from '../control/command.js';
+import { byteStringOfText, LATEST_NAME, shorten } from '../format/grammar.js';
 import { checkVolumeFiles, isVolume } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
 import { BaseDirectory } from '../volume/base-directory.js';
-import { readMeta } from '../volume/catalog.js';
+import { readMeta, type Snapshot } from '../volume/catalog.js';
 import { checkVolumeAt, type Finding } from '../volume/check.js';
+import { shownName } from '../volume/check-report.js';
+import { type DiffLine, diffSummary, diffViews } from '../volume/diff.js';
 import { Volume } from '../volume/volume.js';
 import type { InspectRequest } from './commands.js';
+import { fileVersions } from './file-versions.js';
 
 export type { Finding };
 
-export interface DiffChange {
-  kind: 'added' | 'removed' | 'changed' | 'renamed';
-  path: string;
-  oldPath?: string;
-}
+/** As the volume tells it, paths as text for people. */
+export type DiffChange = DiffLine;
 
 export interface FileVersion {
-  /** Absent: the live tree. */
-  snapshot?: string;
+  /** Those that show this version, oldest first. */
+  snapshots: string[];
+  /** It is what the tree shows now. */
+  isLive: boolean;
   path: string;
   size: number;
   mtimeMs: number;
@@ -34,6 +36,9 @@ export interface InspectPlace {
   /** Where the base can be read, which is not its path when a mount covers it. */
   base?: { path: string; openPath: string };
 }
+
+/** Items in an answer, which is held in memory, unless asked for more or fewer. */
+const DEFAULT_LIMIT = 100_000;
 
 export type OnProgress = (done: number, total: number) => void;
 
@@ -47,11 +52,63 @@ export function inspectVolume(
     case 'check':
       return checkAnswer(place, onProgress);
     case 'diff':
+      return withVolume(place, (volume) => diffAnswer(volume, request.args));
     case 'versions':
-      return withVolume(place, () => {
-        throw new CommandError('not-available', 'EOPNOTSUPP', 'not available yet');
-      });
+      return withVolume(place, (volume) => versionsAnswer(volume, request.args));
   }
+}
+
+/** Between a snapshot and another one, or the live tree. */
+function diffAnswer(volume: Volume, { name, to, limit = DEFAULT_LIMIT }: CommandArguments): Answer {
+  const from = volume.viewOf(snapshotOf(volume, name));
+  const target = to === undefined ? volume.live : volume.viewOf(snapshotOf(volume, to));
+  const changes: DiffChange[] = [];
+  let truncated = false;
+  for (const line of diffViews(volume, from, target)) {
+    if (changes.length >= limit) {
+      truncated = true;
+      break;
+    }
+    const { oldPath, ...rest } = line;
+    changes.push({
+      ...rest,
+      path: shownName(line.path),
+      ...(oldPath !== undefined && { oldPath: shownName(oldPath) }),
+    });
+  }
+  return { from: name, to: to ?? null, changes, summary: diffSummary(changes), truncated };
+}
+
+function snapshotOf(volume: Volume, name = ''): Snapshot {
+  const latest = name === LATEST_NAME ? volume.latest() : undefined;
+  return latest ?? volume.requireSnapshot(name);
+}
+
+function versionsAnswer(
+  volume: Volume,
+  { name = '', limit = DEFAULT_LIMIT }: CommandArguments,
+): Answer {
+  const versions = fileVersions(volume, byteStringOfText(name));
+  if (versions.length === 0) {
+    throw new CommandError(
+      'no-such-file',
+      'ENOENT',
+      `neither the tree nor a snapshot has ${shorten(name, 300)}`,
+    );
+  }
+  return {
+    path: name,
+    versions: versions.slice(0, limit).map(
+      ({ snapshots, isLive, path, size, mtimeS, mtimeNs }): FileVersion => ({
+        snapshots,
+        isLive,
+        path: shownName(path),
+        size,
+        mtimeMs: mtimeS * 1000 + Math.floor(mtimeNs / 1e6),
+      }),
+    ),
+    truncated: versions.length > limit,
+  };
 }
 
 function checkAnswer(place: InspectPlace, onProgress: OnProgress): Answer {

@@ -83,6 +83,40 @@ eachIdentity(t, 'every command answers people and programs', async (t, world) =>
   t.match(fromBase, /^0 saved .*mnt as x/, 'a base leads to where it is mounted');
 });
 
+eachIdentity(t, 'what changed, and the versions of a file', async (t, world) => {
+  await world.sh('mkdir -p base/dir base/gone/deep; echo one > base/f; echo a > base/dir/a');
+  await world.mount(['base', 'mnt']);
+  await world.on(['save', 'one']);
+  await world.sh('cd "$MNT"; mv f g; rm -r gone; echo b > dir/a; echo c > $\'dir/new\\nline\'');
+  const told = ['- gone/', 'R f -> g', 'M dir/a (content, times)', '+ dir/new\\x0aline'];
+  const expected = [...told, '- gone/deep/'].sort();
+  const diff = async (...names: string[]): Promise<string[]> =>
+    (await says(world, ['diff', ...names], `${world.mnt}/dir`)).slice(2).trim().split('\n').sort();
+  t.same(await diff('one'), expected, 'to the tree as it is now');
+  await world.on(['save', 'two']);
+  await world.sh('cd "$MNT"; echo later >> g; sed -i s/b/z/ dir/a');
+  t.same(await diff('one', 'two'), expected, 'between two snapshots');
+  const back = await diff('two', 'one');
+  t.ok(back.includes('R g -> f') && back.includes('+ gone/'), 'and backwards');
+  t.same(await diff('two', 'latest'), ['']);
+  const { versions } = await world.shadowfs(['versions', 'g'], { cwd: world.mnt });
+  t.match(versions, [
+    { isLive: true, path: 'g', size: 10, snapshots: [] },
+    { isLive: false, path: 'g', size: 4, snapshots: ['two'] },
+    { isLive: false, path: 'f', size: 4, snapshots: ['one'] },
+  ]);
+  const replaced = await world.shadowfs(['versions', 'a'], { cwd: `${world.mnt}/dir` });
+  t.equal((replaced['versions'] as unknown[]).length, 3, 'a file that was written anew each time');
+  t.match(await says(world, ['versions', 'gone'], world.mnt), /one\n$/, 'of what is gone');
+  t.match(await world.refused(['versions', 'nope'], { cwd: world.mnt }), { code: 'no-such-file' });
+  t.match(await world.refused(['diff', 'on', '-C', world.mnt]), { near: ['one'] });
+  await world.umount();
+  const base = world.path('base');
+  t.match(await says(world, ['diff', 'one', 'two', '-C', base]), /^0 .*R f -> g/s, 'unmounted');
+  t.match(await says(world, ['versions', 'g', '-C', base]), /f +one\n$/);
+  await world.mount(['base', 'mnt']);
+});
+
 eachIdentity(t, 'restore names the programs that hold changed files', async (t, world) => {
   await world.sh('mkdir base; seq 1000 > base/changed; seq 1000 > base/same');
   await world.mount(['base', 'mnt']);
