@@ -3,7 +3,7 @@
  * say what they hold; run again it would write what the format is *now*, so
  * run it only while format 1 is not released:
  *
- *   node --import @tapjs/typescript/import test/golden/make-v1.ts
+ *   node --import @tapjs/typescript/import test/golden/make-v1.ts && npm run format
  *
  * - plain: all kinds of files; names of 1 and 255 bytes and of bytes that are
  *   no UTF-8; 70 hard links; files that were cut, extended and cut again (clips,
