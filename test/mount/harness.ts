@@ -63,7 +63,6 @@ export class World {
   env: Record<string, string> = {};
   readonly checkout: string;
   readonly #children = new Set<ChildProcess>();
-  readonly #mountpoints = new Set<string>();
 
   constructor(readonly identity: Identity) {
     if (!fs.existsSync('/dev/fuse'))
@@ -214,15 +213,11 @@ export class World {
 
   /** `shadowfs mount`; the last word is the mountpoint. */
   async mount(words: string[], options: RunOptions = {}): Promise<Answer> {
-    const answer = await this.shadowfs(['mount', ...words], options);
-    this.#mountpoints.add(path.resolve(this.dir, words.at(-1) ?? ''));
-    return answer;
+    return await this.shadowfs(['mount', ...words], options);
   }
 
   async umount(mountpoint = this.mnt): Promise<Answer> {
-    const answer = await this.shadowfs(['umount', mountpoint]);
-    this.#mountpoints.delete(mountpoint);
-    return answer;
+    return await this.shadowfs(['umount', mountpoint]);
   }
 
   /** A command about the default mount. */
@@ -259,7 +254,7 @@ export class World {
 
   /** Checks every mount and its volume, while mounted and after. */
   async finish(): Promise<void> {
-    for (const mountpoint of [...this.#mountpoints]) {
+    for (const mountpoint of mountsBelow(this.dir)) {
       await this.check(['-C', mountpoint]);
       const { volumePath } = await this.shadowfs(['status', '-C', mountpoint]);
       await this.umount(mountpoint);
@@ -324,6 +319,16 @@ export async function processGone(pid: number): Promise<boolean> {
     await pause(20);
   }
   return false;
+}
+
+/** Mountpoints of volumes at or below `dir`. */
+function mountsBelow(dir: string): string[] {
+  const table = fs.readFileSync('/proc/self/mountinfo', 'utf8');
+  return table
+    .split('\n')
+    .filter((line) => line.includes(' - fuse.shadowfs '))
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((mountpoint) => `${mountpoint}/`.startsWith(`${dir}/`));
 }
 
 /** Mounts at or below `dir`, and control mounts of such, innermost first. */

@@ -1,0 +1,257 @@
+/**
+ * What is there after the serving process was killed: everything that was
+ * fsynced, a consistent earlier state of the rest, every command wholly or not
+ * at all. The dead mount is cleaned up by the next one.
+ */
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import t, { type Test } from 'tap';
+import {
+  eachIdentity,
+  inWorld,
+  identities,
+  NOBODY,
+  pause,
+  testSeed,
+  type World,
+} from './harness.js';
+
+const as = identities()[0] ?? NOBODY;
+const SEED = testSeed(t);
+
+interface Record {
+  kind: 'fsynced' | 'closed' | 'gone' | 'moved';
+  path: string;
+  sha: string;
+}
+
+/** What a file of recorder.py holds when it was cut at `length`. */
+function expectedContent(path: string, length: number): Buffer {
+  const unit = `${path}\n`;
+  return Buffer.from(unit.repeat(Math.floor(length / unit.length) + 1)).subarray(0, length);
+}
+
+const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
+
+/** Compares a copy of what survived with what a worker was promised. */
+function compare(t: Test, copy: string, records: Record[]): void {
+  // What was done to a path later may or may not have survived.
+  const later = new Set(
+    records.filter((r) => r.kind === 'gone' || r.kind === 'moved').map((r) => r.path),
+  );
+  const lastSync = records.findLastIndex(({ kind }) => kind === 'fsynced');
+  const missing: string[] = [];
+  const strange: string[] = [];
+  let promised = 0;
+  for (const { kind, path, sha } of records.slice(0, lastSync + 1)) {
+    if (kind === 'gone') {
+      if (fs.existsSync(`${copy}/${path}`)) strange.push(`${path} came back`);
+      continue;
+    }
+    // Closed before a later fsync: it reached the filesystem first.
+    if (kind === 'moved' || later.has(path)) continue;
+    promised++;
+    const file = `${copy}/${path}`;
+    if (!fs.existsSync(file)) missing.push(`${kind} ${path}`);
+    else if (sha256(fs.readFileSync(file)) !== sha) strange.push(`${kind} ${path} has other bytes`);
+  }
+  for (const name of fs.readdirSync(copy, { recursive: true, encoding: 'utf8' })) {
+    const file = `${copy}/${name}`;
+    if (!fs.statSync(file).isFile() || !/\/f\d+(\.moved)?$/.test(name)) continue;
+    const data = fs.readFileSync(file);
+    const wanted = expectedContent(name.replace('.moved', ''), data.length);
+    if (!data.equals(wanted))
+      strange.push(`${name}: ${data.length} bytes, not all of them its own`);
+  }
+  t.same(
+    { missing, strange },
+    { missing: [], strange: [] },
+    `${promised} promised files are there`,
+  );
+}
+
+function parseRecords(text: string): Record[] {
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.split(' '))
+    .filter(([kind]) => kind !== 'stopped')
+    .map(([kind, path, sha]) => ({
+      kind: kind as Record['kind'],
+      path: path ?? '',
+      sha: sha ?? '',
+    }));
+}
+
+/** Works with two workers, kills the daemon after `workMs`, remounts, compares. */
+async function crashOnce(t: Test, world: World, round: number, workMs: number): Promise<void> {
+  const workers = ['a', 'b'].map((name) =>
+    world.run(['python3', world.fixture('recorder.py'), SEED, `${name}${round}`], {
+      cwd: world.mnt,
+    }),
+  );
+  await pause(workMs);
+  await world.crash();
+  const outputs = (await Promise.all(workers)).map(({ out }) => out);
+  await world.mount(['base', 'mnt']);
+  await world.sh('rm -rf copy; cp -r "$MNT" copy; chmod -R a+rX copy');
+  for (const text of outputs) {
+    const records = parseRecords(text);
+    t.ok(records.length > 5, `${records.length} records`);
+    compare(t, world.path('copy'), records);
+  }
+  await world.check();
+}
+
+eachIdentity(t, 'kill -9 in the middle of work', async (t, world) => {
+  await world.sh('mkdir base; seq 50000 > base/untouched');
+  await world.mount(['base', 'mnt']);
+  for (const [round, workMs] of [300, 900, 2000].entries()) {
+    await crashOnce(t, world, round, workMs);
+  }
+  await world.sh('cmp base/untouched "$MNT/untouched"');
+});
+
+t.test('kill -9 while git, sqlite and tar work', (t) =>
+  inWorld(t, as, async (world) => {
+    await world.mount(['--no-base', 'mnt']);
+    const work = world.trySh(`
+      cd "$MNT"; git init -q .; git config user.name a; git config user.email a@b; git config core.fsync all
+      sqlite3 db 'create table t (n integer)'
+      ( tar -C /usr/include -cf - . | tar -xf - ) &
+      for i in $(seq 1000); do
+        sqlite3 db "insert into t values ($i)" && echo "row $i" >> "$WORLD/promised"
+        echo $i > file$i; git add file$i && git commit -q -m "$i" && head=$(git rev-parse HEAD) && echo $head > "$WORLD/head" || exit
+      done
+    `);
+    await pause(4000);
+    await world.crash();
+    await work;
+    await world.mount(['--no-base', 'mnt']);
+    const rows = await world.sh(
+      'tail -n 1 promised; sqlite3 "$MNT/db" "pragma integrity_check; select max(n) from t"',
+    );
+    const [, promised, , stored] = /^row (\d+)\n(ok)\n(\d+)\n$/.exec(rows) ?? [];
+    t.ok(Number(stored) >= Number(promised), `row ${promised} promised, ${stored} stored: ${rows}`);
+    await world.sh(
+      'cd "$MNT"; rm -f .git/index.lock .git/*.lock; git fsck --full --strict; git cat-file -e "$(cat ../head)"; git log --oneline > /dev/null',
+    );
+    t.pass('git is whole');
+  }),
+);
+
+t.test('a dead mount is cleaned up', (t) =>
+  inWorld(t, as, async (world) => {
+    await world.sh('mkdir base; echo 1 > base/f');
+    await world.mount(['base', 'mnt']);
+    await world.on(['save', 's']);
+    await world.crash();
+    t.match(
+      (await world.trySh('ls "$MNT"')).err,
+      /not connected|connection abort/,
+      'nobody serves it',
+    );
+    const status = await world.refused(['save', '-C', world.mnt, 'x']);
+    t.match(status, { ok: false });
+    await world.mount(['base', 'mnt']);
+    t.equal(
+      await world.sh(
+        'cat "$MNT/f"; ls "$MNT/.snapshots"; cut -d " " -f 5 /proc/self/mountinfo | grep -cx "$MNT"',
+      ),
+      '1\nlatest\ns\n1\n',
+    );
+    await world.crash();
+    t.match(await world.refused(['umount', world.mnt]), { code: 'store-failed' });
+    t.equal(
+      await world.sh('ls -A "$MNT"; ! grep " $WORLD" /proc/self/mountinfo'),
+      '',
+      'umount of a dead mount',
+    );
+    await world.mount(['base', 'mnt']);
+  }),
+);
+
+/** The names of the steps at which a process can be told to die. */
+function stepNames(): string[] {
+  const names = new Set<string>();
+  for (const name of fs.readdirSync('src', { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.ts')) continue;
+    const text = fs.readFileSync(`src/${name}`, 'utf8');
+    for (const [, step] of text.matchAll(/\bstep\('([a-z-]+:[a-z-]+)'\)/g)) names.add(step ?? '');
+  }
+  return [...names].sort();
+}
+
+/** A command and, after it, changes to the tree; each line is one state that a crash may leave. */
+const WORK = [
+  'echo one > .control/save',
+  'echo 2 > f; echo new > g; rm -r d; sync f',
+  'echo one > .control/restore',
+  'echo 3 > f; sync f',
+  'echo one to=two > .control/rename',
+  'echo three > .control/save',
+  'echo 5 > f; sync f',
+  'echo two > .control/delete',
+  'echo six > f; sync f',
+];
+
+/** Everything a user can see of the volume: the tree, and the snapshots with theirs. */
+const LOOK = `
+  cd "$MNT"; for s in . $(ls .snapshots | grep -v latest); do
+    [ $s = . ] && dir=. || dir=.snapshots/$s
+    echo "== \${s%%-*}"; ( cd $dir && find . -type f | LC_ALL=C sort | xargs grep -H . )
+  done`;
+
+t.test('every command is done wholly or not at all', async (t) => {
+  const steps = stepNames();
+  t.ok(steps.length >= 2, steps.join(' '));
+  await inWorld(t, as, async (world) => {
+    const mount = async (name: string): Promise<void> => {
+      await world.sh(
+        `mkdir -p ${name}/base/d; echo 1 > ${name}/base/f; echo deep > ${name}/base/d/x`,
+      );
+      await world.mount(['--volume', `${name}/volume`, `${name}/base`, 'mnt']);
+    };
+    // The states that a run without a crash goes through.
+    await mount('plain');
+    const states = [await world.sh(LOOK)];
+    for (const line of WORK) {
+      await world.sh(`cd "$MNT"; ${line}`);
+      states.push(await world.sh(LOOK));
+    }
+    await world.umount();
+
+    let crashes = 0;
+    const hits = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12];
+    for (const [step, hit] of steps.flatMap((step) => hits.map((hit) => [step, hit] as const))) {
+      const name = `${step.replace(':', '-')}-${hit}`;
+      world.env = { SHADOWFS_STEP: `${step}:${hit}` };
+      const made = await mount(name).then(
+        () => true,
+        () => false,
+      );
+      const steps = WORK.map(
+        (line) => `{ ${line}; } 2> /dev/null || exit 1; echo done >> "$WORLD/${name}/done"`,
+      );
+      const ran = made ? await world.trySh(`cd "$MNT" || exit\n${steps.join('\n')}`) : undefined;
+      world.env = {};
+      if (ran?.status === 0) {
+        await world.umount();
+        break;
+      }
+      crashes++;
+      await mount(name);
+      const done = Number(await world.sh(`touch ${name}/done; wc -l < ${name}/done`));
+      const seen = await world.sh(LOOK);
+      // Of several changes to the tree any first part may be there; of a command none.
+      const isCommand = WORK[done]?.includes('.control') === true;
+      const allowed = states.slice(done, done + 2);
+      const what = `${name}: ${done} were done`;
+      if (isCommand) t.ok(allowed.includes(seen), what, { seen, allowed });
+      else t.ok(seen.startsWith('== .'), what);
+      await world.check();
+      await world.umount();
+    }
+    t.ok(crashes >= 8, `${crashes} crashes`);
+  });
+});
