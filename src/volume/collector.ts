@@ -31,6 +31,8 @@ import { type Layer, LayerTree } from './lineage.js';
 /** A layer with more than this left is not folded: folding copies (rule F6). */
 const FOLD_RECORDS = 4096;
 const FOLD_BYTES = 8 * 1024 * 1024;
+/** A round has at least so many records, and as many as a sweep looks at: so it costs O(1) each. */
+const ROUND_RECORDS = 4096;
 /** Places looked at in one transaction. */
 export const SLICE_PLACES = 400;
 
@@ -61,8 +63,12 @@ export class Collector {
   readonly #frontiers = new Map<number, string>();
   #stale = true;
   #job: LayerJob | undefined;
-  /** What each layer looked like when it was last swept. */
-  readonly #swept = new Map<number, string>();
+  /** What each layer looked like when it was last swept, and what was left in it. */
+  readonly #swept = new Map<number, { signature: string; kept: number }>();
+  /** Open layers hide ever more of the layers below: those are swept again every so often. */
+  #round = 0;
+  /** Records stored in this round. */
+  #written = 0;
   readonly #reported = new Set<number>();
 
   constructor(
@@ -71,9 +77,14 @@ export class Collector {
     readonly emptied: (layer: number) => void,
   ) {}
 
-  /** Layers or snapshots have changed. */
-  refresh(): void {
+  /** A group of so many records was stored: layers or snapshots may have changed. */
+  refresh(records: number): void {
     this.#stale = true;
+    this.#written += records;
+    const below = [...this.#swept.values()].reduce((sum, { kept }) => sum + kept, 0);
+    if (this.#written < Math.max(ROUND_RECORDS, below)) return;
+    this.#written = 0;
+    this.#round++;
   }
 
   pin(layers: readonly number[]): void {
@@ -97,6 +108,7 @@ export class Collector {
     for (const layer of this.#reported) {
       if (tree.has(layer)) tree.remove(layer);
       else this.#reported.delete(layer);
+      this.#swept.delete(layer);
     }
     this.#tree = tree;
     this.#keptTops = kept;
@@ -125,11 +137,15 @@ export class Collector {
     if (frontier === undefined) {
       frontier = this.#tree
         .children(layer)
-        .map((c) => (this.#keptTops.has(c) ? `${c}${this.#tree.get(c).state}` : this.#frontier(c)))
+        .map((c) => (this.#keptTops.has(c) ? this.#keptTop(c) : this.#frontier(c)))
         .join();
       this.#frontiers.set(layer, frontier);
     }
     return frontier;
+  }
+
+  #keptTop(layer: number): string {
+    return this.#tree.get(layer).state === 'open' ? `${layer}open${this.#round}` : `${layer}`;
   }
 
   #nextJob(): LayerJob | undefined {
@@ -137,7 +153,7 @@ export class Collector {
     for (const { number } of this.#tree.all().reverse()) {
       if (!this.#isSweepable(number)) continue;
       const signature = this.#signature(number);
-      if (this.#swept.get(number) === signature) continue;
+      if (this.#swept.get(number)?.signature === signature) continue;
       const cursor = deltaPrefix(number);
       return { layer: number, signature, phase: 'sweep', cursor, kept: 0, keptBytes: 0 };
     }
@@ -263,7 +279,7 @@ export class Collector {
       job.cursor = Buffer.concat([last.key, Buffer.of(0)]);
       return;
     }
-    this.#swept.set(job.layer, job.signature);
+    this.#swept.set(job.layer, { signature: job.signature, kept: job.kept });
     const mayFold = this.#foldTarget(job.layer) !== undefined;
     if (job.kept === 0) this.#reportEmptied(job.layer);
     else if (mayFold && job.kept <= FOLD_RECORDS && job.keptBytes <= FOLD_BYTES) {

@@ -36,7 +36,7 @@ export class WriterHost {
 
   apply(batch: WriteBatch): void {
     this.#writer.apply(batch);
-    this.collector.refresh();
+    this.collector.refresh(batch.count);
   }
 
   /** Makes room for `bytes` if the disk has it. */

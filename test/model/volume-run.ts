@@ -10,12 +10,14 @@ import { ManualClock } from '../../src/base/clock.js';
 import { CommandError, FsError } from '../../src/base/errors.js';
 import { ROOT_INODE } from '../../src/format/tables.js';
 import { BaseDirectory } from '../../src/volume/base-directory.js';
+import { checkVolume } from '../../src/volume/check.js';
 import { createVolume } from '../../src/volume/create-volume.js';
 import { InlineSink } from '../../src/volume/inline-sink.js';
 import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
 import { Volume } from '../../src/volume/volume.js';
 import { baseInodes } from './base-tree.js';
 import { PlainModel, Refusal } from './plain-model.js';
+import { checkDelta } from './store-scan.js';
 
 export const BLOCK = 4096;
 
@@ -306,6 +308,14 @@ export class VolumeRun {
     this.volume.renameSnapshot(from, to, 'model');
     this.model.renameSnapshot(from, to);
     this.note();
+  }
+
+  /** What is stored keeps every rule that can be checked. */
+  check(): void {
+    checkDelta(this.volume.core.reader);
+    const { findings } = checkVolume(this.volume);
+    const told = findings.map(({ rule, what, where }) => `${rule}: ${what} (${where})`);
+    if (told.length > 0) throw new Error(`check: ${told.join('; ')}`);
   }
 
   dispose(): void {
