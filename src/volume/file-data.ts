@@ -190,11 +190,8 @@ export class FileData {
       start >= inode.size ? { where: 'none' } : this.map.source(this.core.live, inode, index);
     const isWhole = from === 0 && (count === blockSize || start + count >= inode.size);
     const length = isWhole ? 0 : this.#readBlock(inode, index, source, this.#scratch);
-    const hadData =
-      source.where === 'memory' ||
-      source.where === 'base' ||
-      length > 0 ||
-      (isWhole && this.map.isData(source));
+    const isBase = source.where === 'base';
+    const hadData = isBase || length > 0 || this.map.isData(source);
     const block: BlockChange = {
       step: inode.step,
       hole: false,
@@ -204,6 +201,11 @@ export class FileData {
     if (length > 0) this.#scratch.copy(block.room, BLOCK_HEADER_LENGTH, 0, length);
     blocks.set(index, block);
     if (!hadData) inode.allocated += blockSize;
+    // Of a base block the host knows whether it had any: at most all are allocated now.
+    else if (isBase) {
+      const most = Math.ceil(inode.size / blockSize) * blockSize;
+      inode.allocated = Math.max(inode.allocated, Math.min(inode.allocated + blockSize, most));
+    }
     this.core.open.note(BLOCK_RECORD_BYTES);
     return block;
   }
@@ -310,7 +312,11 @@ export class FileData {
       if (!this.map.isData(source)) continue;
       if (index >= firstWhole && index < endWhole) {
         this.#putHole(inode, index);
-        inode.allocated = Math.max(0, inode.allocated - blockSize);
+        // A base block may be a hole of the host already. Too much is better than none: programs
+        // take a file without blocks for empty.
+        if (source.where !== 'base') {
+          inode.allocated = Math.max(0, inode.allocated - blockSize);
+        }
       } else {
         const from = Math.max(offset - start, 0);
         const count = Math.min(end - start, blockSize) - from;

@@ -28,6 +28,8 @@ export function makeBase(random: Random): string {
   fs.writeSync(sparse, random.bytes(5000), 0, 5000, 40_000);
   fs.writeSync(sparse, random.bytes(9000), 0, 9000, 1_500_000);
   fs.closeSync(sparse);
+  fs.writeFileSync(at('d/hollow'), '');
+  fs.truncateSync(at('d/hollow'), 50_000);
   fs.linkSync(at('d/a'), at('e/link'));
   fs.linkSync(at('d/a'), at('hard'));
   fs.symlinkSync('d/a', at('soft'));

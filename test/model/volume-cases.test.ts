@@ -253,6 +253,23 @@ t.test('what the open layer writes anew is given back below, in rounds', (t) => 
   t.end();
 });
 
+t.test('a file with data always has blocks, or programs take it for empty', (t) => {
+  const run = startOverBase(t);
+  const child = (name: string): number =>
+    run.model.live.get(run.model.live.get(ROOT)?.names.get('d') as number)?.names.get(name) ?? 0;
+  write(run, child('hollow'), 8192, bytes.bytes(100));
+  const sparse = child('sparse');
+  for (let offset = 0; offset < 40_000; offset += BLOCK) {
+    run.change(
+      'punch',
+      (model) => model.punch(sparse, offset, BLOCK, run.real),
+      () => run.volume.allocate(sparse, offset, BLOCK, 3),
+    );
+  }
+  settle(run);
+  t.end();
+});
+
 t.test('a base directory stays reachable by number across a restore', (t) => {
   const run = startOverBase(t);
   run.save('s');
