@@ -163,7 +163,8 @@ const opendir: Handler = ({ ops, reply, noOpendir }, request) => {
   return reply.opened({ fh: 0, flags: OpenFlag.KEEP_CACHE | OpenFlag.CACHE_DIR });
 };
 
-const create: Handler = ({ ops, reply }, request) => {
+const create: Handler = ({ ops, reply, noOpen }, request) => {
+  if (noOpen && ops.neverOpens === true) throw new FsError('ENOSYS', 'create');
   const { flags, mode } = decodeCreate(request);
   const name = request.name(CREATE_NAME_AT);
   const { entry, opened } = ops.create(request.caller(), request.node, name, mode, flags);

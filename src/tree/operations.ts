@@ -109,6 +109,11 @@ export type FillDirectoryPlus = (
 ) => boolean;
 
 export interface Operations {
+  /**
+   * `open` answers 'no-open' for every file. CREATE is then answered ENOSYS
+   * too: the kernel makes files by MKNOD, and has nothing to RELEASE.
+   */
+  readonly neverOpens?: boolean;
   lookup(caller: Caller, parent: number, name: string): Entry;
   /** The kernel drops `count` lookups of the node. Never fails. */
   forget(node: number, count: number): void;
