@@ -83,7 +83,7 @@ export class LiveNodes {
       }
       this.#dropCapability(inode);
     }
-    return this.context.liveAttributes(this.context.volume.names.setAttributes(ino, wanted));
+    return this.context.liveAttributes(this.context.volume.setAttributes(ino, wanted));
   }
 
   #dropCapability(inode: Inode): void {
@@ -104,19 +104,19 @@ export class LiveNodes {
     this.context.hidden.refuseCreate(parent, name, isDirectory ? 'mkdir' : 'mknod');
     const who = inherited(this.#directory(parent, 'create'), caller, mode, isDirectory);
     const what = { mode: who.mode, rdev };
-    return this.#entry(this.context.volume.names.create(who, parent, name, what));
+    return this.#entry(this.context.volume.create(who, parent, name, what));
   }
 
   symlink(caller: Caller, parent: number, name: string, target: string): Entry {
     this.context.hidden.refuseCreate(parent, name, 'symlink');
     const mode = S_IFLNK | 0o777;
     const who = inherited(this.#directory(parent, 'symlink'), caller, mode, false);
-    return this.#entry(this.context.volume.names.create(who, parent, name, { mode, target }));
+    return this.#entry(this.context.volume.create(who, parent, name, { mode, target }));
   }
 
   makeUnnamed(caller: Caller, parent: number, mode: number): Entry {
     const who = inherited(this.#directory(parent, 'tmpfile'), caller, mode, false);
-    const inode = this.context.volume.names.createUnnamed(who, parent, mode);
+    const inode = this.context.volume.createUnnamed(who, parent, mode);
     const entry = this.#entry(inode);
     this.context.nodes.noteUnlinked(inode.ino);
     return entry;
@@ -124,7 +124,7 @@ export class LiveNodes {
 
   link(ino: number, parent: number, name: string): Entry {
     this.context.hidden.refuseCreate(parent, name, 'link');
-    const inode = this.context.volume.names.link(ino, parent, name);
+    const inode = this.context.volume.link(ino, parent, name);
     this.context.nodes.noteLinked(ino);
     return this.#entry(inode);
   }
@@ -132,12 +132,12 @@ export class LiveNodes {
   unlink(parent: number, name: string): void {
     this.context.hidden.refuseRemove(parent, name, 'unlink');
     this.transitions.settleName(parent, name);
-    this.context.volume.names.unlink(parent, name, this.#inUse);
+    this.context.volume.unlink(parent, name, this.#inUse);
   }
 
   removeDirectory(parent: number, name: string): void {
     this.context.hidden.refuseRemove(parent, name, 'rmdir');
-    this.context.volume.names.removeDirectory(parent, name, this.#inUse);
+    this.context.volume.removeDirectory(parent, name, this.#inUse);
   }
 
   rename(from: number, name: string, to: number, newName: string, flags: number): void {
@@ -145,7 +145,7 @@ export class LiveNodes {
     this.context.hidden.refuseRemove(to, newName, 'rename');
     this.transitions.settleName(from, name);
     this.transitions.settleName(to, newName);
-    this.context.volume.names.rename(from, name, to, newName, flags, this.#inUse);
+    this.context.volume.rename(from, name, to, newName, flags, this.#inUse);
   }
 
   read(ino: number, offset: number, length: number, out: Buffer, outOffset: number): number {
@@ -180,7 +180,7 @@ export class LiveNodes {
     const mode = withoutSetId(inode.mode);
     this.#dropCapability(inode);
     if (mode === inode.mode) return undefined;
-    context.volume.names.setAttributes(ino, { mode });
+    context.volume.setAttributes(ino, { mode });
     const node = context.nodes.liveId(ino);
     return context.notifier().notify([{ kind: 'inval-inode', node, offset: -1, length: 0 }]);
   }

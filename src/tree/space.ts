@@ -36,7 +36,7 @@ export function allocate(
   }
   if (keepSize || what === FALLOC_PUNCH_HOLE) return;
   const size = offset + length;
-  if (volume.inodes.forChange(ino).size < size) volume.names.setAttributes(ino, { size });
+  if (volume.inodes.forChange(ino).size < size) volume.setAttributes(ino, { size });
 }
 
 export function statFsOf(space: { usedBytes: number; freeBytes: number }): StatFs {

@@ -93,7 +93,7 @@ export class Transitions {
     // The restored version may be one without a name, kept for this node only.
     const { nodes, volume } = this.context;
     if (nodes.knowsLive(node.ino)) return;
-    if (volume.inode(volume.live, node.ino)?.nlink === 0) volume.names.release(node.ino);
+    if (volume.inode(volume.live, node.ino)?.nlink === 0) volume.release(node.ino);
   }
 
   #pin(layer: number): void {

@@ -33,6 +33,7 @@ export interface Owner {
 
 type InUse = (ino: number) => boolean;
 
+/** Changes of the live view, by inode number: synchronous, in memory. */
 interface VolumeNames {
   create(
     who: Owner,
@@ -71,7 +72,7 @@ interface VolumeData {
   touch(inode: Inode): void;
 }
 
-export interface TreeVolume {
+export interface TreeVolume extends VolumeNames {
   readonly options: { hiddenNames: { snapshots: string; control: string } };
   readonly live: View;
   viewOf(snapshot: SnapshotRecord): View;
@@ -100,8 +101,7 @@ export interface TreeVolume {
   listAttributes(view: View, inode: Inode): string[];
   runs(view: View, inode: Inode): readonly BlockRun[];
 
-  /** Changes of the live view, by inode number: synchronous, in memory. */
-  readonly names: VolumeNames;
+  /** Changes of the live view, as those of VolumeNames. */
   readonly data: VolumeData;
   readonly attributes: {
     set(ino: number, name: string, value: Uint8Array, flags: number): void;

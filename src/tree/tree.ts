@@ -65,6 +65,7 @@ export interface TreeOptions {
 const NOT_OPENED: Opened = { fh: 0, flags: 0 };
 
 export class Tree implements Operations {
+  readonly neverOpens = true;
   /** Set by whoever connects a driver. */
   notifier: Notifier = SILENT_NOTIFIER;
 
@@ -80,7 +81,7 @@ export class Tree implements Operations {
     readonly options: TreeOptions,
   ) {
     this.#nodes = new NodeTable((ino) => {
-      if (!options.readOnly) volume.names.release(ino);
+      if (!options.readOnly) volume.release(ino);
     });
     const names = volume.options.hiddenNames;
     const { controlTarget } = options;

@@ -22,6 +22,9 @@ export const GROUP_BYTES = 24 * 1024 * 1024;
 /** … or of this many records. */
 export const GROUP_RECORDS = 100_000;
 
+/** So much of the reserve (4 MiB at least) may stand in memory. */
+const PRESSED_BYTES = 1024 * 1024;
+
 /** The newest visible record of a place in LMDB. */
 export interface StoredVersion {
   key: Buffer;
@@ -183,9 +186,24 @@ export class VolumeCore {
   /** False: changes must wait, the writer is behind. Reads go on. */
   acceptsWrites(): boolean {
     if (this.failure !== undefined) return true;
+    if (this.#isPressed()) {
+      this.closeGroup();
+      return false;
+    }
     if (this.closing !== undefined && this.#isFull()) return false;
     if (this.#isFull()) this.closeGroup();
     return this.sink.ready(this.pendingCost());
+  }
+
+  /**
+   * Near the end of the space: worst cases are far above what groups take, so what is in memory is
+   * stored before more is refused for its sake; and what uses the reserve (removals) is stored
+   * before it can need more than the reserve.
+   */
+  #isPressed(): boolean {
+    if (this.sink.canGrow()) return false;
+    const { availableBytes } = this.sink.space();
+    return this.pendingCost() > Math.max(availableBytes / 4, PRESSED_BYTES);
   }
 
   #isFull(): boolean {

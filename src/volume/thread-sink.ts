@@ -81,6 +81,7 @@ export class ThreadSink implements GroupSink {
         this.events?.emptied(message.layer);
         break;
       case 'collected':
+        this.#book.update(message.space);
         this.collector = message.stats;
         this.events?.collected();
         break;

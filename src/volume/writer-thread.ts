@@ -20,7 +20,7 @@ export type FromWriter =
   | { type: 'committed'; id: number; space: SpaceReport }
   | { type: 'failed'; id: number; message: string }
   | { type: 'emptied'; layer: number }
-  | { type: 'collected'; stats: CollectorStats }
+  | { type: 'collected'; stats: CollectorStats; space: SpaceReport }
   | { type: 'closed' };
 
 interface WriterData {
@@ -65,7 +65,8 @@ function collectSlice(): void {
   timer = undefined;
   try {
     if (!host.collect()) return;
-    say({ type: 'collected', stats: { ...host.collector.stats } });
+    const space = host.ensure(RESERVE_BYTES);
+    say({ type: 'collected', stats: { ...host.collector.stats }, space });
     collectSoon();
   } catch (error) {
     log(`collector: ${(error as Error).stack ?? String(error)}`);
