@@ -1,0 +1,96 @@
+/** Base files that others change underneath: noticed, told, never a crash and never a mix. */
+import t from 'tap';
+import { eachIdentity } from './harness.js';
+
+interface Mismatch {
+  path: string;
+}
+
+eachIdentity(t, 'a base that changes underneath', async (t, world) => {
+  await world.sh(`
+    mkdir -p base/d base/gone; cd base
+    for name in rewritten replaced removed truncated partly untouched d/deep; do seq 30000 > $name; done
+    echo x > gone/file
+  `);
+  await world.mount(['base', 'mnt']);
+  // A first block of its own makes the volume hold a reference to each of them.
+  await world.sh(`cd "$MNT"
+    for name in rewritten replaced removed truncated partly d/deep; do
+      printf OWN | dd of=$name bs=1 conv=notrunc status=none
+    done; sync partly`);
+  await world.on(['save', 's']);
+  await world.sh('manifest "$MNT" > before');
+  await world.sh(`cd base
+    seq 5 30000 > rewritten; seq 7 40000 > fresh; mv fresh replaced; rm removed; : > truncated
+    printf THEIRS | dd of=partly bs=1 seek=100000 conv=notrunc status=none
+    rm -r gone; echo appeared > appeared; seq 3 30000 > untouched`);
+  // The page cache still has what was read before: what matters is what the volume says.
+  await world.umount();
+  await world.mount(['base', 'mnt']);
+  for (const name of ['rewritten', 'truncated', 'partly']) {
+    for (const place of ['', '.snapshots/s/']) {
+      const ran = await world.trySh(`cat "$MNT/${place}${name}" > out`);
+      t.match(ran, { status: 1, err: /Input\/output error/ }, `${place}${name}`);
+    }
+    const own = await world.trySh(`head -c 3 "$MNT/${name}"`);
+    t.ok(
+      own.out === 'OWN' || /Input\/output/.test(own.err),
+      `the block of its own, or nothing: ${name}`,
+    );
+  }
+  // A name that leads to another file now shows that file, whole.
+  await world.sh(
+    'cmp base/replaced "$MNT/replaced"; cmp base/replaced "$MNT/.snapshots/s/replaced"',
+  );
+  t.match((await world.trySh('cat "$MNT/removed"')).err, /No such file|Input\/output error/);
+  const status = await world.on(['status']);
+  const noticed = (status['baseMismatches'] as Mismatch[]).map(({ path }) => path).sort();
+  t.same(noticed, ['partly', 'rewritten', 'truncated'], 'shown in status');
+  t.equal(
+    await world.sh(
+      'cmp base/untouched "$MNT/untouched"; cat "$MNT/appeared"; cmp <(tail -c +4 base/d/deep) <(tail -c +4 "$MNT/d/deep")',
+    ),
+    'appeared\n',
+    'what the volume knows nothing of is shown as it is',
+  );
+  t.match((await world.trySh('ls "$MNT/gone"')).err, /No such file|Stale/);
+
+  await world.sh(
+    'cd "$MNT"; rm rewritten; echo mine > rewritten; cat rewritten; echo whole > partly; cat partly',
+  );
+  await world.on(['restore', 's']);
+  t.match((await world.trySh('cat "$MNT/rewritten"')).err, /Input\/output error/);
+  await world.sh('find "$MNT" -type f | wc -l; ls -lR "$MNT" > /dev/null');
+  t.notMatch(world.log(), /invariant|internal|TypeError/, 'nothing unexpected in the log');
+});
+
+eachIdentity(t, 'a base that changes while it is read', async (t, world) => {
+  await world.sh(
+    'mkdir base; for i in $(seq 30); do head -c 200000 /dev/zero | tr "\\0" a > base/f$i; done',
+  );
+  await world.mount(['base', 'mnt']);
+  await world.sh(
+    'cd "$MNT"; for i in $(seq 30); do printf O | dd of=f$i bs=1 conv=notrunc status=none; done; sync f1',
+  );
+  await world.on(['save', 's']);
+  await world.umount();
+  await world.mount(['base', 'mnt']);
+  // One writes b over a, the others read: a file is all old, or an error, never some of both.
+  const changing = world.trySh(
+    'for i in $(seq 30); do head -c 200000 /dev/zero | tr "\\0" b > new; cat new > base/f$i; sleep 0.02; done',
+  );
+  const reader = (place: string): Promise<string> =>
+    world.sh(`python3 -c "
+import os, collections
+seen = collections.Counter()
+for turn in range(6):
+    for i in range(1, 31):
+        try: data = open('$MNT/${place}f%d' % i, 'rb').read()[1:]
+        except OSError as e: seen['errno %d' % e.errno] += 1; continue
+        seen[''.join(sorted(set(data.decode())))] += 1
+print(dict(seen))"`);
+  const seen = await Promise.all([reader(''), reader('.snapshots/s/')]);
+  t.equal((await changing).status, 0);
+  for (const text of seen) t.notMatch(text, /ab|'b'/, text);
+  t.notMatch(world.log(), /invariant|internal|TypeError/);
+});
