@@ -1,22 +1,10 @@
-/**
- * The collector (rules D1, D13, F5, F6): gives back what no view can see.
- *
- * It works beside the writer, in small transactions, on sealed layers and on
- * the `reap` table only, so it never meets what the open group holds. It can
- * stop anywhere: everything it does may be repeated. It never touches the
- * layers table: a layer that it has emptied is reported, and the volume takes
- * the record out with its next group.
- */
-import { decodeInode, type InodeFields } from '../format/inode-record.js';
 import {
   blockIndexOf,
   decodeDeltaKey,
+  deltaKey,
   deltaPrefix,
-  filesetOf,
-  inodeKey,
   inodeOf,
   inodePlace,
-  layerOf,
   prefixEnd,
   stepOf,
   versionedKey,
@@ -25,7 +13,7 @@ import { BASE_LAYER, TABLE, type TableNumber } from '../format/tables.js';
 import { decodeJson } from '../format/values.js';
 import type { WriteTransaction } from '../store/write-transaction.js';
 import { REAP_ALL } from './file-data.js';
-import { Inode } from './inode.js';
+import { Garbage, type InodeState, isTombstone, versionsIn } from './garbage.js';
 import { type Layer, LayerTree } from './lineage.js';
 
 /** A layer with more than this left is not folded: folding copies (rule F6). */
@@ -44,9 +32,15 @@ interface LayerJob {
   cursor: Buffer;
   kept: number;
   keptBytes: number;
+  /** Tombstones among what is kept. */
+  tombstones: number;
+  removed: number;
 }
 
-type InodeState = InodeFields | 'gone' | 'absent';
+interface ReapCursor {
+  item: Buffer;
+  cursor: Buffer;
+}
 
 export interface CollectorStats {
   removedRecords: number;
@@ -56,8 +50,7 @@ export interface CollectorStats {
 
 export class Collector {
   readonly stats: CollectorStats = { removedRecords: 0, foldedRecords: 0, emptiedLayers: 0 };
-  #tree = new LayerTree();
-  #keptTops = new Set<number>();
+  #garbage: Garbage;
   #pinned: readonly number[] = [];
   /** Layer → the kept tops that decide over it, in this tree. */
   readonly #frontiers = new Map<number, string>();
@@ -70,12 +63,20 @@ export class Collector {
   /** Records stored in this round. */
   #written = 0;
   readonly #reported = new Set<number>();
+  /** Where the last slice began. */
+  #before: { job?: LayerJob; reapCursor?: ReapCursor } = {};
+  /** Emptied in the transaction that is not stored yet. */
+  #unreported: number[] = [];
+  /** Layers in which tombstones were left, since something lay below them. */
+  readonly #withTombstones = new Set<number>();
 
   constructor(
     readonly blockSize: number,
     readonly hasBase: boolean,
     readonly emptied: (layer: number) => void,
-  ) {}
+  ) {
+    this.#garbage = new Garbage(new LayerTree(), new Set(), blockSize, hasBase);
+  }
 
   /** A group of so many records was stored: layers or snapshots may have changed. */
   refresh(records: number): void {
@@ -85,6 +86,21 @@ export class Collector {
     if (this.#written < Math.max(ROUND_RECORDS, below)) return;
     this.#written = 0;
     this.#round++;
+  }
+
+  /** The transaction of the last slice was stored. */
+  committed(): void {
+    for (const layer of this.#unreported.splice(0)) this.emptied(layer);
+  }
+
+  /** The transaction of the last slice was not stored: what was done in it is to be done again. */
+  aborted(): void {
+    for (const layer of this.#unreported.splice(0)) this.#reported.delete(layer);
+    const { job, reapCursor } = this.#before;
+    if (job !== undefined) this.#swept.delete(job.layer);
+    this.#job = job;
+    this.#reapCursor = reapCursor;
+    this.#stale = true;
   }
 
   pin(layers: readonly number[]): void {
@@ -110,8 +126,7 @@ export class Collector {
       else this.#reported.delete(layer);
       this.#swept.delete(layer);
     }
-    this.#tree = tree;
-    this.#keptTops = kept;
+    this.#garbage = new Garbage(tree, kept, this.blockSize, this.hasBase);
     this.#frontiers.clear();
     this.#stale = false;
     if (this.#job !== undefined && !this.#isSweepable(this.#job.layer)) this.#job = undefined;
@@ -120,24 +135,24 @@ export class Collector {
   #isSweepable(layer: number): boolean {
     return (
       layer !== BASE_LAYER &&
-      this.#tree.has(layer) &&
-      this.#tree.get(layer).state === 'sealed' &&
-      !this.#keptTops.has(layer)
+      this.#garbage.tree.has(layer) &&
+      this.#garbage.tree.get(layer).state === 'sealed' &&
+      !this.#garbage.keptTops.has(layer)
     );
   }
 
   /** What decides which of a layer's records are garbage, and whether it can be folded. */
   #signature(layer: number): string {
-    return `${this.#tree.children(layer).join()} ${this.#frontier(layer)}`;
+    return `${this.#garbage.tree.children(layer).join()} ${this.#frontier(layer)}`;
   }
 
   /** The first kept tops on every way up from a layer, and whether they still change. */
   #frontier(layer: number): string {
     let frontier = this.#frontiers.get(layer);
     if (frontier === undefined) {
-      frontier = this.#tree
+      frontier = this.#garbage.tree
         .children(layer)
-        .map((c) => (this.#keptTops.has(c) ? this.#keptTop(c) : this.#frontier(c)))
+        .map((c) => (this.#garbage.keptTops.has(c) ? this.#keptTop(c) : this.#frontier(c)))
         .join();
       this.#frontiers.set(layer, frontier);
     }
@@ -145,17 +160,20 @@ export class Collector {
   }
 
   #keptTop(layer: number): string {
-    return this.#tree.get(layer).state === 'open' ? `${layer}open${this.#round}` : `${layer}`;
+    return this.#garbage.tree.get(layer).state === 'open'
+      ? `${layer}open${this.#round}`
+      : `${layer}`;
   }
 
   #nextJob(): LayerJob | undefined {
     // Newest first: a dead leaf frees its parent to be folded.
-    for (const { number } of this.#tree.all().reverse()) {
+    for (const { number } of this.#garbage.tree.all().reverse()) {
       if (!this.#isSweepable(number)) continue;
       const signature = this.#signature(number);
       if (this.#swept.get(number)?.signature === signature) continue;
       const cursor = deltaPrefix(number);
-      return { layer: number, signature, phase: 'sweep', cursor, kept: 0, keptBytes: 0 };
+      const counts = { kept: 0, keptBytes: 0, tombstones: 0, removed: 0 };
+      return { layer: number, signature, phase: 'sweep', cursor, ...counts };
     }
     return undefined;
   }
@@ -163,37 +181,50 @@ export class Collector {
   /** One small piece of work inside a transaction. Returns false when nothing is left to do. */
   slice(tx: WriteTransaction): boolean {
     if (this.#stale) this.#load(tx);
+    this.#before = {
+      ...(this.#job !== undefined && { job: { ...this.#job } }),
+      ...(this.#reapCursor !== undefined && { reapCursor: this.#reapCursor }),
+    };
     if (this.#reapSlice(tx)) return true;
     this.#job ??= this.#nextJob();
     if (this.#job === undefined) return false;
+    this.#before.job = { ...this.#job };
     if (this.#job.phase === 'sweep') this.#sweepSlice(tx, this.#job);
     else this.#foldSlice(tx, this.#job);
     return true;
   }
 
-  /** Works on the first item of the reap table. Returns false when it is empty. */
+  /** Works on the first items of the reap table. Returns false when it is empty. */
   #reapSlice(tx: WriteTransaction): boolean {
-    const item = tx.range(TABLE.reap, undefined, undefined, { limit: 1 }).next();
-    if (item.done) return false;
-    const { key, value } = item.value;
+    let left = SLICE_PLACES;
+    while (left > 0) {
+      const item = tx.range(TABLE.reap, undefined, undefined, { limit: 1 }).next();
+      if (item.done) return left < SLICE_PLACES;
+      left -= 1 + this.#reapItem(tx, item.value.key, item.value.value, left);
+    }
+    return true;
+  }
+
+  /** Returns the number of places looked at; the item is done if they are fewer than `limit`. */
+  #reapItem(tx: WriteTransaction, key: Buffer, value: Buffer, limit: number): number {
     const fileset = key.readUInt32BE(0);
     const ino = inodeOf(key);
     const layer = key.readUIntBE(key.length - 6, 6);
     const isAll = value[0] === REAP_ALL;
     const tables = isAll ? [TABLE.blocks, TABLE.attributes, TABLE.entries] : [TABLE.blocks];
-    const state = isAll ? 'gone' : this.#inodeAt(tx, fileset, ino, layer);
-    let left = SLICE_PLACES;
+    const state = isAll ? 'gone' : this.#garbage.inodeAt(tx, fileset, ino, layer);
+    let left = limit;
     for (const table of tables) {
       left -= this.#reapTable(tx, layer, table, inodePlace(fileset, ino), state, key, left);
-      if (left <= 0) return true;
+      if (left <= 0) return limit;
     }
     tx.del(TABLE.reap, key);
     this.#reapCursor = undefined;
-    return true;
+    return limit - left;
   }
 
   /** Where the clip work on a large file goes on. */
-  #reapCursor: { item: Buffer; cursor: Buffer } | undefined;
+  #reapCursor: ReapCursor | undefined;
 
   #reapTable(
     tx: WriteTransaction,
@@ -217,42 +248,25 @@ export class Collector {
     return keys.length;
   }
 
-  #versionsIn(tx: WriteTransaction, table: TableNumber, place: Buffer, layer: number): Buffer[] {
-    const start = versionedKey(table, place, layer, 2 ** 32 - 1);
-    const end = versionedKey(table, place, layer - 1, 2 ** 32 - 1);
-    return [...tx.range(table, start, end, { keysOnly: true })].map(({ key }) => key);
-  }
-
   #removeAll(tx: WriteTransaction, table: TableNumber, place: Buffer, layer: number): void {
-    for (const key of this.#versionsIn(tx, table, place, layer)) {
+    const versions = versionsIn(tx, table, place, layer);
+    for (const key of versions) {
       tx.del(table, key);
       this.stats.removedRecords++;
     }
+    // A delta entry without a record (a damaged volume) would be met for ever.
+    if (versions.length === 0) tx.deleteRecord(TABLE.delta, deltaKey(layer, table, place));
   }
 
   /** Versions of a block in one layer that its own inode record hides, or newer steps replace. */
   #removeHidden(tx: WriteTransaction, place: Buffer, layer: number, state: InodeState): void {
     if (state === 'gone' || state === 'absent') return;
-    for (const [i, key] of this.#versionsIn(tx, TABLE.blocks, place, layer).entries()) {
-      if (i === 0 && !this.#isClipped(state, blockIndexOf(place), layer, stepOf(key))) continue;
+    for (const [i, key] of versionsIn(tx, TABLE.blocks, place, layer).entries()) {
+      if (i === 0 && !this.#garbage.isClipped(state, blockIndexOf(place), layer, stepOf(key)))
+        continue;
       tx.del(TABLE.blocks, key);
       this.stats.removedRecords++;
     }
-  }
-
-  #isClipped(inode: InodeFields, index: number, layer: number, step: number): boolean {
-    return inode.clips.some(
-      (clip) =>
-        clip.size <= index * this.blockSize &&
-        (layer < clip.layer || (layer === clip.layer && step < clip.step)),
-    );
-  }
-
-  #inodeAt(tx: WriteTransaction, fileset: number, ino: number, layer: number): InodeState {
-    const value = tx.get(TABLE.inodes, inodeKey(fileset, ino, layer));
-    if (value === undefined) return 'absent';
-    const inode = new Inode(ino);
-    return decodeInode(value, inode, `inode ${ino} in layer ${layer}`) ? inode : 'gone';
   }
 
   #sweepSlice(tx: WriteTransaction, job: LayerJob): void {
@@ -262,15 +276,19 @@ export class Collector {
     ];
     for (const { key } of keys) {
       const { table, place } = decodeDeltaKey(key);
-      const versions = this.#versionsIn(tx, table, place, job.layer);
+      const versions = versionsIn(tx, table, place, job.layer);
       const newest = versions.shift();
       for (const older of versions) tx.del(table, older);
       if (newest === undefined) continue;
-      if (this.#isNeeded(tx, table, place, newest, job.layer)) {
+      const isNeeded = this.#garbage.isNeeded(tx, table, place, newest, job.layer);
+      const hides = isNeeded && isTombstone(tx, table, newest);
+      if (isNeeded && !(hides && this.#garbage.hidesNothing(tx, table, place, job.layer))) {
         job.kept++;
         job.keptBytes += table === TABLE.blocks ? this.blockSize : place.length;
+        if (hides) job.tombstones++;
       } else {
         tx.del(table, newest);
+        job.removed++;
         this.stats.removedRecords++;
       }
     }
@@ -279,6 +297,7 @@ export class Collector {
       job.cursor = Buffer.concat([last.key, Buffer.of(0)]);
       return;
     }
+    this.#noteTombstones(job);
     this.#swept.set(job.layer, { signature: job.signature, kept: job.kept });
     const mayFold = this.#foldTarget(job.layer) !== undefined;
     if (job.kept === 0) this.#reportEmptied(job.layer);
@@ -291,16 +310,30 @@ export class Collector {
 
   #reportEmptied(layer: number): void {
     this.#reported.add(layer);
-    this.#tree.remove(layer);
+    this.#unreported.push(layer);
+    this.#garbage.tree.remove(layer);
+    this.#withTombstones.delete(layer);
     this.stats.emptiedLayers++;
-    this.emptied(layer);
+  }
+
+  /** Where something went, tombstones above it may hide nothing any more: they are looked at again. */
+  #noteTombstones({ layer, tombstones, removed }: LayerJob): void {
+    if (removed > 0) {
+      for (const above of this.#withTombstones) {
+        const isAbove =
+          this.#garbage.tree.has(above) && this.#garbage.tree.path(above).includes(layer);
+        if (isAbove && above !== layer) this.#swept.delete(above);
+      }
+    }
+    if (tombstones > 0) this.#withTombstones.add(layer);
+    else this.#withTombstones.delete(layer);
   }
 
   /** The only child, if it is sealed. */
   #foldTarget(layer: number): number | undefined {
-    const children = this.#tree.children(layer);
+    const children = this.#garbage.tree.children(layer);
     const only = children.length === 1 ? (children[0] as number) : undefined;
-    return only !== undefined && this.#tree.get(only).state === 'sealed' ? only : undefined;
+    return only !== undefined && this.#garbage.tree.get(only).state === 'sealed' ? only : undefined;
   }
 
   #foldSlice(tx: WriteTransaction, job: LayerJob): void {
@@ -314,9 +347,9 @@ export class Collector {
     const keys = [...tx.range(TABLE.delta, prefix, prefixEnd(prefix), range)];
     for (const { key } of keys) {
       const { table, place } = decodeDeltaKey(key);
-      const newest = this.#versionsIn(tx, table, place, job.layer)[0];
+      const newest = versionsIn(tx, table, place, job.layer)[0];
       if (newest !== undefined) {
-        const isReplaced = this.#versionsIn(tx, table, place, target).length > 0;
+        const isReplaced = versionsIn(tx, table, place, target).length > 0;
         const value = tx.get(table, newest);
         if (!isReplaced && value !== undefined) {
           tx.put(table, versionedKey(table, place, target, 0), Buffer.from(value));
@@ -326,49 +359,12 @@ export class Collector {
       this.#removeAll(tx, table, place, job.layer);
     }
     if (keys.length < SLICE_PLACES) {
+      // The target may have got tombstones, and versions under its own are gone.
+      this.#noteTombstones({ ...job, removed: 1 });
+      if (job.tombstones > 0) this.#withTombstones.add(target);
+      this.#swept.delete(target);
       this.#reportEmptied(job.layer);
       this.#job = undefined;
     }
-  }
-
-  /** Rule D13: does a kept top read this version of the place? */
-  #isNeeded(
-    tx: WriteTransaction,
-    table: TableNumber,
-    place: Buffer,
-    key: Buffer,
-    layer: number,
-  ): boolean {
-    const ino = inodeOf(place);
-    const fileset = filesetOf(place);
-    if (this.#hides(tx, table, place, fileset, ino, layer, layer, key)) return false;
-    const versions = new Set<number>();
-    for (const found of tx.range(table, place, prefixEnd(place), { keysOnly: true })) {
-      versions.add(layerOf(table, found.key));
-    }
-    const isCovered = (child: number): boolean => {
-      if (versions.has(child)) return true;
-      if (this.#hides(tx, table, place, fileset, ino, child, layer, key)) return true;
-      return !this.#keptTops.has(child) && this.#tree.children(child).every(isCovered);
-    };
-    return !this.#tree.children(layer).every(isCovered);
-  }
-
-  /** The inode's own record in layer `at` hides the version `key` of `layer`. */
-  #hides(
-    tx: WriteTransaction,
-    table: TableNumber,
-    place: Buffer,
-    fileset: number,
-    ino: number,
-    at: number,
-    layer: number,
-    key: Buffer,
-  ): boolean {
-    if (table === TABLE.inodes || table === TABLE.orphans) return false;
-    const state = this.#inodeAt(tx, fileset, ino, at);
-    if (state === 'gone') return true;
-    if (state === 'absent' || table !== TABLE.blocks) return false;
-    return this.#isClipped(state, blockIndexOf(place), layer, stepOf(key));
   }
 }

@@ -34,7 +34,11 @@ export class Groups {
         const failed = new FsError('EIO', 'commit', `group ${id}: ${error.message}`);
         for (const { done } of this.#waiting.splice(0)) done.reject(failed);
       },
-      emptied,
+      emptied: (layer) => {
+        // What was in the layer may lie in another one now: views without the layer must see it.
+        this.core.reader.refresh();
+        emptied(layer);
+      },
       collected: () => this.core.reader.refresh(),
     };
   }

@@ -174,7 +174,13 @@ export class Volume extends ReadableVolume {
     const { answer, from, to } = this.core.withReserve(() =>
       this.#commands.restore(name, source, this.openLayerIsEmpty()),
     );
-    this.commit();
+    // What is left behind may have no name, and open files go on reading it. Until the group is
+    // stored it is held here; by then they have pinned it themselves.
+    this.pin(from.top);
+    this.whenCommitted(this.commit()).settled(
+      () => this.unpin(from.top),
+      () => {},
+    );
     return { ...answer, from, to };
   }
 

@@ -53,7 +53,15 @@ export class WriterHost {
 
   /** One slice of collecting; false when there is nothing to do. */
   collect(): boolean {
-    return this.#writer.transaction((tx) => this.collector.slice(tx));
+    let more: boolean;
+    try {
+      more = this.#writer.transaction((tx) => this.collector.slice(tx));
+    } catch (error) {
+      this.collector.aborted();
+      throw error;
+    }
+    this.collector.committed();
+    return more;
   }
 
   close(): void {
