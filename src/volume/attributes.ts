@@ -1,18 +1,12 @@
 /** Extended attributes. Names are byte strings, values bytes. */
 import { FsError } from '../base/errors.js';
-import {
-  attributeKey,
-  attributeNameOf,
-  inodePlace,
-  layerOf,
-  placeOf,
-  prefixEnd,
-} from '../format/keys.js';
+import { attributeKey, attributeNameOf, inodePlace, placeOf, prefixEnd } from '../format/keys.js';
 import { TABLE } from '../format/tables.js';
 import { decodeAttribute } from '../format/values.js';
 import type { VolumeCore } from './core.js';
 import type { Inodes } from './inode-reader.js';
 import type { Inode } from './inode.js';
+import { storedVersions } from './stored-versions.js';
 import type { View } from './view.js';
 
 const XATTR_CREATE = 1;
@@ -56,9 +50,9 @@ export class Attributes {
     }
     if (!this.core.isInMemoryOnly(inode.ino)) {
       const prefix = inodePlace(view.fileset, inode.ino);
-      const records = this.core.reader.range(TABLE.attributes, prefix, prefixEnd(prefix), {});
-      for (const { key, value } of records) {
-        if (!view.includes(layerOf(TABLE.attributes, key))) continue;
+      const end = prefixEnd(prefix);
+      const { reader } = this.core;
+      for (const { key, value } of storedVersions(reader, view, TABLE.attributes, prefix, end)) {
         note(attributeNameOf(placeOf(TABLE.attributes, key)), value[0] === 1);
       }
     }

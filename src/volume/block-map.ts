@@ -5,12 +5,10 @@
 import { blockIndexOf, blockKey, layerOf, stepOf } from '../format/keys.js';
 import { MAX_LAYER, MAX_STEP, TABLE } from '../format/tables.js';
 import { BLOCK_HEADER_LENGTH, BLOCK_HOLE, blockBytes } from '../format/values.js';
-import type { VolumeCore } from './core.js';
+import type { StoredVersion, VolumeCore } from './core.js';
 import type { Inode } from './inode.js';
+import { storedVersions } from './stored-versions.js';
 import type { View } from './view.js';
-
-/** Foreign or older versions stepped over before a new seek jumps them. */
-const MAX_STEPPED = 6;
 
 export type BlockSource =
   | { where: 'memory'; layer: number; bytes: Buffer }
@@ -97,34 +95,22 @@ export class BlockMap {
     found: readonly (BlockSource | undefined)[],
     settle: (index: number, source: BlockSource) => void,
   ): void {
-    const { reader } = this.core;
-    const end = blockKey(view.fileset, inode.ino, last + 1, MAX_LAYER, MAX_STEP);
-    let start: Buffer | undefined = blockKey(view.fileset, inode.ino, first, view.top, MAX_STEP);
-    while (start !== undefined) {
-      let next: Buffer | undefined;
-      let stepped = 0;
-      for (const { key } of reader.range(TABLE.blocks, start, end, { keysOnly: true })) {
-        const index = blockIndexOf(key);
-        const layer = layerOf(TABLE.blocks, key);
-        const isSettled = found[index - first] !== undefined;
-        if (!isSettled && view.includes(layer)) {
-          const source: BlockSource = this.isClipped(inode, index, layer, stepOf(key))
-            ? { where: 'none' }
-            : { where: 'stored', layer, key: Buffer.from(key) };
-          settle(index, source);
-          stepped = 0;
-          continue;
-        }
-        if (++stepped < MAX_STEPPED) continue;
-        const below = isSettled ? 0 : view.lineage.floor(layer);
-        next =
-          below === 0
-            ? blockKey(view.fileset, inode.ino, index + 1, view.top, MAX_STEP)
-            : blockKey(view.fileset, inode.ino, index, below, MAX_STEP);
-        break;
-      }
-      start = next !== undefined && next.compare(end) < 0 ? next : undefined;
+    for (const { key, layer } of this.#stored(view, inode, first, last + 1)) {
+      const index = blockIndexOf(key);
+      if (found[index - first] !== undefined) continue;
+      const isClipped = this.isClipped(inode, index, layer, stepOf(key));
+      settle(index, isClipped ? { where: 'none' } : { where: 'stored', layer, key });
     }
+  }
+
+  /** The versions in LMDB of the blocks from … end-1; keys only. */
+  #stored(view: View, inode: Inode, from: number, end: number): Generator<StoredVersion> {
+    const start = blockKey(view.fileset, inode.ino, from, view.top, MAX_STEP);
+    const stop = Number.isFinite(end)
+      ? blockKey(view.fileset, inode.ino, end, MAX_LAYER, MAX_STEP)
+      : blockKey(view.fileset, inode.ino + 1, 0, MAX_LAYER, MAX_STEP);
+    const options = { keysOnly: true };
+    return storedVersions(this.core.reader, view, TABLE.blocks, start, stop, options);
   }
 
   source(view: View, inode: Inode, index: number): BlockSource {
@@ -148,23 +134,51 @@ export class BlockMap {
     return source.where === 'memory' || source.where === 'base';
   }
 
-  /** Indices ≥ `from` that have any record visible or not, or base bytes; ascending, unique. */
-  candidates(view: View, inode: Inode, from: number): number[] {
+  /** Indices from … end-1 that have a record in the view, clipped or not; ascending. */
+  *recorded(
+    view: View,
+    inode: Inode,
+    from: number,
+    end = Number.POSITIVE_INFINITY,
+  ): Generator<number> {
     const indices = new Set<number>();
     for (const changes of this.core.sections(view)) {
       for (const index of changes.files.get(inode.ino)?.keys() ?? []) {
-        if (index >= from) indices.add(index);
+        if (index >= from && index < end) indices.add(index);
       }
     }
+    const inMemory = [...indices].sort((a, b) => a - b);
+    let i = 0;
     if (inode.dataLayer !== 0 && !this.core.isInMemoryOnly(inode.ino)) {
-      const start = blockKey(view.fileset, inode.ino, from, MAX_LAYER, MAX_STEP);
-      const end = blockKey(view.fileset, inode.ino + 1, 0, MAX_LAYER, MAX_STEP);
-      for (const { key } of this.core.reader.range(TABLE.blocks, start, end, { keysOnly: true })) {
-        indices.add(blockIndexOf(key));
+      for (const { key } of this.#stored(view, inode, from, end)) {
+        const index = blockIndexOf(key);
+        while (i < inMemory.length && (inMemory[i] as number) < index)
+          yield inMemory[i++] as number;
+        if (inMemory[i] === index) i++;
+        yield index;
       }
     }
-    const baseBlocks = Math.ceil(this.baseEnd(inode) / this.#blockSize);
-    for (let index = from; index < baseBlocks; index++) indices.add(index);
-    return [...indices].sort((a, b) => a - b);
+    while (i < inMemory.length) yield inMemory[i++] as number;
+  }
+
+  /** How many blocks, from the first, have base bytes where nothing else is recorded. */
+  baseBlocks(inode: Inode): number {
+    return Math.ceil(this.baseEnd(inode) / this.#blockSize);
+  }
+
+  /** The first block ≥ `from` that is data, or a hole; maybe beyond the end. */
+  firstBlock(view: View, inode: Inode, from: number, wanted: 'data' | 'hole'): number {
+    const wantsData = wanted === 'data';
+    const end = Math.ceil(inode.size / this.#blockSize);
+    const baseEnd = this.baseBlocks(inode);
+    let at = from;
+    for (const index of this.recorded(view, inode, from, end)) {
+      // What lies between two records is the base's, and beyond the base nothing.
+      if (wantsData ? at < Math.min(index, baseEnd) : at < index && baseEnd < index) break;
+      if (this.isData(this.source(view, inode, index)) === wantsData) return index;
+      at = index + 1;
+    }
+    if (wantsData) return at < baseEnd ? at : end;
+    return Math.max(at, baseEnd);
   }
 }

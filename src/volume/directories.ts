@@ -9,7 +9,7 @@ import {
   entryHashOf,
   entryKey,
   entryNameOf,
-  layerOf,
+  PLACE_INODE_LENGTH,
   placeOf,
   prefixEnd,
 } from '../format/keys.js';
@@ -21,6 +21,7 @@ import type { VolumeCore } from './core.js';
 import { type Inodes, joinPath } from './inode-reader.js';
 import { type Inode, S_IFMT } from './inode.js';
 import { firstAtOrAfter } from './overlay.js';
+import { storedVersions } from './stored-versions.js';
 import type { View } from './view.js';
 
 /** What a directory says of a name, without looking at the inode. */
@@ -44,8 +45,6 @@ interface ListedName {
 /** One source of a listing: yields names in (hash, name) order. */
 type NameSource = () => ListedName | undefined;
 
-/** Names read from LMDB at a time. */
-const LIST_CHUNK = 256;
 /** Bytes one entry record is counted with, besides its name. */
 const ENTRY_RECORD_BYTES = 64;
 
@@ -139,39 +138,16 @@ export class Directories {
   }
 
   #storedNames(view: View, directory: number, fromHash: number): NameSource {
-    const end = prefixEnd(directoryPrefix(view.fileset, directory).subarray(0, 12));
-    let start: Buffer | undefined = directoryPrefix(view.fileset, directory, fromHash);
-    let chunk: ListedName[] = [];
-    let at = 0;
-    let lastPlace: Buffer | undefined;
-    const fill = (): void => {
-      chunk = [];
-      at = 0;
-      while (chunk.length === 0 && start !== undefined) {
-        let read = 0;
-        let lastKey: Buffer | undefined;
-        for (const { key, value } of this.core.reader.range(TABLE.entries, start, end, {
-          limit: LIST_CHUNK,
-        })) {
-          read++;
-          lastKey = key;
-          const place = placeOf(TABLE.entries, key);
-          if (lastPlace?.equals(place)) continue;
-          if (!view.includes(layerOf(TABLE.entries, key))) continue;
-          lastPlace = Buffer.from(place);
-          const name = entryNameOf(place);
-          const entry = decodeEntry(value, `name ${name} of directory ${directory}`);
-          chunk.push({ hash: entryHashOf(place), name, ino: entry.ino, type: entry.type });
-        }
-        start =
-          read < LIST_CHUNK || lastKey === undefined
-            ? undefined
-            : Buffer.concat([lastKey, Buffer.of(0)]);
-      }
-    };
+    const start = directoryPrefix(view.fileset, directory, fromHash);
+    const end = prefixEnd(start.subarray(0, PLACE_INODE_LENGTH));
+    const versions = storedVersions(this.core.reader, view, TABLE.entries, start, end);
     return () => {
-      if (at >= chunk.length) fill();
-      return chunk[at++];
+      const { value: found } = versions.next();
+      if (!found) return undefined;
+      const place = placeOf(TABLE.entries, found.key);
+      const name = entryNameOf(place);
+      const entry = decodeEntry(found.value, `name ${name} of directory ${directory}`);
+      return { hash: entryHashOf(place), name, ino: entry.ino, type: entry.type };
     };
   }
 

@@ -239,6 +239,8 @@ export class FileData {
       const source = this.map.source(core.live, inode, partialIndex);
       const length = Math.min(partial, this.#readBlock(inode, partialIndex, source, this.#scratch));
       if (length > 0 || this.map.isData(source)) kept = this.#scratch.subarray(0, length);
+      // Maybe a hole of the host until now.
+      if (source.where === 'base') inode.allocated += blockSize;
     }
     if (blocks !== undefined) {
       for (const index of [...blocks.keys()]) if (index >= firstCut) blocks.delete(index);
@@ -267,7 +269,8 @@ export class FileData {
   #clip(inode: Inode, size: number, firstCut: number): void {
     const smaller = inode.clips.filter((clip) => clip.size < size);
     if (smaller.length >= MAX_CLIPS) {
-      for (const index of this.map.candidates(this.core.live, inode, firstCut)) {
+      // The base is cut off already: by a smaller clip.
+      for (const index of this.map.recorded(this.core.live, inode, firstCut)) {
         this.#putHole(inode, index);
       }
       return;
@@ -296,34 +299,39 @@ export class FileData {
 
   /** The range reads as zeros afterwards; whole blocks lose their space. */
   punch(inode: Inode, offset: number, length: number): void {
-    const { blockSize } = this.core.options;
     const end = Math.min(offset + length, inode.size);
     if (end <= offset) return;
-    const firstWhole = Math.ceil(offset / blockSize);
-    const endWhole = end === inode.size ? Math.ceil(end / blockSize) : Math.floor(end / blockSize);
-    for (const index of this.map.candidates(
-      this.core.live,
-      inode,
-      Math.floor(offset / blockSize),
-    )) {
-      const start = index * blockSize;
-      if (start >= end) break;
-      const source = this.map.source(this.core.live, inode, index);
-      if (!this.map.isData(source)) continue;
-      if (index >= firstWhole && index < endWhole) {
-        this.#putHole(inode, index);
-        // A base block may be a hole of the host already. Too much is better than none: programs
-        // take a file without blocks for empty.
-        if (source.where !== 'base') {
-          inode.allocated = Math.max(0, inode.allocated - blockSize);
-        }
-      } else {
-        const from = Math.max(offset - start, 0);
-        const count = Math.min(end - start, blockSize) - from;
-        this.#writeBlock(inode, index, from, Buffer.alloc(count), 0, count);
-        inode.dataLayer = inode.layer;
-      }
+    if (end === inode.size) {
+      // As if cut off there and extended again: O(1), however much it is.
+      this.#cut(inode, offset);
+      return;
     }
+    const { blockSize } = this.core.options;
+    const first = Math.floor(offset / blockSize);
+    const last = Math.floor((end - 1) / blockSize);
+    const indices = new Set(this.map.recorded(this.core.live, inode, first, last + 1));
+    const baseBlocks = this.map.baseBlocks(inode);
+    for (let index = first; index <= last && index < baseBlocks; index++) indices.add(index);
+    for (const index of indices) {
+      const source = this.map.source(this.core.live, inode, index);
+      if (this.map.isData(source)) this.#punchBlock(inode, index, source, offset, end);
+    }
+  }
+
+  #punchBlock(inode: Inode, index: number, source: BlockSource, offset: number, end: number): void {
+    const { blockSize } = this.core.options;
+    const start = index * blockSize;
+    const from = Math.max(offset - start, 0);
+    const count = Math.min(end - start, blockSize) - from;
+    if (count < blockSize) {
+      this.#writeBlock(inode, index, from, Buffer.alloc(count), 0, count);
+      inode.dataLayer = inode.layer;
+      return;
+    }
+    this.#putHole(inode, index);
+    // A base block may be a hole of the host already. Too much is better than none: programs
+    // take a file without blocks for empty.
+    if (source.where !== 'base') inode.allocated = Math.max(0, inode.allocated - blockSize);
   }
 
   /** fallocate(2): blocks are not set aside, so only sizes and zeros remain to be done. */
@@ -339,23 +347,20 @@ export class FileData {
     this.touch(inode);
   }
 
-  /** First offset ≥ `offset` that is data (or a hole; the end of file is one). Throws ENXIO. */
+  /**
+   * First offset ≥ `offset` that is data (or a hole; the end of file is one).
+   * Holes may be taken for data. Throws ENXIO.
+   */
   seek(view: View, inode: Inode, offset: number, whence: 'data' | 'hole'): number {
-    const { blockSize } = this.core.options;
     if (offset < 0 || offset >= inode.size) throw new FsError('ENXIO', 'lseek');
-    const first = Math.floor(offset / blockSize);
-    let expected = first;
-    for (const index of this.map.candidates(view, inode, first)) {
-      if (index * blockSize >= inode.size) break;
-      const isData = this.map.isData(this.map.source(view, inode, index));
-      if (whence === 'data' && isData) return Math.max(offset, index * blockSize);
-      if (whence === 'hole' && (index > expected || !isData)) {
-        return Math.max(offset, expected * blockSize);
-      }
-      if (isData) expected = index + 1;
-    }
+    // No room for holes: nothing has to be looked at, however large the file is.
+    if (inode.allocated >= inode.size) return whence === 'data' ? offset : inode.size;
+    const { blockSize } = this.core.options;
+    const index = this.map.firstBlock(view, inode, Math.floor(offset / blockSize), whence);
+    const found = Math.max(offset, index * blockSize);
+    if (found < inode.size) return found;
     if (whence === 'data') throw new FsError('ENXIO', 'lseek');
-    return Math.min(inode.size, Math.max(offset, expected * blockSize));
+    return inode.size;
   }
 
   /** Copies inside the live file system; returns the bytes copied. */

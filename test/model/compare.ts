@@ -219,9 +219,9 @@ function compareHoles(what: Compared, model: ModelInode, found: Inode): void {
   const { volume, view } = what;
   const { blockSize } = what.model;
   const where = `inode ${model.ino} ${what.where}`;
-  const inData = new Set<number>();
+  const segments: { data: number; hole: number }[] = [];
   let at = 0;
-  for (let segments = 0; at < model.size && segments < MAX_SEGMENTS; segments++) {
+  while (at < model.size && segments.length < MAX_SEGMENTS) {
     let data: number;
     try {
       data = volume.seek(view, found, at, 'data');
@@ -231,11 +231,12 @@ function compareHoles(what: Compared, model: ModelInode, found: Inode): void {
     }
     const hole = volume.seek(view, found, data, 'hole');
     assert.ok(data >= at && hole > data && hole <= model.size, `seek in ${where}`);
-    for (let i = Math.floor(data / blockSize); i * blockSize < hole; i++) inData.add(i);
+    segments.push({ data, hole });
     at = hole;
   }
   for (const [index, block] of model.blocks) {
-    if (index * blockSize >= at || inData.has(index)) continue;
+    const start = index * blockSize;
+    if (start >= at || segments.some(({ data, hole }) => data <= start && start < hole)) continue;
     assert.ok(!block.some((byte) => byte !== 0), `seek skips block ${index} of ${where}`);
   }
 }

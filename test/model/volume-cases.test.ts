@@ -258,6 +258,8 @@ t.test('a file with data always has blocks, or programs take it for empty', (t) 
   const child = (name: string): number =>
     run.model.live.get(run.model.live.get(ROOT)?.names.get('d') as number)?.names.get(name) ?? 0;
   write(run, child('hollow'), 8192, bytes.bytes(100));
+  truncate(run, child('hollow2'), 5000);
+  write(run, child('hollow2'), 4200, bytes.bytes(100));
   const sparse = child('sparse');
   for (let offset = 0; offset < 40_000; offset += BLOCK) {
     run.change(
@@ -265,6 +267,29 @@ t.test('a file with data always has blocks, or programs take it for empty', (t) 
       (model) => model.punch(sparse, offset, BLOCK, run.real),
       () => run.volume.allocate(sparse, offset, BLOCK, 3),
     );
+  }
+  settle(run);
+  t.end();
+});
+
+t.test('a huge sparse file costs no more than a small one', (t) => {
+  const run = startOverBase(t);
+  const { volume } = run;
+  const huge = run.model.live.get(ROOT)?.names.get('huge') as number;
+  const punch = (offset: number, length: number): void =>
+    run.change(
+      'punch',
+      (model) => model.punch(huge, offset, length, run.real),
+      () => volume.allocate(huge, offset, length, 3),
+    );
+  write(run, huge, 2 ** 39, bytes.bytes(10));
+  punch(4096, 2 ** 41);
+  compareAll(volume, run.model, run.known);
+  write(run, huge, 2 ** 38, bytes.bytes(10));
+  const inode = volume.inode(volume.live, huge) ?? t.fail('no inode');
+  if (typeof inode === 'object') {
+    t.equal(volume.seek(volume.live, inode, 0, 'hole'), BLOCK);
+    t.equal(volume.seek(volume.live, inode, BLOCK, 'data'), 2 ** 38);
   }
   settle(run);
   t.end();
