@@ -147,6 +147,7 @@ class Server {
     this.#loop.addSession(control, () => log('the control files have been unmounted'));
     const session = new FuseSession(fd, this.#tree, {
       name: 'mount',
+      pretence: plan.options.writeback ? {} : { writeback: false },
       warmer: this.#helpers,
       setMayBlock: (mayBlock) => {
         this.#volume.mayBlock = mayBlock;

@@ -58,6 +58,8 @@ export interface HandlerContext {
   /** The kernel takes ENOSYS for OPEN and OPENDIR as "never ask again". */
   readonly noOpen: boolean;
   readonly noOpendir: boolean;
+  /** The kernel keeps written data, and the times of files, to itself for a while. */
+  readonly writeback: boolean;
   /** Answers the request when `result` settles. Returns LATER. */
   later<T>(
     request: Request,
@@ -96,6 +98,7 @@ const statx: Handler = ({ ops, reply }, request) => {
 
 const setattr: Handler = (context, request) => {
   const { changes, fh } = decodeSetattr(request);
+  if (context.writeback && changes.size !== undefined) changes.keepTimes = true;
   const result = context.ops.setattr(request.caller(), request.node, changes, fh);
   if ('mode' in result) return context.reply.attributes(result);
   return context.later(request, result, (reply, attr) => reply.attributes(attr));
@@ -195,7 +198,8 @@ const read: Handler = (context, request) => {
 const write: Handler = (context, request) => {
   const { fh, offset, flags, data } = decodeWrite(request);
   const killSetId = (flags & WRITE_KILL_SUIDGID) !== 0;
-  const keepTimes = (flags & WRITE_CACHE) !== 0;
+  // Pages of a shared mapping come from the cache too, but then the times are ours to set.
+  const keepTimes = context.writeback && (flags & WRITE_CACHE) !== 0;
   const caller = request.caller();
   const { ops } = context;
   const result = ops.write(caller, request.node, fh, offset, data, killSetId, keepTimes);
@@ -315,8 +319,9 @@ const removexattr: Handler = ({ ops }, request) => {
 
 const fallocate: Handler = (context, request) => {
   const { fh, offset, length, mode } = decodeFallocate(request);
-  const { ops } = context;
-  const result = ops.fallocate(request.caller(), request.node, fh, offset, length, mode);
+  const { ops, writeback } = context;
+  const caller = request.caller();
+  const result = ops.fallocate(caller, request.node, fh, offset, length, mode, writeback);
   return nothing(context, request, result ?? undefined);
 };
 
@@ -336,8 +341,9 @@ function copyRangeWith(
     const { offset, newNode, newOffset, length } = decodeCopyRange(request);
     const bounded = Math.min(length, lengthMax);
     const caller = request.caller();
-    const { ops, reply } = context;
-    const result = ops.copyFileRange(caller, request.node, offset, newNode, newOffset, bounded);
+    const { ops, reply, writeback } = context;
+    const { node } = request;
+    const result = ops.copyFileRange(caller, node, offset, newNode, newOffset, bounded, writeback);
     if (typeof result === 'number') return encode(reply, result);
     return context.later(request, result, encode);
   };

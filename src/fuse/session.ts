@@ -111,6 +111,10 @@ export class FuseSession implements HandlerContext {
     return this.negotiated?.noOpen ?? false;
   }
 
+  get writeback(): boolean {
+    return this.negotiated?.writeback ?? false;
+  }
+
   get noOpendir(): boolean {
     return this.negotiated?.noOpendir ?? false;
   }
