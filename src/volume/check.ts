@@ -8,7 +8,7 @@
  * per page and the caches of the views.
  */
 import { CommandError } from '../base/errors.js';
-import { TABLE, TABLE_NAMES, type TableNumber } from '../format/tables.js';
+import { ROOT_FILESET, TABLE, TABLE_NAMES, type TableNumber } from '../format/tables.js';
 import { checkPages, type PageFinding } from '../store/mdb-pages.js';
 import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
@@ -16,6 +16,7 @@ import { checkCatalog } from './check-catalog.js';
 import { RecordCheck, VERSIONED_TABLES } from './check-records.js';
 import { type CheckReport, CheckState, messageOf, type OnProgress } from './check-report.js';
 import { ViewCheck } from './check-views.js';
+import type { Layer } from './lineage.js';
 import type { ReadableVolume } from './readable-volume.js';
 import { Volume, type VolumeOpenOptions } from './volume.js';
 
@@ -28,19 +29,31 @@ export interface CheckOptions {
   deep?: boolean;
 }
 
-const NONE: ReadonlySet<string> = new Set();
+/** Without these there is nothing to go by. */
+const SMALL_TABLES: readonly TableNumber[] = [
+  TABLE.meta,
+  TABLE.layers,
+  TABLE.snapshots,
+  TABLE.filesets,
+  TABLE.history,
+];
+
+function nameOf(table: TableNumber): string {
+  return TABLE_NAMES[table - 1] as string;
+}
 
 /** Checks the committed state of an open volume. */
 export function checkVolume(volume: ReadableVolume, options: CheckOptions = {}): CheckReport {
   const state = new CheckState(options.onProgress);
-  checkStore(volume.core.reader, state, NONE, options, () => volume);
+  checkStore(volume.core.reader, volume, state, () => true, options);
   return state.report();
 }
 
 /**
  * Checks a volume that may be damaged too much to be opened. Nobody needs to
  * have it open; if a mount has, its committed state is checked. Throws
- * CommandError only when there is no volume of a known format at all.
+ * CommandError only when there is no volume of a known format, or the base is
+ * not its base.
  */
 export function checkVolumeAt(
   what: Omit<VolumeOpenOptions, 'writer'>,
@@ -50,31 +63,55 @@ export function checkVolumeAt(
   try {
     checkVolumeFiles(what.path);
   } catch (error) {
-    if (!(error instanceof CommandError) || error.code !== 'volume-damaged') throw error;
-    state.add('store', error.message, 'data.mdb');
-    return state.report();
-  }
-  const damaged = checkStorePages(what.path, state);
-  if (damaged.has('main')) return state.report();
-  let reader: StoreReader;
-  try {
-    reader = StoreReader.open(what.path, { readOnly: true });
-  } catch (error) {
+    if (isRefusal(error)) throw error;
     state.add('store', messageOf(error), 'data.mdb');
     return state.report();
   }
-  let volume: Volume | undefined;
+  const damaged = checkStorePages(what.path, state);
+  const isReadable = (table: TableNumber): boolean => !damaged.has(nameOf(table));
+  if (damaged.has('main') || !SMALL_TABLES.every(isReadable)) return state.report();
+  let reader: StoreReader | undefined;
   try {
-    checkStore(reader, state, damaged, options, () => {
-      volume = Volume.open({ reattach: true, ...what, writer: { kind: 'none' } });
-      return volume;
-    });
+    reader = StoreReader.open(what.path, { readOnly: true });
+    const volume = openVolume(what, reader, state);
+    if (volume !== undefined) {
+      // One state of the store for everything: a mount may go on writing, and collecting, meanwhile.
+      reader.close();
+      reader = volume.core.reader;
+    }
+    checkStore(reader, volume, state, isReadable, options);
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+    state.add('store', messageOf(error), 'data.mdb');
   } finally {
     // The base's descriptor is the caller's to close.
-    volume?.core.reader.close();
-    reader.close();
+    reader?.close();
   }
   return state.report();
+}
+
+/** Not damage: no volume, a newer format, another base. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof CommandError && error.code !== 'volume-damaged';
+}
+
+/** Undefined when it can't be opened, so that its views can't be looked at. */
+function openVolume(
+  what: Omit<VolumeOpenOptions, 'writer'>,
+  reader: StoreReader,
+  state: CheckState,
+): Volume | undefined {
+  const { isTree, layers } = checkCatalog(reader, new CheckState(undefined));
+  const isOpen = ({ state, fileset }: Layer): boolean =>
+    state === 'open' && fileset === ROOT_FILESET;
+  if (!isTree || ![...layers.values()].some(isOpen)) return undefined;
+  try {
+    return Volume.open({ reattach: true, ...what, writer: { kind: 'none' } });
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+    state.add('store', `the volume does not open: ${messageOf(error)}`, what.path);
+    return undefined;
+  }
 }
 
 /** Names of the trees that must not be read through LMDB. */
@@ -100,30 +137,20 @@ function placeOfPage({ tree, page }: PageFinding): string {
   return `page ${page}, table ${tree}`;
 }
 
+/** `volume`: undefined when it does not open; then its views are not looked at. */
 function checkStore(
   reader: StoreReader,
+  volume: ReadableVolume | undefined,
   state: CheckState,
-  damaged: ReadonlySet<string>,
+  isReadable: (table: TableNumber) => boolean,
   options: CheckOptions,
-  open: () => ReadableVolume,
 ): void {
-  const isReadable = (table: TableNumber): boolean =>
-    !damaged.has(TABLE_NAMES[table - 1] as string);
-  const small = [TABLE.meta, TABLE.layers, TABLE.snapshots, TABLE.filesets, TABLE.history];
-  if (!small.every(isReadable)) return;
   const { tables } = reader.stats();
   const records = [...VERSIONED_TABLES, TABLE.delta].map((table) => tables[table]?.records ?? 0);
   state.total = records.reduce((sum, count) => sum + count, 0);
   const catalog = checkCatalog(reader, state);
   new RecordCheck(reader, catalog, state, { deep: options.deep ?? true, isReadable }).run();
   const all = [...VERSIONED_TABLES, TABLE.delta, TABLE.reap, TABLE.baseids];
-  if (!catalog.isTree || !all.every(isReadable)) return;
-  let volume: ReadableVolume;
-  try {
-    volume = open();
-  } catch (error) {
-    state.add('store', messageOf(error), 'the volume does not open');
-    return;
-  }
+  if (volume === undefined || !catalog.isTree || !all.every(isReadable)) return;
   new ViewCheck(volume, state).run(catalog.tops);
 }

@@ -456,7 +456,7 @@ const DAMAGES: [string, (tx: WriteTransaction, known: Known) => void, RegExp][] 
       tx.del(TABLE.meta, meta('options'));
       tx.put(TABLE.meta, meta('format'), encodeJson(0));
     },
-    /format the format is 0[\s\S]*format the options are missing[\s\S]*the volume does not open/,
+    /the volume does not open[\s\S]*the format is 0[\s\S]*the options are missing/,
   ],
 ];
 
@@ -529,6 +529,13 @@ t.test('flipped bytes: no crash, and what is called sound is what it was', (t) =
     }
   }
   t.ok(found > 50, `${found} of 400 flips were in use`);
+  t.end();
+});
+
+t.test('a newer format is no damage', (t) => {
+  const fixture = new VolumeFixture(t);
+  fixture.damage((tx) => tx.put(TABLE.meta, meta('format'), encodeJson(99)));
+  t.throws(() => fixture.check(), { code: 'newer-format' });
   t.end();
 });
 
