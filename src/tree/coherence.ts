@@ -5,7 +5,9 @@
  * - A changed regular file's old node loses its attributes, so that the next
  *   write asks for them and gets ESTALE; its names expire, since they lead to
  *   another node now.
- * - Changed directories lose attributes and the kernel's copy of their
+ * - A removed directory that is there again has a new node, too: the kernel
+ *   never lets anything into the old one.
+ * - Other changed directories lose attributes and the kernel's copy of their
  *   listing; symbolic links theirs and the cached target. Both keep their ids:
  *   an inode's link target never changes (re-targeting makes a new inode).
  * - Changed names that the kernel may know expire, negative ones too. Above a

@@ -73,7 +73,7 @@ export class LiveNodes {
   }
 
   setAttributes(ino: number, changes: AttributeChanges): Attributes {
-    const { killSetId, ...wanted } = changes;
+    const { killSetId, keepTimes, ...wanted } = changes;
     const changesOwner = wanted.uid !== undefined || wanted.gid !== undefined;
     if (killSetId === true || changesOwner) {
       const inode = this.inode(ino);
@@ -83,7 +83,26 @@ export class LiveNodes {
       }
       this.#dropCapability(inode);
     }
-    return this.context.liveAttributes(this.context.volume.setAttributes(ino, wanted));
+    const keep = { mtime: wanted.mtime === undefined, ctime: wanted.ctime === undefined };
+    const change = (): Inode => this.context.volume.setAttributes(ino, wanted);
+    this.changeContent(ino, keepTimes === true, change, keep);
+    return this.attributes(ino);
+  }
+
+  /** Changes a file; with `keepTimes` its mtime and ctime are afterwards what they were. */
+  changeContent<T>(
+    ino: number,
+    keepTimes: boolean,
+    change: () => T,
+    keep = { mtime: true, ctime: true },
+  ): T {
+    if (!keepTimes) return change();
+    const { mtimeS, mtimeNs, ctimeS, ctimeNs } = this.inode(ino);
+    const result = change();
+    const inode = this.context.volume.inodes.forChange(ino);
+    if (keep.mtime) Object.assign(inode, { mtimeS, mtimeNs });
+    if (keep.ctime) Object.assign(inode, { ctimeS, ctimeNs });
+    return result;
   }
 
   #dropCapability(inode: Inode): void {

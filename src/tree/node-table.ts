@@ -172,6 +172,10 @@ export class NodeTable {
     this.#unlinked.delete(ino);
   }
 
+  isUnlinked(ino: number): boolean {
+    return this.#unlinked.has(ino);
+  }
+
   /** Inodes without a name that the kernel holds. */
   unlinked(): number[] {
     return [...this.#unlinked];

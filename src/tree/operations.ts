@@ -66,6 +66,8 @@ export interface AttributeChanges {
   ctime?: { s: number; ns: number };
   /** The kernel asks that set-id bits go (write, truncate, chown by a user without CAP_FSETID). */
   killSetId?: boolean;
+  /** With `size`: mtime and ctime change only as far as they are given here (see `write`). */
+  keepTimes?: boolean;
 }
 
 export interface StatFs {
@@ -208,6 +210,7 @@ export interface Operations {
     offset: number,
     length: number,
     mode: number,
+    keepTimes?: boolean,
   ): void | Deferred<void>;
   /** `whence`: SEEK_DATA 3 or SEEK_HOLE 4. Returns the offset. */
   lseek(
@@ -224,6 +227,7 @@ export interface Operations {
     newNode: number,
     newOffset: number,
     length: number,
+    keepTimes?: boolean,
   ): number | Deferred<number>;
   /** Mutating requests wait (are parked by the driver) while this is false. */
   acceptsWrites(): boolean;

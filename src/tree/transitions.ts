@@ -78,7 +78,10 @@ export class Transitions {
     const after = volume.inode(transition.to, ino);
     if (before !== undefined && after !== undefined && before.layer === after.layer) return;
     const known = before ?? after;
-    if (known === undefined || !known.isRegular) return;
+    if (known === undefined) return;
+    // A directory that the kernel has removed stays dead there, under the id it had.
+    const isRevived = known.isDirectory && after !== undefined && nodes.isUnlinked(ino);
+    if (!known.isRegular && !isRevived) return;
     this.#pin(transition.from.top);
     const id = nodes.makeStale(
       ino,

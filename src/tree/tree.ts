@@ -333,8 +333,12 @@ export class Tree implements Operations {
     offset: number,
     length: number,
     mode: number,
+    keepTimes = false,
   ): void {
-    allocate(this.volume, this.#changing(id, 'fallocate'), offset, length, mode);
+    const ino = this.#changing(id, 'fallocate');
+    this.#live.changeContent(ino, keepTimes, () =>
+      allocate(this.volume, ino, offset, length, mode),
+    );
   }
 
   /** On a live file the kernel may hold newer data than we: everything is written out first. */
@@ -360,13 +364,16 @@ export class Tree implements Operations {
     newId: number,
     newOffset: number,
     length: number,
+    keepTimes = false,
   ): number {
     const target = this.#changing(newId, 'copy_file_range');
     const source = this.#nodes.resolve(id);
     // From an old version the caller copies by reading and writing.
     if (typeof source !== 'number') throw new FsError('EXDEV', 'copy_file_range');
     const bounded = Math.min(length, MAX_COPY_BYTES);
-    return this.volume.data.copyRange(source, offset, target, newOffset, bounded);
+    return this.#live.changeContent(target, keepTimes, () =>
+      this.volume.data.copyRange(source, offset, target, newOffset, bounded),
+    );
   }
 
   acceptsWrites(): boolean {

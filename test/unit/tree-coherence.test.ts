@@ -104,6 +104,32 @@ t.test('before the coherent phase has run, every request settles its node first'
   t.end();
 });
 
+t.test('a removed directory that comes back has a new node, since the old one is dead', (t) => {
+  const { kernel, tree, save, restore, close } = makeRig();
+  save('empty');
+  const removed = kernel.mkdir('removed');
+  const kept = kernel.mkdir('kept');
+  kernel.create('removed/f', 'f');
+  const over = kernel.mkdir('over');
+  save('s');
+  kernel.unlink('removed/f');
+  tree.rmdir(USER, 1, 'removed');
+  tree.rename(USER, 1, 'kept', 1, 'over', 0);
+  restore('empty');
+  t.strictSame(kernel.list('', true), []);
+  restore('s');
+  t.not(kernel.walk('removed'), removed);
+  t.not(kernel.walk('over'), over, 'replaced is removed');
+  t.equal(kernel.walk('kept'), kept, 'a directory that was only moved keeps its node');
+  t.equal(kernel.readFile('removed/f'), 'f');
+  t.equal(
+    errnoOf(() => tree.getattr(USER, removed)),
+    'ESTALE',
+  );
+  close();
+  t.end();
+});
+
 t.test('several restores in a row, also before the first is coherent', (t) => {
   const { kernel, tree, save, restore, startRestore, close } = makeRig();
   kernel.create('f', 'one');
