@@ -240,7 +240,8 @@ export class VolumeCore {
         for (const [ino, inode] of changes.inodes) view.cache.set(ino, inode);
       }
     }
-    this.#retired = this.#retired.filter((view) => this.open.layers.has(view.top));
+    const pending = [...this.open.layers.keys()];
+    this.#retired = this.#retired.filter((view) => pending.some((layer) => view.includes(layer)));
     group.arena.recycle();
     this.#spareArena = group.arena;
   }

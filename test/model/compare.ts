@@ -16,6 +16,7 @@ import {
   type ModelInode,
   type PlainModel,
 } from './plain-model.js';
+import type { VolumeRun } from './volume-run.js';
 
 /** Files up to here are read whole. */
 const WHOLE_BYTES = 256 * 1024;
@@ -28,14 +29,14 @@ interface Compared {
   model: PlainModel;
   view: View;
   inodes: Inodes;
-  /** Undefined: the live view. */
-  snapshot: string | undefined;
+  snapshot: 'live' | 'pinned' | { name: string };
   where: string;
 }
 
-/** The live view and every snapshot. `known`: all inode numbers there ever were. */
-export function compareAll(volume: Volume, model: PlainModel, known: ReadonlySet<number>): void {
-  compareLive(volume, model, known);
+/** The live view, every snapshot and every pinned view. */
+export function compareAll(run: VolumeRun): void {
+  const { volume, model, known } = run;
+  compareLive(run);
   assert.deepEqual(
     volume.snapshots().map(({ name, kind, layer }) => ({ name, kind, layer })),
     model.snapshots.map(({ name, kind, layer }) => ({ name, kind, layer })),
@@ -45,13 +46,19 @@ export function compareAll(volume: Volume, model: PlainModel, known: ReadonlySet
     const snapshot = volume.snapshot(name);
     assert.ok(snapshot, `snapshot ${name}`);
     const view = volume.viewOf(snapshot);
-    compareView({ volume, model, view, inodes, snapshot: name, where: `in ${name}` }, known);
+    compareView({ volume, model, view, inodes, snapshot: { name }, where: `in ${name}` }, known);
+  }
+  for (const { view, inodes } of run.pinned) {
+    for (const pinned of [view, volume.viewAt(view.top)]) {
+      const where = `in pinned ${view.top}`;
+      compareView({ volume, model, view: pinned, inodes, snapshot: 'pinned', where }, known);
+    }
   }
 }
 
-export function compareLive(volume: Volume, model: PlainModel, known: ReadonlySet<number>): void {
+export function compareLive({ volume, model, known }: VolumeRun): void {
   const { live } = model;
-  const what = { volume, model, view: volume.live, inodes: live, snapshot: undefined };
+  const what = { volume, model, view: volume.live, inodes: live, snapshot: 'live' } as const;
   compareView({ ...what, where: 'live' }, known);
 }
 
@@ -188,6 +195,7 @@ function compareRange(
   if (got === 0) return;
   const bytes = out.subarray(0, got);
   requireEqual(bytes, what.model.bytes(model, offset, got), where);
+  if (what.snapshot === 'pinned') return;
   requireEqual(bytes, figureBytes(what, model.ino, offset, got), `Fig 10: ${where}`);
 }
 
@@ -205,9 +213,9 @@ function figureBytes(what: Compared, ino: number, offset: number, length: number
   const last = Math.floor((offset + length - 1) / blockSize);
   for (let index = Math.floor(offset / blockSize); index <= last; index++) {
     const block =
-      what.snapshot === undefined
-        ? figures.readSource(ino, index)
-        : figures.read(what.snapshot, ino, index);
+      typeof what.snapshot === 'object'
+        ? figures.read(what.snapshot.name, ino, index)
+        : figures.readSource(ino, index);
     const start = index * blockSize - offset;
     block?.copy(bytes, Math.max(start, 0), Math.max(-start, 0));
   }
@@ -239,4 +247,41 @@ function compareHoles(what: Compared, model: ModelInode, found: Inode): void {
     if (start >= at || segments.some(({ data, hole }) => data <= start && start < hole)) continue;
     assert.ok(!block.some((byte) => byte !== 0), `seek skips block ${index} of ${where}`);
   }
+}
+
+/**
+ * `changes` between two stored views tells every inode and every name that
+ * differs (it may tell more).
+ */
+export function compareChanges(run: VolumeRun, from: ModelView, to: ModelView): void {
+  const inodes = new Set<number>();
+  const names = new Set<string>();
+  for (const change of run.volume.changes(from.view, to.view)) {
+    if (change.kind === 'inode') inodes.add(change.ino);
+    else names.add(`${change.directory}/${change.name}`);
+  }
+  for (const ino of new Set([...from.inodes.keys(), ...to.inodes.keys()])) {
+    const [before, after] = [from.inodes.get(ino), to.inodes.get(ino)];
+    const where = `between layers ${from.view.top} and ${to.view.top}`;
+    if (differ(before, after)) assert.ok(inodes.has(ino), `change of inode ${ino} ${where}`);
+    // The names of a directory that came or went are not told.
+    if (before === undefined || after === undefined) continue;
+    for (const name of new Set([...before.names.keys(), ...after.names.keys()])) {
+      if (before.names.get(name) === after.names.get(name)) continue;
+      assert.ok(names.has(`${ino}/${name}`), `change of name ${name} in ${ino} ${where}`);
+    }
+  }
+}
+
+export interface ModelView {
+  view: View;
+  inodes: Inodes;
+}
+
+/** The blocks are never changed in place: the same bytes are the same buffer. */
+function differ(a: ModelInode | undefined, b: ModelInode | undefined): boolean {
+  if (a === undefined || b === undefined) return a !== b;
+  const plain = ({ blocks, names, xattrs, ...rest }: ModelInode): string =>
+    JSON.stringify([rest, [...xattrs].sort(), blocks.size]);
+  return plain(a) !== plain(b) || [...a.blocks].some(([i, bytes]) => b.blocks.get(i) !== bytes);
 }

@@ -320,6 +320,14 @@ export class Operations {
     if (run.model.snapshots.length > 0) run.deleteSnapshot(random.pick(run.model.snapshots).name);
   }
 
+  pinSnapshot(): void {
+    const { run, random } = this;
+    const { snapshots } = run.model;
+    if (snapshots.length > 0 && run.pinned.length < 4) {
+      run.pinSnapshot(random.pick(snapshots).name);
+    }
+  }
+
   renameSnapshot(): void {
     const { run, random } = this;
     if (run.model.snapshots.length === 0) return;

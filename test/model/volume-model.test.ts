@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import t from 'tap';
 import { makeBase } from './base-tree.js';
-import { compareAll, compareLive } from './compare.js';
+import { compareAll, compareChanges, compareLive, type ModelView } from './compare.js';
 import { Operations } from './operations.js';
 import { Random } from './random.js';
 import { garbage } from './store-scan.js';
@@ -27,7 +27,15 @@ function runSeed(seed: number): void {
   // Some runs store often, some hardly ever: so groups, layers and LMDB mix differently.
   const calm = random.pick([0.2, 1, 4]);
   const operations = new Operations(run, random);
-  const compare = (): void => compareAll(run.volume, run.model, run.known);
+  const compare = (): void => compareAll(run);
+  const view = (): ModelView => {
+    const snapshot = random.pick([undefined, ...run.model.snapshots]);
+    if (snapshot === undefined) return { view: run.volume.live, inodes: run.model.live };
+    return { view: run.volume.viewAt(snapshot.layer), inodes: snapshot.inodes };
+  };
+  const changes = (): void => {
+    for (let i = 0; i < 5; i++) compareChanges(run, view(), view());
+  };
   const command = (action: () => void): (() => void) => {
     return () => {
       action();
@@ -53,7 +61,7 @@ function runSeed(seed: number): void {
     [1 * calm, () => run.flush()],
     [4, () => run.fillDisk(random.between(1, 6))],
     [3, () => run.clock.advance(random.pick([0.001, 1, 5000]))],
-    [1, () => compareLive(run.volume, run.model, run.known)],
+    [1, () => compareLive(run)],
     [2.2, command(() => operations.save())],
     [1.6, command(() => operations.restore())],
     [1, command(() => operations.deleteSnapshot())],
@@ -65,8 +73,11 @@ function runSeed(seed: number): void {
       () => {
         run.flush();
         run.check();
+        changes();
       },
     ],
+    [0.7, () => operations.pinSnapshot()],
+    [1.5, () => run.unpin()],
     [2.5, () => void run.collect(random.between(1, 8))],
     [0.8, command(() => void run.collect())],
   ];
@@ -75,8 +86,10 @@ function runSeed(seed: number): void {
     compare();
     run.flush();
     run.check();
+    changes();
     // What an open layer hides of the layers below is only looked for now and then.
     run.save('end');
+    while (run.pinned.length > 0) run.unpin();
     run.collectAll();
     compare();
     run.check();

@@ -54,7 +54,7 @@ t.test('groups full of bytes: writers wait, everything is read while three place
   }
   t.ok(written >= 2 * GROUP_BYTES, 'one group closing, one full');
   t.ok(run.volume.core.closing !== undefined);
-  compareLive(run.volume, run.model, run.known);
+  compareLive(run);
   run.pump();
   t.ok(run.volume.acceptsWrites(), 'stored: there is room again');
   run.note();
@@ -62,10 +62,10 @@ t.test('groups full of bytes: writers wait, everything is read while three place
   for (let offset = 1000; offset < written; offset += 3_000_001) {
     write(run, file, offset, random.bytes(5000));
   }
-  compareAll(run.volume, run.model, run.known);
+  compareAll(run);
   run.save('s');
   run.crash();
-  compareAll(run.volume, run.model, run.known);
+  compareAll(run);
   t.end();
 });
 
@@ -82,7 +82,7 @@ t.test('groups full of records', (t) => {
     if (closed > 0 && made % 10_000 === 0) break;
   }
   t.ok(closed > 0, 'a group was closed for its records');
-  compareLive(run.volume, run.model, run.known);
+  compareLive(run);
   run.flush();
   t.equal(countRecords(run.volume.core.reader, TABLE.inodes), made + 1);
   t.end();
@@ -113,7 +113,7 @@ t.test('1,000 rounds of save, restore and delete leave a handful of layers', (t)
   run.collectAll();
   t.strictSame(garbage(run.volume.core.reader, BLOCK), []);
   run.check();
-  compareAll(run.volume, run.model, run.known);
+  compareAll(run);
   t.end();
 });
 

@@ -14,9 +14,10 @@ import { checkVolume } from '../../src/volume/check.js';
 import { createVolume } from '../../src/volume/create-volume.js';
 import { InlineSink } from '../../src/volume/inline-sink.js';
 import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
+import type { View } from '../../src/volume/view.js';
 import { Volume } from '../../src/volume/volume.js';
 import { baseInodes } from './base-tree.js';
-import { PlainModel, Refusal } from './plain-model.js';
+import { copyInodes, type Inodes, PlainModel, Refusal } from './plain-model.js';
 import { checkDelta } from './store-scan.js';
 
 export const BLOCK = 4096;
@@ -49,6 +50,8 @@ export class VolumeRun {
   volume: Volume;
   /** What the kernel would still hold: unlinked, but not released. */
   held = new Set<number>();
+  /** Views that are open, and what they show. */
+  pinned: { view: View; inodes: Inodes }[] = [];
   /** Every inode number there ever was. */
   readonly known = new Set<number>();
   /** Group → the model when it was closed; the stored one and younger ones only. */
@@ -260,6 +263,7 @@ export class VolumeRun {
     this.#lookEverythingUp(ROOT_INODE);
     this.model.reapOrphans();
     this.held.clear();
+    this.pinned = [];
     this.#closed.clear();
     this.#stored = this.model.copy();
     this.#openGroup = this.volume.core.open.id;
@@ -282,7 +286,10 @@ export class VolumeRun {
     trace(`restore ${name} from layer ${this.volume.live.top}`);
     const from = this.volume.live.top;
     const before = this.model.snapshots.find((s) => s.layer === this.#parentOf(from));
+    const inodes = copyInodes(this.model.live);
     const answer = this.volume.restore(name, 'model');
+    // As the tree does for files that are open.
+    this.#pin(answer.from, inodes);
     if (answer.undo !== undefined) this.model.addSnapshot(answer.undo, 'undo', from);
     else if (before === undefined) throw new Error('a restore without an undo loses the tree');
     this.model.restore(name);
@@ -290,6 +297,26 @@ export class VolumeRun {
     const undo = this.model.snapshots.filter((s) => s.kind === 'undo').length;
     if (undo > (this.options.keepUndo ?? 3) + 1) throw new Error(`${undo} undo snapshots`);
     this.note();
+  }
+
+  #pin(view: View, inodes: Inodes): void {
+    this.volume.pin(view.top);
+    this.pinned.push({ view, inodes });
+  }
+
+  /** Keeps a snapshot's view open, whatever becomes of its name. */
+  pinSnapshot(name: string): void {
+    trace(`pin ${name}`);
+    const snapshot = this.volume.snapshot(name);
+    if (snapshot === undefined) throw new Error(`no snapshot ${name}`);
+    this.#pin(this.volume.viewOf(snapshot), this.model.snapshot(name).inodes);
+  }
+
+  unpin(): void {
+    const pinned = this.pinned.shift();
+    if (pinned === undefined) return;
+    trace(`unpin ${pinned.view.top}`);
+    this.volume.unpin(pinned.view.top);
   }
 
   #parentOf(layer: number): number {
