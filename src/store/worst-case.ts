@@ -97,20 +97,6 @@ export function worstCaseBytes(shape: GroupShape, stats: StoreStats): number {
   return (touched + newLeaves + newBranches + large + free) * page;
 }
 
-/** Sum of two shapes. */
-export function addShapes(a: GroupShape, b: GroupShape): GroupShape {
-  return {
-    records: a.records + b.records,
-    keyBytes: a.keyBytes + b.keyBytes,
-    inlineBytes: a.inlineBytes + b.inlineBytes,
-    largeValues: a.largeValues + b.largeValues,
-    largeBytes: a.largeBytes + b.largeBytes,
-    ...((a.largeDropped !== undefined || b.largeDropped !== undefined) && {
-      largeDropped: (a.largeDropped ?? a.records) + (b.largeDropped ?? b.records),
-    }),
-  };
-}
-
 /** Counts one record into a shape. `valueLength` undefined: a delete. */
 export function countRecord(
   shape: GroupShape,

@@ -39,7 +39,6 @@ export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
 export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
-export const S_ISVTX = 0o1000;
 
 export class Inode {
   mode = 0;
