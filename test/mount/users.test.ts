@@ -77,7 +77,7 @@ async function runSteps(world: World, dir: string): Promise<string[]> {
 }
 
 if (!isRoot) {
-  t.skip('only root can be two users');
+  t.comment('not run: only root can be two users');
 } else {
   t.test('permissions as on a plain directory', (t) =>
     inWorld(t, ROOT, async (world) => {
@@ -85,7 +85,8 @@ if (!isRoot) {
       await world.mount(['--no-base', '--allow-other', 'mnt']);
       const plain = await runSteps(world, world.path('plain'));
       const mounted = await runSteps(world, world.mnt);
-      for (const [n, line] of plain.entries()) t.equal(mounted[n], line, line.split('\n')[0]);
+      for (const [n, line] of plain.entries())
+        t.equal(mounted[n], line, line.split('\n')[0] ?? line);
     }),
   );
 

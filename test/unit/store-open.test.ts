@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { CommandError } from '../../src/base/errors.js';
 import { blockKey } from '../../src/format/keys.js';
 import { TABLE } from '../../src/format/tables.js';
@@ -20,13 +20,13 @@ import { acquireOwner, readOwner } from '../../src/store/owner.js';
 import { StoreReader } from '../../src/store/reader.js';
 import { StoreWriter } from '../../src/store/writer.js';
 
-function scratch(t: Tap.Test): string {
+function scratch(t: Test): string {
   const path = mkdtempSync(join(tmpdir(), 'shadowfs-open-'));
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
-function refused(t: Tap.Test, code: string, body: () => unknown): CommandError | undefined {
+function refused(t: Test, code: string, body: () => unknown): CommandError | undefined {
   try {
     body();
   } catch (error) {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import * as fc from 'fast-check';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { blockKey, deltaKey, inodeKey, placeOf, versionedKey } from '../../src/format/keys.js';
 import { isVersioned, TABLE, type TableNumber } from '../../src/format/tables.js';
 import { BatchBuilder, SlabArena } from '../../src/store/batch.js';
@@ -14,7 +14,7 @@ import { StoreWriter } from '../../src/store/writer.js';
 const FIRST = Buffer.of(0);
 const LAST = Buffer.alloc(64, 0xff);
 
-function volume(t: Tap.Test): string {
+function volume(t: Test): string {
   const path = mkdtempSync(join(tmpdir(), 'shadowfs-store-'));
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return join(path, 'volume');
@@ -28,7 +28,7 @@ function dump(reader: StoreReader, table: TableNumber): [string, string][] {
 }
 
 /** Rule D2, read from the store alone. */
-function checkDelta(t: Tap.Test, reader: StoreReader): void {
+function checkDelta(t: Test, reader: StoreReader): void {
   const expected = new Set<string>();
   for (const table of [1, 2, 3, 4, 5] as TableNumber[]) {
     for (const { key } of reader.range(table, undefined, undefined, { keysOnly: true })) {
@@ -89,7 +89,7 @@ t.test('values of all sizes come back as they were, from slabs and from elsewher
   reader.refresh();
   for (const size of sizes) {
     for (const inode of [1, 2]) {
-      const expected = Buffer.alloc(size, 0).map((_, i) => (i * 31 + size) & 0xff);
+      const expected = Buffer.from(Uint8Array.from({ length: size }, (_, i) => i * 31 + size));
       if (size > 0) expected[0] = 1;
       const key = blockKey(1, inode, size, 5, 1);
       t.ok(expected.equals(reader.get(TABLE.blocks, key) as Buffer), `get ${size}`);
