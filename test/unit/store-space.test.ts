@@ -12,7 +12,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
-import type { FsError } from '../../src/base/errors.js';
 import { blockKey, entryKey, inodeKey } from '../../src/format/keys.js';
 import { TABLE, type TableNumber } from '../../src/format/tables.js';
 import { BatchBuilder, SlabArena } from '../../src/store/batch.js';
