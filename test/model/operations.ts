@@ -79,7 +79,10 @@ export class Operations {
 
   create(): void {
     const { run, random } = this;
-    if (run.model.live.size > MAX_INODES) return this.unlink();
+    if (run.model.live.size > MAX_INODES) {
+      this.unlink();
+      return;
+    }
     const directory = this.#directory();
     const name = this.#newName(directory);
     const what = random.weighted<{ mode: number; rdev?: number; target?: string }>([
@@ -304,7 +307,10 @@ export class Operations {
   save(): void {
     const { run, random } = this;
     const { snapshots } = run.model;
-    if (snapshots.length > 9) return this.deleteSnapshot();
+    if (snapshots.length > 9) {
+      this.deleteSnapshot();
+      return;
+    }
     const user = snapshots.filter((s) => s.kind === 'user');
     const isTaken = user.length > 0 && random.chance(0.05);
     run.save(isTaken ? random.pick(user).name : `s${random.below(1e6)}`);

@@ -288,12 +288,7 @@ export class PlainModel {
       real();
       return;
     }
-    if (target !== undefined) {
-      const replaced = this.inode(target);
-      if (isDirectory(moved) && !isDirectory(replaced)) throw new Refusal('ENOTDIR');
-      if (!isDirectory(moved) && isDirectory(replaced)) throw new Refusal('EISDIR');
-      if (replaced.names.size > 0) throw new Refusal('ENOTEMPTY');
-    }
+    if (target !== undefined) this.#checkReplaced(moved, this.inode(target));
     real();
     if (target !== undefined) {
       if (isDirectory(this.inode(target))) {
@@ -308,6 +303,12 @@ export class PlainModel {
     moved.ctime = now;
     this.#touchDirectory(fromDirectory, from === to ? 0 : -links);
     if (from !== to) this.#touchDirectory(toDirectory, links);
+  }
+
+  #checkReplaced(moved: ModelInode, replaced: ModelInode): void {
+    if (isDirectory(moved) && !isDirectory(replaced)) throw new Refusal('ENOTDIR');
+    if (!isDirectory(moved) && isDirectory(replaced)) throw new Refusal('EISDIR');
+    if (replaced.names.size > 0) throw new Refusal('ENOTEMPTY');
   }
 
   /** True when `ino` is `above` or lies below it. */

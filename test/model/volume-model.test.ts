@@ -13,7 +13,7 @@ import { Random } from './random.js';
 import { garbage } from './store-scan.js';
 import { BLOCK, VolumeRun } from './volume-run.js';
 
-const OPERATIONS = Number(process.env['SHADOWFS_MODEL_OPS'] ?? 16_000);
+const OPERATIONS = Number(process.env['SHADOWFS_MODEL_OPS'] ?? 12_000);
 const OPERATIONS_PER_SEED = 400;
 const SEED = process.env['SHADOWFS_MODEL_SEED'];
 

@@ -99,6 +99,7 @@ t.test('1,000 rounds of save, restore and delete leave a handful of layers', (t)
     write(run, file, (i % 7) * BLOCK, random.bytes(100));
     if (i % 10 === 0) make(run, `file-${i}`);
     run.restore('round');
+    run.unpin();
     run.deleteSnapshot('round');
     if (i % 50 === 0) {
       run.flush();
