@@ -1,14 +1,17 @@
-/** Turns a transaction group into the batch that the writer stores. */
+/**
+ * Turns a transaction group into the batch that the writer stores. The blocks'
+ * checksums are missing: the writer adds them (seal-blocks.ts).
+ */
 import { attributeKey, blockKey, entryKey, inodeKey } from '../format/keys.js';
 import { TABLE } from '../format/tables.js';
 import { encodeGoneInode, encodeInode } from '../format/inode-record.js';
 import {
   BLOCK_HEADER_LENGTH,
+  BLOCK_RAW,
   encodeAttribute,
   encodeEntry,
   encodeOrphan,
   holeBlock,
-  sealBlock,
 } from '../format/values.js';
 import { BatchBuilder, type WriteBatch } from '../store/batch.js';
 import type { Group, LayerChanges } from './overlay.js';
@@ -34,7 +37,7 @@ function encodeLayer(builder: BatchBuilder, fileset: number, changes: LayerChang
       if (block.hole) {
         builder.put(TABLE.blocks, key, holeBlock());
       } else {
-        sealBlock(block.room, block.length);
+        block.room[0] = BLOCK_RAW;
         builder.put(TABLE.blocks, key, block.room.subarray(0, BLOCK_HEADER_LENGTH + block.length));
       }
     }

@@ -8,6 +8,7 @@ import type { StoreStats } from '../store/env.js';
 import { StoreWriter } from '../store/writer.js';
 import { Collector } from './collector.js';
 import type { SinkSpace } from './group-sink.js';
+import { sealBlocks } from './seal-blocks.js';
 
 export interface WriterSetup {
   path: string;
@@ -35,6 +36,7 @@ export class WriterHost {
   }
 
   apply(batch: WriteBatch): void {
+    sealBlocks(batch);
     this.#writer.apply(batch);
     this.collector.refresh(batch.count);
   }
