@@ -252,7 +252,6 @@ export class PlainModel {
     for (const [ino, inode] of this.live) if (inode.nlink === 0) this.#remove(ino);
   }
 
-  // biome-ignore lint/complexity/noExcessiveCognitiveComplexity: rename(2)'s cases, one after the other
   rename(
     from: number,
     name: string,
