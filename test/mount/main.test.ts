@@ -183,3 +183,31 @@ for i in range(50):
   await world.sh('same_manifest seen "$MNT/.snapshots/s"; same_manifest seen "$MNT"');
   t.pass('stored');
 });
+
+eachIdentity(t, 'stores through an old map are lost, and said to be', async (t, world) => {
+  await makeMounted(world);
+  await world.on(['save', 'before']);
+  await world.sh('cd "$MNT"; echo changed >> big; seq 50000 > fresh');
+  const holder = new Holder(world, { cwd: world.mnt });
+  const big = await holder.open('big', O_RDWR);
+  const fresh = await holder.open('fresh', O_RDWR);
+  for (const fd of [big, fresh]) await holder.mmap(fd, 100_000, true);
+  await holder.mwrite(big, 10, 'stored before the restore');
+  const undo = String((await world.on(['restore', 'before']))['undo']);
+  for (const fd of [big, fresh]) {
+    await holder.mwrite(fd, 50_000, 'lost');
+    await t.rejects(holder.msync(fd), undefined, 'msync tells');
+    await t.rejects(holder.fsync(fd), undefined, 'and so does fsync');
+  }
+  await world.sh('cmp base/big "$MNT/big"; test ! -e "$MNT/fresh"');
+  // What can't be written out is in nobody's way.
+  await holder.mwrite(big, 70_000, 'lost');
+  await world.on(['save', 'after']);
+  await world.on(['restore', undo]);
+  t.equal(
+    await world.sh('dd if="$MNT/big" bs=1 skip=10 count=25 status=none; tail -n 1 "$MNT/big"'),
+    'stored before the restorechanged\n',
+  );
+  await world.sh('cmp <(seq 50000) "$MNT/fresh"; cmp base/big "$MNT/.snapshots/after/big"');
+  await holder.end();
+});

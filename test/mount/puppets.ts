@@ -135,6 +135,10 @@ export class Holder extends LineProcess {
     return this.#call({ op: 'mwrite', fd, offset, data });
   }
 
+  msync(fd: number): Promise<void> {
+    return this.#call({ op: 'msync', fd });
+  }
+
   chdir(path: string): Promise<void> {
     return this.#call({ op: 'chdir', path });
   }
