@@ -16,8 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { spawnSync } from 'node:child_process';
-import { run, sleepMs } from './shell.js';
+import { run, sleepMs, succeeds } from './shell.js';
 
 const PARENT = '/var/tmp';
 const PREFIX = 'shadowfs-bench-';
@@ -64,11 +63,10 @@ function mountsBelow(directory: string): string[] {
 function unmount(place: string): void {
   const start = Date.now();
   while (Date.now() - start < UNMOUNT_MAX_MS) {
-    const done = spawnSync('umount', [place], { stdio: 'ignore', timeout: UNMOUNT_MAX_MS });
-    if (done.status === 0) return;
+    if (succeeds('umount', [place])) return;
     sleepMs(200);
   }
-  spawnSync('umount', ['-l', place], { stdio: 'ignore' });
+  succeeds('umount', ['-l', place]);
 }
 
 function removeDirectory(directory: string): void {
@@ -78,10 +76,9 @@ function removeDirectory(directory: string): void {
     process.stderr.write(`bench: ${directory} is still in use and stays\n`);
     return;
   }
-  const file = join(directory, 'image');
-  const devices = spawnSync('losetup', ['-n', '-O', 'NAME', '-j', file], { encoding: 'utf8' });
-  for (const device of (devices.stdout ?? '').split('\n').filter((line) => line !== '')) {
-    spawnSync('losetup', ['-d', device.trim()], { stdio: 'ignore' });
+  const devices = run('losetup', ['-n', '-O', 'NAME', '-j', join(directory, 'image')]);
+  for (const device of devices.split('\n').filter((line) => line !== '')) {
+    succeeds('losetup', ['-d', device.trim()]);
   }
   rmSync(directory, { recursive: true, force: true });
 }

@@ -30,7 +30,17 @@ export function run(command: string, args: readonly string[], options: RunOption
   return String(done.stdout);
 }
 
-/** The same, timed: wall-clock ms, the start of the process included. */
+/** Runs the command; false when it fails. */
+export function succeeds(command: string, args: readonly string[]): boolean {
+  try {
+    run(command, args);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs the command as `run` does: wall-clock ms, the start of the process included. */
 export function timed(command: string, args: readonly string[], options: RunOptions = {}): number {
   const start = process.hrtime.bigint();
   run(command, args, options);
