@@ -196,8 +196,8 @@ eachIdentity(t, 'stores through an old map are lost, and said to be', async (t, 
   const undo = String((await world.on(['restore', 'before']))['undo']);
   for (const fd of [big, fresh]) {
     await holder.mwrite(fd, 50_000, 'lost');
-    await t.rejects(holder.msync(fd), undefined, 'msync tells');
-    await t.rejects(holder.fsync(fd), undefined, 'and so does fsync');
+    await t.rejects(holder.msync(fd), 'msync tells');
+    await t.rejects(holder.fsync(fd), 'and so does fsync');
   }
   await world.sh('cmp base/big "$MNT/big"; test ! -e "$MNT/fresh"');
   // What can't be written out is in nobody's way.
