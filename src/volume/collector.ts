@@ -1,3 +1,4 @@
+/** The collector: gives back what no view can see (rules D1, D13, F5, F6). */
 import {
   blockIndexOf,
   decodeDeltaKey,
