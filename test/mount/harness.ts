@@ -4,13 +4,15 @@
  * programs on a mount.
  *
  * What must hold: this process never touches a mount, only child processes do,
- * and each of them has a time limit; whatever happens, the teardown detaches
- * every mount of the world and ends its daemons; a world that ended well has
+ * and each of them has a time limit; whatever happens, the teardown (or, should
+ * this process be killed, a watcher) detaches every mount of the world and ends
+ * its daemons; a world that ended well has
  * been checked, mounted and unmounted.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
+import type { Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -63,6 +65,7 @@ export class World {
   env: Record<string, string> = {};
   readonly checkout: string;
   readonly #children = new Set<ChildProcess>();
+  readonly #watcher: Socket;
 
   constructor(readonly identity: Identity) {
     if (!fs.existsSync('/dev/fuse'))
@@ -71,6 +74,7 @@ export class World {
       throw new Error('dist/cli/main.js is missing: build first (npm run build)');
     }
     this.dir = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'shadowfs-')));
+    this.#watcher = this.#watch();
     fs.chmodSync(this.dir, 0o755);
     for (const name of ['home', 'run', 'mnt']) fs.mkdirSync(this.path(name), { mode: 0o755 });
     fs.chmodSync(this.path('run'), 0o700);
@@ -80,6 +84,19 @@ export class World {
       }
     }
     this.checkout = this.#reachableCheckout();
+  }
+
+  /** A process that takes the world away should this one be killed. */
+  #watch(): Socket {
+    const watcher = spawn('bash', [path.join(FIXTURES, 'clean-up.sh'), this.dir], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    watcher.unref();
+    // Neither it nor the pipe to it keeps a test running.
+    const pipe = watcher.stdin as Socket;
+    pipe.unref();
+    return pipe;
   }
 
   /** An ordinary user may not be let into the directories above the checkout. */
@@ -278,6 +295,7 @@ export class World {
     const left = ownMounts(this.dir);
     if (left.length > 0) throw new Error(`still mounted: ${left.join(' ')}`);
     spawnSync('rm', ['-rf', '--one-file-system', this.dir], { timeout: TIMEOUT_MS });
+    this.#watcher.end();
   }
 
   /** Daemons by the records of their mounts, as far as they run and are ours. */
