@@ -122,9 +122,11 @@ t.test('kill -9 while git, sqlite and tar work', (t) =>
     const work = world.trySh(`
       cd "$MNT"; git init -q .; git config user.name a; git config user.email a@b; git config core.fsync all
       sqlite3 db 'create table t (n integer)'
+      # Only "extra" syncs the directory after it took its journal away, which
+      # is the commit: without that no filesystem promises the last row.
       ( tar -C /usr/include -cf - . | tar -xf - ) &
       for i in $(seq 1000); do
-        sqlite3 db "insert into t values ($i)" && echo "row $i" >> "$WORLD/promised"
+        sqlite3 db "pragma synchronous = extra; insert into t values ($i)" && echo "row $i" >> "$WORLD/promised"
         echo $i > file$i; git add file$i && git commit -q -m "$i" && head=$(git rev-parse HEAD) && echo $head > "$WORLD/head" || exit
       done
     `);
@@ -241,10 +243,9 @@ t.test('every command is done wholly or not at all', async (t) => {
       );
       const ran = made ? await world.trySh(`cd "$MNT" || exit\n${steps.join('\n')}`) : undefined;
       world.env = {};
-      if (ran?.status === 0) {
-        await world.umount();
-        break;
-      }
+      // The step may also be met first by the last group, which umount commits.
+      if (ran?.status === 0 && (await world.tryShadowfs(['umount', world.mnt])).status === 0)
+        continue;
       crashes++;
       await mount(name);
       const done = Number(await world.sh(`touch ${name}/done; wc -l < ${name}/done`));
@@ -253,8 +254,9 @@ t.test('every command is done wholly or not at all', async (t) => {
       const isCommand = WORK[done]?.includes('.control') === true;
       const allowed = states.slice(done, done + 2);
       const what = `${name}: ${done} were done`;
-      if (isCommand) t.ok(allowed.includes(seen), what, { seen, allowed });
-      else t.ok(seen.startsWith('== .'), what);
+      if (isCommand || done === WORK.length) {
+        t.ok(allowed.includes(seen), what, { seen, allowed });
+      } else t.ok(seen.startsWith('== .'), what);
       await world.check();
       await world.umount();
     }

@@ -111,6 +111,9 @@ eachIdentity(t, 'a restore under running programs', async (t, world) => {
   await world.sh('cat "$MNT/src/deep/er/unchanged" "$MNT/big" > /dev/null');
   const resident = (): Promise<string> =>
     world.sh('fincore -n -b -o PAGES "$MNT/src/deep/er/unchanged" | tr -d " \\n"');
+  const { length } = await world.sh('cat base/src/deep/er/unchanged');
+  await holder.mmap(same, length, true);
+  await holder.mlock(same);
   const before = await resident();
   t.ok(Number(before) > 100, `${before} pages are cached`);
 

@@ -127,6 +127,11 @@ export class Holder extends LineProcess {
     return this.#call({ op: 'mmap', fd, length, writable });
   }
 
+  /** Keeps the pages of the file's (writable) map in memory, whatever the machine is short of. */
+  mlock(fd: number): Promise<void> {
+    return this.#call({ op: 'mlock', fd });
+  }
+
   mread(fd: number, offset: number, length: number): Promise<string> {
     return this.#call({ op: 'mread', fd, offset, length });
   }
