@@ -18,8 +18,9 @@ export function addRestore(program: Command): void {
   ).action(
     action(async (name: string, options: CommonOptions) => {
       const { control, mount } = findMount(options);
+      const sinceMs = Date.now();
       const answer = await control.run('restore', name);
-      const holders = staleFiles(mount);
+      const holders = staleFiles(mount, sinceMs);
       if (options.json) {
         printJson({ ...answer, holders });
         return;

@@ -19,9 +19,9 @@ export interface MountOptions {
   reattach: boolean;
   /**
    * The kernel may keep written data for up to half a minute and write it in
-   * larger pieces. Off: a write has reached the volume when it returns, which
-   * makes many small writes slower, and everything else faster (the kernel then
-   * need not ask for a file's blocks again after each close).
+   * larger pieces: many small writes into large files are faster, everything
+   * else is slower (decision 0005). Off: a write has reached the volume when it
+   * returns.
    */
   writeback: boolean;
 }
@@ -85,7 +85,7 @@ export function parseMountOptions(lists: readonly string[]): MountOptions {
     readOnly: false,
     allowOther: false,
     reattach: false,
-    writeback: true,
+    writeback: false,
   };
   for (const item of lists.flatMap((list) => list.split(','))) {
     if (item === '') continue;

@@ -60,13 +60,16 @@ function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
   }
 }
 
-/** Open files of the mount that show an old version since a restore: their attributes are stale. */
-export function staleFiles(mount: MountEntry): MountUse[] {
+/**
+ * Open files of the mount that show an old version since a restore that began
+ * at `sinceMs`: their attributes are stale, or they lost their last name then.
+ */
+export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
   return usesOfMount(mount).filter((use) => {
     if (use.fd === undefined) return false;
     try {
-      statSync(`/proc/${use.pid}/fd/${use.fd}`);
-      return false;
+      const { nlink, ctimeMs } = statSync(`/proc/${use.pid}/fd/${use.fd}`);
+      return nlink === 0 && ctimeMs >= sinceMs;
     } catch (error) {
       // Node has no name for this one.
       return (error as NodeJS.ErrnoException).errno === -ERRNO.ESTALE;

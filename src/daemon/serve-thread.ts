@@ -152,7 +152,10 @@ class Server {
       setMayBlock: (mayBlock) => {
         this.#volume.mayBlock = mayBlock;
       },
-      onInit: () => post({ kind: 'ready' }),
+      onInit: ({ writeback }) => {
+        this.#tree.writeback = writeback;
+        post({ kind: 'ready' });
+      },
       log,
     });
     this.#session = session;

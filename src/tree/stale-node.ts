@@ -1,18 +1,27 @@
 /**
  * The old node of a regular file that a restore changed while the kernel knew
  * it. Programs that hold it open go on reading the old version, which stays
- * pinned until the kernel forgets the node; everything else is ESTALE, so that
- * a write fails at once (before it writes, the kernel asks for attributes).
+ * pinned until the kernel forgets the node; every change is ESTALE.
+ *
+ * Where the kernel keeps written data to itself, attributes are ESTALE too: it
+ * asks for them before it takes a write, which so fails at once. Without that
+ * cache a write comes here at once; and the kernel asks before it reads up to
+ * the file's end, so that there attributes must be told: those of a file that
+ * lost its last name at the restore.
  */
 import { type ErrnoName, FsError } from '../base/errors.js';
 import type { Inode } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
+import { attributesOf } from './attributes.js';
 import type { Attributes } from './operations.js';
+import { liveIno } from './shadow-ino.js';
 import { SpecialNode } from './special-node.js';
 import type { TreeContext } from './tree-context.js';
 
 export class StaleNode extends SpecialNode {
   override readonly refusal: ErrnoName = 'ESTALE';
+  readonly #sinceS: number;
+  readonly #sinceNs: number;
 
   constructor(
     id: number,
@@ -23,6 +32,9 @@ export class StaleNode extends SpecialNode {
     readonly onForgotten: (node: StaleNode) => void,
   ) {
     super(id);
+    const nowMs = Date.now();
+    this.#sinceS = Math.floor(nowMs / 1000);
+    this.#sinceNs = (nowMs % 1000) * 1e6;
   }
 
   #inode(): Inode {
@@ -32,7 +44,15 @@ export class StaleNode extends SpecialNode {
   }
 
   override attributes(): Attributes {
-    throw new FsError('ESTALE', 'getattr', String(this.ino));
+    const inode = this.#inode();
+    // Names beyond those that an inode lists were not expired: by ESTALE the
+    // kernel finds out that they lead to another node now.
+    const hasUnlistedNames = inode.nlink > inode.links.length;
+    if (this.context.writeback() || !inode.isRegular || hasUnlistedNames) {
+      throw new FsError('ESTALE', 'getattr', String(this.ino));
+    }
+    const attributes = attributesOf(inode, liveIno(this.ino), 0);
+    return { ...attributes, nlink: 0, ctimeS: this.#sinceS, ctimeNs: this.#sinceNs };
   }
 
   override read(offset: number, length: number, out: Buffer, outOffset: number): number {

@@ -23,6 +23,8 @@ export class TreeContext {
     readonly readOnly: boolean,
     readonly ownerUid: number,
     readonly notifier: () => Notifier,
+    /** The kernel keeps written data to itself for a while. */
+    readonly writeback: () => boolean,
   ) {}
 
   liveAttributes(inode: Inode): Attributes {

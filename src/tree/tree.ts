@@ -68,6 +68,8 @@ export class Tree implements Operations {
   readonly neverOpens = true;
   /** Set by whoever connects a driver. */
   notifier: Notifier = SILENT_NOTIFIER;
+  /** As negotiated with the kernel: it keeps written data to itself for a while. Set like `notifier`. */
+  writeback = false;
 
   readonly #context: TreeContext;
   readonly #nodes: NodeTable;
@@ -94,6 +96,7 @@ export class Tree implements Operations {
       options.readOnly,
       options.ownerUid,
       () => this.notifier,
+      () => this.writeback,
     );
     this.#transitions = new Transitions(this.#context);
     this.#live = new LiveNodes(this.#context, this.#transitions);

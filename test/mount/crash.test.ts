@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import t, { type Test } from 'tap';
 import {
-  eachIdentity,
+  eachSetting,
   inWorld,
   identities,
   NOBODY,
@@ -107,7 +107,7 @@ async function crashOnce(t: Test, world: World, round: number, work: number): Pr
   await world.check();
 }
 
-eachIdentity(t, 'kill -9 in the middle of work', async (t, world) => {
+eachSetting(t, 'kill -9 in the middle of work', async (t, world) => {
   await world.sh('mkdir base; seq 50000 > base/untouched');
   await world.mount(['base', 'mnt']);
   for (const [round, work] of [8, 60, 200].entries()) {

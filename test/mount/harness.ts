@@ -63,6 +63,8 @@ export class World {
   readonly dir: string;
   /** More environment for every process, daemons included. */
   env: Record<string, string> = {};
+  /** Mount with the writeback cache of the kernel. */
+  writeback = false;
   readonly checkout: string;
   readonly #children = new Set<ChildProcess>();
   readonly #watcher: Socket;
@@ -230,7 +232,8 @@ export class World {
 
   /** `shadowfs mount`; the last word is the mountpoint. */
   async mount(words: string[], options: RunOptions = {}): Promise<Answer> {
-    return await this.shadowfs(['mount', ...words], options);
+    const cache = this.writeback ? ['-o', 'writeback=on'] : [];
+    return await this.shadowfs(['mount', ...cache, ...words], options);
   }
 
   async umount(mountpoint = this.mnt): Promise<Answer> {
@@ -386,6 +389,19 @@ export async function inWorld(
     t.comment(`the daemon's log:\n${world.log().slice(-4000)}`);
     throw error;
   }
+}
+
+/** As `eachIdentity`, and each without and with the kernel's writeback cache. */
+export function eachSetting(
+  t: Test,
+  title: string,
+  body: (t: Test, world: World) => Promise<void>,
+): void {
+  eachIdentity(t, title, body);
+  eachIdentity(t, `${title}, writeback`, async (t, world) => {
+    world.writeback = true;
+    await body(t, world);
+  });
 }
 
 /** A test in a world of its own for every identity that there is here. */

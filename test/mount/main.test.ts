@@ -1,6 +1,6 @@
 /** The main job: save, wreck, look, restore, and what running programs see of it. */
 import t from 'tap';
-import { eachIdentity, type World } from './harness.js';
+import { eachSetting, type World } from './harness.js';
 import { Holder, Shell } from './puppets.js';
 
 const O_RDONLY = 0;
@@ -45,7 +45,7 @@ async function makeMounted(world: World): Promise<void> {
   await world.mount(['base', 'mnt']);
 }
 
-eachIdentity(t, 'save, wreck, look, restore, and back', async (t, world) => {
+eachSetting(t, 'save, wreck, look, restore, and back', async (t, world) => {
   await makeMounted(world);
   await world.sh('same_tree base "$MNT"; manifest "$MNT" > mounted');
   t.equal(await world.sh('diff <(grep -v "|d|" original) <(grep -v "|d|" mounted)'), '', 'a view');
@@ -84,7 +84,7 @@ eachIdentity(t, 'save, wreck, look, restore, and back', async (t, world) => {
   t.pass('all the same after a remount');
 });
 
-eachIdentity(t, 'a restore under running programs', async (t, world) => {
+eachSetting(t, 'a restore under running programs', async (t, world) => {
   await makeMounted(world);
   const holder = new Holder(world, { cwd: world.mnt });
   const shell = new Shell(world, { cwd: `${world.mnt}/src` });
@@ -167,7 +167,7 @@ eachIdentity(t, 'a restore under running programs', async (t, world) => {
   await lost.end();
 });
 
-eachIdentity(t, 'times that programs saw are the times that are stored', async (t, world) => {
+eachSetting(t, 'times that programs saw are the times that are stored', async (t, world) => {
   await world.mount(['--no-base', 'mnt']);
   await world.sh(`
     cd "$MNT"
@@ -187,7 +187,7 @@ for i in range(50):
   t.pass('stored');
 });
 
-eachIdentity(t, 'stores through an old map are lost, and said to be', async (t, world) => {
+eachSetting(t, 'stores through an old map are lost, and said to be', async (t, world) => {
   await makeMounted(world);
   await world.on(['save', 'before']);
   await world.sh('cd "$MNT"; echo changed >> big; seq 50000 > fresh');

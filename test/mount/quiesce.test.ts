@@ -1,13 +1,12 @@
 /** What a save holds while programs write, and many commands at once. */
 import t from 'tap';
-import { eachIdentity, identities, inWorld, NOBODY, testSeed } from './harness.js';
+import { eachSetting, testSeed } from './harness.js';
 import { Holder } from './puppets.js';
 
 const O_RDWR_CREAT = 0o102;
-const as = identities()[0] ?? NOBODY;
 const SEED = testSeed(t);
 
-eachIdentity(t, 'a save holds every write that had returned', async (t, world) => {
+eachSetting(t, 'a save holds every write that had returned', async (t, world) => {
   await world.sh('mkdir base; seq 100000 > base/old');
   await world.mount(['base', 'mnt']);
   const holder = new Holder(world, { cwd: world.mnt });
@@ -44,11 +43,10 @@ print(bad, os.path.getsize(d + 'fresh'))"`);
   await holder.end();
 });
 
-t.test('a save under a stream of writes is a moment of it', (t) =>
-  inWorld(t, as, async (world) => {
-    await world.mount(['--no-base', 'mnt']);
-    // Each round writes the same number to file after file: a snapshot's numbers only ever fall.
-    const writer = world.trySh(`cd "$MNT"; python3 -c "
+eachSetting(t, 'a save under a stream of writes is a moment of it', async (t, world) => {
+  await world.mount(['--no-base', 'mnt']);
+  // Each round writes the same number to file after file: a snapshot's numbers only ever fall.
+  const writer = world.trySh(`cd "$MNT"; python3 -c "
 import os
 files = [os.open('f%02d' % i, os.O_RDWR | os.O_CREAT) for i in range(20)]
 os.mkdir('ready')
@@ -58,29 +56,27 @@ while os.path.exists('ready'):
     for f in files: os.pwrite(f, b'%09d' % n * 500, 0)
     if n % 10 == 0: os.rename('g', 'h') if os.path.exists('g') else os.close(os.open('g', os.O_CREAT))
 print(n)"`);
-    await world.sh('wait_for test -d "$MNT/ready"');
-    for (let n = 0; n < 5; n++) await world.on(['save', `s${n}`]);
-    await world.sh('rmdir "$MNT/ready"');
-    t.ok(Number((await writer).out) > 10);
-    const out = await world.sh(`cd "$MNT/.snapshots"; python3 -c "
+  await world.sh('wait_for test -d "$MNT/ready"');
+  for (let n = 0; n < 5; n++) await world.on(['save', `s${n}`]);
+  await world.sh('rmdir "$MNT/ready"');
+  t.ok(Number((await writer).out) > 10);
+  const out = await world.sh(`cd "$MNT/.snapshots"; python3 -c "
 import os
 for s in range(5):
     d = 's%d/' % s
     texts = [open(d + f).read() for f in sorted(os.listdir(d)) if f[0] == 'f']
     whole = all(len(set(t[i:i+9] for i in range(0, 4500, 9))) <= 2 and len(t) in (0, 4500) for t in texts)
     print(len(texts), whole)"`);
-    t.equal(out, '20 True\n'.repeat(5));
-  }),
-);
+  t.equal(out, '20 True\n'.repeat(5));
+});
 
-t.test('save and restore from eight processes at once', (t) =>
-  inWorld(t, as, async (world) => {
-    await world.sh('mkdir base; for i in $(seq 20); do seq $i 2000 > base/f$i; done');
-    await world.mount(['base', 'mnt']);
-    const runs = await Promise.all(
-      [...Array(8).keys()].map((n) =>
-        world.trySh(
-          `cd "$MNT"; RANDOM=$(( (16#${SEED} + ${n}) % 32768 ))
+eachSetting(t, 'save and restore from eight processes at once', async (t, world) => {
+  await world.sh('mkdir base; for i in $(seq 20); do seq $i 2000 > base/f$i; done');
+  await world.mount(['base', 'mnt']);
+  const runs = await Promise.all(
+    [...Array(8).keys()].map((n) =>
+      world.trySh(
+        `cd "$MNT"; RANDOM=$(( (16#${SEED} + ${n}) % 32768 ))
           for i in $(seq 12); do
             echo "${n} $i" > f$((RANDOM % 20 + 1)); echo x > new${n}-$i
             case $((RANDOM % 4)) in
@@ -90,24 +86,21 @@ t.test('save and restore from eight processes at once', (t) =>
               3) s=$(ls .snapshots | grep -v undo | head -n 1); [ -z "$s" ] || echo "$s" > .control/delete ;;
             esac
           done; echo done`,
-          { timeoutMs: 120_000 },
-        ),
+        { timeoutMs: 120_000 },
       ),
-    );
-    // Between a listing and the command another process may have taken the name away.
-    const known = /No such file|Stale file handle|Invalid argument|File exists|^$/;
-    const errors = runs.flatMap(({ err }) => err.split('\n')).filter((line) => !known.test(line));
-    t.same(errors, [], 'no error but the documented ones');
-    t.same(
-      runs.map(({ out }) => out),
-      Array(8).fill('done\n'),
-    );
-    const history = (await world.tryShadowfs(['history', '-n', '1000', '-C', world.mnt, '--json']))
-      .out;
-    t.ok(history.split('\n').length > 20, `${history.split('\n').length} commands`);
-    await world.check();
-    await world.sh(
-      'cd "$MNT"; for s in $(ls .snapshots); do cat .snapshots/$s/f1 > /dev/null; done',
-    );
-  }),
-);
+    ),
+  );
+  // Between a listing and the command another process may have taken the name away.
+  const known = /No such file|Stale file handle|Invalid argument|File exists|^$/;
+  const errors = runs.flatMap(({ err }) => err.split('\n')).filter((line) => !known.test(line));
+  t.same(errors, [], 'no error but the documented ones');
+  t.same(
+    runs.map(({ out }) => out),
+    Array(8).fill('done\n'),
+  );
+  const history = (await world.tryShadowfs(['history', '-n', '1000', '-C', world.mnt, '--json']))
+    .out;
+  t.ok(history.split('\n').length > 20, `${history.split('\n').length} commands`);
+  await world.check();
+  await world.sh('cd "$MNT"; for s in $(ls .snapshots); do cat .snapshots/$s/f1 > /dev/null; done');
+});

@@ -1,11 +1,11 @@
 /** Seeded random work through the kernel, with saves, restores, open files and maps. */
 import t from 'tap';
-import { eachIdentity, testSeed } from './harness.js';
+import { eachSetting, testSeed } from './harness.js';
 
 const SEED = testSeed(t);
 const OPERATIONS = 1500;
 
-eachIdentity(t, 'random work, saves and restores', async (t, world) => {
+eachSetting(t, 'random work, saves and restores', async (t, world) => {
   await world.sh(`mkdir -p base/a1/b1/c1 base/d2; cd base
     for i in 0 1 2; do seq $((i * 9000)) > e$i; seq $((i * 500)) > a1/f$i; done; ln e1 d2/g1; ln -s e0 h0`);
   for (const [round, base] of [['base'], ['--no-base']].entries()) {

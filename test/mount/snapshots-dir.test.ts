@@ -1,6 +1,6 @@
 /** `.snapshots` in every directory, and that nothing changes what is in it. */
 import t from 'tap';
-import { eachIdentity, type World } from './harness.js';
+import { eachSetting, type World } from './harness.js';
 
 const MAKE = `
   mkdir -p base/dir/sub; cd base
@@ -12,7 +12,7 @@ async function makeMounted(world: World): Promise<void> {
   await world.mount(['base', 'mnt']);
 }
 
-eachIdentity(t, 'snapshots are directories everywhere', async (t, world) => {
+eachSetting(t, 'snapshots are directories everywhere', async (t, world) => {
   await makeMounted(world);
   const look = (script: string): Promise<string> =>
     world.sh(`set +e +o pipefail; cd "$MNT"\n${script}`);
@@ -102,7 +102,7 @@ eachIdentity(t, 'snapshots are directories everywhere', async (t, world) => {
   ]);
 });
 
-eachIdentity(t, 'what stat and getfattr say of a shadow inode', async (t, world) => {
+eachSetting(t, 'what stat and getfattr say of a shadow inode', async (t, world) => {
   await makeMounted(world);
   await world.on(['save', 'one']);
   await world.sh('cd "$MNT"; printf changed | dd of=file bs=1 seek=40000 conv=notrunc status=none');
@@ -137,7 +137,7 @@ eachIdentity(t, 'what stat and getfattr say of a shadow inode', async (t, world)
   );
 });
 
-eachIdentity(t, 'a snapshot never changes', async (t, world) => {
+eachSetting(t, 'a snapshot never changes', async (t, world) => {
   await makeMounted(world);
   await world.sh(`cd "$MNT"
     head -c 300000 /dev/urandom > big; cp big big2; cp big big3; cp big big4; echo own > own; mkdir full

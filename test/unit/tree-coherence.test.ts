@@ -82,10 +82,14 @@ t.test('before the coherent phase has run, every request settles its node first'
     errnoOf(() => tree.write(USER, open, 0, 0, Buffer.from('x'), false)),
     'ESTALE',
   );
+  t.match(tree.getattr(USER, g), { size: 3, nlink: 0, attrTimeoutS: 0 }, 'a file without a name');
+  tree.writeback = true;
   t.equal(
     errnoOf(() => tree.getattr(USER, g)),
     'ESTALE',
+    'which a kernel with a writeback cache must not know',
   );
+  tree.writeback = false;
   // A name is removed and replaced through the kernel's cached, unsettled node.
   tree.unlink(USER, 1, 'u');
   tree.rename(USER, 1, 'h', 1, 'g', 0);
