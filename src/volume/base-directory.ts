@@ -62,7 +62,7 @@ export class BaseDirectory {
   /**
    * Opens a base; `path` is a byte string. Open it before anything is mounted
    * over it: from then on the covered directory is what is read. Throws
-   * CommandError `base-missing`, `base-not-a-directory`, `base-unreadable`.
+   * CommandError `base-missing`, `base-not-directory`, `base-unreadable`.
    */
   static open(path: string, nowMs: () => number = Date.now): BaseDirectory {
     const shown = Buffer.from(path, 'latin1').toString();
@@ -229,7 +229,7 @@ function openError(negative: number, path: string): CommandError {
   }
   if (negative === -ERRNO.ENOTDIR) {
     const message = `the base ${path} is not a directory`;
-    return new CommandError('base-not-a-directory', 'ENOTDIR', message, { path });
+    return new CommandError('base-not-directory', 'ENOTDIR', message, { path });
   }
   const { code } = fsError(negative, 'open', path);
   const message = `the base ${path} can't be read: ${code}`;

@@ -88,9 +88,9 @@ t.test('options', async (t) => {
     readOnly: false,
     allowOther: false,
     reattach: false,
-    writeback: true,
+    writeback: false,
   });
-  t.equal(parseMountOptions(['writeback=off']).writeback, false);
+  t.equal(parseMountOptions(['writeback=on']).writeback, true);
   for (const bad of ['nope', 'keep-undo=x', 'compression=maybe', '__proto__=1', '=1']) {
     t.throws(() => parseMountOptions([bad]), { code: 'bad-option' }, bad);
   }
