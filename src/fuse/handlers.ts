@@ -87,13 +87,13 @@ const lookup: Handler = ({ ops, reply }, request) =>
   reply.entry(ops.lookup(request.caller(), request.node, request.name(0)));
 
 const getattr: Handler = ({ ops, reply }, request) => {
-  decodeGetattr(request);
-  return reply.attributes(ops.getattr(request.caller(), request.node));
+  const isOpen = decodeGetattr(request) !== undefined;
+  return reply.attributes(ops.getattr(request.caller(), request.node, isOpen));
 };
 
 const statx: Handler = ({ ops, reply }, request) => {
-  decodeGetattr(request);
-  return reply.statx(ops.getattr(request.caller(), request.node));
+  const isOpen = decodeGetattr(request) !== undefined;
+  return reply.statx(ops.getattr(request.caller(), request.node, isOpen));
 };
 
 const setattr: Handler = (context, request) => {

@@ -119,7 +119,8 @@ export interface Operations {
   lookup(caller: Caller, parent: number, name: string): Entry;
   /** The kernel drops `count` lookups of the node. Never fails. */
   forget(node: number, count: number): void;
-  getattr(caller: Caller, node: number): Attributes;
+  /** `isOpen`: asked through an open file, not by a path. */
+  getattr(caller: Caller, node: number, isOpen?: boolean): Attributes;
   setattr(
     caller: Caller,
     node: number,

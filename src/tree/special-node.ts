@@ -13,7 +13,8 @@ export abstract class SpecialNode {
 
   readonly refusal: ErrnoName = 'EROFS';
 
-  abstract attributes(): Attributes;
+  /** `isOpen`: asked through an open file, not by a path. */
+  abstract attributes(isOpen?: boolean): Attributes;
 
   lookup(name: string): Entry {
     throw new FsError('ENOTDIR', 'lookup', name);

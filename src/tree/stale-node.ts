@@ -43,12 +43,12 @@ export class StaleNode extends SpecialNode {
     return inode;
   }
 
-  override attributes(): Attributes {
+  override attributes(isOpen = false): Attributes {
     const inode = this.#inode();
     // Names beyond those that an inode lists were not expired: by ESTALE the
-    // kernel finds out that they lead to another node now.
-    const hasUnlistedNames = inode.nlink > inode.links.length;
-    if (this.context.writeback() || !inode.isRegular || hasUnlistedNames) {
+    // kernel, which walks a path then, finds out that they lead to another node.
+    const mayBeNamed = !isOpen && inode.nlink > inode.links.length;
+    if (this.context.writeback() || !inode.isRegular || mayBeNamed) {
       throw new FsError('ESTALE', 'getattr', String(this.ino));
     }
     const attributes = attributesOf(inode, liveIno(this.ino), 0);

@@ -148,9 +148,9 @@ export class Tree implements Operations {
     this.#nodes.forget(node, count);
   }
 
-  getattr(_caller: Caller, id: number): Attributes {
+  getattr(_caller: Caller, id: number, isOpen?: boolean): Attributes {
     const node = this.#nodes.resolve(id);
-    return typeof node === 'number' ? this.#live.attributes(node) : node.attributes();
+    return typeof node === 'number' ? this.#live.attributes(node) : node.attributes(isOpen);
   }
 
   setattr(_caller: Caller, id: number, changes: AttributeChanges): Attributes {

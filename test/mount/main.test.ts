@@ -167,6 +167,21 @@ eachSetting(t, 'a restore under running programs', async (t, world) => {
   await lost.end();
 });
 
+eachSetting(t, 'an old version with names that nobody looked up', async (t, world) => {
+  await world.sh('mkdir base; seq 1000 > base/one; ln base/one base/other');
+  await world.mount(['base', 'mnt']);
+  const holder = new Holder(world, { cwd: world.mnt });
+  const file = await holder.open('one', O_RDWR);
+  await world.on(['save', 's']);
+  await world.sh('echo wreck > "$MNT/one"');
+  await world.on(['restore', 's']);
+  t.equal(await holder.pread(file, 0, 100_000), 'wreck\n', 'is read to its end');
+  await t.rejects(holder.pwrite(file, 0, 'lost'), { message: 'ESTALE' });
+  await world.sh('cd "$MNT"; seq 1000 | cmp - one; cmp one other');
+  t.equal(await holder.pread(file, 0, 100_000), 'wreck\n', 'also after the new one was looked at');
+  await holder.end();
+});
+
 eachSetting(t, 'times that programs saw are the times that are stored', async (t, world) => {
   await world.mount(['--no-base', 'mnt']);
   await world.sh(`
