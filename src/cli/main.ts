@@ -7,6 +7,7 @@ import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addHistory } from './history.js';
 import { addMount } from './mount.js';
+import { helperWords, runHelper } from './mount-helper.js';
 import { EXIT_USAGE } from './output.js';
 import { addRename } from './rename.js';
 import { addRestore } from './restore.js';
@@ -51,8 +52,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+const helper = helperWords(process.argv.slice(2));
 try {
-  await program.parseAsync();
+  if (helper !== undefined) process.exitCode = await runHelper(helper.name, helper.words);
+  else await program.parseAsync();
 } catch (error) {
   // Commander has said what is wrong; help and version end without a failure.
   if (!(error instanceof CommanderError)) throw error;

@@ -142,18 +142,22 @@ class Daemon {
   }
 
   #mount(): void {
-    const { mountpoint, controlMount, base, options } = this.#plan;
+    const { mountpoint, controlMount, source, options } = this.#plan;
     const controlFd = mountFuse(controlMount, {
-      source: mountpoint,
+      // Not the bare path: `findmnt MOUNTPOINT` would show this mount instead.
+      source: `control:${mountpoint}`,
       subtype: CONTROL_SUBTYPE,
       nosuid: true,
       nodev: true,
     });
     this.#hasControlMount = true;
     const fd = mountFuse(mountpoint, {
-      source: base ?? 'shadowfs',
+      source,
       readOnly: options.readOnly,
       allowOther: options.allowOther,
+      nosuid: options.nosuid,
+      nodev: options.nodev,
+      noexec: options.noexec,
     });
     this.#hasMount = true;
     this.#post({ kind: 'mounted', fd, controlFd });

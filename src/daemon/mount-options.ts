@@ -15,6 +15,10 @@ export interface MountOptions {
   creation: CreationOptions;
   readOnly: boolean;
   allowOther: boolean;
+  /** Set-user-id bits, device files and programs do not count in the mount. */
+  nosuid: boolean;
+  nodev: boolean;
+  noexec: boolean;
   /** Take a base that is another directory than the volume's. */
   reattach: boolean;
   /**
@@ -72,6 +76,12 @@ const SETTERS: Record<string, Setter> = {
   reattach: (o, key, value) => (o.reattach = parseSwitch(key, value)),
   writeback: (o, key, value) => (o.writeback = parseSwitch(key, value)),
   rw: (o) => (o.readOnly = false),
+  nosuid: (o) => (o.nosuid = true),
+  suid: (o) => (o.nosuid = false),
+  nodev: (o) => (o.nodev = true),
+  dev: (o) => (o.nodev = false),
+  noexec: (o) => (o.noexec = true),
+  exec: (o) => (o.noexec = false),
   'allow-other': (o, key, value) => (o.allowOther = parseSwitch(key, value)),
   allow_other: (o, key, value) => (o.allowOther = parseSwitch(key, value)),
 };
@@ -84,6 +94,9 @@ export function parseMountOptions(lists: readonly string[]): MountOptions {
     creation: {},
     readOnly: false,
     allowOther: false,
+    nosuid: false,
+    nodev: false,
+    noexec: false,
     reattach: false,
     writeback: false,
   };

@@ -31,6 +31,8 @@ import { unmount } from '../fuse/kernel-mount.js';
 export interface MountRequest {
   /** Absent: no base. */
   base: string | undefined;
+  /** What df and mount show as the device. Absent: the base, else `shadowfs`. */
+  source?: string | undefined;
   mountpoint: string;
   /** Absent: the default place, or where the registry says. */
   volume: string | undefined;
@@ -41,6 +43,7 @@ export interface MountRequest {
 /** Everything the daemon needs; plain data, since it travels between processes. */
 export interface MountPlan {
   base: string | undefined;
+  source: string;
   mountpoint: string;
   inPlace: boolean;
   volume: string;
@@ -77,6 +80,7 @@ export function planMount(request: MountRequest, places: Places): MountPlan {
   }
   return {
     base,
+    source: request.source ?? base ?? 'shadowfs',
     mountpoint,
     inPlace,
     volume,

@@ -12,6 +12,7 @@ import { CommandError, ERRNO, type ErrnoName } from '../base/errors.js';
 import {
   AT_FDCWD,
   MNT_DETACH,
+  MNT_FORCE,
   MS_NODEV,
   MS_NOEXEC,
   MS_NOSUID,
@@ -229,12 +230,17 @@ function helperRefusal({ error, stderr, status }: HelperOutcome, mountpoint: str
 
 /**
  * Takes the mount on top at `mountpoint` away; dirty pages are written out
- * first. `lazy`: detach it now, even when it is in use. Throws CommandError.
+ * first. `lazy`: detach it now, even when it is in use. `force` (only for root):
+ * every request that waits for an answer fails first. Throws CommandError.
  */
-export function unmount(mountpoint: string, options: { lazy?: boolean } = {}): void {
+export function unmount(
+  mountpoint: string,
+  options: { lazy?: boolean; force?: boolean } = {},
+): void {
   const lazy = options.lazy === true;
   if (process.geteuid?.() === 0) {
-    const done = umount2(pathBytes(mountpoint), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0));
+    const flags = (lazy ? MNT_DETACH : 0) | (options.force === true ? MNT_FORCE : 0);
+    const done = umount2(pathBytes(mountpoint), UMOUNT_NOFOLLOW | flags);
     if (done === 0) return;
     if (done === -ERRNO.EBUSY) throw busy(mountpoint);
     const { message, code } = fsError(done, 'umount', mountpoint);

@@ -363,7 +363,8 @@ function ownMounts(dir: string): string[] {
       const source = fields[dash + 2] ?? '';
       const isOurs = fields[dash + 1]?.startsWith('fuse.shadowfs') === true;
       return (
-        `${fields[4]}/`.startsWith(`${dir}/`) || (isOurs && `${source}/`.startsWith(`${dir}/`))
+        `${fields[4]}/`.startsWith(`${dir}/`) ||
+        (isOurs && `${source}/`.startsWith(`control:${dir}/`))
       );
     })
     .map((fields) => fields[4] ?? '')

@@ -87,6 +87,9 @@ t.test('options', async (t) => {
     creation: { blockSize: 4096, compression: true, keepUndo: 3 },
     readOnly: false,
     allowOther: false,
+    nosuid: false,
+    nodev: false,
+    noexec: false,
     reattach: false,
     writeback: false,
   });
