@@ -1,15 +1,8 @@
 /** The command line: mounting, finding the mount, each command, ending. */
 import fs from 'node:fs';
 import t from 'tap';
-import {
-  eachIdentity,
-  NOBODY,
-  inWorld,
-  isRoot,
-  pause,
-  processGone,
-  type World,
-} from './harness.js';
+import { asRoot } from '../as-root.js';
+import { eachIdentity, NOBODY, inWorld, pause, processGone, type World } from './harness.js';
 
 /** The exit code, and what a person reads. */
 async function says(world: World, words: string[], cwd?: string): Promise<string> {
@@ -246,19 +239,17 @@ eachIdentity(t, 'in the foreground', async (t, world) => {
   t.equal(await mountCount(world), '0\n');
 });
 
-if (isRoot) {
-  t.test('the control files belong to the owner of the mount', (t) =>
-    inWorld(t, { name: 'root', uid: 0 }, async (world) => {
-      await world.sh('mkdir base; chmod 777 base; chmod 711 .');
-      await world.mount(['--allow-other', 'base', 'mnt']);
-      const as = { uid: NOBODY.uid };
-      t.equal((await world.trySh('echo hi > "$MNT/mine"; cat "$MNT/mine"', as)).out, 'hi\n');
-      const { err } = await world.trySh('echo x > "$MNT/.control/save"', as);
-      t.match(err, /Permission denied/);
-      const ran = await world.tryShadowfs(['save', '-C', world.mnt], as);
-      t.equal(ran.status, 1);
-      t.match(ran.err, /belong to another user/);
-      t.equal(fs.readdirSync(world.path('base')).length, 0, 'the base was not written to');
-    }),
-  );
-}
+asRoot(t, 'the control files belong to the owner of the mount', (t) =>
+  inWorld(t, { name: 'root', uid: 0 }, async (world) => {
+    await world.sh('mkdir base; chmod 777 base; chmod 711 .');
+    await world.mount(['--allow-other', 'base', 'mnt']);
+    const as = { uid: NOBODY.uid };
+    t.equal((await world.trySh('echo hi > "$MNT/mine"; cat "$MNT/mine"', as)).out, 'hi\n');
+    const { err } = await world.trySh('echo x > "$MNT/.control/save"', as);
+    t.match(err, /Permission denied/);
+    const ran = await world.tryShadowfs(['save', '-C', world.mnt], as);
+    t.equal(ran.status, 1);
+    t.match(ran.err, /belong to another user/);
+    t.equal(fs.readdirSync(world.path('base')).length, 0, 'the base was not written to');
+  }),
+);

@@ -3,7 +3,8 @@
  * nothing that is stored is harmed, and reading, deleting and restoring go on.
  */
 import t, { type Test } from 'tap';
-import { identities, inWorld, NOBODY, isRoot, ROOT, type World } from './harness.js';
+import { asRoot } from '../as-root.js';
+import { identities, inWorld, NOBODY, ROOT, type World } from './harness.js';
 
 const LONG_MS = 120_000;
 
@@ -50,6 +51,7 @@ async function fillAndRecover(t: Test, world: World): Promise<void> {
   // Without fsync the refusal comes at write, or at close at the latest.
   const quiet = await world.trySh(
     `cd "$MNT"; python3 -c "
+
 import os
 f = os.open('quiet', os.O_CREAT | os.O_WRONLY)
 for i in range(200): os.write(f, os.urandom(1000000))
@@ -108,40 +110,38 @@ t.test('a full quota', (t) =>
   }),
 );
 
-if (isRoot) {
-  t.test('a full disk', (t) =>
-    inWorld(t, ROOT, async (world) => {
-      await world.sh(
-        'truncate -s 64M image; mkfs.ext4 -q -m 0 image; mkdir disk; mount -o loop image disk',
-      );
-      await world.mount(['--no-base', '--volume', 'disk/volume', 'mnt']);
-      await fillAndRecover(t, world);
-    }),
-  );
+asRoot(t, 'a full disk', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.sh(
+      'truncate -s 64M image; mkfs.ext4 -q -m 0 image; mkdir disk; mount -o loop image disk',
+    );
+    await world.mount(['--no-base', '--volume', 'disk/volume', 'mnt']);
+    await fillAndRecover(t, world);
+  }),
+);
 
-  t.test('a disk that others fill', (t) =>
-    inWorld(t, ROOT, async (world) => {
-      await world.sh(
-        'truncate -s 64M image; mkfs.ext4 -q -m 0 image; mkdir disk; mount -o loop image disk',
-      );
-      await world.mount(['--no-base', '--volume', 'disk/volume', 'mnt']);
-      await world.sh(
-        'cd "$MNT"; mkdir d; for i in $(seq 50); do seq $i 5000 > d/f$i; done; sync d/f1; manifest d > ../before',
-      );
-      await world.on(['save', 's']);
-      // The other one takes all that is left; files it wrote stay, ours as well.
-      await world.trySh('cat /dev/zero > disk/other; sync -f disk/other');
-      const ran = await world.trySh(
-        'cd "$MNT"; for i in $(seq 200); do head -c 1000000 /dev/urandom > g$i && sync g$i || break; done',
-      );
-      t.match(ran.err, /No space left/, 'refused');
-      await world.sh('cd "$MNT"; rm -f g*; same_manifest ../before d');
-      await world.on(['restore', 's']);
-      await world.sh('same_manifest before "$MNT/d"; rm disk/other');
-      await world.sh(
-        `wait_for sh -c 'head -c 5000000 /dev/urandom > "$MNT/again" && sync "$MNT/again"'`,
-      );
-      t.pass('and it goes on when there is room again');
-    }),
-  );
-}
+asRoot(t, 'a disk that others fill', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.sh(
+      'truncate -s 64M image; mkfs.ext4 -q -m 0 image; mkdir disk; mount -o loop image disk',
+    );
+    await world.mount(['--no-base', '--volume', 'disk/volume', 'mnt']);
+    await world.sh(
+      'cd "$MNT"; mkdir d; for i in $(seq 50); do seq $i 5000 > d/f$i; done; sync d/f1; manifest d > ../before',
+    );
+    await world.on(['save', 's']);
+    // The other one takes all that is left; files it wrote stay, ours as well.
+    await world.trySh('cat /dev/zero > disk/other; sync -f disk/other');
+    const ran = await world.trySh(
+      'cd "$MNT"; for i in $(seq 200); do head -c 1000000 /dev/urandom > g$i && sync g$i || break; done',
+    );
+    t.match(ran.err, /No space left/, 'refused');
+    await world.sh('cd "$MNT"; rm -f g*; same_manifest ../before d');
+    await world.on(['restore', 's']);
+    await world.sh('same_manifest before "$MNT/d"; rm disk/other');
+    await world.sh(
+      `wait_for sh -c 'head -c 5000000 /dev/urandom > "$MNT/again" && sync "$MNT/again"'`,
+    );
+    t.pass('and it goes on when there is room again');
+  }),
+);

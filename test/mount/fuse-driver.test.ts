@@ -1,6 +1,7 @@
 /** What programs see through the kernel driver, over a file system in memory. */
 import fs from 'node:fs';
 import t from 'tap';
+import { asRoot } from '../as-root.js';
 import { mountMemory } from './memory-mount.js';
 
 interface State {
@@ -14,7 +15,7 @@ interface State {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-t.test('ordinary work as root', async (t) => {
+asRoot(t, 'ordinary work as root', async (t) => {
   const mount = await mountMemory(t);
   const ok = async (script: string, out: string, what: string): Promise<void> => {
     const ran = await mount.sh(script);
@@ -83,7 +84,7 @@ os.close(f); os.posix_fallocate(os.open('fa', os.O_CREAT|os.O_RDWR), 0, 12345); 
   t.match(mount.errors, /ended: unmounted/);
 });
 
-t.test('requests that wait', async (t) => {
+asRoot(t, 'requests that wait', async (t) => {
   const mount = await mountMemory(t);
 
   await mount.sh('echo cold > cold1');
@@ -137,7 +138,7 @@ t.test('requests that wait', async (t) => {
   t.equal(await mount.ended, 0, mount.errors);
 });
 
-t.test('quiesce waits for WRITEs that are held back', async (t) => {
+asRoot(t, 'quiesce waits for WRITEs that are held back', async (t) => {
   const mount = await mountMemory(t);
   const pages = 150;
   await mount.behave({ holdWritesMs: 2000 });
@@ -170,7 +171,7 @@ while os.path.exists('ready'): time.sleep(0.05)
   t.equal(await mount.ended, 0, mount.errors);
 });
 
-t.test('quiesce waits for WRITEs that the kernel keeps behind a truncation', async (t) => {
+asRoot(t, 'quiesce waits for WRITEs that the kernel keeps behind a truncation', async (t) => {
   const mount = await mountMemory(t);
   await mount.behave({ holdTruncatesMs: 1000 });
   const pages = 20;
@@ -192,7 +193,7 @@ while os.path.exists('ready'): time.sleep(0.05)
   t.equal(await mount.ended, 0, mount.errors);
 });
 
-t.test('kernels that offer less', async (t) => {
+asRoot(t, 'kernels that offer less', async (t) => {
   const mount = await mountMemory(t, {
     pretence: {
       minor: 31,

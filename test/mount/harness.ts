@@ -16,6 +16,7 @@ import type { Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isRoot } from '../as-root.js';
 import type { Test } from 'tap';
 
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
@@ -29,7 +30,6 @@ export interface Identity {
   uid: number;
 }
 
-export const isRoot = process.getuid?.() === 0;
 export const NOBODY: Identity = { name: 'an ordinary user', uid: 65534 };
 export const ROOT: Identity = { name: 'root', uid: 0 };
 

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import type { ServerCommand } from './memory-loop.js';
+import { isRoot } from '../as-root.js';
 import type { ServerOptions } from './memory-server.js';
 
 export interface ShellResult {
@@ -18,7 +19,10 @@ export interface ShellResult {
 }
 
 /** An ordinary user: nobody. */
-export const USER_ID = 65534;
+/** An ordinary user: whoever runs the tests, if that is one. */
+export const USER_ID = isRoot ? 65534 : (process.getuid?.() ?? -1);
+/** Any process that is started as a user: only root can be somebody else. */
+const identity = (uid: number): { uid?: number; gid?: number } => (isRoot ? { uid, gid: uid } : {});
 
 export class MemoryMount {
   readonly dir: string;
@@ -62,7 +66,7 @@ export class MemoryMount {
       const child = execFile(
         '/bin/bash',
         words,
-        { uid, gid: uid, timeout: 30_000, maxBuffer: 1 << 26 },
+        { ...identity(uid), timeout: 30_000, maxBuffer: 1 << 26 },
         (error, out, err) => {
           resolve({ status: child.exitCode ?? (error === null ? 0 : 1), out, err });
         },
@@ -90,8 +94,7 @@ export function forkServer(file: string, args: string[], uid = 0): ChildProcess 
     execPath: '/usr/bin/env',
     execArgv: ['-u', 'NODE_OPTIONS', process.execPath, ...loader],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    uid,
-    gid: uid,
+    ...identity(uid),
   });
 }
 
@@ -104,9 +107,9 @@ export async function mountMemory(
 ): Promise<MemoryMount> {
   if (!fs.existsSync('/dev/fuse')) throw new Error('/dev/fuse is missing: FUSE can not be tested');
   if (uid !== 0) {
-    if (fs.existsSync(dir)) fs.chownSync(dir, uid, uid);
+    if (isRoot && fs.existsSync(dir)) fs.chownSync(dir, uid, uid);
     // What udev does wherever it runs; fusermount3 opens the device as its caller.
-    fs.chmodSync('/dev/fuse', 0o666);
+    if (isRoot) fs.chmodSync('/dev/fuse', 0o666);
   }
   const child = forkServer('./memory-server.ts', [dir, JSON.stringify(options)], uid);
   const mount = new MemoryMount(dir, child);

@@ -3,7 +3,8 @@
  * what the same script shows on a plain directory.
  */
 import t from 'tap';
-import { inWorld, isRoot, ROOT, type World } from './harness.js';
+import { asRoot } from '../as-root.js';
+import { inWorld, ROOT, type World } from './harness.js';
 
 const ANN = 1001;
 const BOB = 1002;
@@ -76,63 +77,58 @@ async function runSteps(world: World, dir: string): Promise<string[]> {
   return lines;
 }
 
-if (!isRoot) {
-  t.comment('not run: only root can be two users');
-} else {
-  t.test('permissions as on a plain directory', (t) =>
-    inWorld(t, ROOT, async (world) => {
-      await world.sh('mkdir plain');
-      await world.mount(['--no-base', '--allow-other', 'mnt']);
-      const plain = await runSteps(world, world.path('plain'));
-      const mounted = await runSteps(world, world.mnt);
-      for (const [n, line] of plain.entries())
-        t.equal(mounted[n], line, line.split('\n')[0] ?? line);
-    }),
-  );
+asRoot(t, 'permissions as on a plain directory', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.sh('mkdir plain');
+    await world.mount(['--no-base', '--allow-other', 'mnt']);
+    const plain = await runSteps(world, world.path('plain'));
+    const mounted = await runSteps(world, world.mnt);
+    for (const [n, line] of plain.entries()) t.equal(mounted[n], line, line.split('\n')[0] ?? line);
+  }),
+);
 
-  t.test('snapshots and control files of two users', (t) =>
-    inWorld(t, ROOT, async (world) => {
-      await world.sh(
-        'mkdir base; echo 1 > base/f; mkdir -m 700 base/ann; echo s > base/ann/s; chown -R 1001:1001 base/ann; chmod 666 base/f',
-      );
-      await world.mount(['-o', 'allow_other', 'base', 'mnt']);
-      await world.on(['save', 's']);
-      const as = async (uid: number, script: string): Promise<string> => {
-        const ran = await world.trySh(`cd "$MNT"; ${script}`, { uid });
-        return `${ran.out}${ran.err.replace(/^.*: /gm, '')}`;
-      };
-      t.equal(await as(ANN, 'cat ann/.snapshots/s/s .snapshots/s/ann/s'), 's\ns\n');
-      t.equal(
-        await as(BOB, 'cat .snapshots/s/f; cat .snapshots/s/ann/s; ls ann/.snapshots'),
-        '1\nPermission denied\nPermission denied\n',
-      );
-      t.match(await as(BOB, 'mkdir .snapshots/x'), /denied|not permitted/);
-      t.match(await as(BOB, 'rmdir .snapshots/s'), /denied|not permitted/);
-      t.match(await as(BOB, 'echo y > .control/save'), /denied/);
-      t.match(await world.tryShadowfs(['save', 'z', '-C', world.mnt], { uid: BOB }), {
-        status: 1,
-        err: /another user|denied/,
-      });
-      t.equal((await world.sh('ls -m "$MNT/.snapshots"')).trim(), 'latest, s', 'nothing was made');
-      const results = await Promise.all(
-        [ANN, BOB].map((uid) =>
-          world.trySh('cd "$MNT"; for i in $(seq 300); do echo $i >> f; cat f > /dev/null; done', {
-            uid,
-          }),
-        ),
-      );
-      t.same(
-        results.map(({ status }) => status),
-        [0, 0],
-      );
-      t.equal(await world.sh('wc -l < "$MNT/f"'), '601\n', 'both appended to one file');
-    }),
-  );
+asRoot(t, 'snapshots and control files of two users', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.sh(
+      'mkdir base; echo 1 > base/f; mkdir -m 700 base/ann; echo s > base/ann/s; chown -R 1001:1001 base/ann; chmod 666 base/f',
+    );
+    await world.mount(['-o', 'allow_other', 'base', 'mnt']);
+    await world.on(['save', 's']);
+    const as = async (uid: number, script: string): Promise<string> => {
+      const ran = await world.trySh(`cd "$MNT"; ${script}`, { uid });
+      return `${ran.out}${ran.err.replace(/^.*: /gm, '')}`;
+    };
+    t.equal(await as(ANN, 'cat ann/.snapshots/s/s .snapshots/s/ann/s'), 's\ns\n');
+    t.equal(
+      await as(BOB, 'cat .snapshots/s/f; cat .snapshots/s/ann/s; ls ann/.snapshots'),
+      '1\nPermission denied\nPermission denied\n',
+    );
+    t.match(await as(BOB, 'mkdir .snapshots/x'), /denied|not permitted/);
+    t.match(await as(BOB, 'rmdir .snapshots/s'), /denied|not permitted/);
+    t.match(await as(BOB, 'echo y > .control/save'), /denied/);
+    t.match(await world.tryShadowfs(['save', 'z', '-C', world.mnt], { uid: BOB }), {
+      status: 1,
+      err: /another user|denied/,
+    });
+    t.equal((await world.sh('ls -m "$MNT/.snapshots"')).trim(), 'latest, s', 'nothing was made');
+    const results = await Promise.all(
+      [ANN, BOB].map((uid) =>
+        world.trySh('cd "$MNT"; for i in $(seq 300); do echo $i >> f; cat f > /dev/null; done', {
+          uid,
+        }),
+      ),
+    );
+    t.same(
+      results.map(({ status }) => status),
+      [0, 0],
+    );
+    t.equal(await world.sh('wc -l < "$MNT/f"'), '601\n', 'both appended to one file');
+  }),
+);
 
-  t.test("without allow_other a mount is its owner's", (t) =>
-    inWorld(t, ROOT, async (world) => {
-      await world.mount(['--no-base', 'mnt']);
-      t.match(await world.trySh('ls "$MNT"', { uid: BOB }), { status: 2, err: /denied/ });
-    }),
-  );
-}
+asRoot(t, "without allow_other a mount is its owner's", (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.mount(['--no-base', 'mnt']);
+    t.match(await world.trySh('ls "$MNT"', { uid: BOB }), { status: 2, err: /denied/ });
+  }),
+);

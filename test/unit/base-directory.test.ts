@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t, { type Test as TapTest } from 'tap';
+import t from 'tap';
 import { CommandError, FsError, WouldBlock } from '../../src/base/errors.js';
 import { nameHash } from '../../src/format/name-hash.js';
 import { ALLOCATOR, inodeNumber, ROOT_INODE } from '../../src/format/tables.js';
@@ -12,15 +12,9 @@ import { FILES_MAX, LENT_MS, MISMATCHES_MAX, RETIRED_MAX } from '../../src/volum
 import { HANDLE_AGE_MS, HANDLES_MAX } from '../../src/volume/base-handles.js';
 import { type BaseStat, hostInodeOf, referenceTo } from '../../src/volume/base-stat.js';
 import type { BaseReference } from '../../src/volume/inode.js';
+import { asRoot, isRoot } from '../as-root.js';
 
 type Test = Pick<typeof t, 'teardown'>;
-const isRoot = process.getuid?.() === 0;
-
-/** A test of what only root can bring about; anyone else is told that it did not run. */
-function asRoot(title: string, body: (t: TapTest) => void | Promise<void>): void {
-  if (isRoot) t.test(title, body);
-  else t.comment(`did not run, it needs root: ${title}`);
-}
 
 /** A base in a directory of its own, with a clock that the test moves. */
 class Fixture {
@@ -206,7 +200,7 @@ t.test('reading', (t) => {
   t.end();
 });
 
-asRoot('a file that is not in the page cache', (t) => {
+asRoot(t, 'a file that is not in the page cache', (t) => {
   const fixture = new Fixture(t);
   const size = 4 << 20;
   fixture.write('cold', Buffer.alloc(size, 7));
@@ -579,7 +573,7 @@ function covered(path: string, body: () => void): void {
   }
 }
 
-asRoot('a base that is mounted over', (t) => {
+asRoot(t, 'a base that is mounted over', (t) => {
   const fixture = new Fixture(t);
   fs.mkdirSync(join(fixture.path, 'd'));
   fixture.write('d/file', 'covered');
@@ -597,7 +591,7 @@ asRoot('a base that is mounted over', (t) => {
   t.end();
 });
 
-asRoot('a mount on a directory below the base', (t) => {
+asRoot(t, 'a mount on a directory below the base', (t) => {
   const fixture = new Fixture(t);
   fs.mkdirSync(join(fixture.path, 'a/mnt/in'), { recursive: true });
   fixture.write('a/mnt/in/file', 'covered');
@@ -632,7 +626,7 @@ asRoot('a mount on a directory below the base', (t) => {
   t.end();
 });
 
-asRoot('what the host refuses', (t) => {
+asRoot(t, 'what the host refuses', (t) => {
   const fixture = new Fixture(t);
   fs.chmodSync(fixture.path, 0o755);
   fs.mkdirSync(join(fixture.path, 'closed'));
