@@ -7,7 +7,8 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { inWorld, isRoot, NOBODY, identities, ROOT, type World } from './harness.js';
+import { asRoot } from '../as-root.js';
+import { inWorld, NOBODY, identities, ROOT, type World } from './harness.js';
 
 const as = identities()[0] ?? NOBODY;
 const sbin = fs.realpathSync('/sbin');
@@ -53,9 +54,9 @@ async function withHelpers(world: World, script: string): Promise<string> {
 
 /** A test that needs root and the overlay; else it says so. */
 function helperTest(title: string, body: (t: Test, world: World) => Promise<void>): void {
-  t.test(title, async (t) => {
-    if (!isRoot || !isOverlayPossible()) {
-      t.comment(`not run: ${title} needs root and an overlay over ${sbin}`);
+  asRoot(t, title, async (t) => {
+    if (!isOverlayPossible()) {
+      t.comment(`not run: ${title} needs an overlay over ${sbin}`);
       return;
     }
     await inWorld(t, ROOT, async (world) => {
