@@ -8,6 +8,7 @@ import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
 import type { Answer, CommandArguments, CommandName } from '../control/command.js';
 import { ControlFiles } from '../control/control-files.js';
+import { parsePretence } from '../fuse/pretence.js';
 import { HelperClient, SessionNotifier } from '../fuse/helper-client.js';
 import { quiesce } from '../fuse/quiesce.js';
 import { ServeLoop } from '../fuse/serve-loop.js';
@@ -39,6 +40,7 @@ function post(message: FromServer): void {
 
 class Server {
   readonly #volume: Volume;
+  readonly #pretence = parsePretence(process.env['SHADOWFS_PRETEND']);
   readonly #loop = new ServeLoop({ wakeFd });
   readonly #helpers = new HelperClient(this.#loop, helperPorts);
   readonly #commands: VolumeCommands<View>;
@@ -141,19 +143,21 @@ class Server {
     const control = new FuseSession(controlFd, this.#control, {
       name: 'control',
       // Errors of `write` must be those of `write`, and each open has its own content.
-      pretence: { writeback: false, noOpen: false },
+      pretence: { ...this.#pretence, writeback: false, noOpen: false },
       log,
     });
     this.#loop.addSession(control, () => log('the control files have been unmounted'));
     const session = new FuseSession(fd, this.#tree, {
       name: 'mount',
-      pretence: plan.options.writeback ? {} : { writeback: false },
+      acls: true,
+      pretence: plan.options.writeback ? this.#pretence : { ...this.#pretence, writeback: false },
       warmer: this.#helpers,
       setMayBlock: (mayBlock) => {
         this.#volume.mayBlock = mayBlock;
       },
-      onInit: ({ writeback }) => {
+      onInit: ({ writeback, acls }) => {
         this.#tree.writeback = writeback;
+        this.#tree.acls = acls;
         post({ kind: 'ready' });
       },
       log,

@@ -7,7 +7,7 @@
  */
 import { FsError } from '../base/errors.js';
 import type { AttributeChanges } from '../tree/operations.js';
-import { GETATTR_FH, SetattrField, TARGET_MAX_BYTES } from './protocol.js';
+import { GETATTR_FH, SETXATTR_ACL_KILL_SGID, SetattrField, TARGET_MAX_BYTES } from './protocol.js';
 import type { Request } from './request.js';
 
 const PERMISSION_BITS = 0o7777;
@@ -93,14 +93,22 @@ export function decodeSymlink(request: Request): { name: string; target: string 
   return { name, target };
 }
 
-export function decodeMknod(request: Request): { name: string; mode: number; rdev: number } {
-  request.need(16);
-  return { mode: request.word(0), rdev: request.word(1), name: request.name(16) };
+/** `umask`, here and below: applied already, unless DONT_MASK was negotiated. */
+export interface MakeBody {
+  name: string;
+  mode: number;
+  umask: number;
 }
 
-export function decodeMkdir(request: Request): { name: string; mode: number } {
+export function decodeMknod(request: Request): MakeBody & { rdev: number } {
+  request.need(16);
+  const [mode, rdev, umask] = [request.word(0), request.word(1), request.word(2)];
+  return { mode, rdev, umask, name: request.name(16) };
+}
+
+export function decodeMkdir(request: Request): MakeBody {
   request.need(8);
-  return { mode: request.word(0), name: request.name(8) };
+  return { mode: request.word(0), umask: request.word(1), name: request.name(8) };
 }
 
 export interface RenameBody {
@@ -145,9 +153,9 @@ export function decodeOpen(request: Request): number {
 }
 
 /** CREATE's flags and mode; TMPFILE has the same body and a name of no meaning. */
-export function decodeCreate(request: Request): { flags: number; mode: number } {
+export function decodeCreate(request: Request): { flags: number; mode: number; umask: number } {
   request.need(16);
-  return { flags: request.word(0), mode: request.word(1) };
+  return { flags: request.word(0), mode: request.word(1), umask: request.word(2) };
 }
 
 export const CREATE_NAME_AT = 16;
@@ -204,6 +212,8 @@ export interface SetxattrBody {
   name: string;
   value: Buffer;
   flags: number;
+  /** Of an ACL: the file loses set-group-id. Undefined: not told. */
+  killSetGid: boolean | undefined;
 }
 
 /** `extended`: SETXATTR_EXT was negotiated, the structure has 16 bytes instead of 8. */
@@ -215,6 +225,7 @@ export function decodeSetxattr(request: Request, extended: boolean): SetxattrBod
     flags: request.word(1),
     name,
     value: request.data(fixedBytes + name.length + 1, request.word(0)),
+    killSetGid: extended ? (request.word(2) & SETXATTR_ACL_KILL_SGID) !== 0 : undefined,
   };
 }
 

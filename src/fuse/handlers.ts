@@ -113,13 +113,13 @@ const symlink: Handler = ({ ops, reply }, request) => {
 };
 
 const mknod: Handler = ({ ops, reply }, request) => {
-  const { name, mode, rdev } = decodeMknod(request);
-  return reply.entry(ops.mknod(request.caller(), request.node, name, mode, rdev));
+  const { name, mode, rdev, umask } = decodeMknod(request);
+  return reply.entry(ops.mknod(request.caller(), request.node, name, mode, rdev, umask));
 };
 
 const mkdir: Handler = (context, request) => {
-  const { name, mode } = decodeMkdir(request);
-  const result = context.ops.mkdir(request.caller(), request.node, name, mode);
+  const { name, mode, umask } = decodeMkdir(request);
+  const result = context.ops.mkdir(request.caller(), request.node, name, mode, umask);
   if ('nodeId' in result) return context.reply.entry(result);
   return context.later(request, result, (reply, entry) => reply.entry(entry));
 };
@@ -168,15 +168,16 @@ const opendir: Handler = ({ ops, reply, noOpendir }, request) => {
 
 const create: Handler = ({ ops, reply, noOpen }, request) => {
   if (noOpen && ops.neverOpens === true) throw new FsError('ENOSYS', 'create');
-  const { flags, mode } = decodeCreate(request);
+  const { flags, mode, umask } = decodeCreate(request);
   const name = request.name(CREATE_NAME_AT);
-  const { entry, opened } = ops.create(request.caller(), request.node, name, mode, flags);
+  const caller = request.caller();
+  const { entry, opened } = ops.create(caller, request.node, name, mode, flags, umask);
   return reply.created(entry, opened);
 };
 
 const tmpfile: Handler = ({ ops, reply }, request) => {
-  const { flags, mode } = decodeCreate(request);
-  const { entry, opened } = ops.tmpfile(request.caller(), request.node, mode, flags);
+  const { flags, mode, umask } = decodeCreate(request);
+  const { entry, opened } = ops.tmpfile(request.caller(), request.node, mode, flags, umask);
   return reply.created(entry, opened);
 };
 
@@ -290,8 +291,8 @@ const readdirplus: Handler = ({ ops, reply }, request) => {
 };
 
 const setxattr: Handler = ({ ops, setxattrExtended }, request) => {
-  const { name, value, flags } = decodeSetxattr(request, setxattrExtended);
-  ops.setxattr(request.caller(), request.node, name, value, flags);
+  const { name, value, flags, killSetGid } = decodeSetxattr(request, setxattrExtended);
+  ops.setxattr(request.caller(), request.node, name, value, flags, killSetGid);
   return 0;
 };
 

@@ -130,6 +130,9 @@ export const WRITE_CACHE = 1 << 0;
 /** WRITE: drop set-user-id and set-group-id. */
 export const WRITE_KILL_SUIDGID = 1 << 2;
 
+/** SETXATTR of an ACL: the caller may not keep set-group-id (7.33, SETXATTR_EXT). */
+export const SETXATTR_ACL_KILL_SGID = 1 << 0;
+
 export const NotifyCode = {
   INVAL_INODE: 2,
   INVAL_ENTRY: 3,

@@ -18,7 +18,7 @@ import { close, read, write } from '../libc/libc.js';
 import type { Operations } from '../tree/operations.js';
 import { decodeBatchForget, decodeForget, decodeInit, decodeInterrupt } from './bodies.js';
 import { HANDLERS, type HandlerContext, LATER } from './handlers.js';
-import { type Negotiated, negotiate, type Pretence } from './negotiate.js';
+import { DEFAULT_WISHES, isSentBy, type Negotiated, negotiate, type Wishes } from './negotiate.js';
 import { MutationQueue } from './mutation-queue.js';
 import { OPCODE_LIMIT, Opcode, OUT_HEADER_BYTES } from './protocol.js';
 import { Reply } from './reply.js';
@@ -38,15 +38,9 @@ export interface PageWarmer {
   warm(fd: number, offset: number, length: number): Deferred<void>;
 }
 
-export interface SessionOptions {
+export interface SessionOptions extends Partial<Wishes> {
   /** For log lines. */
   name: string;
-  /** Largest READ and WRITE in bytes (default 1 MiB, the kernel's limit). */
-  maxWriteBytes?: number;
-  /** Default 64. */
-  maxBackground?: number;
-  maxReadaheadBytes?: number;
-  pretence?: Pretence;
   /** Without one, operations that would block are told to block. */
   warmer?: PageWarmer;
   /** Called with true before, and false after, a call of the operations that may block. */
@@ -97,7 +91,7 @@ export class FuseSession implements HandlerContext {
     this.ops = ops;
     this.options = options;
     this.#log = (message) => options.log(`${options.name}: ${message}`);
-    const maxWriteBytes = options.maxWriteBytes ?? 1024 * 1024;
+    const maxWriteBytes = options.maxWriteBytes ?? DEFAULT_WISHES.maxWriteBytes;
     this.#request = new Request(Buffer.from(new ArrayBuffer(maxWriteBytes + HEADROOM_BYTES)));
     this.reply = new Reply(maxWriteBytes + HEADROOM_BYTES);
     this.#mutations = new MutationQueue(() => ops.acceptsWrites());
@@ -256,7 +250,7 @@ export class FuseSession implements HandlerContext {
   #execute(request: Request): void {
     const { opcode } = request;
     const handler = opcode < OPCODE_LIMIT ? HANDLERS[opcode] : undefined;
-    if (handler === undefined || (opcode === Opcode.STATX && this.negotiated?.statx !== true)) {
+    if (handler === undefined || !isSentBy(this.negotiated?.minor ?? 0, opcode)) {
       this.#answer(request, ERRNO.ENOSYS, 0);
       return;
     }
@@ -373,12 +367,7 @@ export class FuseSession implements HandlerContext {
     const { options } = this;
     let answer: ReturnType<typeof negotiate>;
     try {
-      answer = negotiate(decodeInit(request), {
-        maxWriteBytes: options.maxWriteBytes ?? 1024 * 1024,
-        maxBackground: options.maxBackground ?? 64,
-        maxReadaheadBytes: options.maxReadaheadBytes ?? 16 * 1024 * 1024,
-        pretence: options.pretence ?? {},
-      });
+      answer = negotiate(decodeInit(request), options);
     } catch (error) {
       this.#send(request, this.#errnoOf(error, Opcode.INIT), 0);
       return;

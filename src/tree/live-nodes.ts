@@ -4,10 +4,12 @@
  */
 import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
-import { type Inode, S_IFDIR, S_IFLNK } from '../volume/inode.js';
+import { type Inode, S_IFDIR, S_IFLNK, S_IFMT } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
+import { isAclName } from './acl.js';
 import { inherited, negativeEntry, withoutSetId } from './attributes.js';
 import { dotFiller, listFrom } from './listing.js';
+import { LiveAcls } from './live-acls.js';
 import type {
   AttributeChanges,
   Attributes,
@@ -25,6 +27,7 @@ import { ROOT_INO } from './hidden-names.js';
 const CAPABILITY = 'security.capability';
 
 export class LiveNodes {
+  readonly #acls: LiveAcls;
   /** The kernel still holds this inode: unlinking its last name must keep it. */
   readonly #inUse = (ino: number): boolean => {
     const known = this.context.nodes.knowsLive(ino);
@@ -35,7 +38,9 @@ export class LiveNodes {
   constructor(
     readonly context: TreeContext,
     readonly transitions: Transitions,
-  ) {}
+  ) {
+    this.#acls = new LiveAcls(context);
+  }
 
   get #view(): View {
     return this.context.volume.live;
@@ -84,9 +89,16 @@ export class LiveNodes {
       this.#dropCapability(inode);
     }
     const keep = { mtime: wanted.mtime === undefined, ctime: wanted.ctime === undefined };
-    const change = (): Inode => this.context.volume.setAttributes(ino, wanted);
-    this.changeContent(ino, keepTimes === true, change, keep);
+    this.changeContent(ino, keepTimes === true, () => this.#change(ino, wanted), keep);
     return this.attributes(ino);
+  }
+
+  #change(ino: number, wanted: AttributeChanges): Inode {
+    const { volume } = this.context;
+    const change = (): Inode => volume.setAttributes(ino, wanted);
+    if (wanted.mode === undefined) return change();
+    const values = this.#acls.afterChmod(this.inode(ino), wanted.mode);
+    return values.length === 0 ? change() : volume.withAttributes(values, change);
   }
 
   /** Changes a file; with `keepTimes` its mtime and ctime are afterwards what they were. */
@@ -118,12 +130,22 @@ export class LiveNodes {
     return target;
   }
 
-  make(caller: Caller, parent: number, name: string, mode: number, rdev = 0): Entry {
-    const isDirectory = (mode & 0o170000) === S_IFDIR;
+  /** `what.mode` says the type; `what.umask` is still to be applied. */
+  make(
+    caller: Caller,
+    parent: number,
+    name: string,
+    what: { mode: number; umask: number; rdev?: number },
+  ): Entry {
+    const isDirectory = (what.mode & S_IFMT) === S_IFDIR;
     this.context.hidden.refuseCreate(parent, name, isDirectory ? 'mkdir' : 'mknod');
-    const who = inherited(this.#directory(parent, 'create'), caller, mode, isDirectory);
-    const what = { mode: who.mode, rdev };
-    return this.#entry(this.context.volume.create(who, parent, name, what));
+    const directory = this.#directory(parent, 'create');
+    const { volume } = this.context;
+    const { mode, values } = this.#acls.newborn(directory, what.mode, what.umask, isDirectory);
+    const who = inherited(directory, caller, mode, isDirectory);
+    const create = (): Inode =>
+      volume.create(who, parent, name, { mode: who.mode, rdev: what.rdev ?? 0 });
+    return this.#entry(values.length === 0 ? create() : volume.withAttributes(values, create));
   }
 
   symlink(caller: Caller, parent: number, name: string, target: string): Entry {
@@ -133,9 +155,13 @@ export class LiveNodes {
     return this.#entry(this.context.volume.create(who, parent, name, { mode, target }));
   }
 
-  makeUnnamed(caller: Caller, parent: number, mode: number): Entry {
-    const who = inherited(this.#directory(parent, 'tmpfile'), caller, mode, false);
-    const inode = this.context.volume.createUnnamed(who, parent, mode);
+  makeUnnamed(caller: Caller, parent: number, what: { mode: number; umask: number }): Entry {
+    const directory = this.#directory(parent, 'tmpfile');
+    const { volume } = this.context;
+    const { mode, values } = this.#acls.newborn(directory, what.mode, what.umask, false);
+    const who = inherited(directory, caller, mode, false);
+    const create = (): Inode => volume.createUnnamed(who, parent, who.mode);
+    const inode = values.length === 0 ? create() : volume.withAttributes(values, create);
     const entry = this.#entry(inode);
     this.context.nodes.noteUnlinked(inode.ino);
     return entry;
@@ -218,15 +244,30 @@ export class LiveNodes {
     return this.context.volume.listAttributes(this.#view, this.inode(ino));
   }
 
-  setxattr(ino: number, name: string, value: Buffer, flags: number): void {
+  /** `killSetGid`: with an ACL, set-group-id goes; undefined: as the caller's group has it. */
+  setxattr(
+    caller: Caller,
+    ino: number,
+    name: string,
+    value: Buffer,
+    flags: number,
+    killSetGid?: boolean,
+  ): void {
     if (isShadowAttribute(name)) throw new FsError('EPERM', 'setxattr', name);
-    // ACLs would be stored but not obeyed.
+    if (isAclName(name)) {
+      const inode = this.inode(ino);
+      // Old kernels say nothing of the caller's further groups: rather one bit too many goes.
+      const isStranger = caller.uid !== 0 && caller.gid !== inode.gid;
+      this.#acls.set(inode, name, value, killSetGid ?? isStranger);
+      return;
+    }
     if (name.startsWith('system.')) throw new FsError('EOPNOTSUPP', 'setxattr', name);
     this.context.volume.attributes.set(ino, name, value, flags);
   }
 
   removexattr(ino: number, name: string): void {
-    this.context.volume.attributes.remove(ino, name);
+    if (isAclName(name)) this.#acls.remove(this.inode(ino), name);
+    else this.context.volume.attributes.remove(ino, name);
   }
 
   readdir(ino: number, offset: number, fill: FillDirectory): void {

@@ -87,6 +87,11 @@ export interface Opened {
   flags: number;
 }
 
+export interface Created {
+  entry: Entry;
+  opened: Opened;
+}
+
 /**
  * Receives directory entries. `nextOffset` is the cookie from which a later
  * listing goes on. Returns false when the reply is full: that entry was not taken.
@@ -128,8 +133,25 @@ export interface Operations {
     fh: number | undefined,
   ): Attributes | Deferred<Attributes>;
   readlink(caller: Caller, node: number): string;
-  mknod(caller: Caller, parent: number, name: string, mode: number, rdev: number): Entry;
-  mkdir(caller: Caller, parent: number, name: string, mode: number): Entry | Deferred<Entry>;
+  /**
+   * `umask`, here and below, is not applied to `mode` where ACLs were negotiated:
+   * a directory with a default ACL ignores it. Elsewhere applying it does nothing.
+   */
+  mknod(
+    caller: Caller,
+    parent: number,
+    name: string,
+    mode: number,
+    rdev: number,
+    umask: number,
+  ): Entry;
+  mkdir(
+    caller: Caller,
+    parent: number,
+    name: string,
+    mode: number,
+    umask: number,
+  ): Entry | Deferred<Entry>;
   symlink(caller: Caller, parent: number, name: string, target: string): Entry;
   link(caller: Caller, node: number, newParent: number, newName: string): Entry;
   unlink(caller: Caller, parent: number, name: string): void;
@@ -152,14 +174,10 @@ export interface Operations {
     name: string,
     mode: number,
     flags: number,
-  ): { entry: Entry; opened: Opened };
+    umask: number,
+  ): Created;
   /** An unnamed file (O_TMPFILE). */
-  tmpfile(
-    caller: Caller,
-    parent: number,
-    mode: number,
-    flags: number,
-  ): { entry: Entry; opened: Opened };
+  tmpfile(caller: Caller, parent: number, mode: number, flags: number, umask: number): Created;
   /** Fills `out` from `outOffset`; returns the count, short only at end of file. */
   read(
     caller: Caller,
@@ -199,7 +217,15 @@ export interface Operations {
   ): void;
   statfs(caller: Caller, node: number): StatFs;
   /** `flags`: XATTR_CREATE 1, XATTR_REPLACE 2. */
-  setxattr(caller: Caller, node: number, name: string, value: Buffer, flags: number): void;
+  /** `killSetGid`: when an ACL is set, set-group-id goes; undefined: the kernel does not say. */
+  setxattr(
+    caller: Caller,
+    node: number,
+    name: string,
+    value: Buffer,
+    flags: number,
+    killSetGid?: boolean,
+  ): void;
   getxattr(caller: Caller, node: number, name: string): Uint8Array;
   listxattr(caller: Caller, node: number): string[];
   removexattr(caller: Caller, node: number, name: string): void;

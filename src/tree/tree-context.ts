@@ -25,6 +25,8 @@ export class TreeContext {
     readonly notifier: () => Notifier,
     /** The kernel keeps written data to itself for a while. */
     readonly writeback: () => boolean,
+    /** The kernel checks access by ACLs, and leaves the umask to us. */
+    readonly acls: () => boolean,
   ) {}
 
   liveAttributes(inode: Inode): Attributes {

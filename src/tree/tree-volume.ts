@@ -3,6 +3,7 @@
  * else. `Volume` has all of it; unit tests of single parts may have less.
  */
 import type { Deferred } from '../base/deferred.js';
+import type { AttributeValue } from '../volume/attributes.js';
 import type { Inode } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
 import type { AttributeChanges } from './operations.js';
@@ -54,6 +55,8 @@ interface VolumeNames {
     inUse: InUse,
   ): void;
   setAttributes(ino: number, changes: AttributeChanges): Inode;
+  /** The change and the attributes of the inode it gives, all or nothing. */
+  withAttributes(values: readonly AttributeValue[], change: () => Inode): Inode;
   release(ino: number): void;
 }
 

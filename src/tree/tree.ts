@@ -21,6 +21,7 @@ import type {
   AttributeChanges,
   Attributes,
   Caller,
+  Created,
   Entry,
   FillDirectory,
   FillDirectoryPlus,
@@ -29,14 +30,11 @@ import type {
   StatFs,
 } from './operations.js';
 import { ShadowNodes } from './shadow-nodes.js';
-import {
-  SnapshotDirectories,
-  SnapshotDirectoryNode,
-  type TreeCommands,
-} from './snapshot-directory.js';
+import { SnapshotDirectories, SnapshotDirectoryNode } from './snapshot-directory.js';
 import type { SpecialNode } from './special-node.js';
 import { type Transition, Transitions } from './transitions.js';
 import { TreeContext } from './tree-context.js';
+import type { TreeOptions } from './tree-options.js';
 import type { TreeVolume } from './tree-volume.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../volume/inode.js';
 
@@ -48,20 +46,6 @@ const SEEK_DATA = 3;
 /** Copied in one call; the caller goes on. Others wait for as long as that takes. */
 const MAX_COPY_BYTES = 8 * 1024 * 1024;
 
-export interface TreeOptions {
-  commands: TreeCommands;
-  /** Settles when everything written before the call has arrived here. */
-  quiesce: () => Deferred<void>;
-  /** Whose mount it is; may command through `.snapshots`, as root may. */
-  ownerUid: number;
-  readOnly: boolean;
-  /** Where `.control` leads, a byte string; absent: there is no `.control`. */
-  controlTarget?: string;
-  timeoutS?: number;
-  /** Changed names above which a restore expires all at once. */
-  epochThreshold?: number;
-}
-
 const NOT_OPENED: Opened = { fh: 0, flags: 0 };
 
 export class Tree implements Operations {
@@ -70,6 +54,8 @@ export class Tree implements Operations {
   notifier: Notifier = SILENT_NOTIFIER;
   /** As negotiated with the kernel: it keeps written data to itself for a while. Set like `notifier`. */
   writeback = false;
+  /** As negotiated: the kernel checks access by ACLs. Set like `notifier`. */
+  acls = false;
 
   readonly #context: TreeContext;
   readonly #nodes: NodeTable;
@@ -97,6 +83,7 @@ export class Tree implements Operations {
       options.ownerUid,
       () => this.notifier,
       () => this.writeback,
+      () => this.acls,
     );
     this.#transitions = new Transitions(this.#context);
     this.#live = new LiveNodes(this.#context, this.#transitions);
@@ -162,15 +149,28 @@ export class Tree implements Operations {
     return typeof node === 'number' ? this.#live.readlink(node) : node.readlink();
   }
 
-  mknod(caller: Caller, parent: number, name: string, mode: number, rdev: number): Entry {
-    return this.#live.make(caller, this.#changing(parent, 'mknod'), name, mode, rdev);
+  mknod(
+    caller: Caller,
+    parent: number,
+    name: string,
+    mode: number,
+    rdev: number,
+    umask = 0,
+  ): Entry {
+    return this.#live.make(caller, this.#changing(parent, 'mknod'), name, { mode, umask, rdev });
   }
 
-  mkdir(caller: Caller, parent: number, name: string, mode: number): Entry | Deferred<Entry> {
+  mkdir(
+    caller: Caller,
+    parent: number,
+    name: string,
+    mode: number,
+    umask = 0,
+  ): Entry | Deferred<Entry> {
     const node = this.#nodes.resolve(parent);
     if (node instanceof SnapshotDirectoryNode) return node.save(caller, name);
     const directory = this.#changing(parent, 'mkdir');
-    return this.#live.make(caller, directory, name, S_IFDIR | (mode & ~S_IFMT));
+    return this.#live.make(caller, directory, name, { mode: S_IFDIR | (mode & ~S_IFMT), umask });
   }
 
   symlink(caller: Caller, parent: number, name: string, target: string): Entry {
@@ -225,15 +225,19 @@ export class Tree implements Operations {
     parent: number,
     name: string,
     mode: number,
-  ): { entry: Entry; opened: Opened } {
+    _flags = 0,
+    umask = 0,
+  ): Created {
     const directory = this.#changing(parent, 'create');
-    const entry = this.#live.make(caller, directory, name, S_IFREG | (mode & ~S_IFMT));
+    const what = { mode: S_IFREG | (mode & ~S_IFMT), umask };
+    const entry = this.#live.make(caller, directory, name, what);
     return { entry, opened: NOT_OPENED };
   }
 
-  tmpfile(caller: Caller, parent: number, mode: number): { entry: Entry; opened: Opened } {
+  tmpfile(caller: Caller, parent: number, mode: number, _flags = 0, umask = 0): Created {
     const directory = this.#changing(parent, 'tmpfile');
-    const entry = this.#live.makeUnnamed(caller, directory, S_IFREG | (mode & ~S_IFMT));
+    const what = { mode: S_IFREG | (mode & ~S_IFMT), umask };
+    const entry = this.#live.makeUnnamed(caller, directory, what);
     return { entry, opened: NOT_OPENED };
   }
 
@@ -311,8 +315,15 @@ export class Tree implements Operations {
     return statFsOf(this.volume.space());
   }
 
-  setxattr(_caller: Caller, id: number, name: string, value: Buffer, flags: number): void {
-    this.#live.setxattr(this.#changing(id, 'setxattr'), name, value, flags);
+  setxattr(
+    caller: Caller,
+    id: number,
+    name: string,
+    value: Buffer,
+    flags: number,
+    killSetGid?: boolean,
+  ): void {
+    this.#live.setxattr(caller, this.#changing(id, 'setxattr'), name, value, flags, killSetGid);
   }
 
   getxattr(_caller: Caller, id: number, name: string): Uint8Array {

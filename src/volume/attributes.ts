@@ -15,6 +15,9 @@ const MAX_VALUE_BYTES = 65536;
 /** All names of one inode, as Linux bounds the answer of listxattr. */
 const MAX_LIST_BYTES = 65536;
 
+/** An attribute to be; null: none of that name. */
+export type AttributeValue = readonly [name: string, value: Buffer | null];
+
 export class Attributes {
   constructor(
     readonly core: VolumeCore,
@@ -74,7 +77,8 @@ export class Attributes {
       if (length + name.length + 1 > MAX_LIST_BYTES) throw new FsError('ENOSPC', 'setxattr', name);
     }
     this.core.admit(1, value.length + name.length + 64);
-    this.#put(ino, name, Buffer.from(value));
+    this.put(ino, name, Buffer.from(value));
+    this.#touch(ino);
   }
 
   remove(ino: number, name: string): void {
@@ -82,7 +86,8 @@ export class Attributes {
     if (this.read(this.core.live, inode, name) === undefined) {
       throw new FsError('ENODATA', 'removexattr', name);
     }
-    this.#put(ino, name, null);
+    this.put(ino, name, null);
+    this.#touch(ino);
   }
 
   #require(ino: number): Inode {
@@ -91,11 +96,16 @@ export class Attributes {
     return inode;
   }
 
-  #put(ino: number, name: string, value: Buffer | null): void {
+  #touch(ino: number): void {
     const inode = this.inodes.forChange(ino);
     const now = this.core.clock.now();
     inode.ctimeS = now.s;
     inode.ctimeNs = now.ns;
+  }
+
+  /** As part of a greater change: asks nothing, and leaves the times alone. Null: no such attribute. */
+  put(ino: number, name: string, value: Buffer | null): void {
+    this.inodes.forChange(ino);
     const { attributes } = this.core.changes();
     let own = attributes.get(ino);
     if (own === undefined) {

@@ -10,6 +10,7 @@ import type { Deferred } from '../base/deferred.js';
 import { invariant } from '../base/invariant.js';
 import { deltaPrefix, prefixEnd } from '../format/keys.js';
 import { ROOT_FILESET, TABLE } from '../format/tables.js';
+import type { AttributeValue } from './attributes.js';
 import { Catalog, type Snapshot } from './catalog.js';
 import { Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
 import { VolumeCore } from './core.js';
@@ -95,6 +96,22 @@ export class Volume extends ReadableVolume {
   /** A file without a name (O_TMPFILE). */
   createUnnamed(who: Owner, directory: number, mode: number): Inode {
     return this.names.createUnnamed(who, directory, mode);
+  }
+
+  /**
+   * A change of an inode together with attributes of it (null: to be without): both are done, or
+   * neither (ENOSPC). `change` gives the inode.
+   */
+  withAttributes(values: readonly AttributeValue[], change: () => Inode): Inode {
+    const bytes = values.reduce(
+      (sum, [name, value]) => sum + name.length + (value?.length ?? 0),
+      0,
+    );
+    return this.core.change(4 + values.length, 2048 + 64 * values.length + bytes, () => {
+      const inode = change();
+      for (const [name, value] of values) this.attributes.put(inode.ino, name, value);
+      return inode;
+    });
   }
 
   link(ino: number, directory: number, name: string): Inode {

@@ -212,7 +212,7 @@ asRoot(t, 'kernels that offer less', async (t) => {
     minor: 31,
     writeback: false,
     noOpen: false,
-    statx: false,
+    acls: false,
     setxattrExtended: false,
     maxWriteBytes: 16384,
   });

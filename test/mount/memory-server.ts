@@ -10,7 +10,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { eventfd, eventfdSignal } from '../../src/libc/poll.js';
 import { startHelpers } from '../../src/fuse/helper-client.js';
 import { mountFuse } from '../../src/fuse/kernel-mount.js';
-import type { Pretence } from '../../src/fuse/negotiate.js';
+import type { Pretence } from '../../src/fuse/pretence.js';
 
 export interface ServerOptions {
   allowOther?: boolean;

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import * as bodies from '../../src/fuse/bodies.js';
-import { negotiate } from '../../src/fuse/negotiate.js';
+import { negotiate, type Wishes } from '../../src/fuse/negotiate.js';
 import { alignMessage, encodeNotifications } from '../../src/fuse/notifications.js';
 import { InitFlag, Opcode, UNANSWERED } from '../../src/fuse/protocol.js';
 import { Reply } from '../../src/fuse/reply.js';
@@ -276,6 +276,7 @@ t.test('negotiation', (t) => {
     maxWriteBytes: 1 << 20,
     maxBackground: 64,
     maxReadaheadBytes: 1 << 24,
+    acls: true,
     pretence: {},
   };
   const full = negotiate(offer, wishes);
@@ -294,13 +295,19 @@ t.test('negotiation', (t) => {
     0,
     'never: it loses truncations with no-open',
   );
-  t.equal(
-    full.reply.flags & (InitFlag.DONT_MASK | InitFlag.EXPORT_SUPPORT | InitFlag.AUTO_INVAL_DATA),
-    0,
-  );
+  t.equal(full.reply.flags & (InitFlag.EXPORT_SUPPORT | InitFlag.AUTO_INVAL_DATA), 0);
+  const acls = InitFlag.DONT_MASK | InitFlag.POSIX_ACL;
+  const flagsFor = (flags: number, asked: Partial<Wishes>): number => {
+    const answer = negotiate({ ...offer, flags }, { ...wishes, ...asked });
+    return typeof answer === 'string' ? -1 : answer.reply.flags & acls;
+  };
+  t.equal(flagsFor(-1, {}), acls, 'ACLs and the umask belong together');
+  t.equal(flagsFor(-1, { acls: false }), 0);
+  t.equal(flagsFor(-1, { pretence: { posixAcl: false } }), 0);
+  t.equal(flagsFor(~InitFlag.DONT_MASK, {}), 0);
   const old = negotiate({ ...offer, minor: 31, flags: InitFlag.BIG_WRITES }, wishes);
   t.match(old, {
-    negotiated: { writeback: false, noOpen: false, statx: false, maxWriteBytes: 131072 },
+    negotiated: { writeback: false, noOpen: false, acls: false, maxWriteBytes: 131072 },
     reply: { flags: InitFlag.BIG_WRITES, flags2: 0, maxPages: 0, minor: 31 },
   });
   t.equal(negotiate({ ...offer, minor: 30 }, wishes), 'too-old');
