@@ -3,7 +3,8 @@
  * directory say the same, and a restore takes ACLs back for the kernel too.
  */
 import t from 'tap';
-import { eachSetting, inWorld, isRoot, ROOT, type World } from './harness.js';
+import { asRoot } from '../as-root.js';
+import { eachSetting, inWorld, ROOT, type World } from './harness.js';
 
 const ANN = 1001;
 const BOB = 1002;
@@ -158,90 +159,82 @@ async function runSteps(world: World, dir: string): Promise<string[]> {
   return lines;
 }
 
-if (!isRoot) {
-  t.comment('not run as several users: only root can be that');
-} else {
-  for (const writeback of [false, true]) {
-    t.test(`ACLs as on a plain directory, writeback ${writeback}`, (t) =>
-      inWorld(t, ROOT, async (world) => {
-        world.writeback = writeback;
-        await world.sh('mkdir -m 755 plain');
-        await world.mount(['--no-base', '--allow-other', 'mnt']);
-        await world.sh('chmod 755 "$MNT"');
-        const plain = await runSteps(world, world.path('plain'));
-        const mounted = await runSteps(world, world.mnt);
-        for (const [n, line] of plain.entries())
-          t.equal(mounted[n], line, line.split('\n')[0] ?? line);
-        await world.umount();
-        await world.mount(['--no-base', '--allow-other', 'mnt']);
-        const all = 'acls . | sha256sum; getfattr -Rdm - . | grep -c posix || true';
-        t.equal(await world.sh(`cd "$MNT"; ${all}`), await world.sh(`cd plain; ${all}`), 'stored');
-      }),
-    );
-  }
+asRoot(t, 'ACLs as on a plain directory', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.sh('mkdir -m 755 plain');
+    await world.mount(['--no-base', '--allow-other', 'mnt']);
+    await world.sh('chmod 755 "$MNT"');
+    const plain = await runSteps(world, world.path('plain'));
+    const mounted = await runSteps(world, world.mnt);
+    for (const [n, line] of plain.entries()) t.equal(mounted[n], line, line.split('\n')[0] ?? line);
+    await world.umount();
+    await world.mount(['--no-base', '--allow-other', 'mnt']);
+    const all = 'acls . | sha256sum; getfattr -Rdm - . | grep -c posix || true';
+    t.equal(await world.sh(`cd "$MNT"; ${all}`), await world.sh(`cd plain; ${all}`), 'stored');
+  }),
+);
 
-  t.test('a restore takes ACLs back, for who has used them too', (t) =>
-    inWorld(t, ROOT, async (world) => {
-      await world.sh(`mkdir -p base/d/sub; echo f > base/d/f; echo g > base/d/sub/g; mkfifo base/d/p
+asRoot(t, 'a restore takes ACLs back, for who has used them too', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.sh(`mkdir -p base/d/sub; echo f > base/d/f; echo g > base/d/sub/g; mkfifo base/d/p
         chown -R 1001:1001 base; chmod -R go= base/d; chmod 755 base
         setfacl -R -m u:1003:rwX base/d; setfacl -d -m u:1003:rwX base/d`);
-      await world.mount(['--allow-other', 'base', 'mnt']);
-      t.equal(
-        await world.sh('cd "$MNT"; acls d'),
-        await world.sh('cd base; acls d'),
-        "the base's own",
-      );
-      const may = async (uid: number): Promise<string> => {
-        const tries =
-          'cat d/f; ls d/sub; test -w d/f; echo $?; test -w d/p; echo $?; test -w d; echo $?';
-        return (await world.trySh(`cd "$MNT"; { ${tries}; } 2>&1 | sed 's/.*: //'`, { uid })).out;
-      };
-      const yes = 'f\ng\n0\n0\n0\n';
-      const no = 'Permission denied\nPermission denied\n1\n1\n1\n';
-      t.equal(await may(1003), yes);
+    await world.mount(['--allow-other', 'base', 'mnt']);
+    t.equal(
+      await world.sh('cd "$MNT"; acls d'),
+      await world.sh('cd base; acls d'),
+      "the base's own",
+    );
+    const may = async (uid: number): Promise<string> => {
+      const tries =
+        'cat d/f; ls d/sub; test -w d/f; echo $?; test -w d/p; echo $?; test -w d; echo $?';
+      return (await world.trySh(`cd "$MNT"; { ${tries}; } 2>&1 | sed 's/.*: //'`, { uid })).out;
+    };
+    const yes = 'f\ng\n0\n0\n0\n';
+    const no = 'Permission denied\nPermission denied\n1\n1\n1\n';
+    t.equal(await may(1003), yes);
+    t.equal(await may(BOB), no);
+    await world.on(['save', 'before']);
+    await world.sh('cd "$MNT"; setfacl -R -x u:1003 -m u:1002:rwX d; setfacl -k d', { uid: ANN });
+    t.equal(await may(1003), no, 'changed');
+    t.equal(await may(BOB), yes);
+    await world.on(['save', 'after']);
+    for (let round = 0; round < 3; round++) {
+      await world.on(['restore', 'before']);
+      t.equal(await may(1003), yes, `restored, round ${round}`);
       t.equal(await may(BOB), no);
-      await world.on(['save', 'before']);
-      await world.sh('cd "$MNT"; setfacl -R -x u:1003 -m u:1002:rwX d; setfacl -k d', { uid: ANN });
-      t.equal(await may(1003), no, 'changed');
+      t.match(await world.sh('cd "$MNT"; getfacl -n d'), /default:user:1003/);
+      await world.on(['restore', 'after']);
+      t.equal(await may(1003), no);
       t.equal(await may(BOB), yes);
-      await world.on(['save', 'after']);
-      for (let round = 0; round < 3; round++) {
-        await world.on(['restore', 'before']);
-        t.equal(await may(1003), yes, `restored, round ${round}`);
-        t.equal(await may(BOB), no);
-        t.match(await world.sh('cd "$MNT"; getfacl -n d'), /default:user:1003/);
-        await world.on(['restore', 'after']);
-        t.equal(await may(1003), no);
-        t.equal(await may(BOB), yes);
-        t.notMatch(await world.sh('cd "$MNT"; getfacl -n d'), /default/);
-      }
-      // In snapshots the ACLs of then hold.
-      const look = async (uid: number, name: string): Promise<string> =>
-        (await world.trySh(`cat "$MNT/.snapshots/${name}/d/f" 2>&1 | sed 's/.*: //'`, { uid })).out;
-      t.equal(await look(1003, 'before'), 'f\n');
-      t.equal(await look(BOB, 'before'), 'Permission denied\n');
-      t.equal(await look(1003, 'after'), 'Permission denied\n');
-      t.equal(await look(BOB, 'after'), 'f\n');
-      const listed = 'acls d | grep -v "^#"';
-      t.equal(
-        await world.sh(`cd "$MNT/.snapshots/before"; ${listed}`),
-        await world.sh(`cd base; ${listed}`),
-      );
-      t.equal(
-        await world.sh(`cd "$MNT/.snapshots/after"; ${listed}`),
-        await world.sh(`cd "$MNT"; ${listed}`),
-      );
-      t.match(await world.trySh('setfacl -m u:1002:r "$MNT/.snapshots/before/d/f"'), {
-        status: 1,
-        err: /Read-only/,
-      });
-      await world.sh(
-        'cp -a "$MNT/.snapshots/before/d" "$MNT/copy"; cd "$MNT"; cmp <(cd copy; acls .) <(cd "$WORLD/base/d"; acls .)',
-      );
-      t.pass('copied out of a snapshot');
-    }),
-  );
-}
+      t.notMatch(await world.sh('cd "$MNT"; getfacl -n d'), /default/);
+    }
+    // In snapshots the ACLs of then hold.
+    const look = async (uid: number, name: string): Promise<string> =>
+      (await world.trySh(`cat "$MNT/.snapshots/${name}/d/f" 2>&1 | sed 's/.*: //'`, { uid })).out;
+    t.equal(await look(1003, 'before'), 'f\n');
+    t.equal(await look(BOB, 'before'), 'Permission denied\n');
+    t.equal(await look(1003, 'after'), 'Permission denied\n');
+    t.equal(await look(BOB, 'after'), 'f\n');
+    const listed = 'acls d | grep -v "^#"';
+    t.equal(
+      await world.sh(`cd "$MNT/.snapshots/before"; ${listed}`),
+      await world.sh(`cd base; ${listed}`),
+    );
+    t.equal(
+      await world.sh(`cd "$MNT/.snapshots/after"; ${listed}`),
+      await world.sh(`cd "$MNT"; ${listed}`),
+    );
+    t.match(await world.trySh('setfacl -m u:1002:r "$MNT/.snapshots/before/d/f"'), {
+      status: 1,
+      err: /Read-only/,
+    });
+    await world.sh(
+      'cp -a "$MNT/.snapshots/before/d" "$MNT/copy"; cd "$MNT"; cmp <(cd copy; acls .) <(cd "$WORLD/base/d"; acls .)',
+    );
+    t.pass('copied out of a snapshot');
+  }),
+);
 
 eachSetting(t, 'ACLs of an own directory', async (t, world) => {
   await world.sh(
