@@ -10,7 +10,7 @@ const LAYERS = [
   ['store'],
   ['volume'],
   ['tree'],
-  ['fuse', 'control', 'sync'],
+  ['fuse', 'fuse-native', 'control', 'sync'],
   ['daemon'],
   ['cli'],
 ];
@@ -75,7 +75,7 @@ module.exports = {
     gate(
       'fuse-native',
       packagePath('fuse-native'),
-      '^src/fuse/native-',
+      '^src/fuse-native/',
       'Its limits must not leak: only its own driver loads it, and only when asked for.',
     ),
     gate(

@@ -2,7 +2,12 @@
 import type { Command } from 'commander';
 import { CommandError } from '../base/errors.js';
 import { parseMountOptions } from '../daemon/mount-options.js';
-import { type MountRequest, planMount } from '../daemon/mount-plan.js';
+import {
+  type DriverChoice,
+  type MountPlan,
+  type MountRequest,
+  planMount,
+} from '../daemon/mount-plan.js';
 import { serveInBackground } from '../daemon/spawn.js';
 import { action, type CommonOptions } from './options.js';
 import { EXIT_USAGE, printJson, printLine, warn } from './output.js';
@@ -40,7 +45,7 @@ export function addMount(program: Command): void {
     .description('put a directory under history and return when it is mounted')
     .option('--no-base', 'over nothing instead of a directory')
     .option('--volume <path>', 'where the volume lives (default: below the state directory)')
-    .option('--driver <name>', 'kernel or auto', 'auto')
+    .option('--driver <name>', 'kernel, fuse-native, or auto: the first that works', 'auto')
     .option('--ro', 'read-only')
     .option('--allow-other', 'let other users in, with their ordinary rights')
     .option('-o, --option <key=value,...>', 'mount options', collect, [])
@@ -66,24 +71,17 @@ export function addMount(program: Command): void {
         for (const note of plan.notes) warn(note);
         if (options.foreground) {
           const { serveInForeground } = await import('../daemon/daemon.js');
-          await serveInForeground(plan, () =>
-            report(options, plan.base, plan.mountpoint, plan.volume),
-          );
+          await serveInForeground(plan, () => report(options, { ...plan, log: '' }));
           return;
         }
         await serveInBackground(plan);
-        report(options, plan.base, plan.mountpoint, plan.volume, plan.log);
+        report(options, plan);
       }),
     );
 }
 
-function report(
-  options: MountCommandOptions,
-  base: string | undefined,
-  mountpoint: string,
-  volume: string,
-  log?: string,
-): void {
+function report(options: MountCommandOptions, plan: MountPlan): void {
+  const { base, mountpoint, volume, driver, log } = plan;
   if (options.json) {
     printJson({
       ok: true,
@@ -91,7 +89,8 @@ function report(
       mountpoint,
       base: base ?? null,
       volume,
-      log: log ?? null,
+      driver,
+      log: log === '' ? null : log,
     });
     return;
   }
@@ -105,20 +104,22 @@ function requestOf(
 ): MountRequest | undefined {
   const [first, second] = directories;
   if (first === undefined || directories.length > (options.base ? 2 : 1)) return undefined;
-  if (options.driver !== 'kernel' && options.driver !== 'auto') {
-    throw new CommandError(
-      'bad-option',
-      'EINVAL',
-      `driver ${options.driver}: expected kernel or auto`,
-    );
-  }
   return {
     base: options.base ? first : undefined,
     mountpoint: second ?? first,
     volume: options.volume,
-    driver: options.driver,
+    driver: driverOf(options.driver),
     options: parseMountOptions([...options.option, ...longOptions(options)]),
   };
+}
+
+function driverOf(name: string): DriverChoice {
+  if (name === 'kernel' || name === 'fuse-native' || name === 'auto') return name;
+  throw new CommandError(
+    'bad-option',
+    'EINVAL',
+    `driver ${name}: expected kernel, fuse-native or auto`,
+  );
 }
 
 /** The long options in the form of `-o`. */

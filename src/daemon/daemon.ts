@@ -6,11 +6,12 @@
  * What must hold: it ends only when everything is stored or has failed; it
  * never leaves a mount behind that nobody serves.
  */
+import { spawn } from 'node:child_process';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { startHelpers } from '../fuse/helper-client.js';
-import { mountFuse, unmount } from '../fuse/kernel-mount.js';
+import { HELPER, mountFuse } from '../fuse/kernel-mount.js';
 import { raiseReadahead } from '../fuse/mount-info.js';
 import { eventfd, eventfdSignal } from '../libc/poll.js';
 import { CommandError } from '../base/errors.js';
@@ -26,12 +27,11 @@ import {
 } from './messages.js';
 import { cleanControlMount, type MountPlan } from './mount-plan.js';
 import { type MountRecord, startTicksOf, writeMountRecord } from './mount-record.js';
-import { mountAt, type MountEntry, MOUNT_TYPE, readMountTable } from './mount-table.js';
+import { CONTROL_SUBTYPE, mountAt, MOUNT_TYPE, readMountTable } from './mount-table.js';
 import { ensurePrivateDirectory } from './places.js';
-import { describeUse, usesOfMount } from './processes.js';
 import { registerVolume, volumeKey } from './registry.js';
+import { unmountOrDetach, type UnmountReport, type UnmountTask } from './unmount-thread.js';
 
-const CONTROL_SUBTYPE = 'shadowfs-control';
 const READAHEAD_BYTES = 1024 * 1024;
 
 /** Serves until the mount is gone. Gives the failure, if there was one. Throws when it can't mount. */
@@ -50,8 +50,8 @@ class Daemon {
   readonly #plan: MountPlan;
   readonly #port: MessagePort;
   readonly #wakeFd = eventfd();
-  readonly #worker: Worker;
   readonly #inspector: Inspector;
+  readonly #data: ServeData;
   #record: MountRecord | undefined;
   #isEnding = false;
   #hasMount = false;
@@ -76,10 +76,7 @@ class Daemon {
       uid: process.getuid?.() ?? 0,
       gid: process.getgid?.() ?? 0,
     };
-    this.#worker = new Worker(new URL('./serve-thread.js', import.meta.url), {
-      workerData: data,
-      transferList: [port2, helpers.kernel, helpers.reader],
-    });
+    this.#data = data;
     this.#inspector = new Inspector(plan, (message) => this.#post(message));
   }
 
@@ -91,13 +88,14 @@ class Daemon {
     });
     this.#listen();
     try {
+      await this.#startServer();
       await opened;
       this.#mount();
       await ready;
       // The first answer through the mount: from here on it can be used.
       await stat(this.#plan.mountpoint);
     } catch (error) {
-      this.#removeMounts();
+      await this.#removeMounts();
       this.#post({ kind: 'stop' });
       throw error;
     }
@@ -105,7 +103,7 @@ class Daemon {
     this.#ready();
     onReady();
     const failure = await ended;
-    this.#ended(failure);
+    await this.#ended(failure);
     return failure;
   }
 
@@ -119,15 +117,33 @@ class Daemon {
     return promise;
   }
 
-  #listen(): void {
+  get #servesItself(): boolean {
+    return this.#plan.driver === 'fuse-native';
+  }
+
+  /** In a thread of its own; but fuse-native works in the main thread only. */
+  async #startServer(): Promise<void> {
+    if (this.#servesItself) {
+      const { serveNative } = await import('./serve-native.js');
+      serveNative(this.#data);
+      return;
+    }
+    const { port, helpers } = this.#data;
+    const worker = new Worker(new URL('./serve-thread.js', import.meta.url), {
+      workerData: this.#data,
+      transferList: [port, helpers.kernel, helpers.reader],
+    });
     const lost = (error: Error): void => {
       for (const { reject } of this.#waiting) reject(error);
       if (this.#record !== undefined)
         log(`the serving thread failed: ${error.stack ?? error.message}`);
       this.#onEnded?.(toPlainError(error));
     };
-    this.#worker.once('error', lost);
-    this.#worker.once('exit', () => lost(new Error('the serving thread has ended without a word')));
+    worker.once('error', lost);
+    worker.once('exit', () => lost(new Error('the serving thread has ended without a word')));
+  }
+
+  #listen(): void {
     this.#port.on('message', (message: FromServer) => {
       this.#waiting = this.#waiting.filter(({ kind, resolve, reject }) => {
         if (message.kind === 'failed') reject(fromPlainError(message.error));
@@ -142,6 +158,12 @@ class Daemon {
   }
 
   #mount(): void {
+    if (this.#servesItself) {
+      this.#hasControlMount = true;
+      this.#hasMount = true;
+      this.#post({ kind: 'mount' });
+      return;
+    }
     const { mountpoint, controlMount, source, options } = this.#plan;
     const controlFd = mountFuse(controlMount, {
       // Not the bare path: `findmnt MOUNTPOINT` would show this mount instead.
@@ -224,34 +246,27 @@ class Daemon {
       this.#post({ kind: 'store' });
     });
     if (error !== undefined) log(`storing before the unmount: ${error.message}`);
-    const mount = this.#ownMount();
-    if (mount === undefined) return;
-    try {
-      unmount(mountpoint);
-    } catch (busy) {
-      log(String(busy instanceof Error ? busy.message : busy));
-      for (const use of usesOfMount(mount)) log(`in use by ${describeUse(use)}`);
-      this.#tryUnmount(mountpoint);
-      this.#post({ kind: 'stop' });
-    }
+    if (!this.#isMounted()) return;
+    const { wasBusy } = await this.#unmount({ mountpoint, lazy: false });
+    if (wasBusy) this.#post({ kind: 'stop' });
   }
 
-  #ownMount(): MountEntry | undefined {
-    const top = mountAt(readMountTable(), this.#plan.mountpoint);
-    return top?.type === MOUNT_TYPE ? top : undefined;
+  #isMounted(): boolean {
+    return mountAt(readMountTable(), this.#plan.mountpoint)?.type === MOUNT_TYPE;
   }
 
-  #tryUnmount(path: string): void {
-    try {
-      unmount(path, { lazy: true });
-    } catch (error) {
-      log(String(error instanceof Error ? error.message : error));
-    }
+  /** Whoever serves the mount must not wait for it. */
+  async #unmount(task: UnmountTask): Promise<UnmountReport> {
+    const report = this.#servesItself ? await unmountElsewhere(task) : unmountOrDetach(task);
+    for (const line of report.lines) log(line);
+    return report;
   }
 
-  #removeControlMount(): void {
+  async #removeControlMount(): Promise<void> {
     const { controlMount } = this.#plan;
-    if (mountAt(readMountTable(), controlMount) !== undefined) this.#tryUnmount(controlMount);
+    if (mountAt(readMountTable(), controlMount) !== undefined) {
+      await this.#unmount({ mountpoint: controlMount, lazy: true });
+    }
     try {
       rmdirSync(controlMount);
     } catch {
@@ -260,14 +275,20 @@ class Daemon {
   }
 
   /** What this process has mounted and can't serve. */
-  #removeMounts(): void {
-    if (this.#hasMount && this.#ownMount() !== undefined) this.#tryUnmount(this.#plan.mountpoint);
-    if (this.#hasControlMount) this.#removeControlMount();
+  async #removeMounts(): Promise<void> {
+    const { mountpoint } = this.#plan;
+    if (this.#hasMount && this.#isMounted()) await this.#unmount({ mountpoint, lazy: true });
+    if (this.#hasControlMount) await this.#removeControlMount();
   }
 
-  #ended(failure: PlainError | undefined): void {
+  async #ended(failure: PlainError | undefined): Promise<void> {
     this.#inspector.stop();
-    this.#removeMounts();
+    await this.#removeMounts();
+    this.#tellEnd(failure);
+    this.#port.close();
+  }
+
+  #tellEnd(failure: PlainError | undefined): void {
     if (this.#record !== undefined) {
       const state = failure === undefined ? 'stored' : 'failed';
       writeMountRecord(this.#plan.places, {
@@ -277,13 +298,32 @@ class Daemon {
       });
     }
     log(failure === undefined ? 'ended; everything is stored' : `failed: ${failure.message}`);
-    this.#port.close();
   }
 
   /** Past this point going on would be wrong: what is stored is whole, and the next mount starts there. */
   #die(where: string, error: Error): void {
     log(`${where} failed: ${error.stack ?? error.message}`);
-    this.#ended(toPlainError(error));
+    this.#tellEnd(toPlainError(error));
+    // In processes of their own: they may have to wait until this one is gone.
+    for (const mountpoint of [this.#plan.mountpoint, this.#plan.controlMount]) {
+      if (mountAt(readMountTable(), mountpoint) !== undefined) detachLater(mountpoint);
+    }
     process.exit(1);
   }
+}
+
+function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
+  const worker = new Worker(new URL('./unmount-thread.js', import.meta.url), { workerData: task });
+  return new Promise((resolve) => {
+    worker.once('message', resolve);
+    worker.once('error', (error) => resolve({ wasBusy: true, lines: [String(error)] }));
+  });
+}
+
+function detachLater(mountpoint: string): void {
+  const words = process.geteuid?.() === 0 ? ['umount', '-l'] : [HELPER, '-uz'];
+  const [command = '', ...options] = words;
+  const child = spawn(command, [...options, '--', mountpoint], { detached: true, stdio: 'ignore' });
+  child.once('error', () => undefined);
+  child.unref();
 }

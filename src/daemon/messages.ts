@@ -20,6 +20,8 @@ export interface ServeData {
 export type ToServer =
   /** The FUSE descriptors of the two mounts. */
   | { kind: 'mounted'; fd: number; controlFd: number }
+  /** fuse-native mounts in the thread that serves. */
+  | { kind: 'mount' }
   /** SIGUSR2: save under a name made from the time. */
   | { kind: 'save' }
   /** Store everything that programs have written, for an unmount. */

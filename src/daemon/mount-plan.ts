@@ -27,6 +27,10 @@ import {
 import { controlMountPath, logPath, type Places } from './places.js';
 import { volumeKey, volumePathFor } from './registry.js';
 import { unmount } from '../fuse/kernel-mount.js';
+import { kernelDriverRefusal } from '../fuse/usable.js';
+
+export type Driver = 'kernel' | 'fuse-native';
+export type DriverChoice = Driver | 'auto';
 
 export interface MountRequest {
   /** Absent: no base. */
@@ -36,7 +40,7 @@ export interface MountRequest {
   mountpoint: string;
   /** Absent: the default place, or where the registry says. */
   volume: string | undefined;
-  driver: 'kernel' | 'auto';
+  driver: DriverChoice;
   options: MountOptions;
 }
 
@@ -49,7 +53,9 @@ export interface MountPlan {
   volume: string;
   controlMount: string;
   log: string;
-  driver: 'kernel' | 'auto';
+  driver: Driver;
+  /** Why it is not the kernel driver, when that was not asked for. */
+  driverReason?: string;
   options: MountOptions;
   places: Places;
   /** Things worth a warning; the mount goes on. */
@@ -86,11 +92,39 @@ export function planMount(request: MountRequest, places: Places): MountPlan {
     volume,
     controlMount,
     log: logPath(places, mountpoint),
-    driver: request.driver,
+    ...chosenDriver(request, notes),
     options: request.options,
     places,
     notes,
   };
+}
+
+/** `auto`: the kernel driver, and where that can't be used the other, with a word on why. */
+function chosenDriver(
+  { driver, options }: MountRequest,
+  notes: string[],
+): { driver: Driver; driverReason?: string } {
+  const cause = driver === 'auto' ? kernelDriverRefusal() : undefined;
+  if (driver === 'kernel' || (driver === 'auto' && cause === undefined)) {
+    return { driver: 'kernel' };
+  }
+  if (options.allowOther) {
+    throw (
+      cause ??
+      refusal(
+        'bad-option',
+        'EINVAL',
+        'allow_other: the fuse-native driver does not learn who makes a file, so no one else can be let in',
+      )
+    );
+  }
+  if (options.writeback) {
+    throw refusal('bad-option', 'EINVAL', 'writeback=on: the fuse-native driver has no such cache');
+  }
+  if (cause === undefined) return { driver: 'fuse-native' };
+  const driverReason = cause.message;
+  notes.push(`the kernel driver can't be used (${driverReason}): going on with fuse-native`);
+  return { driver: 'fuse-native', driverReason };
 }
 
 function refusal(code: string, errno: ErrnoName, message: string): CommandError {

@@ -13,8 +13,10 @@ export interface MountEntry {
   superOptions: string;
 }
 
-export const MOUNT_TYPE = 'fuse.shadowfs';
-export const CONTROL_MOUNT_TYPE = 'fuse.shadowfs-control';
+export const SUBTYPE = 'shadowfs';
+export const CONTROL_SUBTYPE = 'shadowfs-control';
+export const MOUNT_TYPE = `fuse.${SUBTYPE}`;
+export const CONTROL_MOUNT_TYPE = `fuse.${CONTROL_SUBTYPE}`;
 
 /** Undoes the octal escapes (space, tab, newline, backslash) and reads the bytes as UTF-8. */
 function decode(field: string): string {

@@ -1,26 +1,42 @@
 /** What the state files of a mounted volume show. Called in the serving thread, when one is opened. */
 import type { ControlState } from '../control/control-file.js';
-import type { FuseSession } from '../fuse/session.js';
+import type { Negotiated } from '../fuse/negotiate.js';
 import type { Tree } from '../tree/tree.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
 import type { VolumeCommands } from './commands.js';
 import type { MountPlan } from './mount-plan.js';
 
+/** What is known of the conversation with the kernel. */
+export interface Connection {
+  /** Absent: the driver does not tell. */
+  readonly negotiated: Negotiated | undefined;
+  /** Requests since the mount. */
+  readonly served: number;
+}
+
 export interface MountedParts {
   plan: MountPlan;
   volume: Volume;
   commands: VolumeCommands<View>;
   tree: Tree;
-  session: () => FuseSession | undefined;
+  connection: () => Connection | undefined;
 }
 
-export function mountState({ plan, volume, commands, tree, session }: MountedParts): ControlState {
+export function mountState({
+  plan,
+  volume,
+  commands,
+  tree,
+  connection,
+}: MountedParts): ControlState {
   const startedMs = Date.now();
   return {
     status: () => ({
       mountpoint: plan.mountpoint,
       base: plan.base ?? null,
+      driver: plan.driver,
+      driverReason: plan.driverReason ?? null,
       volumePath: plan.volume,
       readOnly: plan.options.readOnly,
       pid: process.pid,
@@ -32,8 +48,8 @@ export function mountState({ plan, volume, commands, tree, session }: MountedPar
       latest: volume.latest()?.name ?? null,
       options: volume.options,
       nodes: tree.status(),
-      kernel: session()?.negotiated ?? null,
-      requestsServed: session()?.served ?? 0,
+      kernel: connection()?.negotiated ?? null,
+      requestsServed: connection()?.served ?? 0,
     }),
     snapshots: () => volume.snapshots(),
     history: (limit) => volume.history(limit),

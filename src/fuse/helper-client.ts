@@ -12,7 +12,6 @@ import { fsError } from '../libc/library.js';
 import type { Notification, Notifier } from '../tree/notification.js';
 import type { HelperAnswer, HelperData, HelperTask, NotifyResult } from './helper-messages.js';
 import { encodeNotifications, type KernelNotification } from './notifications.js';
-import type { ServeLoop } from './serve-loop.js';
 import type { FuseSession, PageWarmer } from './session.js';
 
 /** What the loop's thread is given; transfer both ports to it. */
@@ -37,12 +36,17 @@ export function startHelpers(wakeFd: number): { ports: HelperPorts; workers: Wor
   return { ports: { kernel: start(), reader: start() }, workers };
 }
 
+/** Has the messages of a port handled in its thread. */
+export interface PortListener {
+  onPort(port: MessagePort, handle: (message: unknown) => void): void;
+}
+
 export class HelperClient implements PageWarmer {
   readonly #ports: HelperPorts;
   readonly #open = new Map<number, (answer: HelperAnswer) => void>();
   #nextId = 1;
 
-  constructor(loop: ServeLoop, ports: HelperPorts) {
+  constructor(loop: PortListener, ports: HelperPorts) {
     this.#ports = ports;
     const onAnswer = (message: unknown): void => {
       const answer = message as HelperAnswer;

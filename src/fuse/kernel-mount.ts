@@ -26,7 +26,7 @@ import { close, getStatusFlags, mount, openat, setStatusFlags, umount2 } from '.
 import { fsError } from '../libc/library.js';
 
 const DEVICE = '/dev/fuse';
-const HELPER = 'fusermount3';
+export const HELPER = 'fusermount3';
 /** The kernel's way to say that the root is a directory; octal. */
 const ROOT_MODE = '40000';
 const DEFAULT_MAX_READ_BYTES = 1024 * 1024;

@@ -48,7 +48,8 @@ export class StaleNode extends SpecialNode {
     // Names beyond those that an inode lists were not expired: by ESTALE the
     // kernel, which walks a path then, finds out that they lead to another node.
     const mayBeNamed = !isOpen && inode.nlink > inode.links.length;
-    if (this.context.writeback() || !inode.isRegular || mayBeNamed) {
+    const { writeback, sharesPages } = this.context;
+    if (writeback() || sharesPages() || !inode.isRegular || mayBeNamed) {
       throw new FsError('ESTALE', 'getattr', String(this.ino));
     }
     const attributes = attributesOf(inode, liveIno(this.ino), 0);
@@ -56,6 +57,8 @@ export class StaleNode extends SpecialNode {
   }
 
   override read(offset: number, length: number, out: Buffer, outOffset: number): number {
+    // Its pages would be shown to those who read the new version.
+    if (this.context.sharesPages()) throw new FsError('ESTALE', 'read', String(this.ino));
     return this.context.volume.read(this.view, this.#inode(), offset, length, out, outOffset);
   }
 

@@ -27,6 +27,8 @@ export class TreeContext {
     readonly writeback: () => boolean,
     /** The kernel checks access by ACLs, and leaves the umask to us. */
     readonly acls: () => boolean,
+    /** The kernel has one page cache for all versions of a file. */
+    readonly sharesPages: () => boolean,
   ) {}
 
   liveAttributes(inode: Inode): Attributes {

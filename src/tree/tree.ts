@@ -57,6 +57,12 @@ export class Tree implements Operations {
   /** As negotiated: the kernel checks access by ACLs. Set like `notifier`. */
   acls = false;
 
+  /**
+   * The kernel has one page cache for all versions of a file: an old version
+   * that a restore replaced can't be read any more. Set like `notifier`.
+   */
+  sharesPages = false;
+
   readonly #context: TreeContext;
   readonly #nodes: NodeTable;
   readonly #live: LiveNodes;
@@ -84,6 +90,7 @@ export class Tree implements Operations {
       () => this.notifier,
       () => this.writeback,
       () => this.acls,
+      () => this.sharesPages,
     );
     this.#transitions = new Transitions(this.#context);
     this.#live = new LiveNodes(this.#context, this.#transitions);

@@ -1,0 +1,77 @@
+/**
+ * Runs operations for the package: each call gets exactly one answer, whatever
+ * is thrown (a call without one hangs its program), and changes wait, in their
+ * order, while the volume takes none.
+ */
+import { Deferred } from '../base/deferred.js';
+import { CommandError, ERRNO, FsError } from '../base/errors.js';
+import { InvariantError } from '../base/invariant.js';
+
+const RETRY_MS = 20;
+
+export interface Answer<T> {
+  done(value: T): void;
+  failed(errno: number): void;
+}
+
+export class Answering {
+  readonly #waiting: (() => void)[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  /** Calls that were answered, or will be. */
+  served = 0;
+  #isClosed = false;
+
+  constructor(
+    readonly acceptsWrites: () => boolean,
+    readonly log: (message: string) => void,
+  ) {}
+
+  run<T>(work: () => T | Deferred<T>, answer: Answer<T>): void {
+    this.served++;
+    const failed = (error: unknown): void => answer.failed(this.#errnoOf(error));
+    let result: T | Deferred<T>;
+    try {
+      if (this.#isClosed) throw new FsError('ENODEV');
+      result = work();
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    if (result instanceof Deferred) result.settled((value) => answer.done(value), failed);
+    else answer.done(result);
+  }
+
+  change<T>(work: () => T | Deferred<T>, answer: Answer<T>): void {
+    if (this.#waiting.length === 0 && this.acceptsWrites()) this.run(work, answer);
+    else this.#wait(() => this.run(work, answer));
+  }
+
+  #wait(run: () => void): void {
+    this.#waiting.push(run);
+    this.#timer ??= setTimeout(() => this.retry(), RETRY_MS);
+  }
+
+  /** The volume may take changes again. */
+  retry(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    while (this.#waiting.length > 0 && this.acceptsWrites()) this.#waiting.shift()?.();
+    if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.retry(), RETRY_MS);
+  }
+
+  /** What comes from now on is answered ENODEV. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    for (const run of this.#waiting.splice(0)) run();
+  }
+
+  #errnoOf(error: unknown): number {
+    if (error instanceof FsError) return error.errno;
+    if (error instanceof CommandError) return ERRNO[error.errno];
+    // Past a failed invariant it is better to restart than to go on wrong.
+    if (error instanceof InvariantError) throw error;
+    this.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return ERRNO.EIO;
+  }
+}
