@@ -15,7 +15,11 @@ import { PollSet } from '../libc/poll.js';
 import type { Operations } from '../tree/operations.js';
 import type Fuse from 'fuse-native';
 import type { Operation } from 'fuse-native';
-import { NativeOperations } from './operations.js';
+import { attributeOperations } from './attribute-operations.js';
+import { NativeContext } from './context.js';
+import { fileOperations } from './file-operations.js';
+import { lookingOperations } from './looking-operations.js';
+import { nameOperations } from './name-operations.js';
 
 /** How often it is looked whether the mount is still there. */
 const LOOK_MS = 20;
@@ -107,12 +111,12 @@ function withBothTimes(fuse: Fuse): void {
 }
 
 export class NativeMount {
-  readonly operations: NativeOperations;
+  readonly operations: NativeContext;
   readonly #descriptor: number;
   readonly #timer: NodeJS.Timeout;
   #ended = false;
 
-  private constructor(operations: NativeOperations, descriptor: number, onEnd: () => void) {
+  private constructor(operations: NativeContext, descriptor: number, onEnd: () => void) {
     this.operations = operations;
     this.#descriptor = descriptor;
     const pollSet = new PollSet([descriptor]);
@@ -145,8 +149,13 @@ export class NativeMount {
     }
     const Package = await loadPackage();
     const caller = { uid: options.uid, gid: options.gid, pid: 0 };
-    const operations = new NativeOperations(ops, caller, options.log);
-    const table = operations.table();
+    const operations = new NativeContext(ops, caller, options.log);
+    const table = {
+      ...lookingOperations(operations),
+      ...nameOperations(operations),
+      ...fileOperations(operations),
+      ...attributeOperations(operations),
+    };
     // Answered ENOSYS, it is asked for once; so files are closed with one call less.
     if (ops.neverOpens === true) delete table['flush'];
     // Nobody gets an answer when it comes to late: commands may take long.
