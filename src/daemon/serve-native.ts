@@ -107,15 +107,19 @@ class NativeServer implements ServingHost {
     this.#control = await NativeMount.mount(
       plan.controlMount,
       control,
-      { ...common, source: plan.mountpoint, subtype: CONTROL_SUBTYPE, directIo: true },
+      { ...common, source: `control:${plan.mountpoint}`, subtype: CONTROL_SUBTYPE, directIo: true },
       () => log('the control files have been unmounted'),
     );
-    const source = plan.base ?? 'shadowfs';
-    const { readOnly } = plan.options;
+    const { source, options } = plan;
+    const { readOnly, noexec } = options;
+    // libfuse leaves both off, and only root may turn them on.
+    const isRoot = process.geteuid?.() === 0;
+    const suid = isRoot && !options.nosuid;
+    const dev = isRoot && !options.nodev;
     this.#mount = await NativeMount.mount(
       plan.mountpoint,
       tree,
-      { ...common, source, subtype: SUBTYPE, readOnly, trusted: process.geteuid?.() === 0 },
+      { ...common, source, subtype: SUBTYPE, readOnly, noexec, suid, dev },
       () => {
         log('the mount has ended: unmounted');
         this.#close();

@@ -37,8 +37,10 @@ export interface NativeMountOptions {
   readOnly?: boolean;
   /** No page cache: each read and write is a call of its own, with its own error. */
   directIo?: boolean;
-  /** Set-user-id bits and device files count; for root only. */
-  trusted?: boolean;
+  noexec?: boolean;
+  /** Set-user-id bits, device files count; for root only. */
+  suid?: boolean;
+  dev?: boolean;
   uid: number;
   gid: number;
   log: (message: string) => void;
@@ -72,7 +74,9 @@ export function libfuseOptions(options: NativeMountOptions): string {
     `subtype=${options.subtype}`,
     options.readOnly === true ? 'ro' : 'rw',
     ...(options.directIo === true ? ['direct_io'] : []),
-    ...(options.trusted === true ? ['suid', 'dev'] : []),
+    ...(options.noexec === true ? ['noexec'] : []),
+    ...(options.suid === true ? ['suid'] : []),
+    ...(options.dev === true ? ['dev'] : []),
   ];
   const text = `-o${words.join(',')},fsname=`;
   const fits = Buffer.byteLength(text + escaped) <= TEXT_BYTES_MAX;
