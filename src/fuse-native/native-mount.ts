@@ -66,6 +66,8 @@ export function libfuseOptions(options: NativeMountOptions): string {
   const words = [
     // The unit of a write is 4 KiB without this.
     'big_writes',
+    // A mount in place covers what it shows.
+    'nonempty',
     'use_ino',
     'default_permissions',
     'entry_timeout=0',

@@ -22,6 +22,9 @@ import type { Test } from 'tap';
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
 const FIXTURES = fileURLToPath(new URL('fixtures', import.meta.url));
 const TIMEOUT_MS = 60_000;
+/** Which driver the mounts of a test run use. */
+export const DRIVER = process.env['SHADOWFS_TEST_DRIVER'] ?? 'auto';
+export const isNative = DRIVER === 'fuse-native';
 /** How long a daemon may take to end before it is killed. */
 const END_MS = 10_000;
 
@@ -65,6 +68,8 @@ export class World {
   env: Record<string, string> = {};
   /** Mount with the writeback cache of the kernel. */
   writeback = false;
+  /** `fuse-native`: what that driver can't do is in the tests as named exceptions. */
+  driver = DRIVER;
   readonly checkout: string;
   readonly #children = new Set<ChildProcess>();
   readonly #watcher: Socket;
@@ -233,7 +238,7 @@ export class World {
   /** `shadowfs mount`; the last word is the mountpoint. */
   async mount(words: string[], options: RunOptions = {}): Promise<Answer> {
     const cache = this.writeback ? ['-o', 'writeback=on'] : [];
-    return await this.shadowfs(['mount', ...cache, ...words], options);
+    return await this.shadowfs(['mount', '--driver', this.driver, ...cache, ...words], options);
   }
 
   async umount(mountpoint = this.mnt): Promise<Answer> {
@@ -399,6 +404,7 @@ export function eachSetting(
   body: (t: Test, world: World) => Promise<void>,
 ): void {
   eachIdentity(t, title, body);
+  if (isNative) return;
   eachIdentity(t, `${title}, writeback`, async (t, world) => {
     world.writeback = true;
     await body(t, world);
