@@ -8,6 +8,9 @@ import { OpenFiles } from './open-files.js';
 import { Paths } from './paths.js';
 import { statArray } from './stat-array.js';
 
+/** The kernel has applied it. */
+export const NO_UMASK = 0;
+
 /** An answer without values. */
 export const plain = (signal: Signal): Answer<unknown> => ({
   done: () => signal(0),

@@ -3,7 +3,7 @@ import { after } from '../tree/after.js';
 import type { AttributeChanges } from '../tree/operations.js';
 import type { Operation, Signal } from 'fuse-native';
 import type { Answer } from './answering.js';
-import { type NativeContext, plain } from './context.js';
+import { NO_UMASK, type NativeContext, plain } from './context.js';
 import { refuseMangled, splitPath } from './names.js';
 
 const S_IFMT = 0o170000;
@@ -44,7 +44,7 @@ export function fileOperations(context: NativeContext): Record<string, Operation
       context.answering.change(() => {
         refuseMangled(splitPath(path).name, 'open');
         const { node, name } = context.paths.parent(path);
-        const { entry, opened } = ops.create(caller, node, name, mode, 0);
+        const { entry, opened } = ops.create(caller, node, name, mode, 0, NO_UMASK);
         const handle = context.files.add(entry.nodeId, opened.fh, false);
         remember(context, path);
         return handle;

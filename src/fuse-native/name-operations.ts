@@ -9,7 +9,7 @@ import { after } from '../tree/after.js';
 import { Deferred } from '../base/deferred.js';
 import type { Entry } from '../tree/operations.js';
 import type { Operation, Signal } from 'fuse-native';
-import { type NativeContext, plain } from './context.js';
+import { NO_UMASK, type NativeContext, plain } from './context.js';
 import { bytesOfText, refuseMangled, splitPath } from './names.js';
 
 const S_IFMT = 0o170000;
@@ -27,12 +27,14 @@ export function nameOperations(context: NativeContext): Record<string, Operation
       change(signal, () =>
         make(context, path, 'mknod', (parent, name) => {
           const whole = (mode & S_IFMT) === 0 ? mode | S_IFREG : mode;
-          return ops.mknod(caller, parent, name, whole, rdev);
+          return ops.mknod(caller, parent, name, whole, rdev, NO_UMASK);
         }),
       ),
     mkdir: (signal, path: string, mode: number) =>
       change(signal, () =>
-        make(context, path, 'mkdir', (parent, name) => ops.mkdir(caller, parent, name, mode)),
+        make(context, path, 'mkdir', (parent, name) =>
+          ops.mkdir(caller, parent, name, mode, NO_UMASK),
+        ),
       ),
     symlink: (signal, target: string, path: string) =>
       change(signal, () => {

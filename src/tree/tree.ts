@@ -56,11 +56,7 @@ export class Tree implements Operations {
   writeback = false;
   /** As negotiated: the kernel checks access by ACLs. Set like `notifier`. */
   acls = false;
-
-  /**
-   * The kernel has one page cache for all versions of a file: an old version
-   * that a restore replaced can't be read any more. Set like `notifier`.
-   */
+  /** All versions of a file share one page cache: replaced ones can't be read. Set like `notifier`. */
   sharesPages = false;
 
   readonly #context: TreeContext;
