@@ -7,7 +7,8 @@
  * - Ids from 2^52 come from a counter and are never used twice.
  *
  * Owns the counts. A live inode that the kernel forgets and that has no name
- * left is handed to `onUnlinkedForgotten`.
+ * left is handed to `onUnlinkedForgotten`; any inode that no node shows any
+ * more, live or as a special node, to `onForgotten`.
  */
 import { FsError } from '../base/errors.js';
 import { ROOT_INO } from './hidden-names.js';
@@ -31,12 +32,17 @@ export class NodeTable {
   readonly #newIds = new Map<number, number>();
   /** Inodes without a name that the kernel still knows. */
   readonly #unlinked = new Set<number>();
+  /** How many special nodes show an inode. */
+  readonly #shown = new Map<number, number>();
   #nextId = FIRST_SPECIAL;
 
   /** Called before a live inode is used or handed out; set while a restore is being settled. */
   beforeUse: ((ino: number) => void) | undefined = undefined;
 
-  constructor(readonly onUnlinkedForgotten: (ino: number) => void) {}
+  constructor(
+    readonly onUnlinkedForgotten: (ino: number) => void,
+    readonly onForgotten: (ino: number) => void,
+  ) {}
 
   get liveCount(): number {
     return this.#counts.size + this.#reidentified.size;
@@ -129,6 +135,7 @@ export class NodeTable {
   /** Enters a special node. Its first lookup is counted by `takeSpecial`. */
   add(node: SpecialNode): void {
     this.#specials.set(node.id, node);
+    this.#show(node.ino, 1);
   }
 
   takeSpecial(node: SpecialNode): number {
@@ -160,6 +167,7 @@ export class NodeTable {
     }
     this.#unlinked.delete(ino);
     this.#specials.set(id, stale);
+    this.#show(ino, 1);
     return id;
   }
 
@@ -208,9 +216,24 @@ export class NodeTable {
   #drop(node: SpecialNode): void {
     this.#specials.delete(node.id);
     node.forgotten();
+    if (node.ino === undefined) return;
+    this.#show(node.ino, -1);
+    this.#perhapsForgotten(node.ino);
+  }
+
+  #show(ino: number | undefined, change: 1 | -1): void {
+    if (ino === undefined) return;
+    const count = (this.#shown.get(ino) ?? 0) + change;
+    if (count > 0) this.#shown.set(ino, count);
+    else this.#shown.delete(ino);
   }
 
   #liveForgotten(ino: number): void {
     if (this.#unlinked.delete(ino)) this.onUnlinkedForgotten(ino);
+    this.#perhapsForgotten(ino);
+  }
+
+  #perhapsForgotten(ino: number): void {
+    if (!this.#shown.has(ino) && !this.knowsLive(ino)) this.onForgotten(ino);
   }
 }

@@ -52,7 +52,7 @@ export class ShadowNode extends SpecialNode {
   constructor(
     id: number,
     readonly tree: ShadowTree,
-    readonly ino: number,
+    override readonly ino: number,
   ) {
     super(id);
   }

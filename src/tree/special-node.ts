@@ -9,6 +9,9 @@ export abstract class SpecialNode {
   /** Lookups the kernel holds (of a node id below 2^52 the table counts them itself). */
   lookups = 0;
 
+  /** The inode it shows, if it shows one. */
+  readonly ino: number | undefined = undefined;
+
   constructor(readonly id: number) {}
 
   readonly refusal: ErrnoName = 'EROFS';

@@ -26,7 +26,7 @@ export class StaleNode extends SpecialNode {
   constructor(
     id: number,
     readonly context: TreeContext,
-    readonly ino: number,
+    override readonly ino: number,
     /** The view in which it was last live. */
     readonly view: View,
     readonly onForgotten: (node: StaleNode) => void,

@@ -58,6 +58,8 @@ interface VolumeNames {
   /** The change and the attributes of the inode it gives, all or nothing. */
   withAttributes(values: readonly AttributeValue[], change: () => Inode): Inode;
   release(ino: number): void;
+  /** Nobody knows the inode by its number any more. */
+  forgetPath(ino: number): void;
 }
 
 interface VolumeData {

@@ -70,9 +70,12 @@ export class Tree implements Operations {
     readonly volume: TreeVolume,
     readonly options: TreeOptions,
   ) {
-    this.#nodes = new NodeTable((ino) => {
-      if (!options.readOnly) volume.release(ino);
-    });
+    this.#nodes = new NodeTable(
+      (ino) => {
+        if (!options.readOnly) volume.release(ino);
+      },
+      (ino) => volume.forgetPath(ino),
+    );
     const names = volume.options.hiddenNames;
     const { controlTarget } = options;
     this.#context = new TreeContext(

@@ -173,6 +173,11 @@ export class Volume extends ReadableVolume {
     this.attributes.remove(ino, name);
   }
 
+  /** Nobody knows the inode by its number any more: where it lies in the base need not be kept. */
+  forgetPath(ino: number): void {
+    this.core.basePaths.delete(ino);
+  }
+
   /** Nobody holds this nameless inode any more. */
   release(ino: number): void {
     if (this.core.readOnly || this.core.failure !== undefined) return;

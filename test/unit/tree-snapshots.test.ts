@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { S_IFLNK } from '../../src/volume/inode.js';
 import { errnoOf, makeRig, OTHER, ROOT, settledValue, USER } from './fixtures/simulated-kernel.js';
@@ -280,6 +283,32 @@ t.test('a command that fails later fails the request', (t) => {
       errnoOf(() => settledValue(made)),
       'EINVAL',
     );
+  close();
+  t.end();
+});
+
+t.test('where a base file lies is kept for as long as somebody knows it', (t) => {
+  const base = mkdtempSync(join(tmpdir(), 'paths-'));
+  t.teardown(() => rmSync(base, { recursive: true }));
+  mkdirSync(join(base, 'd'));
+  for (let n = 0; n < 50; n++) writeFileSync(join(base, 'd', `f${n}`), `content ${n}`);
+  const { kernel, volume, save, close } = makeRig({ base });
+  const known = (): number => volume.core.basePaths.size;
+  save('s');
+  for (let n = 0; n < 50; n++) kernel.readFile(`d/f${n}`);
+  t.equal(known(), 51);
+  for (let n = 0; n < 50; n++) kernel.readFile(`.snapshots/s/d/f${n}`);
+  const live = kernel.walk('d/f7');
+  const shadow = kernel.walk('.snapshots/s/d/f7');
+  kernel.forget(live);
+  t.equal(known(), 51, 'the shadow inode still needs it');
+  t.equal(kernel.getattr(shadow).size, 9);
+  kernel.forget(shadow);
+  t.equal(known(), 50);
+  t.equal(kernel.readFile('d/f7'), 'content 7', 'it can be looked up again');
+  kernel.forgetAll();
+  t.equal(known(), 0);
+  t.equal(kernel.readFile('.snapshots/s/d/f9'), 'content 9');
   close();
   t.end();
 });
