@@ -11,6 +11,7 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 client=$(basename "$0")
 writeback=${WRITEBACK:-off}
 work=''
+base=''
 current=begin
 saver=''
 began=$SECONDS
@@ -53,10 +54,11 @@ need() {
 }
 
 mount_volume() {
-  shadowfs mount --no-base --volume "$work/volume" -o "writeback=$writeback" "$@" "$MNT" >/dev/null
+  shadowfs mount --volume "$work/volume" -o "writeback=$writeback" "$@" "${base:---no-base}" "$MNT" >/dev/null
 }
 
-# begin [MOUNT OPTION...]
+# begin [MOUNT OPTION...]: the mount is over the directory $base, if that is set, else over
+# nothing. A $base of `copy` is a copy of this repository, made now.
 begin() {
   work=$(realpath "$(mktemp -d "${TMPDIR:-/tmp}/shadowfs-client-XXXXXX")")
   trap end EXIT
@@ -70,7 +72,20 @@ begin() {
   export LC_ALL=C.UTF-8 TZ=UTC GIT_CONFIG_NOSYSTEM=1
   unset NODE_OPTIONS
   mount_options=("$@")
+  if [ "$base" = copy ]; then
+    base=$work/base
+    cp -a "$checkout" "$base"
+  fi
   mount_volume "$@"
+}
+
+# The process that serves the mount ends as in a crash; then the volume is mounted again.
+crash_and_mount() {
+  local pid
+  pid=$(node -p 'JSON.parse(fs.readFileSync(process.argv[1])).pid' "$MNT/.control/status")
+  kill -9 "$pid"
+  wait_for sh -c '! kill -0 "$1" 2>/dev/null || grep -q "^State:.Z" "/proc/$1/status"' - "$pid"
+  mount_volume "${mount_options[@]}"
 }
 
 is_mounted() { awk -v dir="$MNT" '$5 == dir { found = 1 } END { exit !found }' /proc/self/mountinfo; }
