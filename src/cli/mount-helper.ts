@@ -52,7 +52,7 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
       source: NO_BASE.has(words.spec) ? words.spec : undefined,
       mountpoint: words.directory,
       volume: words.volume,
-      driver: 'auto',
+      driver: words.driver,
       options,
     },
     currentPlaces(),

@@ -6,12 +6,14 @@
  */
 import { CommandError } from '../base/errors.js';
 import { OPTION_KEYS } from '../daemon/mount-options.js';
+import type { DriverChoice } from '../daemon/mount-plan.js';
 
 export interface MountWords {
   /** The base; `none` or `shadowfs`: over nothing. */
   spec: string;
   directory: string;
   volume: string | undefined;
+  driver: DriverChoice;
   /** `-o` words for the volume and the kernel, as `parseMountOptions` takes them. */
   options: string[];
   remount: boolean;
@@ -46,6 +48,12 @@ export const NO_BASE = new Set(['none', 'shadowfs']);
 
 function usage(message: string): CommandError {
   return new CommandError('bad-option', 'EINVAL', message);
+}
+
+/** Throws CommandError `bad-option`. */
+export function driverOf(name: string): DriverChoice {
+  if (name === 'kernel' || name === 'fuse-native' || name === 'auto') return name;
+  throw usage(`driver ${name}: expected kernel, fuse-native or auto`);
 }
 
 /** The items of `a,b="x,y",c=z`; the quotes, which protect commas, are taken off. */
@@ -98,6 +106,7 @@ export function parseMountWords(argv: readonly string[]): MountWords {
     spec,
     directory,
     volume: undefined,
+    driver: 'auto',
     options: [],
     remount: options.includes('remount'),
     fake: flags.has('f'),
@@ -112,11 +121,12 @@ export function parseMountWords(argv: readonly string[]): MountWords {
       const path = option.slice(key.length + 1);
       if (!path.startsWith('/')) throw usage('volume=PATH: expected an absolute path');
       words.volume = path;
-    } else if (OPTION_KEYS.includes(key)) words.options.push(option);
+    } else if (key === 'driver') words.driver = driverOf(option.slice(key.length + 1));
+    else if (OPTION_KEYS.includes(key)) words.options.push(option);
     else if (IGNORED.has(key) || /^x-/i.test(key) || key === 'remount') continue;
     else if (words.remount && OF_THE_TABLE.has(key)) continue;
     else if (!flags.has('s')) {
-      throw usage(`unknown option ${key}; known: volume ${OPTION_KEYS.join(' ')}`);
+      throw usage(`unknown option ${key}; known: volume driver ${OPTION_KEYS.join(' ')}`);
     }
   }
   return words;

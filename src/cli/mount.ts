@@ -1,14 +1,9 @@
 /** `shadowfs mount DIR`, `mount BASE MOUNTPOINT`, `mount --no-base MOUNTPOINT` */
 import type { Command } from 'commander';
-import { CommandError } from '../base/errors.js';
 import { parseMountOptions } from '../daemon/mount-options.js';
-import {
-  type DriverChoice,
-  type MountPlan,
-  type MountRequest,
-  planMount,
-} from '../daemon/mount-plan.js';
+import { type MountPlan, type MountRequest, planMount } from '../daemon/mount-plan.js';
 import { serveInBackground } from '../daemon/spawn.js';
+import { driverOf } from './mount-words.js';
 import { action, type CommonOptions } from './options.js';
 import { EXIT_USAGE, printJson, printLine, warn } from './output.js';
 import { currentPlaces } from './target.js';
@@ -111,15 +106,6 @@ function requestOf(
     driver: driverOf(options.driver),
     options: parseMountOptions([...options.option, ...longOptions(options)]),
   };
-}
-
-function driverOf(name: string): DriverChoice {
-  if (name === 'kernel' || name === 'fuse-native' || name === 'auto') return name;
-  throw new CommandError(
-    'bad-option',
-    'EINVAL',
-    `driver ${name}: expected kernel, fuse-native or auto`,
-  );
 }
 
 /** The long options in the form of `-o`. */

@@ -3,7 +3,8 @@
 # and end with `finish`. They find an empty volume mounted at $MNT and an empty
 # ordinary directory $PLAIN; whatever happens, nothing stays behind.
 #
-# Environment: WRITEBACK=on mounts with the kernel's writeback cache; KEEP=1
+# Environment: WRITEBACK=on mounts with the kernel's writeback cache; DRIVER=fuse-native
+# (with WRITEBACK=off) with the other driver; KEEP=1
 # keeps the working directory of a failure; TMPDIR says where to work.
 # shellcheck shell=bash
 set -euo pipefail
@@ -54,7 +55,8 @@ need() {
 }
 
 mount_volume() {
-  shadowfs mount --volume "$work/volume" -o "writeback=$writeback" "$@" "${base:---no-base}" "$MNT" >/dev/null
+  shadowfs mount --driver "${DRIVER:-auto}" --volume "$work/volume" -o "writeback=$writeback" "$@" \
+    "${base:---no-base}" "$MNT" >/dev/null
 }
 
 # begin [MOUNT OPTION...]: the mount is over the directory $base, if that is set, else over

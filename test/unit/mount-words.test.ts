@@ -42,6 +42,8 @@ t.test('every option of mount(8) that concerns others is accepted', async (t) =>
 t.test('flags in any place and form', async (t) => {
   t.match(parseMountWords(['-o', 'ro', 'none', '-f', '/mnt']), { spec: 'none', fake: true });
   t.same(parseMountWords(['none', '/mnt', '-r']).options, ['ro']);
+  t.equal(parseMountWords(['none', '/mnt']).driver, 'auto');
+  t.equal(parseMountWords(['none', '/mnt', '-o', 'driver=kernel']).driver, 'kernel');
   t.same(parseMountWords(['none', '/mnt', '-oro', '-w']).options, ['ro', 'rw']);
   t.equal(parseMountOptions(['ro', 'rw']).readOnly, false, 'the last one counts');
   t.match(parseMountOptions(['nosuid,nodev,noexec,suid']), {
@@ -74,6 +76,7 @@ t.test('what is refused', async (t) => {
     ['/base', '/mnt', '-o', 'what'],
     ['/base', '/mnt', '-o', 'volume=relative'],
     ['/base', '/mnt', '-o', 'volume'],
+    ['/base', '/mnt', '-o', 'driver=other'],
     ['/base', '/dev/fd/5'],
   ]) {
     t.throws(() => parseMountWords(argv), refused, argv.join(' '));
