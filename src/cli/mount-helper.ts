@@ -126,9 +126,9 @@ export function helperWords(
 ): { name: string; words: string[] } | undefined {
   const [first, ...rest] = argv;
   if (first === MOUNT_HELPER || first === UMOUNT_HELPER) return { name: first, words: rest };
-  // No command starts like that.
+  // No command starts like that. One word alone is a mistake of a person's.
   const isSpec = first?.startsWith('/') === true || first === 'none';
-  return isSpec ? { name: MOUNT_HELPER, words: [...argv] } : undefined;
+  return isSpec && rest.length > 0 ? { name: MOUNT_HELPER, words: [...argv] } : undefined;
 }
 
 /** Gives the exit code. */

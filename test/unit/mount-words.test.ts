@@ -110,5 +110,6 @@ t.test('which words are for the helper', async (t) => {
   t.match(helperWords(['none', '/mnt']), { name: 'mount.shadowfs', words: ['none', '/mnt'] });
   t.equal(helperWords(['mount', '/base']), undefined);
   t.equal(helperWords(['--help']), undefined);
+  t.equal(helperWords(['/base']), undefined);
   t.equal(helperWords([]), undefined);
 });
