@@ -40,9 +40,7 @@ import { S_IFDIR, S_IFMT, S_IFREG } from '../volume/inode.js';
 
 /** How long the kernel may keep names and attributes: we are the only writer. */
 const DEFAULT_TIMEOUT_S = 24 * 3600;
-
 const SEEK_DATA = 3;
-
 /** Copied in one call; the caller goes on. Others wait for as long as that takes. */
 const MAX_COPY_BYTES = 8 * 1024 * 1024;
 
