@@ -3,6 +3,8 @@
  * serving loop never yields to the event loop, so promises would never run.
  */
 export class Deferred<T> {
+  /** Gives the wait up, if who made it can: settles it with an error. */
+  cancel: (() => void) | undefined = undefined;
   #state: 'waiting' | 'resolved' | 'rejected' = 'waiting';
   #value: T | undefined;
   #error: unknown;

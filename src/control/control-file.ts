@@ -24,7 +24,13 @@ export interface StateFile {
   content(state: ControlState): string;
 }
 
-export type ControlFile = CommandFile | StateFile;
+/** Read-only; a read waits until there is something new. */
+export interface StreamFile {
+  kind: 'stream';
+  name: string;
+}
+
+export type ControlFile = CommandFile | StateFile | StreamFile;
 
 /** What the state files show. Lists are generated one item at a time. */
 export interface ControlState {
@@ -35,4 +41,6 @@ export interface ControlState {
   layers(limit: number): Iterable<object>;
   /** The last command's answer. */
   result(): Answer | undefined;
+  /** Calls the listener with each command's answer when it is done. */
+  watch(listener: (answer: Answer) => void): void;
 }

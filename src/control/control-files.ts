@@ -22,6 +22,7 @@ import type {
 import { CommandHandle } from './command-handle.js';
 import type { Commands } from './command.js';
 import type { ControlFile, ControlState } from './control-file.js';
+import { type EventReader, EventReaders } from './event-stream.js';
 import { CONTROL_FILES } from './files.js';
 
 const ROOT_NODE = 1;
@@ -30,6 +31,7 @@ const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 const O_ACCMODE = 3;
 const FOPEN_DIRECT_IO = 1;
+const FOPEN_STREAM = 16;
 /** Each holds at most one line (64 KiB) and one answer. */
 const MAX_OPEN_FILES = 1024;
 /** Names and attributes never change while the mount stands. */
@@ -45,22 +47,39 @@ export interface ControlFilesOptions {
   commands: Commands;
   state: ControlState;
   nowMs(): number;
+  /** The driver can withdraw a request that waits: reading `events` may wait. */
+  canWait: boolean;
 }
 
 type Handle =
   | { kind: 'command'; node: number; command: CommandHandle }
-  | { kind: 'state'; node: number; content: Buffer };
+  | { kind: 'state'; node: number; content: Buffer }
+  | { kind: 'stream'; node: number; reader: EventReader };
+
+function readHandle(handle: Handle, offset: number, length: number): Buffer | Deferred<Buffer> {
+  switch (handle.kind) {
+    case 'command':
+      return handle.command.read(offset, length);
+    case 'stream':
+      return handle.reader.read(length);
+    case 'state':
+      return handle.content.subarray(Math.min(offset, handle.content.length), offset + length);
+  }
+}
 
 export class ControlFiles implements Operations {
   readonly #options: ControlFilesOptions;
   readonly #files = new Map<number, ControlFile>();
   readonly #nodes = new Map<string, number>();
   readonly #handles = new Map<number, Handle>();
+  readonly #events: EventReaders;
   readonly #startedMs: number;
   #nextHandle = 1;
 
   constructor(options: ControlFilesOptions) {
     this.#options = options;
+    this.#events = new EventReaders(options.canWait, options.nowMs);
+    options.state.watch((answer) => this.#events.tell(answer));
     this.#startedMs = options.nowMs();
     CONTROL_FILES.forEach((file, index) => {
       this.#files.set(FIRST_FILE_NODE + index, file);
@@ -106,16 +125,20 @@ export class ControlFiles implements Operations {
     if (file === undefined) throw new FsError('EISDIR', 'open');
     if (this.#handles.size >= MAX_OPEN_FILES) throw new FsError('ENOMEM', 'open', file.name);
     const fh = this.#nextHandle;
+    if (file.kind !== 'command' && (flags & O_ACCMODE) !== 0) {
+      throw new FsError('EACCES', 'open', file.name);
+    }
     if (file.kind === 'state') {
-      if ((flags & O_ACCMODE) !== 0) throw new FsError('EACCES', 'open', file.name);
       const content = Buffer.from(file.content(this.#options.state));
       this.#handles.set(fh, { kind: 'state', node, content });
+    } else if (file.kind === 'stream') {
+      this.#handles.set(fh, { kind: 'stream', node, reader: this.#events.open() });
     } else {
       const command = new CommandHandle(file, this.#options.commands);
       this.#handles.set(fh, { kind: 'command', node, command });
     }
     this.#nextHandle++;
-    return { fh, flags: FOPEN_DIRECT_IO };
+    return { fh, flags: FOPEN_DIRECT_IO | (file.kind === 'stream' ? FOPEN_STREAM : 0) };
   }
 
   read(
@@ -128,10 +151,7 @@ export class ControlFiles implements Operations {
     outOffset: number,
   ): number | Deferred<Buffer> {
     const handle = this.#handle(node, fh, 'read');
-    const bytes =
-      handle.kind === 'command'
-        ? handle.command.read(offset, length)
-        : handle.content.subarray(Math.min(offset, handle.content.length), offset + length);
+    const bytes = readHandle(handle, offset, length);
     if (!Buffer.isBuffer(bytes)) return bytes;
     bytes.copy(out, outOffset);
     return bytes.length;
@@ -155,6 +175,8 @@ export class ControlFiles implements Operations {
   }
 
   release(_node: number, fh: number): void {
+    const handle = this.#handles.get(fh);
+    if (handle?.kind === 'stream') this.#events.close(handle.reader);
     this.#handles.delete(fh);
   }
 

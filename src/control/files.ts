@@ -3,6 +3,7 @@ import { checkFile } from './check.js';
 import type { ControlFile } from './control-file.js';
 import { deleteFile } from './delete.js';
 import { diffFile } from './diff.js';
+import { eventsFile } from './events.js';
 import { historyFile, layersFile, snapshotsFile } from './lists.js';
 import { renameFile } from './rename.js';
 import { restoreFile } from './restore.js';
@@ -24,4 +25,5 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   historyFile,
   layersFile,
   resultFile,
+  eventsFile,
 ];

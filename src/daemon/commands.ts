@@ -73,6 +73,7 @@ export class VolumeCommands<V> implements Commands {
   #startedMs = 0;
   #inspectStartedMs = 0;
   #result: Answer | undefined;
+  readonly #watchers: ((answer: Answer) => void)[] = [];
 
   constructor(parts: CommandParts<V>) {
     this.#parts = parts;
@@ -81,6 +82,11 @@ export class VolumeCommands<V> implements Commands {
   /** The last command's answer. */
   get result(): Answer | undefined {
     return this.#result;
+  }
+
+  /** Calls the listener with each command's answer when it is done. */
+  watch(listener: (answer: Answer) => void): void {
+    this.#watchers.push(listener);
   }
 
   get isIdle(): boolean {
@@ -127,6 +133,7 @@ export class VolumeCommands<V> implements Commands {
 
   #finished(command: CommandName, answer: Answer): void {
     this.#result = answer;
+    for (const watcher of this.#watchers) watcher(answer);
     if (answer['ok'] === false) {
       this.#parts.log(`${command} failed: ${String(answer['code'])}: ${String(answer['message'])}`);
     }

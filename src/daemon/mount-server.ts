@@ -77,6 +77,7 @@ export class MountServer {
         connection: () => host.connection(),
       }),
       nowMs: () => Date.now(),
+      canWait: plan.driver === 'kernel',
     });
   }
 

@@ -55,5 +55,6 @@ export function mountState({
     history: (limit) => volume.history(limit),
     layers: (limit) => volume.core.layers.all().slice(-limit),
     result: () => commands.result,
+    watch: (listener) => commands.watch(listener),
   };
 }

@@ -81,6 +81,8 @@ export class FuseSession implements HandlerContext {
   readonly #request: Request;
   readonly #lateReply = new Reply(LATE_REPLY_BYTES);
   readonly #mutations: MutationQueue;
+  /** Requests that wait for something to happen: how to give the wait up. */
+  readonly #cancellable = new Map<string, () => void>();
   readonly #log: (message: string) => void;
   #mayBlock = false;
   /** Called whenever the descriptor gave EAGAIN, and at the end. */
@@ -312,9 +314,15 @@ export class FuseSession implements HandlerContext {
     // The request's memory is used again before the answer is known.
     const { opcode, uniqueLow, uniqueHigh, isBarrier } = request;
     const header = { opcode, uniqueLow, uniqueHigh, isBarrier };
+    const key = `${uniqueHigh}:${uniqueLow}`;
+    if (result.cancel !== undefined) this.#cancellable.set(key, result.cancel);
+    const done = (errno: number, bodyBytes: number): void => {
+      this.#cancellable.delete(key);
+      this.#answer(header, errno, bodyBytes, late);
+    };
     result.settled(
-      (value) => this.#answer(header, 0, encode(late, value), late),
-      (error) => this.#answer(header, this.#errnoOf(error, opcode), 0, late),
+      (value) => done(0, encode(late, value)),
+      (error) => done(this.#errnoOf(error, opcode), 0),
     );
     return LATER;
   }
@@ -353,14 +361,15 @@ export class FuseSession implements HandlerContext {
   }
 
   /**
-   * A request that still waits for its turn has done nothing yet and can be
-   * answered EINTR. Everything else runs to its end.
+   * A request that still waits for its turn, or for something to happen, has
+   * done nothing yet and can be answered EINTR. Everything else runs to its end.
    */
   #interrupt(request: Request): void {
     if (request.bodyBytes < 8) return;
     const { low, high } = decodeInterrupt(request);
     const found = this.#mutations.withdraw(low, high);
     if (found !== undefined) this.#answer(found, ERRNO.EINTR, 0);
+    else this.#cancellable.get(`${high}:${low}`)?.();
   }
 
   #init(request: Request): void {

@@ -24,7 +24,7 @@ eachIdentity(t, 'commands and their answers from a shell', async (t, world) => {
   const names = await inControl(world, 'ls; stat -c %a . save status');
   t.equal(
     names.replaceAll('\n', ' '),
-    'check delete diff history layers rename restore result save snapshots status versions ' +
+    'check delete diff events history layers rename restore result save snapshots status versions ' +
       '700 600 400 ',
   );
   t.equal(await inControl(world, 'cat result'), '', 'no command yet');
@@ -186,4 +186,25 @@ eachIdentity(t, 'eight processes save and restore at once', async (t, world) => 
   t.equal(snapshots.filter(({ kind }) => kind === 'user').length, 25, 'each save was done');
   await inControl(world, 'echo start > restore');
   t.equal(await world.sh('cat "$MNT/f"; ls "$MNT"'), 'one\nf\n', 'and the last restore');
+});
+
+eachIdentity(t, 'events: what commands did, as it happens', async (t, world) => {
+  await mounted(world);
+  const reader = world.trySh('exec timeout -s INT 60 cat "$MNT/.control/events" > events');
+  await world.sh('wait_for test -e events; sleep 0.5');
+  await inControl(world, 'echo a > save; echo changed > "$MNT/f"; ! echo nope > restore');
+  await world.on(['restore', 'a']);
+  await inControl(world, 'echo a to=b > rename; echo b > delete; cat status > /dev/null');
+  await world.sh('wait_for grep -q delete events');
+  t.match(lines(await world.sh('cat events')), [
+    { command: 'save', name: 'a', timeMs: Number },
+    { command: 'restore', name: 'a', undo: /^undo-/ },
+    { command: 'rename' },
+    { command: 'delete' },
+  ]);
+  // A reader that waits can be interrupted, and does not hold an unmount up.
+  const first = await inControl(world, 'timeout -s INT 0.3 head -n 1 events; echo $?');
+  t.equal(first, '124\n');
+  await world.umount();
+  await reader;
 });
