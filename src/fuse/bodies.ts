@@ -81,7 +81,11 @@ export function decodeSetattr(request: Request): {
     changes.mtime = now ? 'now' : decodeTime(request, 10, 15);
   }
   if ((valid & SetattrField.CTIME) !== 0) changes.ctime = decodeTime(request, 12, 16);
-  if ((valid & SetattrField.KILL_SUIDGID) !== 0) changes.killSetId = true;
+  // A chown that leaves owner and group alone comes as a change of nothing: what it does all the
+  // same the kernel leaves to us. So does an allocation by somebody without privileges.
+  const aside = SetattrField.FH | SetattrField.LOCKOWNER | SetattrField.CTIME;
+  const changesNothing = (valid & ~aside) === 0;
+  if (changesNothing || (valid & SetattrField.KILL_SUIDGID) !== 0) changes.killSetId = true;
   return { changes, fh: (valid & SetattrField.FH) !== 0 ? request.long(2) : undefined };
 }
 
@@ -266,7 +270,8 @@ export function decodeFallocate(request: Request): FallocateBody {
 
 export function decodeLseek(request: Request): { fh: number; offset: number; whence: number } {
   request.need(24);
-  return { fh: request.long(0), offset: request.long(2), whence: request.word(4) };
+  const offset = request.fileOffset(2, 'ENXIO');
+  return { fh: request.long(0), offset, whence: request.word(4) };
 }
 
 export interface CopyRangeBody {

@@ -7,6 +7,7 @@ import type { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
 import { InvariantError } from '../base/invariant.js';
 import type { Operations } from '../tree/operations.js';
+import { visibleNames } from '../tree/xattr-names.js';
 import {
   CREATE_NAME_AT,
   decodeCopyRange,
@@ -306,7 +307,8 @@ const getxattr: Handler = ({ ops, reply }, request) => {
 
 const listxattr: Handler = ({ ops, reply }, request) => {
   const size = decodeListxattr(request);
-  const names = ops.listxattr(request.caller(), request.node);
+  const caller = request.caller();
+  const names = visibleNames(caller, ops.listxattr(caller, request.node));
   const text = names.length === 0 ? '' : `${names.join('\0')}\0`;
   if (size === 0) return reply.count(text.length);
   if (text.length > size) throw new FsError('ERANGE', 'listxattr');

@@ -109,6 +109,7 @@ export const SetattrField = {
   FH: 1 << 6,
   ATIME_NOW: 1 << 7,
   MTIME_NOW: 1 << 8,
+  LOCKOWNER: 1 << 9,
   CTIME: 1 << 10,
   KILL_SUIDGID: 1 << 11,
 } as const;

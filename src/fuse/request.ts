@@ -10,7 +10,7 @@
  * through a Uint32Array over the same memory. Bodies are addressed in 32-bit
  * words from the end of the header.
  */
-import { FsError } from '../base/errors.js';
+import { type ErrnoName, FsError } from '../base/errors.js';
 import type { Caller } from '../tree/operations.js';
 import { IN_HEADER_BYTES, NAME_MAX_BYTES, Opcode, SetattrField } from './protocol.js';
 
@@ -100,10 +100,10 @@ export class Request {
     return this.#number64(HEADER_WORDS + index);
   }
 
-  /** As `long` for file offsets and sizes that programs choose: EFBIG. */
-  fileOffset(index: number): number {
+  /** As `long` for file offsets and sizes that programs choose: EFBIG, or what the call says. */
+  fileOffset(index: number, tooLarge: ErrnoName = 'EFBIG'): number {
     const high = this.#words[HEADER_WORDS + index + 1] as number;
-    if (high >= HIGH_LIMIT) throw new FsError('EFBIG', `request ${this.opcode}`);
+    if (high >= HIGH_LIMIT) throw new FsError(tooLarge, `request ${this.opcode}`);
     return high * TWO_32 + (this.#words[HEADER_WORDS + index] as number);
   }
 

@@ -2,7 +2,7 @@
  * Inodes as the kernel wants to see them, and the two rules about mode bits
  * that the kernel leaves to the file system. Pure.
  */
-import { type Inode, S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../volume/inode.js';
+import { type Inode, S_IFDIR, S_IFMT, S_ISGID, S_ISUID } from '../volume/inode.js';
 import type { Attributes, Entry } from './operations.js';
 import type { Ino64 } from './shadow-ino.js';
 
@@ -91,9 +91,9 @@ export function negativeEntry(entryTimeoutS: number): Entry {
   return { nodeId: 0, entryTimeoutS, attr: NO_ATTRIBUTES };
 }
 
-/** The mode without set-id bits, as after a write by someone who may not keep them. */
+/** The mode without set-id bits, as after a change of owner or a write by someone who may not keep them. */
 export function withoutSetId(mode: number): number {
-  if ((mode & S_IFMT) !== S_IFREG) return mode;
+  if ((mode & S_IFMT) === S_IFDIR) return mode;
   let left = mode & ~S_ISUID;
   if ((mode & S_IXGRP) !== 0) left &= ~S_ISGID;
   return left;

@@ -22,9 +22,12 @@ import { isShadowAttribute } from './shadow-attributes.js';
 import { liveIno } from './shadow-ino.js';
 import type { Transitions } from './transitions.js';
 import { MAX_NAME_BYTES, type TreeContext } from './tree-context.js';
+import { checkAttributeName } from './xattr-names.js';
 import { ROOT_INO } from './hidden-names.js';
 
 const CAPABILITY = 'security.capability';
+
+const RENAME_WHITEOUT = 4;
 
 export class LiveNodes {
   readonly #acls: LiveAcls;
@@ -185,12 +188,24 @@ export class LiveNodes {
     this.context.volume.removeDirectory(parent, name, this.#inUse);
   }
 
-  rename(from: number, name: string, to: number, newName: string, flags: number): void {
+  rename(
+    caller: Caller,
+    from: number,
+    name: string,
+    to: number,
+    newName: string,
+    flags: number,
+  ): void {
     this.context.hidden.refuseRemove(from, name, 'rename');
     this.context.hidden.refuseRemove(to, newName, 'rename');
     this.transitions.settleName(from, name);
     this.transitions.settleName(to, newName);
-    this.context.volume.rename(from, name, to, newName, flags, this.#inUse);
+    const leavesWhiteout = (flags & RENAME_WHITEOUT) !== 0;
+    const who = leavesWhiteout
+      ? inherited(this.#directory(from, 'rename'), caller, 0, false)
+      : undefined;
+    const { volume } = this.context;
+    volume.rename(from, name, to, newName, flags & ~RENAME_WHITEOUT, this.#inUse, who);
   }
 
   read(ino: number, offset: number, length: number, out: Buffer, outOffset: number): number {
@@ -235,6 +250,7 @@ export class LiveNodes {
   }
 
   getxattr(ino: number, name: string): Uint8Array {
+    checkAttributeName(name, 'getxattr');
     const value = this.context.volume.readAttribute(this.#view, this.inode(ino), name);
     if (value === undefined) throw new FsError('ENODATA', 'getxattr', name);
     return value;
@@ -253,6 +269,7 @@ export class LiveNodes {
     flags: number,
     killSetGid?: boolean,
   ): void {
+    checkAttributeName(name, 'setxattr');
     if (isShadowAttribute(name)) throw new FsError('EPERM', 'setxattr', name);
     if (isAclName(name)) {
       const inode = this.inode(ino);
@@ -261,11 +278,11 @@ export class LiveNodes {
       this.#acls.set(inode, name, value, killSetGid ?? isStranger);
       return;
     }
-    if (name.startsWith('system.')) throw new FsError('EOPNOTSUPP', 'setxattr', name);
     this.context.volume.attributes.set(ino, name, value, flags);
   }
 
   removexattr(ino: number, name: string): void {
+    checkAttributeName(name, 'removexattr');
     if (isAclName(name)) this.#acls.remove(this.inode(ino), name);
     else this.context.volume.attributes.remove(ino, name);
   }

@@ -29,14 +29,12 @@ export function allocate(
     throw new FsError('EOPNOTSUPP', 'fallocate');
   }
   if (what === 0 && length > volume.space().freeBytes) throw new FsError('ENOSPC', 'fallocate');
-  if (what !== 0) {
-    const inode = volume.inodes.forChange(ino);
-    volume.data.punch(inode, offset, length);
-    volume.data.touch(inode);
-  }
+  const inode = volume.inodes.forChange(ino);
+  if (what !== 0) volume.data.punch(inode, offset, length);
+  volume.data.touch(inode);
   if (keepSize || what === FALLOC_PUNCH_HOLE) return;
   const size = offset + length;
-  if (volume.inodes.forChange(ino).size < size) volume.setAttributes(ino, { size });
+  if (inode.size < size) volume.setAttributes(ino, { size });
 }
 
 export function statFsOf(space: { usedBytes: number; freeBytes: number }): StatFs {

@@ -32,6 +32,10 @@ export class TreeContext {
   ) {}
 
   liveAttributes(inode: Inode): Attributes {
-    return attributesOf(inode, liveIno(inode.ino), this.timeoutS);
+    const attr = attributesOf(inode, liveIno(inode.ino), this.timeoutS);
+    // The kernel may hold data that we don't know of, and will not ask again until the file is
+    // closed: programs take a file without blocks for one without data.
+    if (attr.blocks === 0 && inode.isRegular && this.writeback()) attr.blocks = 1;
+    return attr;
   }
 }

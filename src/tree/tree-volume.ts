@@ -53,6 +53,7 @@ interface VolumeNames {
     newName: string,
     flags: number,
     inUse: InUse,
+    whiteoutOwner?: Owner,
   ): void;
   setAttributes(ino: number, changes: AttributeChanges): Inode;
   /** The change and the attributes of the inode it gives, all or nothing. */

@@ -213,7 +213,8 @@ export class Tree implements Operations {
       throw new FsError('EXDEV', 'rename', name);
     }
     const from = this.#changing(parent, 'rename');
-    return this.#live.rename(from, name, this.#changing(newParent, 'rename'), newName, flags);
+    const to = this.#changing(newParent, 'rename');
+    return this.#live.rename(caller, from, name, to, newName, flags);
   }
 
   open(): 'no-open' {

@@ -69,9 +69,12 @@ export class Attributes {
     if (name.length > 255) throw new FsError('ERANGE', 'setxattr', name);
     if (value.length > MAX_VALUE_BYTES) throw new FsError('E2BIG', 'setxattr', name);
     const inode = this.#require(ino);
-    const exists = this.read(this.core.live, inode, name) !== undefined;
+    const present = this.read(this.core.live, inode, name);
+    const exists = present !== undefined;
     if (flags & XATTR_CREATE && exists) throw new FsError('EEXIST', 'setxattr', name);
     if (flags & XATTR_REPLACE && !exists) throw new FsError('ENODATA', 'setxattr', name);
+    // As ext4: what is there already is no change, ctime included.
+    if (exists && Buffer.compare(present, value) === 0) return;
     if (!exists) {
       const length = this.list(this.core.live, inode).reduce((sum, n) => sum + n.length + 1, 0);
       if (length + name.length + 1 > MAX_LIST_BYTES) throw new FsError('ENOSPC', 'setxattr', name);

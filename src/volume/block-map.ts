@@ -10,6 +10,9 @@ import type { Inode } from './inode.js';
 import { storedVersions } from './stored-versions.js';
 import type { View } from './view.js';
 
+/** So many blocks of a sparse file are counted when it is cut. */
+export const COUNTED_BLOCKS = 4096;
+
 export type BlockSource =
   | { where: 'memory'; layer: number; bytes: Buffer }
   | { where: 'stored'; layer: number; key: Buffer }
@@ -164,6 +167,17 @@ export class BlockMap {
   /** How many blocks, from the first, have base bytes where nothing else is recorded. */
   baseBlocks(inode: Inode): number {
     return Math.ceil(this.baseEnd(inode) / this.#blockSize);
+  }
+
+  /** How many of the first `end` blocks are data. Looks at each that has a record. */
+  dataBlocks(view: View, inode: Inode, end: number): number {
+    const inBase = Math.min(end, this.baseBlocks(inode));
+    let count = inBase;
+    for (const index of this.recorded(view, inode, 0, end)) {
+      if (index < inBase) count--;
+      if (this.isData(this.source(view, inode, index))) count++;
+    }
+    return count;
   }
 
   /** The first block ≥ `from` that is data, or a hole; maybe beyond the end. */

@@ -6,7 +6,7 @@ import { FsError } from '../base/errors.js';
 import { reapKey } from '../format/keys.js';
 import { MAX_CLIPS, MAX_FILE_SIZE, TABLE } from '../format/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../format/values.js';
-import type { BlockMap, BlockSource } from './block-map.js';
+import { type BlockMap, type BlockSource, COUNTED_BLOCKS } from './block-map.js';
 import type { VolumeCore } from './core.js';
 import type { Inodes } from './inode-reader.js';
 import type { Inode } from './inode.js';
@@ -254,7 +254,18 @@ export class FileData {
       kept.copy(block.room, BLOCK_HEADER_LENGTH);
       inode.dataLayer = inode.layer;
     }
-    inode.allocated = Math.min(inode.allocated, firstCut * blockSize);
+    this.#recount(inode, firstCut);
+  }
+
+  /** After a cut: of a file with few blocks those that are left are counted, of others it is a bound. */
+  #recount(inode: Inode, blocksLeft: number): void {
+    const { blockSize } = this.core.options;
+    const isSparse = inode.allocated < inode.size;
+    inode.allocated = Math.min(inode.allocated, blocksLeft * blockSize);
+    if (!isSparse || inode.base !== undefined || inode.allocated > COUNTED_BLOCKS * blockSize) {
+      return;
+    }
+    inode.allocated = this.map.dataBlocks(this.core.live, inode, blocksLeft) * blockSize;
   }
 
   /** Replaces the open group's block by an empty one with room for `length`. */

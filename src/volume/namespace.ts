@@ -9,7 +9,7 @@ import type { VolumeCore } from './core.js';
 import type { Directories, FoundEntry } from './directories.js';
 import { type FileData, REAP_ALL } from './file-data.js';
 import type { Inodes } from './inode-reader.js';
-import { Inode, S_IFDIR, S_IFLNK, S_IFMT } from './inode.js';
+import { Inode, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT } from './inode.js';
 
 export interface Owner {
   uid: number;
@@ -254,6 +254,7 @@ export class Namespace {
     return reaped;
   }
 
+  /** `whiteoutOwner`: leave a character device 0:0 of that owner in place of what is moved. */
   rename(
     from: number,
     name: string,
@@ -261,6 +262,7 @@ export class Namespace {
     newName: string,
     flags: number,
     inUse: InUse,
+    whiteoutOwner?: Owner,
   ): void {
     this.#checkName(newName);
     if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) throw new FsError('EINVAL', 'rename', name);
@@ -278,15 +280,25 @@ export class Namespace {
     if (moved === undefined) throw new FsError('ENOENT', 'rename', name);
     const replaced = exists ? this.inodes.get(this.core.live, target.ino) : undefined;
     if (replaced !== undefined) this.#checkReplaced(moved, replaced, newName);
-    this.core.change(8, 2048 + name.length + newName.length, () => {
+    this.core.change(10, 3072 + name.length + newName.length, () => {
       if (replaced !== undefined) this.#replace(replaced, to, newName, inUse);
       this.directories.put(to, newName, source.ino, source.type, target);
-      this.directories.take(from, name, source);
+      if (whiteoutOwner === undefined) this.directories.take(from, name, source);
+      else this.#leaveWhiteout(whiteoutOwner, from, name, source);
       this.#moved(source.ino, from, name, to, newName);
       const links = moved.isDirectory ? 1 : 0;
       this.#touchDirectory(from, from === to ? 0 : -links);
       if (from !== to) this.#touchDirectory(to, links);
     });
+  }
+
+  /** What union file systems keep in place of a name that is to be hidden below them. */
+  #leaveWhiteout(who: Owner, parent: number, name: string, moved: FoundEntry): void {
+    const inode = this.#newInode(who, { mode: S_IFCHR });
+    inode.nlink = 1;
+    inode.links = [{ parent, name }];
+    this.inodes.add(inode);
+    this.directories.put(parent, name, inode.ino, S_IFCHR >> 12, moved);
   }
 
   #checkReplaced(moved: Inode, replaced: Inode, newName: string): void {

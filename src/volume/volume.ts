@@ -134,8 +134,9 @@ export class Volume extends ReadableVolume {
     newName: string,
     flags: number,
     inUse: InUse,
+    whiteoutOwner?: Owner,
   ): void {
-    this.names.rename(from, name, to, newName, flags, inUse);
+    this.names.rename(from, name, to, newName, flags, inUse, whiteoutOwner);
   }
 
   setAttributes(ino: number, changes: AttributeChange): Inode {
