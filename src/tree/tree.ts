@@ -43,7 +43,6 @@ const DEFAULT_TIMEOUT_S = 24 * 3600;
 const SEEK_DATA = 3;
 /** Copied in one call; the caller goes on. Others wait for as long as that takes. */
 const MAX_COPY_BYTES = 8 * 1024 * 1024;
-
 const NOT_OPENED: Opened = { fh: 0, flags: 0 };
 
 export class Tree implements Operations {
