@@ -65,7 +65,7 @@ function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
  * at `sinceMs`: their attributes are stale, or they lost their last name then.
  */
 export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
-  return usesOfMount(mount).filter((use) => {
+  const stale = usesOfMount(mount).filter((use) => {
     if (use.fd === undefined) return false;
     try {
       const { nlink, ctimeMs } = statSync(`/proc/${use.pid}/fd/${use.fd}`);
@@ -75,6 +75,8 @@ export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
       return (error as NodeJS.ErrnoException).errno === -ERRNO.ESTALE;
     }
   });
+  // A kernel that can't let a name merely expire says of a changed file that it is deleted.
+  return stale.map((use) => ({ ...use, path: use.path.replace(/ \(deleted\)$/, '') }));
 }
 
 /** For messages: `sleep (pid 17): working directory /mnt/x`. */

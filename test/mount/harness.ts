@@ -143,6 +143,8 @@ export class World {
       TMPDIR: this.path('home'),
       LC_ALL: 'C.UTF-8',
       GIT_CONFIG_NOSYSTEM: '1',
+      // The whole suite may run on a kernel that is made to look older.
+      SHADOWFS_PRETEND: process.env['SHADOWFS_PRETEND'] ?? '',
       TOOLS: this.fixture('tools.sh'),
       MNT: this.mnt,
       WORLD: this.dir,
@@ -405,6 +407,8 @@ export function eachSetting(
 ): void {
   eachIdentity(t, title, body);
   if (isNative) return;
+  // Where there is no such cache, the one is the other.
+  if (process.env['SHADOWFS_PRETEND']?.includes('writeback=off') === true) return;
   eachIdentity(t, `${title}, writeback`, async (t, world) => {
     world.writeback = true;
     await body(t, world);

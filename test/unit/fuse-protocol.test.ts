@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import * as bodies from '../../src/fuse/bodies.js';
-import { negotiate, type Wishes } from '../../src/fuse/negotiate.js';
+import { isSentBy, negotiate, type Wishes } from '../../src/fuse/negotiate.js';
+import { parsePretence } from '../../src/fuse/pretence.js';
 import { alignMessage, encodeNotifications } from '../../src/fuse/notifications.js';
 import { InitFlag, Opcode, UNANSWERED } from '../../src/fuse/protocol.js';
 import { Reply } from '../../src/fuse/reply.js';
@@ -317,6 +318,35 @@ t.test('negotiation', (t) => {
     negotiated: { killPriv: false, setxattrExtended: false, expireOnly: false, minor: 32 },
   });
   return t.end();
+});
+
+t.test('what a kernel can be made to look like', (t) => {
+  t.same(parsePretence(undefined), {});
+  t.same(parsePretence('minor=31,noOpen=off,maxWrite=16384,'), {
+    minor: 31,
+    noOpen: false,
+    maxWriteBytes: 16384,
+  });
+  for (const bad of ['minor=x', 'minor', 'noOpen=on', 'noOpen', 'other=off', 'maxWrite=-1']) {
+    t.throws(() => parsePretence(bad), { code: 'bad-option' }, bad);
+  }
+  const offer = { major: 7, minor: 45, maxReadahead: 131072, flags: -1, flags2: -1 };
+  const told = (text: string): object => {
+    const answer = negotiate(offer, { acls: true, pretence: parsePretence(text) });
+    return typeof answer === 'string' ? { answer } : answer.negotiated;
+  };
+  const full = {
+    ...{ noOpen: true, killPriv: true, acls: true, setxattrExtended: true },
+    ...{ expireOnly: true, incEpoch: true, prune: true },
+  };
+  t.match(told(''), full);
+  t.match(told('posixAcl=off'), { ...full, acls: false });
+  t.match(told('expireOnly=off'), { ...full, expireOnly: false });
+  t.match(told('incEpoch=off,prune=off'), { ...full, incEpoch: false, prune: false });
+  t.match(told('minor=37'), { ...full, expireOnly: false, incEpoch: false, prune: false });
+  t.ok(isSentBy(45, Opcode.COPY_FILE_RANGE_64) && !isSentBy(44, Opcode.COPY_FILE_RANGE_64));
+  t.ok(isSentBy(31, Opcode.LOOKUP) && !isSentBy(31, Opcode.TMPFILE) && !isSentBy(38, Opcode.STATX));
+  t.end();
 });
 
 /** A session over a socket: what is written to the other end is a request. */
