@@ -106,11 +106,13 @@ function withBothTimes(fuse: Fuse): void {
   const inner = fuse._handlers[UTIMENS_OPCODE];
   fuse._handlers[UTIMENS_OPCODE] = (request, opcode, ...args) => {
     const [path, low, high] = args as [string, number, number];
-    const atimeMs = low + high * 2 ** 32;
+    const sentMs = low + high * 2 ** 32;
     const isKnown =
       request.length >= MTIME_AT + 8 &&
       request.readUInt32LE(OPCODE_AT) === UTIMENS_OPCODE &&
-      request.readBigUInt64LE(ATIME_AT) === BigInt(atimeMs);
+      Number(request.readBigUInt64LE(ATIME_AT)) === sentMs;
+    // Before 1970 it is a negative number.
+    const atimeMs = sentMs < 2 ** 63 ? sentMs : 0;
     const mtimeMs = isKnown ? Number(request.readBigInt64LE(MTIME_AT)) : atimeMs;
     inner?.(request, opcode, path, atimeMs, Math.max(0, mtimeMs));
   };

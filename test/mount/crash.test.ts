@@ -9,6 +9,7 @@ import t, { type Test } from 'tap';
 import {
   eachSetting,
   inWorld,
+  isNative,
   identities,
   NOBODY,
   pause,
@@ -230,7 +231,8 @@ t.test('every command is done wholly or not at all', async (t) => {
     await world.umount();
 
     let crashes = 0;
-    const hits = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12];
+    // What is stored when does not depend on the driver.
+    const hits = isNative ? [2, 6] : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12];
     for (const [step, hit] of steps.flatMap((step) => hits.map((hit) => [step, hit] as const))) {
       const name = `${step.replace(':', '-')}-${hit}`;
       world.env = { SHADOWFS_STEP: `${step}:${hit}` };
@@ -260,6 +262,6 @@ t.test('every command is done wholly or not at all', async (t) => {
       await world.check();
       await world.umount();
     }
-    t.ok(crashes >= 8, `${crashes} crashes`);
+    t.ok(crashes >= hits.length - 1, `${crashes} crashes`);
   });
 });
