@@ -49,11 +49,9 @@ export class Tree implements Operations {
   readonly neverOpens = true;
   /** Set by whoever connects a driver. */
   notifier: Notifier = SILENT_NOTIFIER;
-  /** As negotiated with the kernel: it keeps written data to itself for a while. Set like `notifier`. */
+  /** Set like `notifier`: the kernel keeps writes back; obeys ACLs; mixes the pages of old and new versions. */
   writeback = false;
-  /** As negotiated: the kernel checks access by ACLs. Set like `notifier`. */
   acls = false;
-  /** All versions of a file share one page cache: replaced ones can't be read. Set like `notifier`. */
   sharesPages = false;
 
   readonly #context: TreeContext;

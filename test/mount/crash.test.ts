@@ -111,7 +111,7 @@ async function crashOnce(t: Test, world: World, round: number, work: number): Pr
 eachSetting(t, 'kill -9 in the middle of work', async (t, world) => {
   await world.sh('mkdir base; seq 50000 > base/untouched');
   await world.mount(['base', 'mnt']);
-  for (const [round, work] of [8, 60, 200].entries()) {
+  for (const [round, work] of (isNative ? [8, 60] : [8, 60, 200]).entries()) {
     await crashOnce(t, world, round, work);
   }
   await world.sh('cmp base/untouched "$MNT/untouched"');
@@ -262,6 +262,6 @@ t.test('every command is done wholly or not at all', async (t) => {
       await world.check();
       await world.umount();
     }
-    t.ok(crashes >= hits.length - 1, `${crashes} crashes`);
+    t.ok(crashes >= (isNative ? 1 : 8), `${crashes} crashes`);
   });
 });
