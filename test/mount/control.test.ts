@@ -1,5 +1,6 @@
 /** The control files, as shells, Python and careless writers use them. */
 import t from 'tap';
+import { unless } from './driver-exceptions.js';
 import { eachIdentity, type World } from './harness.js';
 
 type Json = Record<string, unknown>;
@@ -188,23 +189,27 @@ eachIdentity(t, 'eight processes save and restore at once', async (t, world) => 
   t.equal(await world.sh('cat "$MNT/f"; ls "$MNT"'), 'one\nf\n', 'and the last restore');
 });
 
-eachIdentity(t, 'events: what commands did, as it happens', async (t, world) => {
-  await mounted(world);
-  const reader = world.trySh('exec timeout -s INT 60 cat "$MNT/.control/events" > events');
-  await world.sh('wait_for test -e events; sleep 0.5');
-  await inControl(world, 'echo a > save; echo changed > "$MNT/f"; ! echo nope > restore');
-  await world.on(['restore', 'a']);
-  await inControl(world, 'echo a to=b > rename; echo b > delete; cat status > /dev/null');
-  await world.sh('wait_for grep -q delete events');
-  t.match(lines(await world.sh('cat events')), [
-    { command: 'save', name: 'a', timeMs: Number },
-    { command: 'restore', name: 'a', undo: /^undo-/ },
-    { command: 'rename' },
-    { command: 'delete' },
-  ]);
-  // A reader that waits can be interrupted, and does not hold an unmount up.
-  const first = await inControl(world, 'timeout -s INT 0.3 head -n 1 events || echo $?');
-  t.equal(first, '124\n');
-  await world.umount();
-  await reader;
-});
+unless('no-events', eachIdentity)(
+  t,
+  'events: what commands did, as it happens',
+  async (t, world) => {
+    await mounted(world);
+    const reader = world.trySh('exec timeout -s INT 60 cat "$MNT/.control/events" > events');
+    await world.sh('wait_for test -e events; sleep 0.5');
+    await inControl(world, 'echo a > save; echo changed > "$MNT/f"; ! echo nope > restore');
+    await world.on(['restore', 'a']);
+    await inControl(world, 'echo a to=b > rename; echo b > delete; cat status > /dev/null');
+    await world.sh('wait_for grep -q delete events');
+    t.match(lines(await world.sh('cat events')), [
+      { command: 'save', name: 'a', timeMs: Number },
+      { command: 'restore', name: 'a', undo: /^undo-/ },
+      { command: 'rename' },
+      { command: 'delete' },
+    ]);
+    // A reader that waits can be interrupted, and does not hold an unmount up.
+    const first = await inControl(world, 'timeout -s INT 0.3 head -n 1 events || echo $?');
+    t.equal(first, '124\n');
+    await world.umount();
+    await reader;
+  },
+);

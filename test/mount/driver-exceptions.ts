@@ -13,6 +13,7 @@ export const EXCEPTIONS = {
   'no-old-versions': 'what a restore replaced can not be read through an open file',
   'no-holders': 'a restore does not know who holds replaced files open',
   'no-fallocate': 'fallocate is refused',
+  'no-events': 'a read of .control/events is not woken',
   'no-other-users': 'allow_other is refused',
 } as const;
 
