@@ -27,6 +27,13 @@ export class Inodes {
 
   /** The inode in a view; undefined when the view has none (or it is gone). */
   get(view: View, ino: number): Inode | undefined {
+    const inode = this.#find(view, ino);
+    // In another view the file may have no record, and its number is all that a caller has.
+    if (inode?.base !== undefined) this.rememberBase(ino, inode.base.path);
+    return inode;
+  }
+
+  #find(view: View, ino: number): Inode | undefined {
     for (const changes of this.core.sections(view)) {
       const changed = changes.inodes.get(ino);
       if (changed !== undefined) return changed ?? undefined;
@@ -45,8 +52,6 @@ export class Inodes {
     const inode = new Inode(ino);
     if (!decodeInode(found.value, inode, `inode ${ino} in layer ${found.layer}`)) return undefined;
     inode.layer = found.layer;
-    // In another view the file may have no record, and its number is all that a caller has.
-    if (inode.base !== undefined) this.rememberBase(ino, inode.base.path);
     return inode;
   }
 

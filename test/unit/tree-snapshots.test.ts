@@ -312,3 +312,27 @@ t.test('where a base file lies is kept for as long as somebody knows it', (t) =>
   close();
   t.end();
 });
+
+t.test(
+  'a directory of the base that was renamed and forgotten still has all its snapshots',
+  (t) => {
+    const base = mkdtempSync(join(tmpdir(), 'paths-'));
+    t.teardown(() => rmSync(base, { recursive: true }));
+    mkdirSync(join(base, 'd'));
+    writeFileSync(join(base, 'd', 'f'), 'content');
+    const { kernel, save, restore, close } = makeRig({ base });
+    save('one');
+    kernel.rename('d', 'e');
+    kernel.writeTo(kernel.walk('e/f'), 'changed');
+    save('two');
+    kernel.forgetAll();
+    t.strictSame(kernel.list('e/.snapshots'), ['latest', 'one', 'two']);
+    t.equal(kernel.readFile('e/.snapshots/one/f'), 'content');
+    kernel.forgetAll();
+    t.equal(kernel.readFile('e/f'), 'changed');
+    restore('one');
+    t.equal(kernel.readFile('d/f'), 'content');
+    close();
+    t.end();
+  },
+);
