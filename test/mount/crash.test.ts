@@ -95,7 +95,12 @@ async function crashOnce(t: Test, world: World, round: number, work: number): Pr
     const path = world.path(`${name}.out`);
     return fs.existsSync(path) ? fs.readFileSync(path, 'utf8') : '';
   };
-  while (names.some((name) => told(name).split('\n').length < work)) await pause(5);
+  let hasEnded = false;
+  for (const worker of workers) void worker.then(() => (hasEnded = true));
+  while (names.some((name) => told(name).split('\n').length < work)) {
+    if (hasEnded) throw new Error(`a worker ended too early: ${names.map(told).join('\n')}`);
+    await pause(5);
+  }
   await world.crash();
   await Promise.all(workers);
   const outputs = names.map(told);
