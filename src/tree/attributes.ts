@@ -3,8 +3,7 @@
  * that the kernel leaves to the file system. Pure.
  */
 import { type Inode, S_IFDIR, S_IFMT, S_ISGID, S_ISUID } from '../volume/inode.js';
-import { FsError } from '../base/errors.js';
-import type { AttributeChanges, Attributes, Caller, Entry } from './operations.js';
+import type { Attributes, Entry } from './operations.js';
 import type { Ino64 } from './shadow-ino.js';
 
 /**
@@ -98,17 +97,6 @@ export function withoutSetId(mode: number): number {
   let left = mode & ~S_ISUID;
   if ((mode & S_IXGRP) !== 0) left &= ~S_ISGID;
   return left;
-}
-
-/**
- * A chown to nobody else arrives as a change of nothing. It is allowed to anyone, unless it takes
- * set-id bits away. Throws EPERM.
- */
-export function checkMayDropSetId(inode: Inode, caller: Caller, changes: AttributeChanges): void {
-  const { uid, gid, mode, size, atime, mtime } = changes;
-  if ([uid, gid, mode, size, atime, mtime].some((field) => field !== undefined)) return;
-  const isStranger = caller.uid !== 0 && caller.uid !== inode.uid;
-  if (isStranger && withoutSetId(inode.mode) !== inode.mode) throw new FsError('EPERM', 'chown');
 }
 
 /** Owner, and for directories mode, of something made in `parent` by `who`: set-group-id is inherited. */

@@ -7,7 +7,7 @@ import { FsError } from '../base/errors.js';
 import { type Inode, S_IFDIR, S_IFLNK, S_IFMT } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
 import { isAclName } from './acl.js';
-import { checkMayDropSetId, inherited, negativeEntry, withoutSetId } from './attributes.js';
+import { inherited, negativeEntry, withoutSetId } from './attributes.js';
 import { dotFiller, listFrom } from './listing.js';
 import { LiveAcls } from './live-acls.js';
 import type {
@@ -80,12 +80,11 @@ export class LiveNodes {
     return this.context.liveAttributes(this.inode(ino));
   }
 
-  setAttributes(caller: Caller, ino: number, changes: AttributeChanges): Attributes {
+  setAttributes(ino: number, changes: AttributeChanges): Attributes {
     const { killSetId, keepTimes, ...wanted } = changes;
     const changesOwner = wanted.uid !== undefined || wanted.gid !== undefined;
     if (killSetId === true || changesOwner) {
       const inode = this.inode(ino);
-      checkMayDropSetId(inode, caller, changes);
       if (wanted.mode === undefined) {
         const mode = withoutSetId(inode.mode);
         if (mode !== inode.mode) wanted.mode = mode;

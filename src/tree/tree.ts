@@ -141,8 +141,8 @@ export class Tree implements Operations {
     return typeof node === 'number' ? this.#live.attributes(node) : node.attributes(isOpen);
   }
 
-  setattr(caller: Caller, id: number, changes: AttributeChanges): Attributes {
-    return this.#live.setAttributes(caller, this.#changing(id, 'setattr'), changes);
+  setattr(_caller: Caller, id: number, changes: AttributeChanges): Attributes {
+    return this.#live.setAttributes(this.#changing(id, 'setattr'), changes);
   }
 
   readlink(_caller: Caller, id: number): string {

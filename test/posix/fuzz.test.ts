@@ -3,13 +3,13 @@
  * side by side. `SEED=… test/run test/posix/fuzz.test.ts` runs a failing seed again.
  */
 import t from 'tap';
-import { testSeed } from '../mount/harness.js';
 import { fuzz, runInWorld } from './differential.js';
 import { FOUND } from './found.js';
 import { fuzzModes } from './modes.js';
 
 const OPERATIONS = 500;
-const seed = Number.parseInt(testSeed(t), 16);
+/** The same in every run, which must not fail by chance; `npm run soak` draws new ones. */
+const seed = Number.parseInt(process.env['SEED'] ?? '5', 16);
 
 for (const mode of fuzzModes()) {
   t.test(mode.title, async (t) => {
