@@ -8,9 +8,11 @@ import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
 import { parsePretence } from '../fuse/pretence.js';
 import { HelperClient, SessionNotifier } from '../fuse/helper-client.js';
+import { Placement } from '../fuse/placement.js';
 import { quiesce } from '../fuse/quiesce.js';
 import { ServeLoop } from '../fuse/serve-loop.js';
 import { FuseSession } from '../fuse/session.js';
+import { stackingHere } from '../fuse/stacking.js';
 import { markIoFlusher } from '../libc/libc.js';
 import type { Volume } from '../volume/volume.js';
 import { log } from './log.js';
@@ -24,10 +26,15 @@ function post(message: FromServer): void {
   port.postMessage(message);
 }
 
+function placementHere(): Placement | undefined {
+  const stacking = stackingHere();
+  return stacking && new Placement(stacking);
+}
+
 class KernelServer implements ServingHost {
   readonly #volume: Volume;
   readonly #pretence = parsePretence(process.env['SHADOWFS_PRETEND']);
-  readonly #loop = new ServeLoop({ wakeFd });
+  readonly #loop = new ServeLoop({ wakeFd, placement: placementHere() });
   readonly #helpers = new HelperClient(this.#loop, helperPorts);
   readonly #server: MountServer;
   readonly post = post;

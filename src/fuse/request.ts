@@ -60,6 +60,11 @@ export class Request {
     return this.#number64(4);
   }
 
+  /** The caller's thread, in the pid name space of the mount; 0: the kernel itself. */
+  get callerPid(): number {
+    return this.#words[8] as number;
+  }
+
   caller(): Caller {
     const words = this.#words;
     return { uid: words[6] as number, gid: words[7] as number, pid: words[8] as number };

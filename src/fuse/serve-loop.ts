@@ -13,6 +13,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { invariant } from '../base/invariant.js';
 import { eventfdClear, PollSet } from '../libc/poll.js';
 import { BusyPoll } from './busy-poll.js';
+import type { Placement } from './placement.js';
 import { ENDED, type FuseSession, SERVED } from './session.js';
 import { type Timer, Timers } from './timers.js';
 
@@ -32,6 +33,8 @@ export interface ServeLoopOptions {
   wakeFd: number;
   /** Longest spin for the next request, in microseconds (default 50; 0: never spin). */
   busyPollUs?: number;
+  /** Decides whether to share a processor with the program that is served. */
+  placement?: Placement | undefined;
 }
 
 /** Work in pieces: each step must take well under a millisecond. */
@@ -47,6 +50,7 @@ interface Seat {
 export class ServeLoop {
   readonly #wakeFd: number;
   readonly #busyPoll: BusyPoll;
+  readonly #placement: Placement | undefined;
   readonly #timers = new Timers();
   readonly #ports: { port: MessagePort; handle: (message: unknown) => void }[] = [];
   readonly #wakeHandlers: (() => void)[] = [];
@@ -67,6 +71,7 @@ export class ServeLoop {
     // With one processor the program that is served can't run while we spin.
     const busyPollUs = availableParallelism() > 1 ? (options.busyPollUs ?? 50) : 0;
     this.#busyPoll = new BusyPoll(busyPollUs);
+    this.#placement = options.placement;
     this.#pollSet = new PollSet([options.wakeFd]);
   }
 
@@ -188,8 +193,11 @@ export class ServeLoop {
     let outcome = session.serveOne();
     if (outcome !== SERVED) return outcome;
     this.#hot = seat;
+    const placement = this.#placement;
+    placement?.served(session.callerPid);
     for (let i = 1; i < BATCH && outcome === SERVED && !this.#isStopping; i++) {
       outcome = session.serveOne();
+      if (outcome === SERVED) placement?.served(session.callerPid);
     }
     this.#emptyMs = performance.now();
     return outcome;
@@ -219,6 +227,8 @@ export class ServeLoop {
     const seat = this.#hot;
     const { spinUs } = this.#busyPoll;
     if (seat === undefined || spinUs === 0 || this.#emptyMs === 0) return false;
+    // On a shared processor the program can't run while this thread looks.
+    if (this.#placement?.isSharing === true) return false;
     const limitMs = this.#emptyMs + spinUs / 1000;
     let nowMs: number;
     do {
@@ -228,6 +238,7 @@ export class ServeLoop {
         this.#busyPoll.hit((nowMs - this.#emptyMs) * 1000);
         this.#emptyMs = nowMs;
         seat.isReady = true;
+        this.#placement?.served(seat.session.callerPid);
         return true;
       }
       if (outcome === ENDED) {
@@ -247,6 +258,7 @@ export class ServeLoop {
     const gapUs = (performance.now() - this.#emptyMs) * 1000;
     // Only the first sleep after a request says something about its successor.
     this.#emptyMs = 0;
+    this.#placement?.rested(gapUs / 1000);
     this.#busyPoll.miss(gapUs);
   }
 

@@ -75,8 +75,9 @@ export class FuseSession implements HandlerContext {
   unansweredBarriers = 0;
   /** When (performance.now) such a request was answered last. */
   barrierAnsweredMs = Number.NEGATIVE_INFINITY;
-  /** Requests that were read since the mount; for statistics and tests. */
+  /** Requests that were read since the mount, and the thread that waits for the latest (0: none). */
   served = 0;
+  callerPid = 0;
 
   readonly #request: Request;
   readonly #lateReply = new Reply(LATE_REPLY_BYTES);
@@ -137,6 +138,7 @@ export class FuseSession implements HandlerContext {
       return SERVED;
     }
     this.served += 1;
+    this.callerPid = request.callerPid;
     this.#dispatch(request);
     return this.ended === undefined ? SERVED : ENDED;
   }

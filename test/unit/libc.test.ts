@@ -16,6 +16,7 @@ import { recvFd, sendFd, socketpair } from '../../src/libc/fd-passing.js';
 import * as libc from '../../src/libc/libc.js';
 import { orThrow } from '../../src/libc/library.js';
 import { eventfd, eventfdClear, eventfdSignal, PollSet } from '../../src/libc/poll.js';
+import * as scheduling from '../../src/libc/scheduling.js';
 import { StatxBuffer, statx } from '../../src/libc/statx.js';
 import { fgetxattr, flistxattr, lgetxattr, llistxattr } from '../../src/libc/xattrs.js';
 
@@ -258,4 +259,30 @@ t.test('mount and unmount', async (t) => {
   t.match(execFileSync('cat', ['/proc/self/mounts'], { encoding: 'latin1' }), target);
   t.equal(libc.umount2(target, c.UMOUNT_NOFOLLOW), 0);
   t.equal(libc.umount2(target, c.UMOUNT_NOFOLLOW), -ERRNO.EINVAL);
+});
+
+t.test('a thread is kept on a processor and let go again', async (t) => {
+  const cpus = scheduling.allowedCpus();
+  const told = /^Cpus_allowed_list:\s*(\S+)/m.exec(
+    fs.readFileSync('/proc/thread-self/status', 'utf8'),
+  );
+  const [first, last] = (told?.[1] ?? '').split(/[-,]/).map(Number);
+  t.equal(cpus[0], first);
+  if (last !== undefined) t.ok(cpus.includes(last));
+  for (const cpu of cpus.slice(0, 2)) {
+    t.equal(scheduling.useCpus([cpu]), 0);
+    t.equal(scheduling.currentCpu(), cpu);
+    t.same(scheduling.allowedCpus(), [cpu]);
+  }
+  t.equal(scheduling.useCpus([]), -ERRNO.EINVAL, 'nowhere is refused');
+  t.equal(scheduling.useCpus(cpus), 0);
+  t.same(scheduling.allowedCpus(), cpus);
+});
+
+t.test('the idle class can be entered by anybody', async (t) => {
+  // In a process of its own: an ordinary user can't leave the class again everywhere.
+  const script = `import('${new URL('../../dist/libc/scheduling.js', import.meta.url)}').then((m) => {
+    console.log(m.yieldToAll(), require('fs').readFileSync('/proc/thread-self/stat', 'latin1').split(') ')[1].split(' ')[38]);
+  })`;
+  t.equal(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' }).trim(), '0 5');
 });

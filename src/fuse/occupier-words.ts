@@ -1,0 +1,11 @@
+/** What the serving thread and the occupier tell each other: a few shared words. */
+
+/** 0: sleep; OCCUPY: keep the processor from looking idle. */
+export const STATE = 0;
+/** Which processor. */
+export const CPU = 1;
+/** Changes with every request. */
+export const BEAT = 2;
+export const WORDS = 3;
+
+export const OCCUPY = 1;
