@@ -1,114 +1,236 @@
 /**
- * The comparison: in each round every file system is mounted afresh, each
- * workload is run on all of them one after the other (each round begins with
- * another one), and at the end all are mounted again and what they stored is
- * verified.
+ * The comparison: in each round and stage every file system is mounted afresh,
+ * each workload is run on all of them one after the other (each round begins
+ * with another one), and at the end all are mounted again and what they stored
+ * is verified.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Image } from './image.js';
-import type { Result } from './report.js';
-import { child, interruptible, run } from './shell.js';
-import { FULL_TREE, makeTree, SMALL_TREE } from './source-tree.js';
-import { Shadowfs, type System } from './systems.js';
-import { type Material, titleOf, type Workload } from './workloads.js';
-
-export function makeMaterial(image: Image, isQuick: boolean): Material {
-  const source = join(image.disk, 'source');
-  const archive = join(image.disk, 'source.tar');
-  makeTree(source, archive, isQuick ? SMALL_TREE : FULL_TREE);
-  const digest = (withTimes: number): string =>
-    String(child('tree-digest', source, withTimes)['digest']);
-  const [sequentialMiB, randomMiB, randomWrites] = isQuick ? [32, 16, 512] : [256, 64, 4096];
-  const expected = (mib: number, writes: number): string =>
-    String(child('expected-digest', '', mib, writes)['digest']);
-  const material = {
-    archive,
-    digest: digest(1),
-    digestWithoutTimes: digest(0),
-    sequentialMiB,
-    randomMiB,
-    randomWrites,
-    sequentialDigest: expected(sequentialMiB, 0),
-    randomDigest: expected(randomMiB, randomWrites),
-  };
-  rmSync(source, { recursive: true });
-  return material;
-}
-
-interface Seat {
-  system: System;
-  data: string;
-  mountpoint: string;
-  root: string;
-}
+import { type Material, Unavailable } from './material.js';
+import type { Measured } from './report/measured.js';
+import { interruptible, run } from './shell.js';
+import { Shadowfs } from './systems/shadowfs.js';
+import { anonymousBytes, type Place, type System } from './systems/system.js';
+import type { Seat, Stage, Workload } from './workloads/workload.js';
 
 export interface Comparing {
   image: Image;
   systems: readonly System[];
-  workloads: readonly Workload[];
+  stages: readonly Stage[];
   material: Material;
   rounds: number;
   say: (message: string) => void;
 }
 
-export async function compareSystems(what: Comparing): Promise<Result[]> {
-  const results = what.workloads.map(({ name }): Result => {
-    const roundsMs = Object.fromEntries(what.systems.map((system) => [system.name, []]));
-    return { workload: name, title: titleOf(name, what.material), roundsMs };
-  });
-  for (let round = 0; round < what.rounds; round++) await runRound(what, round, results);
-  return results;
+export interface Compared {
+  rows: Measured[];
+  /** What could not be run here, and why. */
+  leftOut: string[];
+  /** What went wrong: a workload of a system failed, or what it wrote was not found again. */
+  failures: Failure[];
 }
 
-async function runRound(what: Comparing, round: number, results: readonly Result[]): Promise<void> {
-  const { image, workloads, material, say } = what;
-  const data = join(image.disk, `round-${round}`);
-  const seats = what.systems.map((system): Seat => {
+export interface Failure {
+  system: string;
+  workload: string;
+  reason: string;
+}
+
+class MountedSeat implements Seat {
+  readonly place: Place;
+  root = '';
+
+  constructor(
+    readonly system: System,
+    readonly image: Image,
+    data: string,
+    readonly base: string | undefined,
+  ) {
     const mountpoint = join(image.directory, 'mounts', system.name);
-    const seat = { system, data: join(data, system.name), mountpoint, root: '' };
-    mkdirSync(seat.mountpoint, { recursive: true });
-    seat.root = system.mount(seat.data, seat.mountpoint);
-    return seat;
+    this.place = { data: join(system.disk ?? image.disk, data), mountpoint };
+    mkdirSync(mountpoint, { recursive: true });
+    this.mount();
+  }
+
+  get keepsTimes(): boolean {
+    return this.system.keepsTimes ?? true;
+  }
+
+  mount(): void {
+    mkdirSync(join(this.place.data, '..'), { recursive: true });
+    this.root = this.system.mount(this.place, this.base);
+  }
+
+  remount(): void {
+    this.system.unmount(this.place);
+    this.mount();
+  }
+
+  cool(): void {
+    this.settle();
+    if (this.system.isServed) this.system.unmount(this.place);
+    run('sync', []);
+    writeFileSync('/proc/sys/vm/drop_caches', '3');
+    if (this.system.isServed) this.mount();
+  }
+
+  settle(): void {
+    run('sync', ['-f', this.root]);
+    this.system.settle?.(this.place);
+    run('sync', ['-f', this.system.disk ?? this.image.disk]);
+  }
+
+  storedBytes(): number {
+    this.settle();
+    return this.system.storedBytes(this.place);
+  }
+
+  allocatedBytes(): number | undefined {
+    return this.system instanceof Shadowfs ? this.system.allocatedBytes(this.place) : undefined;
+  }
+
+  memoryBytes(): number | undefined {
+    const pid = this.system.serverPid?.(this.place);
+    return pid === undefined ? undefined : anonymousBytes(pid);
+  }
+}
+
+export async function compareSystems(what: Comparing): Promise<Compared> {
+  const compared: Compared = { rows: [], leftOut: [], failures: [] };
+  const stages = what.stages.filter((stage) => {
+    try {
+      stage.needs?.(what.material);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      compared.leftOut.push(`${stage.name}: ${error.message}`);
+      return false;
+    }
   });
-  for (const [i, workload] of workloads.entries()) {
+  for (const { rows } of stages.flatMap(({ workloads }) => workloads)) {
+    for (const { name, title, unit, target } of rows) {
+      const goal =
+        target === undefined || 'ratio' in target
+          ? target
+          : { atMost: target.atMost(what.material) };
+      compared.rows.push({
+        name,
+        title: title(what.material),
+        unit,
+        ...(goal !== undefined && { target: goal }),
+        rounds: Object.fromEntries(what.systems.map((system) => [system.name, []])),
+        memoryBytes: {},
+      });
+    }
+  }
+  for (let round = 0; round < what.rounds; round++) {
+    for (const stage of stages) await runStage(what, stage, round, compared);
+  }
+  return compared;
+}
+
+async function runStage(
+  what: Comparing,
+  stage: Stage,
+  round: number,
+  compared: Compared,
+): Promise<void> {
+  const { image, systems, material } = what;
+  const data = `${stage.name}-${round}`;
+  const base = stage.base?.(material);
+  const seats: MountedSeat[] = [];
+  for (const system of systems) {
+    await interruptible();
+    seats.push(new MountedSeat(system, image, join(data, system.name), base));
+  }
+  for (const [i, workload] of stage.workloads.entries()) {
     for (let turn = 0; turn < seats.length; turn++) {
       const seat = seats[(turn + round + i) % seats.length];
       if (seat === undefined) continue;
       await interruptible();
-      workload.prepare?.(seat.root, material);
-      for (const other of seats) settle(image, other);
-      const ms = workload.run(seat.root, material);
-      results[i]?.roundsMs[seat.system.name]?.push(ms);
-      say(`round ${round + 1}  ${workload.name}  ${seat.system.name}  ${ms.toFixed(1)} ms`);
+      runOne(what, seat, workload, compared, round);
     }
   }
   for (const seat of seats) {
-    verify(seat, workloads, material);
-    seat.system.unmount(seat.mountpoint);
+    await interruptible();
+    verify(seat, stage.workloads, material, compared);
+    seat.system.unmount(seat.place);
   }
-  rmSync(data, { recursive: true });
+  for (const disk of new Set(systems.map((system) => system.disk ?? image.disk))) {
+    rmSync(join(disk, data), { recursive: true, force: true });
+  }
 }
 
-function settle(image: Image, { system, mountpoint }: Seat): void {
-  if (system.settle !== undefined) {
-    run('sync', ['-f', mountpoint]);
-    system.settle(mountpoint);
+function failed(
+  compared: Compared,
+  { system }: MountedSeat,
+  { name, rows }: Workload,
+  error: unknown,
+): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  compared.failures.push({ system: system.name, workload: name, reason });
+  // A time in which the work was not done says nothing.
+  for (const { rounds, name: row } of compared.rows) {
+    if (rows.some((own) => own.name === row)) delete rounds[system.name];
   }
-  run('sync', ['-f', image.disk]);
+}
+
+function hasFailed({ failures }: Compared, seat: MountedSeat, workload: Workload): boolean {
+  return failures.some(
+    (failure) => failure.system === seat.system.name && failure.workload === workload.name,
+  );
+}
+
+function runOne(
+  { material, say }: Comparing,
+  seat: MountedSeat,
+  workload: Workload,
+  compared: Compared,
+  round: number,
+): void {
+  if (hasFailed(compared, seat, workload)) return;
+  const { name } = seat.system;
+  try {
+    workload.prepare?.(seat, material);
+    seat.settle();
+    const values = workload.run(seat, material);
+    seat.settle();
+    const memory = seat.memoryBytes();
+    for (const [row, value] of Object.entries(values)) {
+      const result = compared.rows.find((one) => one.name === row);
+      if (result === undefined) continue;
+      add(result.rounds, name, value);
+      if (memory !== undefined && row === workload.name) add(result.memoryBytes, name, memory);
+      say(`round ${round + 1}  ${row}  ${name}  ${value.toFixed(2)} ${result.unit}`);
+    }
+  } catch (error) {
+    failed(compared, seat, workload, error);
+  }
+}
+
+function add(lists: Record<string, number[]>, name: string, value: number): void {
+  const list = lists[name] ?? [];
+  lists[name] = list;
+  list.push(value);
 }
 
 /** On a fresh mount, so that what is read comes from where it was stored. */
-function verify(seat: Seat, workloads: readonly Workload[], material: Material): void {
-  const { system, data, mountpoint } = seat;
-  system.unmount(mountpoint);
-  const root = system.mount(data, mountpoint);
+function verify(
+  seat: MountedSeat,
+  workloads: readonly Workload[],
+  material: Material,
+  compared: Compared,
+): void {
+  const { system } = seat;
+  seat.remount();
   for (const workload of workloads) {
+    if (hasFailed(compared, seat, workload)) continue;
     try {
-      workload.verify?.(root, material, system.keepsTimes ?? true);
+      workload.verify?.(seat, material);
     } catch (error) {
-      throw new Error(`${system.name}: ${workload.name}`, { cause: error });
+      failed(compared, seat, workload, error);
     }
   }
-  if (system instanceof Shadowfs) system.check(mountpoint);
+  if (system instanceof Shadowfs) system.check(seat.place);
 }

@@ -1,7 +1,8 @@
 /**
- * The disk of the benchmark: one ext4 file system in a sparse file, mounted
- * through a loop device, on which everything compared keeps its data. (A root
- * disk with online discard makes deletions twenty times slower than they are.)
+ * The disks of the benchmark: an ext4 file system in a sparse file, mounted
+ * through a loop device, on which everything compared keeps its data, and
+ * further ones beside it for other kinds of disk. (A root disk with online
+ * discard makes deletions twenty times slower than they are.)
  *
  * What must hold: nothing is left behind, whatever ends the process; what a
  * killed run left is taken away by the next one.
@@ -21,33 +22,46 @@ import { run, sleepMs, succeeds } from './shell.js';
 const PARENT = '/var/tmp';
 const PREFIX = 'shadowfs-bench-';
 const UNMOUNT_MAX_MS = 10_000;
+const MKFS_EXT4 = [
+  'mkfs.ext4',
+  '-q',
+  '-F',
+  '-E',
+  'lazy_itable_init=0,lazy_journal_init=0,nodiscard',
+];
 
 export interface Image {
-  /** Mountpoints, state and the image file; on the root disk. */
+  /** Mountpoints, state and the image files; on the root disk. */
   directory: string;
   /** Where the ext4 file system is mounted. */
   disk: string;
+  /** Another disk in an image of its own; returns where it is mounted. */
+  addDisk(name: string, mkfs: readonly string[], mountOptions: string): string;
   remove(): void;
 }
 
 export function makeImage(sizeBytes: number): Image {
   removeLeftOver();
   const directory = join(PARENT, `${PREFIX}${process.pid}`);
-  const disk = join(directory, 'disk');
-  const file = join(directory, 'image');
-  mkdirSync(disk, { recursive: true });
-  const remove = (): void => removeDirectory(directory);
-  try {
+  mkdirSync(directory);
+  const addDisk: Image['addDisk'] = (name, mkfs, mountOptions) => {
+    const [command = '', ...args] = mkfs;
+    const disk = join(directory, name);
+    const file = join(directory, `${name}.image`);
+    mkdirSync(disk);
     writeFileSync(file, '');
     truncateSync(file, sizeBytes);
-    const extended = 'lazy_itable_init=0,lazy_journal_init=0,nodiscard';
-    run('mkfs.ext4', ['-q', '-F', '-E', extended, file]);
-    run('mount', ['-o', 'loop', file, disk]);
+    run(command, [...args, file]);
+    run('mount', ['-o', mountOptions, file, disk]);
+    return disk;
+  };
+  const remove = (): void => removeDirectory(directory);
+  try {
+    return { directory, disk: addDisk('disk', MKFS_EXT4, 'loop'), addDisk, remove };
   } catch (error) {
     remove();
     throw error;
   }
-  return { directory, disk, remove };
 }
 
 /** Everything mounted below the directory, innermost first. */
@@ -70,15 +84,17 @@ function unmount(place: string): void {
 }
 
 function removeDirectory(directory: string): void {
-  // The loop device goes with its mount.
+  // The loop devices go with their mounts.
   for (const place of mountsBelow(directory)) unmount(place);
   if (mountsBelow(directory).length > 0) {
     process.stderr.write(`bench: ${directory} is still in use and stays\n`);
     return;
   }
-  const devices = run('losetup', ['-n', '-O', 'NAME', '-j', join(directory, 'image')]);
-  for (const device of devices.split('\n').filter((line) => line !== '')) {
-    succeeds('losetup', ['-d', device.trim()]);
+  for (const file of readdirSync(directory).filter((name) => name.endsWith('.image'))) {
+    const devices = run('losetup', ['-n', '-O', 'NAME', '-j', join(directory, file)]);
+    for (const device of devices.split('\n').filter((line) => line !== '')) {
+      succeeds('losetup', ['-d', device.trim()]);
+    }
   }
   rmSync(directory, { recursive: true, force: true });
 }

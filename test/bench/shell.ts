@@ -47,9 +47,9 @@ export function timed(command: string, args: readonly string[], options: RunOpti
   return Number(process.hrtime.bigint() - start) / 1e6;
 }
 
-/** Runs a job of io-child.ts; what it answers, its own measure of time included. */
+/** Runs a job of child/io-child.ts; what it answers, its own measure of time included. */
 export function child(job: string, ...args: (string | number)[]): Record<string, unknown> {
-  const script = fileURLToPath(new URL('io-child.js', import.meta.url));
+  const script = fileURLToPath(new URL('child/io-child.js', import.meta.url));
   const output = run(process.execPath, [script, job, ...args.map(String)]);
   return JSON.parse(output) as Record<string, unknown>;
 }

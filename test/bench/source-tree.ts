@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { randomFrom } from './random.js';
 import { run } from './shell.js';
 
 const WORDS = (
@@ -24,18 +25,6 @@ export interface TreeSize {
 
 export const FULL_TREE: TreeSize = { directories: 1500, files: 14_400, links: 100 };
 export const SMALL_TREE: TreeSize = { directories: 150, files: 1440, links: 10 };
-
-/** Numbers in [0, 1) from a seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function sourceText(random: () => number, bytes: number): string {
   const word = (): string => WORDS[Math.floor(random() * WORDS.length)] ?? '';

@@ -1,0 +1,87 @@
+/** shadowfs itself: a checkout of it, with one of its two drivers. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { run, sleepMs } from '../shell.js';
+import { type Place, type System, treeBytes } from './system.js';
+
+/** How long a server may take to store what it holds in memory. */
+const SETTLE_MAX_MS = 60_000;
+
+export interface ShadowfsSetup {
+  name: string;
+  /** `dist/cli/main.js` in it is run. */
+  checkout: string;
+  stateDirectory: string;
+  driver: 'kernel' | 'fuse-native';
+}
+
+export class Shadowfs implements System {
+  readonly role = 'own';
+  readonly isServed = true;
+  readonly name: string;
+  /** libfuse 2 hands over one time twice. */
+  readonly keepsTimes?: false;
+  readonly #setup: ShadowfsSetup;
+
+  constructor(setup: ShadowfsSetup) {
+    this.name = setup.name;
+    if (setup.driver === 'fuse-native') this.keepsTimes = false;
+    this.#setup = setup;
+  }
+
+  cli(...args: string[]): string {
+    const { SHADOWFS_BENCH_NODE_OPTIONS: nodeOptions } = process.env;
+    const env = {
+      SHADOWFS_STATE_DIR: this.#setup.stateDirectory,
+      ...(nodeOptions !== undefined && { NODE_OPTIONS: nodeOptions }),
+    };
+    return run(process.execPath, [join(this.#setup.checkout, 'dist/cli/main.js'), ...args], {
+      env,
+    });
+  }
+
+  mount({ data, mountpoint }: Place, base?: string): string {
+    mkdirSync(data, { recursive: true });
+    // An older checkout knows no drivers; the kernel's is what it has.
+    const driver = this.#setup.driver === 'kernel' ? [] : ['--driver', this.#setup.driver];
+    const over = base === undefined ? ['--no-base'] : [base];
+    this.cli('mount', ...driver, '--volume', join(data, 'volume'), ...over, mountpoint);
+    return mountpoint;
+  }
+
+  unmount({ mountpoint }: Place): void {
+    this.cli('umount', mountpoint);
+  }
+
+  check({ mountpoint }: Place): void {
+    this.cli('check', '-C', mountpoint);
+  }
+
+  status({ mountpoint }: Place): Record<string, unknown> {
+    const text = readFileSync(join(mountpoint, '.control', 'status'), 'utf8');
+    return JSON.parse(text) as Record<string, unknown>;
+  }
+
+  settle(place: Place): void {
+    const start = Date.now();
+    for (;;) {
+      const status = this.status(place);
+      if (status['openGroupBytes'] === 0 && status['writing'] === false) return;
+      if (Date.now() - start > SETTLE_MAX_MS) throw new Error(`${this.name} does not settle`);
+      sleepMs(20);
+    }
+  }
+
+  /** What the volume uses; the file is larger, by what was allocated ahead. */
+  storedBytes(place: Place): number {
+    return Number(this.status(place)['usedBytes']);
+  }
+
+  allocatedBytes({ data }: Place): number {
+    return treeBytes(data);
+  }
+
+  serverPid(place: Place): number {
+    return Number(this.status(place)['pid']);
+  }
+}
