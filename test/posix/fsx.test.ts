@@ -1,10 +1,12 @@
 /** Random input and output on single files, with saves and restores, against a copy in memory. */
 import t from 'tap';
-import { eachSetting, testSeed } from '../mount/harness.js';
+import { lacksOf } from '../mount/driver-exceptions.js';
+import { eachSetting, identities, inWorld, NOBODY, testSeed } from '../mount/harness.js';
 import { fixture } from './fixture.js';
 
 const OPERATIONS = 15_000;
 const TAIL_ROUNDS = 100;
+const NATIVE_OPERATIONS = 9_000;
 const seed = testSeed(t);
 
 eachSetting(t, 'random input and output on files', async (t, world) => {
@@ -27,3 +29,18 @@ eachSetting(t, 'a write behind a page that a map stores to', async (t, world) =>
   // Linux 6.17 and later lose bytes here in every FUSE file system, older ones do not.
   else t.comment(`without the kernel's writeback cache: ${mounted.out}`);
 });
+
+t.test('random input and output on files, driver fuse-native', (t) =>
+  inWorld(t, identities().at(-1) ?? NOBODY, async (world) => {
+    world.driver = 'fuse-native';
+    await world.mount(['--no-base', world.mnt]);
+    const words = [fixture(world, 'fsx.py'), seed, String(NATIVE_OPERATIONS), '3'];
+    const env = { LACKS: lacksOf(world).join(' ') };
+    const ran = await world.run(['python3', ...words], {
+      cwd: world.mnt,
+      timeoutMs: 300_000,
+      env,
+    });
+    t.equal(ran.status, 0, ran.out + ran.err);
+  }),
+);

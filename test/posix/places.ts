@@ -3,20 +3,25 @@
  * count, and everything that must answer as it does.
  */
 import path from 'node:path';
+import { EXCEPTION_NAMES, type ExceptionName } from '../mount/driver-exceptions.js';
 import type { RunOptions, World } from '../mount/harness.js';
 
 export interface Place {
   name: string;
+  /** What it can't do: checks that need it are left out, others answer by native-answers.ts. */
+  lacks: readonly ExceptionName[];
   /** Makes it ready in a world of its own; gives its directory. */
   prepare: (world: World) => Promise<string>;
 }
 
 /** A volume over nothing; root lets other users in, since it plays them. */
-function mounted(name: string, words: string[]): Place {
+function mounted(name: string, words: string[], lacks: readonly ExceptionName[] = []): Place {
   return {
     name,
+    lacks,
     prepare: async (world) => {
-      const others = world.identity.uid === 0 ? ['--allow-other'] : [];
+      const isOpen = world.identity.uid === 0 && !lacks.includes('no-other-users');
+      const others = isOpen ? ['--allow-other'] : [];
       await world.shadowfs(['mount', '--no-base', ...others, ...words, 'mnt']);
       return world.mnt;
     },
@@ -25,6 +30,7 @@ function mounted(name: string, words: string[]): Place {
 
 export const PLAIN: Place = {
   name: 'a plain directory',
+  lacks: [],
   prepare: async (world) => {
     await world.sh('mkdir plain');
     return world.path('plain');
@@ -35,10 +41,11 @@ export const PLAIN: Place = {
 export const PLACES: readonly Place[] = [
   mounted('the kernel driver', ['--driver', 'kernel']),
   mounted('the kernel driver with writeback', ['--driver', 'kernel', '-o', 'writeback=on']),
+  mounted('the fuse-native driver', ['--driver', 'fuse-native'], EXCEPTION_NAMES),
 ];
 
-/** One check of a group: its name and what it gave. */
-export type Line = readonly [check: string, result: unknown];
+/** One check of a group: its name, what it gave, and what must not be lacking for it to run. */
+export type Line = readonly [check: string, result: unknown, ...needed: ExceptionName[]];
 
 /** Runs a group of checks in `cwd`; throws when it does not come to its end. */
 export async function runGroup(
