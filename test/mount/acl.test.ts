@@ -4,6 +4,7 @@
  */
 import t from 'tap';
 import { asRoot } from '../as-root.js';
+import { unless } from './driver-exceptions.js';
 import { eachSetting, inWorld, ROOT, type World } from './harness.js';
 
 const ANN = 1001;
@@ -159,7 +160,7 @@ async function runSteps(world: World, dir: string): Promise<string[]> {
   return lines;
 }
 
-asRoot(t, 'ACLs as on a plain directory', (t) =>
+unless('no-acl', asRoot)(t, 'ACLs as on a plain directory', (t) =>
   inWorld(t, ROOT, async (world) => {
     await world.sh('mkdir -m 755 plain');
     await world.mount(['--no-base', '--allow-other', 'mnt']);
@@ -174,7 +175,7 @@ asRoot(t, 'ACLs as on a plain directory', (t) =>
   }),
 );
 
-asRoot(t, 'a restore takes ACLs back, for who has used them too', (t) =>
+unless('no-acl', asRoot)(t, 'a restore takes ACLs back, for who has used them too', (t) =>
   inWorld(t, ROOT, async (world) => {
     await world.sh(`mkdir -p base/d/sub; echo f > base/d/f; echo g > base/d/sub/g; mkfifo base/d/p
         chown -R 1001:1001 base; chmod -R go= base/d; chmod 755 base
@@ -236,7 +237,7 @@ asRoot(t, 'a restore takes ACLs back, for who has used them too', (t) =>
   }),
 );
 
-eachSetting(t, 'ACLs of an own directory', async (t, world) => {
+unless('no-acl', eachSetting)(t, 'ACLs of an own directory', async (t, world) => {
   await world.sh(
     'mkdir base plain; for d in base plain; do echo x > $d/f; setfacl -m u:77:rw $d/f; done',
   );
