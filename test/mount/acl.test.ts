@@ -5,7 +5,7 @@
 import t from 'tap';
 import { asRoot } from '../as-root.js';
 import { unless } from './driver-exceptions.js';
-import { eachSetting, inWorld, ROOT, type World } from './harness.js';
+import { eachSetting, inWorld, isNative, ROOT, type World } from './harness.js';
 
 const ANN = 1001;
 const BOB = 1002;
@@ -251,3 +251,5 @@ unless('no-acl', eachSetting)(t, 'ACLs of an own directory', async (t, world) =>
   t.equal(await world.sh('cd "$MNT"; acls .'), await world.sh('cd plain; acls .'));
   t.match(await world.sh('getfacl -cn base/f'), /user:77:rw-/);
 });
+
+if (isNative) t.pass('NOT RUN: under the fuse-native driver there are no ACLs');

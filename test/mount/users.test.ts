@@ -3,6 +3,7 @@
  * what the same script shows on a plain directory.
  */
 import t from 'tap';
+import { unless } from './driver-exceptions.js';
 import { asRoot } from '../as-root.js';
 import { inWorld, ROOT, type World } from './harness.js';
 
@@ -77,7 +78,7 @@ async function runSteps(world: World, dir: string): Promise<string[]> {
   return lines;
 }
 
-asRoot(t, 'permissions as on a plain directory', (t) =>
+unless('no-other-users', asRoot)(t, 'permissions as on a plain directory', (t) =>
   inWorld(t, ROOT, async (world) => {
     await world.sh('mkdir plain');
     await world.mount(['--no-base', '--allow-other', 'mnt']);
@@ -87,7 +88,7 @@ asRoot(t, 'permissions as on a plain directory', (t) =>
   }),
 );
 
-asRoot(t, 'snapshots and control files of two users', (t) =>
+unless('no-other-users', asRoot)(t, 'snapshots and control files of two users', (t) =>
   inWorld(t, ROOT, async (world) => {
     await world.sh(
       'mkdir base; echo 1 > base/f; mkdir -m 700 base/ann; echo s > base/ann/s; chown -R 1001:1001 base/ann; chmod 666 base/f',
