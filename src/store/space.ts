@@ -49,6 +49,8 @@ export interface SpaceState {
   growableBytes: number;
   /** What stays for delete, restore and the collector. */
   reserveBytes: number;
+  /** What users may still take: the free pages and what the file can grow by, less the reserve. */
+  roomBytes: number;
   /** Pages in use. */
   usedBytes: number;
   /** Free pages inside the file, young ones included. */
@@ -170,11 +172,14 @@ export class Space {
       ? Math.max(0, Math.min(disk.freeBytes, (quotaBytes ?? Infinity) - this.#allocatedEnd))
       : 0;
     // Exact counts of free pages cost a walk: only when nothing else is left.
-    const free = growable < CHUNK_BYTES ? this.#usableFreeBytes() : 0;
+    const isTight = growable < CHUNK_BYTES;
+    const free = isTight ? this.#usableFreeBytes() : 0;
+    const room = tail + growable + (isTight ? free : freePages * pageBytes);
     return {
       availableBytes: Math.max(0, tail + free - reserveBytes),
       growableBytes: growable,
       reserveBytes,
+      roomBytes: Math.max(0, room - reserveBytes),
       usedBytes: usedPages * pageBytes,
       freeBytes: freePages * pageBytes,
       fileBytes: this.#fileEnd,

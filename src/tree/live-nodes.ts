@@ -221,12 +221,29 @@ export class LiveNodes {
     keepTimes: boolean,
   ): number | Deferred<number> {
     const told = killSetId ? this.#dropSetId(ino) : undefined;
-    const taken = this.context.volume.data.write(ino, offset, data, keepTimes);
+    const taken = this.#taken(ino, offset, data, keepTimes);
     if (told === undefined) return taken;
     const answer = new Deferred<number>();
     const done = (): void => answer.resolve(taken);
     told.settled(done, done);
     return answer;
+  }
+
+  /**
+   * What was stored through a map is in the kernel's cache already when it is refused, and would
+   * be shown from there, by a later restore, too: those pages are dropped.
+   */
+  #taken(ino: number, offset: number, data: Buffer, keepTimes: boolean): number {
+    const { context } = this;
+    try {
+      return context.volume.data.write(ino, offset, data, keepTimes);
+    } catch (error) {
+      if (error instanceof FsError && data.length > 0) {
+        const node = context.nodes.liveId(ino);
+        context.notifier().notify([{ kind: 'inval-inode', node, offset, length: data.length }]);
+      }
+      throw error;
+    }
   }
 
   /**

@@ -8,7 +8,7 @@
 import { Deferred } from '../base/deferred.js';
 
 export type Notification =
-  /** Forget the node's attributes and, from `offset` 0 with `length` 0, all of its cached pages. `offset` -1: attributes only. */
+  /** Forget the node's attributes and its cached pages from `offset` on, `length` 0: to the end. `offset` -1: attributes only. */
   | { kind: 'inval-inode'; node: number; offset: number; length: number }
   /** Look this name up again. `expireOnly` keeps the cache below it and mounts on it. */
   | { kind: 'inval-entry'; parent: number; name: string; expireOnly: boolean }

@@ -8,8 +8,8 @@ export interface SinkSpace {
   /** Bytes that may still be promised to groups. */
   availableBytes: number;
   usedBytes: number;
-  /** Free bytes of the disk below, as far as this volume may use them. */
-  diskFreeBytes: number;
+  /** What is left for users on the disk and below the quota, as `df` shows it. */
+  roomBytes: number;
 }
 
 export interface GroupSink {

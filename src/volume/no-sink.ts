@@ -8,7 +8,7 @@ export class NoSink implements GroupSink {
   }
 
   space(): SinkSpace {
-    return { availableBytes: 0, usedBytes: 0, diskFreeBytes: 0 };
+    return { availableBytes: 0, usedBytes: 0, roomBytes: 0 };
   }
 
   canGrow(): boolean {

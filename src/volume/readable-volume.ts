@@ -163,11 +163,8 @@ export class ReadableVolume {
 
   /** Bytes: what the volume uses and what it could still take. */
   space(): { usedBytes: number; freeBytes: number } {
-    const space = this.core.sink.space();
-    const disk = Math.max(space.availableBytes, space.diskFreeBytes);
-    const { quotaBytes } = this.options;
-    const free = quotaBytes > 0 ? Math.min(disk, quotaBytes - space.usedBytes) : disk;
-    return { usedBytes: space.usedBytes, freeBytes: Math.max(0, free) };
+    const { usedBytes, roomBytes } = this.core.sink.space();
+    return { usedBytes, freeBytes: roomBytes };
   }
 
   statfs(): {

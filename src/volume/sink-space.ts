@@ -21,7 +21,7 @@ export class SpaceBook {
   }
 
   space(): SinkSpace {
-    return this.#report ?? { availableBytes: 0, usedBytes: 0, diskFreeBytes: 0 };
+    return this.#report ?? { availableBytes: 0, usedBytes: 0, roomBytes: 0 };
   }
 
   /** Upper bound of what records with so many bytes add to the file. */

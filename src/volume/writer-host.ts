@@ -47,7 +47,7 @@ export class WriterHost {
     return {
       availableBytes: space.availableBytes,
       usedBytes: space.usedBytes,
-      diskFreeBytes: space.diskFreeBytes,
+      roomBytes: space.roomBytes,
       canGrow: space.availableBytes >= bytes,
       stats: this.#writer.stats(),
     };
