@@ -98,9 +98,7 @@ class Chooser {
 
   owner(): { uid: number; gid: number } {
     const ids = [-1, 0, OTHER_UID, OTHER_UID + 1];
-    const uid = this.random.pick(ids);
-    // A chown of neither looks to a FUSE server as a write that takes set-id bits: nobody is refused.
-    return { uid, gid: this.random.pick(uid === -1 ? ids.filter((id) => id !== -1) : ids) };
+    return { uid: this.random.pick(ids), gid: this.random.pick(ids) };
   }
 
   times(): number[] {
@@ -155,6 +153,9 @@ const FILE_CALLS: readonly (readonly [number, string, Make])[] = [
   [1, 'writev', data],
   [2, 'lseek', (g) => ({ fd: g.slot(), offset: g.offset(), whence: g.random.below(3) })],
   [2, 'holes', (g) => ({ fd: g.slot() })],
+  [1, 'blocks', (g) => ({ fd: g.slot() })],
+  [2, 'direct_read', (g) => ({ fd: g.slot(), ...pages(g) })],
+  [2, 'direct_write', (g) => ({ fd: g.slot(), ...pages(g), seed: g.random.below(1000) })],
   [4, 'ftruncate', (g) => ({ fd: g.slot(), size: g.offset(), watch: true })],
   [2, 'truncate', (g) => ({ path: g.path(), size: g.offset(), watch: true })],
   [
@@ -184,7 +185,7 @@ const NAME_CALLS: readonly (readonly [number, string, Make])[] = [
   [1, 'access', (g) => ({ path: g.path(), mode: g.random.below(8) })],
   [1, 'readlink', (g) => ({ path: g.path() })],
   [6, 'rename', (g) => ({ path: g.path(), to: g.path(), watch: true })],
-  [2, 'renameat2', (g) => ({ path: g.path(), to: g.path(), flags: g.random.pick([1, 2, 2, 3]) })],
+  [2, 'renameat2', (g) => ({ path: g.path(), to: g.path(), flags: renameFlags(g) })],
   [4, 'link', (g) => ({ path: g.path(), to: g.path(), follow: g.random.chance(0.3), watch: true })],
   [1, 'link_fd', (g) => ({ fd: g.slot(), path: g.path() })],
   [2, 'symlink', (g) => ({ path: g.path(), target: symlinkTarget(g) })],
@@ -223,6 +224,18 @@ function data(g: Chooser): Record<string, unknown> {
 
 function range(g: Chooser): Record<string, unknown> {
   return { offset: g.offset(), length: g.length() };
+}
+
+/** What O_DIRECT takes on every disk. */
+function pages(g: Chooser): Record<string, unknown> {
+  const { random } = g;
+  const offset = g.offset();
+  return { offset: offset - (offset % 4096), length: 4096 * random.pick([1, 1, 2, 3, 8, 9, 20]) };
+}
+
+/** NOREPLACE 1, EXCHANGE 2, WHITEOUT 4 (which leaves a device). */
+function renameFlags(g: Chooser): number {
+  return g.random.pick(g.setting.asRoot ? [1, 2, 2, 3, 4, 4, 5, 6] : [1, 2, 2, 3]);
 }
 
 function attribute(g: Chooser): Record<string, unknown> {
