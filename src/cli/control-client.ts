@@ -36,7 +36,7 @@ export class ControlClient {
     const line = formatCommandLine(
       name === undefined ? { options: words } : { name, options: words },
     );
-    const file = await this.#attempt(() => open(join(this.directory, command), constants.O_RDWR));
+    const file = await this.attempt(() => open(join(this.directory, command), constants.O_RDWR));
     try {
       let failure: unknown;
       try {
@@ -55,12 +55,12 @@ export class ControlClient {
 
   /** The JSON object of a state file. */
   async state(name: string): Promise<Answer> {
-    return JSON.parse(await this.#attempt(() => this.#text(name))) as Answer;
+    return JSON.parse(await this.attempt(() => this.#text(name))) as Answer;
   }
 
   /** The JSON lines of a state file. */
   async list(name: string): Promise<Answer[]> {
-    const text = await this.#attempt(() => this.#text(name));
+    const text = await this.attempt(() => this.#text(name));
     return text
       .split('\n')
       .filter((line) => line !== '')
@@ -92,7 +92,8 @@ export class ControlClient {
     }
   }
 
-  async #attempt<T>(action: () => Promise<T>): Promise<T> {
+  /** A file operation; its failure as CommandError. */
+  async attempt<T>(action: () => Promise<T>): Promise<T> {
     try {
       return await action();
     } catch (error) {

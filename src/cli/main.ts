@@ -13,6 +13,7 @@ import { addRename } from './rename.js';
 import { addRestore } from './restore.js';
 import { addSave } from './save.js';
 import { addSnapshots } from './snapshots.js';
+import { addStats } from './stats.js';
 import { addStatus } from './status.js';
 import { addUmount } from './umount.js';
 import { addVersions } from './versions.js';
@@ -38,6 +39,7 @@ for (const add of [
   addRename,
   addHistory,
   addStatus,
+  addStats,
   addDiff,
   addVersions,
   addCheck,

@@ -17,11 +17,13 @@ export interface CommandFile {
   parse(line: CommandLine): CommandArguments;
 }
 
-/** Read-only; its content is made when it is opened. */
+/** Its content is made when it is opened. */
 export interface StateFile {
   kind: 'state';
   name: string;
   content(state: ControlState): string;
+  /** Takes a line. Throws FsError. Absent: the file is read-only. */
+  written?(state: ControlState, text: string): void;
 }
 
 /** Read-only; a read waits until there is something new. */
@@ -43,4 +45,7 @@ export interface ControlState {
   result(): Answer | undefined;
   /** Calls the listener with each command's answer when it is done. */
   watch(listener: (answer: Answer) => void): void;
+  stats(): object;
+  /** Counts from nothing again. */
+  resetStats(): void;
 }

@@ -22,8 +22,9 @@ import type {
 import { CommandHandle } from './command-handle.js';
 import type { Commands } from './command.js';
 import type { ControlFile, ControlState } from './control-file.js';
-import { type EventReader, EventReaders } from './event-stream.js';
+import { EventReaders } from './event-stream.js';
 import { CONTROL_FILES } from './files.js';
+import { fixedContent, type OpenedFile } from './opened-file.js';
 
 const ROOT_NODE = 1;
 const FIRST_FILE_NODE = 2;
@@ -51,20 +52,13 @@ export interface ControlFilesOptions {
   canWait: boolean;
 }
 
-type Handle =
-  | { kind: 'command'; node: number; command: CommandHandle }
-  | { kind: 'state'; node: number; content: Buffer }
-  | { kind: 'stream'; node: number; reader: EventReader };
+interface Handle {
+  node: number;
+  file: OpenedFile;
+}
 
-function readHandle(handle: Handle, offset: number, length: number): Buffer | Deferred<Buffer> {
-  switch (handle.kind) {
-    case 'command':
-      return handle.command.read(offset, length);
-    case 'stream':
-      return handle.reader.read(length);
-    case 'state':
-      return handle.content.subarray(Math.min(offset, handle.content.length), offset + length);
-  }
+function isWritable(file: ControlFile): boolean {
+  return file.kind === 'command' || (file.kind === 'state' && file.written !== undefined);
 }
 
 export class ControlFiles implements Operations {
@@ -113,9 +107,10 @@ export class ControlFiles implements Operations {
     }
     // O_TRUNC of `echo x > save`, and ftruncate.
     if (changes.size !== undefined) {
-      if (this.#files.get(node)?.kind !== 'command') throw new FsError('EPERM', 'truncate');
+      const file = this.#files.get(node);
+      if (file === undefined || !isWritable(file)) throw new FsError('EPERM', 'truncate');
       const handle = fh === undefined ? undefined : this.#handles.get(fh);
-      if (handle?.kind === 'command') handle.command.truncate();
+      handle?.file.truncate?.();
     }
     return this.#attributes(node);
   }
@@ -124,21 +119,40 @@ export class ControlFiles implements Operations {
     const file = this.#files.get(node);
     if (file === undefined) throw new FsError('EISDIR', 'open');
     if (this.#handles.size >= MAX_OPEN_FILES) throw new FsError('ENOMEM', 'open', file.name);
-    const fh = this.#nextHandle;
-    if (file.kind !== 'command' && (flags & O_ACCMODE) !== 0) {
+    if (!isWritable(file) && (flags & O_ACCMODE) !== 0) {
       throw new FsError('EACCES', 'open', file.name);
     }
-    if (file.kind === 'state') {
-      const content = Buffer.from(file.content(this.#options.state));
-      this.#handles.set(fh, { kind: 'state', node, content });
-    } else if (file.kind === 'stream') {
-      this.#handles.set(fh, { kind: 'stream', node, reader: this.#events.open() });
-    } else {
-      const command = new CommandHandle(file, this.#options.commands);
-      this.#handles.set(fh, { kind: 'command', node, command });
-    }
-    this.#nextHandle++;
+    const opened = this.#opened(file);
+    const fh = this.#nextHandle++;
+    this.#handles.set(fh, { node, file: opened });
     return { fh, flags: FOPEN_DIRECT_IO | (file.kind === 'stream' ? FOPEN_STREAM : 0) };
+  }
+
+  #opened(file: ControlFile): OpenedFile {
+    const { state, commands } = this.#options;
+    switch (file.kind) {
+      case 'command':
+        return new CommandHandle(file, commands);
+      case 'stream':
+        return this.#eventFile();
+      case 'state': {
+        const opened = fixedContent(Buffer.from(file.content(state)));
+        if (file.written === undefined) return opened;
+        const write = (_offset: number, data: Buffer): number => {
+          file.written?.(state, data.toString());
+          return data.length;
+        };
+        return { ...opened, write };
+      }
+    }
+  }
+
+  #eventFile(): OpenedFile {
+    const reader = this.#events.open();
+    return {
+      read: (_offset, length) => reader.read(length),
+      close: () => this.#events.close(reader),
+    };
   }
 
   read(
@@ -150,8 +164,7 @@ export class ControlFiles implements Operations {
     out: Buffer,
     outOffset: number,
   ): number | Deferred<Buffer> {
-    const handle = this.#handle(node, fh, 'read');
-    const bytes = readHandle(handle, offset, length);
+    const bytes = this.#handle(node, fh, 'read').read(offset, length);
     if (!Buffer.isBuffer(bytes)) return bytes;
     bytes.copy(out, outOffset);
     return bytes.length;
@@ -164,20 +177,19 @@ export class ControlFiles implements Operations {
     offset: number,
     data: Buffer,
   ): number | Deferred<number> {
-    const handle = this.#handle(node, fh, 'write');
-    if (handle.kind !== 'command') throw new FsError('EBADF', 'write');
-    return data.length === 0 ? 0 : handle.command.write(offset, data);
+    const file = this.#handle(node, fh, 'write');
+    if (file.write === undefined) throw new FsError('EBADF', 'write');
+    return data.length === 0 ? 0 : file.write(offset, data);
   }
 
   flush(_caller: Caller, node: number, fh: number): undefined | Deferred<void> {
-    const handle = this.#handle(node, fh, 'close');
-    return handle.kind === 'command' ? handle.command.flush() : undefined;
+    return this.#handle(node, fh, 'close').flush?.();
   }
 
   release(_node: number, fh: number): void {
     const handle = this.#handles.get(fh);
-    if (handle?.kind === 'stream') this.#events.close(handle.reader);
     this.#handles.delete(fh);
+    handle?.file.close?.();
   }
 
   fsync(): undefined {
@@ -298,10 +310,10 @@ export class ControlFiles implements Operations {
     throw new FsError('EOPNOTSUPP', 'copy_file_range');
   }
 
-  #handle(node: number, fh: number, syscall: string): Handle {
+  #handle(node: number, fh: number, syscall: string): OpenedFile {
     const handle = this.#handles.get(fh);
     if (handle === undefined || handle.node !== node) throw new FsError('EBADF', syscall);
-    return handle;
+    return handle.file;
   }
 
   /** Offsets: 1 after `.`, 2 after `..`, then the files in order. */
@@ -325,7 +337,7 @@ export class ControlFiles implements Operations {
     const mode =
       file === undefined
         ? S_IFDIR | DIRECTORY_MODE
-        : S_IFREG | (file.kind === 'command' ? COMMAND_MODE : STATE_MODE);
+        : S_IFREG | (isWritable(file) ? COMMAND_MODE : STATE_MODE);
     const seconds = Math.floor(this.#startedMs / 1000);
     return {
       inoHigh: 0,

@@ -9,6 +9,7 @@ import { renameFile } from './rename.js';
 import { restoreFile } from './restore.js';
 import { resultFile } from './result.js';
 import { saveFile } from './save.js';
+import { statsFile } from './stats.js';
 import { statusFile } from './status.js';
 import { versionsFile } from './versions.js';
 
@@ -21,6 +22,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   diffFile,
   versionsFile,
   statusFile,
+  statsFile,
   snapshotsFile,
   historyFile,
   layersFile,

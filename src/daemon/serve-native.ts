@@ -130,7 +130,16 @@ class NativeServer implements ServingHost {
   connection(): Connection | undefined {
     const mount = this.#mount;
     if (mount === undefined) return undefined;
-    return { negotiated: undefined, served: mount.operations.answering.served };
+    const { answering, measured } = mount.operations;
+    const { counts } = measured;
+    return {
+      negotiated: undefined,
+      served: answering.served,
+      counts,
+      loop: null,
+      heldBack: null,
+      reset: () => counts.reset(),
+    };
   }
 
   addJob(next: () => boolean): void {

@@ -19,6 +19,7 @@ import { log } from './log.js';
 import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
 import { MountServer, type ServingHost } from './mount-server.js';
 import { openVolume } from './open-volume.js';
+import type { Connection } from './state.js';
 
 const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = workerData as ServeData;
 
@@ -108,8 +109,23 @@ class KernelServer implements ServingHost {
     });
   }
 
-  connection(): FuseSession | undefined {
-    return this.#session;
+  connection(): Connection | undefined {
+    const session = this.#session;
+    if (session === undefined) return undefined;
+    const { book, negotiated } = session;
+    const loop = this.#loop.counts;
+    const reset = (): void => {
+      book.reset();
+      loop.reset();
+    };
+    return {
+      negotiated,
+      served: book.served,
+      counts: book.counts,
+      loop,
+      heldBack: book.heldBack,
+      reset,
+    };
   }
 
   addJob(next: () => boolean): void {

@@ -1,11 +1,14 @@
 /** What the state files of a mounted volume show. Called in the serving thread, when one is opened. */
 import type { ControlState } from '../control/control-file.js';
+import type { LoopCounts } from '../fuse/loop-counts.js';
 import type { Negotiated } from '../fuse/negotiate.js';
+import type { RequestCounts } from '../measure/request-counts.js';
 import type { Tree } from '../tree/tree.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
 import type { VolumeCommands } from './commands.js';
 import type { MountPlan } from './mount-plan.js';
+import { MountStats } from './mount-stats.js';
 
 /** What is known of the conversation with the kernel. */
 export interface Connection {
@@ -13,6 +16,11 @@ export interface Connection {
   readonly negotiated: Negotiated | undefined;
   /** Requests since the mount. */
   readonly served: number;
+  readonly counts: RequestCounts;
+  /** Null: not counted by this driver. */
+  readonly loop: LoopCounts | null;
+  readonly heldBack: number | null;
+  reset(): void;
 }
 
 export interface MountedParts {
@@ -23,14 +31,10 @@ export interface MountedParts {
   connection: () => Connection | undefined;
 }
 
-export function mountState({
-  plan,
-  volume,
-  commands,
-  tree,
-  connection,
-}: MountedParts): ControlState {
+export function mountState(parts: MountedParts): ControlState {
+  const { plan, volume, commands, tree, connection } = parts;
   const startedMs = Date.now();
+  const stats = new MountStats(parts, startedMs);
   return {
     status: () => ({
       mountpoint: plan.mountpoint,
@@ -56,5 +60,7 @@ export function mountState({
     layers: (limit) => volume.core.layers.all().slice(-limit),
     result: () => commands.result,
     watch: (listener) => commands.watch(listener),
+    stats: () => stats.report(),
+    resetStats: () => stats.reset(),
   };
 }

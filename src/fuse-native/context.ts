@@ -4,6 +4,7 @@ import type { Attributes, Caller, Operations } from '../tree/operations.js';
 import type { Signal } from 'fuse-native';
 import { type Answer, Answering } from './answering.js';
 import { InodeNumbers } from './inode-numbers.js';
+import { MeasuredCalls } from './measured.js';
 import { OpenFiles } from './open-files.js';
 import { Paths } from './paths.js';
 import { statArray } from './stat-array.js';
@@ -22,6 +23,7 @@ export class NativeContext {
   readonly files: OpenFiles;
   readonly answering: Answering;
   readonly numbers = new InodeNumbers();
+  readonly measured = new MeasuredCalls();
   /** Writes that came, answered or not. */
   writesServed = 0;
 

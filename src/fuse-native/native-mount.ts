@@ -169,7 +169,7 @@ export class NativeMount {
     // Nobody gets an answer when it comes to late: commands may take long.
     const fuse = new Package(mountpoint, table, { timeout: false });
     for (const [name, operation] of Object.entries(table)) {
-      fuse[`_op_${name}`] = operation satisfies Operation;
+      fuse[`_op_${name}`] = operations.measured.wrap(name, operation satisfies Operation);
     }
     fuse._fuseOptions = () => libfuseOptions(options);
     withBothTimes(fuse);

@@ -190,13 +190,16 @@ export interface WriteBody {
   data: Buffer;
 }
 
+/** What stands before the data of a WRITE. */
+export const WRITE_BODY_BYTES = 40;
+
 export function decodeWrite(request: Request): WriteBody {
-  request.need(40);
+  request.need(WRITE_BODY_BYTES);
   return {
     fh: request.long(0),
     offset: request.fileOffset(2),
     flags: request.word(5),
-    data: request.data(40, request.word(4)),
+    data: request.data(WRITE_BODY_BYTES, request.word(4)),
   };
 }
 

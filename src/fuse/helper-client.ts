@@ -12,7 +12,8 @@ import { fsError } from '../libc/library.js';
 import type { Notification, Notifier } from '../tree/notification.js';
 import type { HelperAnswer, HelperData, HelperTask, NotifyResult } from './helper-messages.js';
 import { encodeNotifications, type KernelNotification } from './notifications.js';
-import type { FuseSession, PageWarmer } from './session.js';
+import type { FuseSession } from './session.js';
+import type { PageWarmer } from './session-options.js';
 
 /** What the loop's thread is given; transfer both ports to it. */
 export interface HelperPorts {

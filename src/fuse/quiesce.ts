@@ -79,18 +79,18 @@ function settleWhenDrained(
       done.reject(new FsError('ENODEV', 'quiesce', mountpoint));
       return;
     }
-    if (session.unansweredWrites > 0 || session.unansweredReads > readsMax) return;
-    if (session.unansweredBarriers > 0) {
+    if (session.book.unansweredWrites > 0 || session.book.unansweredReads > readsMax) return;
+    if (session.book.unansweredBarriers > 0) {
       settlingSinceMs = undefined;
       return;
     }
     const nowMs = performance.now();
     if (settlingSinceMs === undefined) {
       settlingSinceMs = nowMs;
-      const isRecent = nowMs - session.barrierAnsweredMs < BARRIER_WAIT_MAX_MS;
+      const isRecent = nowMs - session.book.barrierAnsweredMs < BARRIER_WAIT_MAX_MS;
       if (isRecent) settleMs = BARRIER_SETTLE_MS * threadsPerProcessor();
     }
-    const isSettling = nowMs - session.barrierAnsweredMs < settleMs;
+    const isSettling = nowMs - session.book.barrierAnsweredMs < settleMs;
     if (isSettling && nowMs - settlingSinceMs < BARRIER_WAIT_MAX_MS) {
       // The loop reads the descriptor again when it wakes up, which calls `check`.
       cancelTimer ??= loop.addTimer(CHECK_AGAIN_MS, () => {

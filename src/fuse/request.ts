@@ -30,6 +30,8 @@ export class Request {
   length = 0;
   /** How often this request was dispatched and found that it would block. */
   tries = 0;
+  /** When work on it began (performance.now), for statistics. */
+  startMs = 0;
 
   /** `bytes` must start at an address divisible by 4 and have a length divisible by 4. */
   constructor(bytes: Buffer) {
@@ -166,6 +168,7 @@ export class Request {
     const request = new Request(copy);
     request.load(this.length);
     request.tries = this.tries;
+    request.startMs = this.startMs;
     return request;
   }
 

@@ -13,6 +13,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { invariant } from '../base/invariant.js';
 import { eventfdClear, PollSet } from '../libc/poll.js';
 import { BusyPoll } from './busy-poll.js';
+import { LoopCounts } from './loop-counts.js';
 import type { Placement } from './placement.js';
 import { ENDED, type FuseSession, SERVED } from './session.js';
 import { type Timer, Timers } from './timers.js';
@@ -48,6 +49,7 @@ interface Seat {
 }
 
 export class ServeLoop {
+  readonly counts = new LoopCounts();
   readonly #wakeFd: number;
   readonly #busyPoll: BusyPoll;
   readonly #placement: Placement | undefined;
@@ -65,6 +67,8 @@ export class ServeLoop {
   #hot: Seat | undefined;
   /** When the descriptors were found empty after a request; 0: they were not. */
   #emptyMs = 0;
+  /** The latest time that is known without asking. */
+  #clockMs = 0;
 
   constructor(options: ServeLoopOptions) {
     this.#wakeFd = options.wakeFd;
@@ -138,8 +142,7 @@ export class ServeLoop {
   run(): void {
     this.#isStopping = false;
     while (!this.#isStopping) {
-      const nowMs = performance.now();
-      this.#lookAround(nowMs);
+      this.#clockMs = this.#lookAround(performance.now());
       const isBusy = this.#serveReady();
       const hasJobs = this.#jobs.length > 0;
       if (hasJobs) this.#runJobs(isBusy);
@@ -149,18 +152,26 @@ export class ServeLoop {
     }
   }
 
-  /** Messages, timers and parked requests. */
-  #lookAround(nowMs: number): void {
+  /** Messages, timers and parked requests. Returns the time when it was done with them. */
+  #lookAround(nowMs: number): number {
     if (nowMs - this.#lookedMs > WAKE_CHECK_MS) this.#poll(0, nowMs);
+    let hasWorked = this.#isWoken;
     if (this.#isWoken) {
       this.#isWoken = false;
       this.#runPorts();
     }
-    this.#timers.runDue(nowMs);
+    if (this.#timers.runDue(nowMs)) hasWorked = true;
     for (const seat of this.#seats) {
-      if (seat.session.waitingMutations > 0) seat.session.retryWaiting();
+      if (seat.session.waitingMutations > 0) {
+        seat.session.retryWaiting();
+        hasWorked = true;
+      }
       if (seat.session.hasDrainWatchers || seat.session.ended !== undefined) seat.isReady = true;
     }
+    if (!hasWorked) return nowMs;
+    const doneMs = performance.now();
+    this.counts.messages(doneMs - nowMs);
+    return doneMs;
   }
 
   #runPorts(): void {
@@ -190,6 +201,7 @@ export class ServeLoop {
 
   #serveBatch(seat: Seat): number {
     const { session } = seat;
+    session.book.clockMs = this.#clockMs;
     let outcome = session.serveOne();
     if (outcome !== SERVED) return outcome;
     this.#hot = seat;
@@ -200,6 +212,7 @@ export class ServeLoop {
       if (outcome === SERVED) placement?.served(session.callerPid);
     }
     this.#emptyMs = performance.now();
+    this.#clockMs = this.#emptyMs;
     return outcome;
   }
 
@@ -218,8 +231,10 @@ export class ServeLoop {
       this.#jobs.push(job);
       if (job.next().done === true) this.#jobs = this.#jobs.filter((other) => other !== job);
     }
-    this.#nextJobMs = performance.now() + JOB_PAUSE_MS;
-    this.#poll(0, this.#nextJobMs - JOB_PAUSE_MS);
+    const doneMs = performance.now();
+    this.counts.jobs(doneMs - startMs);
+    this.#nextJobMs = doneMs + JOB_PAUSE_MS;
+    this.#poll(0, doneMs);
   }
 
   /** Looks for the next request for a short time. True when one came. */
@@ -229,12 +244,17 @@ export class ServeLoop {
     if (seat === undefined || spinUs === 0 || this.#emptyMs === 0) return false;
     // On a shared processor the program can't run while this thread looks.
     if (this.#placement?.isSharing === true) return false;
+    const { book } = seat.session;
     const limitMs = this.#emptyMs + spinUs / 1000;
-    let nowMs: number;
+    // A timer may have run since the descriptors were found empty.
+    const startMs = this.#clockMs;
+    let nowMs = startMs;
     do {
+      book.clockMs = nowMs;
       const outcome = seat.session.serveOne();
       if (outcome === SERVED) {
-        nowMs = performance.now();
+        this.counts.spun(true, nowMs - startMs);
+        nowMs = book.clockMs;
         this.#busyPoll.hit((nowMs - this.#emptyMs) * 1000);
         this.#emptyMs = nowMs;
         seat.isReady = true;
@@ -247,6 +267,7 @@ export class ServeLoop {
       }
       nowMs = performance.now();
     } while (nowMs < limitMs);
+    this.counts.spun(false, nowMs - startMs);
     return false;
   }
 
@@ -254,6 +275,7 @@ export class ServeLoop {
     const nowMs = performance.now();
     const waitMs = this.#timers.waitMs(nowMs);
     const ready = this.#poll(Math.min(Math.ceil(waitMs), TIMEOUT_MAX_MS), nowMs, waitMs);
+    if (waitMs > 0) this.counts.slept(this.#lookedMs - nowMs);
     if (this.#emptyMs === 0 || ready === 0) return;
     const gapUs = (performance.now() - this.#emptyMs) * 1000;
     // Only the first sleep after a request says something about its successor.

@@ -7,22 +7,25 @@
  * never waits, unless `mayBlock` is set. What must hold:
  * - Each request that expects an answer gets exactly one.
  * - Mutating requests that had to wait run in the order in which they came.
- * - `unansweredWrites` counts every WRITE that was read and not answered, the
- *   parked ones included (quiesce depends on it).
+ * - Every request that expects an answer is entered in the book when it is read
+ *   and when it was answered, the parked ones included (quiesce depends on it).
  * - A lookup that the kernel did not take is forgotten again.
  */
 import type { Deferred } from '../base/deferred.js';
 import { CommandError, ERRNO, FsError, WouldBlock } from '../base/errors.js';
-import { InvariantError, invariant } from '../base/invariant.js';
+import { InvariantError } from '../base/invariant.js';
 import { close, read, write } from '../libc/libc.js';
 import type { Operations } from '../tree/operations.js';
-import { decodeBatchForget, decodeForget, decodeInit, decodeInterrupt } from './bodies.js';
+import { answerInit } from './answer-init.js';
+import { decodeBatchForget, decodeForget, decodeInterrupt } from './bodies.js';
 import { HANDLERS, type HandlerContext, LATER } from './handlers.js';
-import { DEFAULT_WISHES, isSentBy, type Negotiated, negotiate, type Wishes } from './negotiate.js';
+import { DEFAULT_WISHES, isSentBy, type Negotiated } from './negotiate.js';
 import { MutationQueue } from './mutation-queue.js';
 import { OPCODE_LIMIT, Opcode, OUT_HEADER_BYTES } from './protocol.js';
 import { Reply } from './reply.js';
 import { Request } from './request.js';
+import { type Answerable, answerable, RequestBook } from './request-book.js';
+import type { EndReason, SessionOptions } from './session-options.js';
 import { undoLookups } from './undo-lookups.js';
 
 const ECONNABORTED = 103;
@@ -32,33 +35,13 @@ const HEADROOM_BYTES = 64 * 1024;
 const TRIES_MAX = 3;
 const LATE_REPLY_BYTES = 64 * 1024;
 
-/** Reads bytes of a file in another thread, so that they are in the page cache. */
-export interface PageWarmer {
-  /** The descriptor must stay open until the answer settles. */
-  warm(fd: number, offset: number, length: number): Deferred<void>;
-}
-
-export interface SessionOptions extends Partial<Wishes> {
-  /** For log lines. */
-  name: string;
-  /** Without one, operations that would block are told to block. */
-  warmer?: PageWarmer;
-  /** Called with true before, and false after, a call of the operations that may block. */
-  setMayBlock?: (mayBlock: boolean) => void;
-  /** Called once, before the kernel sends anything else. */
-  onInit?: (negotiated: Negotiated) => void;
-  log: (message: string) => void;
-}
-
 /** What `serveOne` found. */
 export const EMPTY = 0;
 export const SERVED = 1;
 export const ENDED = 2;
 
-/** What is needed of a request to answer it. */
-type Answerable = Pick<Request, 'opcode' | 'uniqueLow' | 'uniqueHigh' | 'isBarrier'>;
-
-export type EndReason = 'unmounted' | 'aborted' | 'failed';
+/** What is needed of a request to send its answer. */
+type Numbered = Pick<Answerable, 'opcode' | 'uniqueLow' | 'uniqueHigh'>;
 
 export class FuseSession implements HandlerContext {
   readonly fd: number;
@@ -68,16 +51,9 @@ export class FuseSession implements HandlerContext {
   negotiated: Negotiated | undefined;
   /** Why the conversation ended; undefined while it goes on. */
   ended: EndReason | undefined;
-  /** WRITE and READ requests that were read from the descriptor and are not answered. */
-  unansweredWrites = 0;
-  unansweredReads = 0;
-  /** Unanswered requests behind which the kernel keeps an inode's WRITEs back. */
-  unansweredBarriers = 0;
-  /** When (performance.now) such a request was answered last. */
-  barrierAnsweredMs = Number.NEGATIVE_INFINITY;
-  /** Requests that were read since the mount, and the thread that waits for the latest (0: none). */
-  served = 0;
+  /** The thread that waits for the latest request (0: none). */
   callerPid = 0;
+  readonly book = new RequestBook();
 
   readonly #request: Request;
   readonly #lateReply = new Reply(LATE_REPLY_BYTES);
@@ -137,9 +113,10 @@ export class FuseSession implements HandlerContext {
       this.#log(`dropped: ${wrong}`);
       return SERVED;
     }
-    this.served += 1;
     this.callerPid = request.callerPid;
+    this.book.begin(request);
     this.#dispatch(request);
+    this.book.end(request, this.reply);
     return this.ended === undefined ? SERVED : ENDED;
   }
 
@@ -197,7 +174,8 @@ export class FuseSession implements HandlerContext {
   retryWaiting(): void {
     let request = this.#mutations.next();
     while (request !== undefined) {
-      this.#execute(request);
+      const waited = request;
+      this.book.resumed(waited.opcode, () => this.#execute(waited));
       request = this.#mutations.next();
     }
   }
@@ -227,28 +205,25 @@ export class FuseSession implements HandlerContext {
         this.#end('unmounted');
         return;
       default:
-        this.#count(request.opcode, request.isBarrier, 1);
+        this.book.arrived(request);
         this.#admit(request);
-    }
-  }
-
-  #count(opcode: number, isBarrier: boolean, by: 1 | -1): void {
-    if (opcode === Opcode.WRITE) this.unansweredWrites += by;
-    else if (opcode === Opcode.READ) this.unansweredReads += by;
-    else if (isBarrier) {
-      this.unansweredBarriers += by;
-      if (by === -1) this.barrierAnsweredMs = performance.now();
     }
   }
 
   /** Runs the request, or lets it wait behind the other mutating ones. */
   #admit(request: Request): void {
-    if (this.#mutations.mustWait(request.opcode)) this.#mutations.push(this.#keep(request));
-    else this.#execute(request);
+    if (!this.#mutations.mustWait(request.opcode)) {
+      this.#execute(request);
+      return;
+    }
+    this.book.heldBack += 1;
+    this.#mutations.push(this.#keep(request));
   }
 
   #keep(request: Request): Request {
-    return request === this.#request ? request.detach() : request;
+    if (request !== this.#request) return request;
+    this.book.postponed(request);
+    return request.detach();
   }
 
   #execute(request: Request): void {
@@ -297,7 +272,7 @@ export class FuseSession implements HandlerContext {
       }
       return;
     }
-    const again = (): void => this.#admit(kept);
+    const again = (): void => this.book.resumed(kept.opcode, () => this.#admit(kept));
     // A disk that can't be read shows its error when the operation reads itself.
     warmer.warm(cause.fd, cause.offset, cause.length).settled(again, again);
   }
@@ -314,8 +289,9 @@ export class FuseSession implements HandlerContext {
   ): number {
     const late = this.#lateReply;
     // The request's memory is used again before the answer is known.
-    const { opcode, uniqueLow, uniqueHigh, isBarrier } = request;
-    const header = { opcode, uniqueLow, uniqueHigh, isBarrier };
+    const header = answerable(request);
+    if (request === this.#request) this.book.postponed(request);
+    const { opcode, uniqueLow, uniqueHigh } = header;
     const key = `${uniqueHigh}:${uniqueLow}`;
     if (result.cancel !== undefined) this.#cancellable.set(key, result.cancel);
     const done = (errno: number, bodyBytes: number): void => {
@@ -330,12 +306,11 @@ export class FuseSession implements HandlerContext {
   }
 
   #answer(request: Answerable, errno: number, bodyBytes: number, reply = this.reply): void {
-    this.#count(request.opcode, request.isBarrier, -1);
-    invariant(this.unansweredWrites >= 0, 'no WRITE is answered twice');
+    this.book.answered(request, request === this.#request, errno, bodyBytes);
     this.#send(request, errno, bodyBytes, reply);
   }
 
-  #send(request: Answerable, errno: number, bodyBytes: number, reply = this.reply): void {
+  #send(request: Numbered, errno: number, bodyBytes: number, reply = this.reply): void {
     if (this.ended !== undefined) return;
     const length = reply.finish(request.uniqueLow, request.uniqueHigh, errno, bodyBytes);
     const sent = write(this.fd, reply.bytes, length);
@@ -375,10 +350,9 @@ export class FuseSession implements HandlerContext {
   }
 
   #init(request: Request): void {
-    const { options } = this;
-    let answer: ReturnType<typeof negotiate>;
+    let answer: ReturnType<typeof answerInit>;
     try {
-      answer = negotiate(decodeInit(request), options);
+      answer = answerInit(request, this.reply, this.options);
     } catch (error) {
       this.#send(request, this.#errnoOf(error, Opcode.INIT), 0);
       return;
@@ -387,14 +361,12 @@ export class FuseSession implements HandlerContext {
       this.#log('this kernel speaks a FUSE protocol older than 7.31 (Linux 5.4)');
       this.#send(request, EPROTO, 0);
       this.#end('failed');
-    } else if (answer === 'other-major') {
-      const empty = { flags: 0, flags2: 0, maxReadahead: 0, maxBackground: 0 };
-      const limits = { congestionThreshold: 0, maxWriteBytes: 0, maxPages: 0 };
-      this.#send(request, 0, this.reply.init({ minor: 0, ...empty, ...limits }));
-    } else {
-      this.negotiated = answer.negotiated;
-      options.onInit?.(answer.negotiated);
-      this.#send(request, 0, this.reply.init(answer.reply));
+      return;
     }
+    if (answer.negotiated !== undefined) {
+      this.negotiated = answer.negotiated;
+      this.options.onInit?.(answer.negotiated);
+    }
+    this.#send(request, 0, answer.bodyBytes);
   }
 }

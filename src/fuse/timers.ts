@@ -23,9 +23,9 @@ export class Timers {
     this.#schedule();
   }
 
-  /** Runs what is due, in the order of the due times. */
-  runDue(nowMs: number): void {
-    if (nowMs < this.#nextMs) return;
+  /** Runs what is due, in the order of the due times. True when something was. */
+  runDue(nowMs: number): boolean {
+    if (nowMs < this.#nextMs) return false;
     const due = this.#pending.filter((timer) => timer.dueMs <= nowMs);
     due.sort((a, b) => a.dueMs - b.dueMs);
     for (const timer of due) {
@@ -34,6 +34,7 @@ export class Timers {
       this.cancel(timer);
       timer.run();
     }
+    return true;
   }
 
   /** Until the next one is due: 0 or more, Infinity without any. */

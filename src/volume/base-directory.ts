@@ -25,9 +25,10 @@ import { close, openat, readlinkat } from '../libc/libc.js';
 import { fsError } from '../libc/library.js';
 import { StatxBuffer, statx } from '../libc/statx.js';
 import { fgetxattr, flistxattr, lgetxattr, llistxattr } from '../libc/xattrs.js';
-import { BaseFiles, type BaseMismatch } from './base-files.js';
-import { BaseHandles, isEntryName, meansAbsent } from './base-handles.js';
-import { BaseListings, type BaseName } from './base-listing.js';
+import type { CacheFigures } from '../measure/stats-report.js';
+import { BaseFiles, type BaseMismatch, FILES_MAX, RETIRED_MAX } from './base-files.js';
+import { BaseHandles, HANDLES_MAX, isEntryName, meansAbsent } from './base-handles.js';
+import { BaseListings, type BaseName, LISTED_NAMES_MAX } from './base-listing.js';
 import { type BaseStat, toBaseStat } from './base-stat.js';
 import type { BaseReference } from './inode.js';
 
@@ -57,6 +58,15 @@ export class BaseDirectory {
     this.#handles = new BaseHandles(rootFd, nowMs);
     this.#files = new BaseFiles(this.#handles);
     this.#listings = new BaseListings(this.#handles, rootStat.device, (path) => this.lstat(path));
+  }
+
+  /** Descriptors and names that are kept, each with its bound. */
+  caches(): CacheFigures[] {
+    return [
+      { name: 'base directories', size: this.#handles.count, limit: 1 + HANDLES_MAX },
+      { name: 'base files', size: this.#files.openCount, limit: FILES_MAX + RETIRED_MAX },
+      { name: 'base names', size: this.#listings.nameCount, limit: LISTED_NAMES_MAX },
+    ];
   }
 
   /**

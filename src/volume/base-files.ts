@@ -62,6 +62,10 @@ export class BaseFiles {
 
   constructor(readonly handles: BaseHandles) {}
 
+  get openCount(): number {
+    return this.#files.size + this.#retired.length;
+  }
+
   /** See BaseDirectory.read. */
   read(
     ref: BaseReference,

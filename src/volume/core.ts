@@ -8,6 +8,7 @@ import { FsError } from '../base/errors.js';
 import { invariant } from '../base/invariant.js';
 import { layerOf, prefixEnd, versionedKey } from '../format/keys.js';
 import { MAX_STEP, type TableNumber } from '../format/tables.js';
+import { CommitCounts } from '../measure/commit-counts.js';
 import { SlabArena } from '../store/batch.js';
 import type { StoreReader } from '../store/reader.js';
 import type { BaseDirectory } from './base-directory.js';
@@ -40,6 +41,7 @@ export class VolumeCore {
   /** Base reads may wait for the disk (false in the serving loop). */
   mayBlock = true;
   readOnly = false;
+  readonly commits = new CommitCounts();
   /** Called before a group is closed, to add what belongs to every group. */
   beforeClose: () => void = () => {};
   /** Paths of base files that have no record and that a caller knows by number. */
@@ -221,7 +223,9 @@ export class VolumeCore {
     this.closing = this.open;
     this.open = this.#newGroup();
     this.#liveSections = undefined;
+    const startMs = performance.now();
     this.sink.submit(this.closing, this.fileset);
+    this.commits.handedOver(performance.now() - startMs);
     return true;
   }
 

@@ -29,9 +29,16 @@ export interface GroupSink {
   close(): void;
 }
 
+/** What storing a group took. */
+export interface CommitCost {
+  operations: number;
+  valueBytes: number;
+  elapsedMs: number;
+}
+
 /** What a sink tells the volume. */
 export interface SinkEvents {
-  committed(id: number): void;
+  committed(id: number, took: CommitCost): void;
   failed(id: number, error: Error): void;
   /** The collector has emptied a layer: its record may go. */
   emptied(layer: number): void;

@@ -23,7 +23,8 @@ export class Groups {
   /** What the sink is to call. */
   events(emptied: (layer: number) => void): SinkEvents {
     return {
-      committed: (id) => {
+      committed: (id, { operations, valueBytes, elapsedMs }) => {
+        this.core.commits.stored(operations, valueBytes, elapsedMs);
         this.core.groupCommitted(id);
         this.#committed = id;
         if (this.#closeWanted) this.#closeNow();
@@ -77,10 +78,12 @@ export class Groups {
   flush(): void {
     const ticket = this.commit();
     const { sink } = this.core;
+    const startMs = performance.now();
     while (this.#committed < ticket && this.core.failure === undefined) {
       if (sink instanceof ThreadSink) sink.wait(1000);
       else sink.pump();
     }
+    this.core.commits.waited(performance.now() - startMs);
     if (this.core.failure !== undefined) throw this.core.failure;
   }
 

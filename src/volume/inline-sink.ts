@@ -27,9 +27,9 @@ export class InlineSink implements GroupSink {
     if (waiting === undefined) return;
     this.#waiting = undefined;
     try {
-      this.#host.apply(encodeGroup(waiting.group, waiting.fileset));
+      const took = this.#host.apply(encodeGroup(waiting.group, waiting.fileset));
       this.#book.update(this.#host.ensure(RESERVE_BYTES));
-      this.events?.committed(waiting.group.id);
+      this.events?.committed(waiting.group.id, took);
     } catch (error) {
       this.events?.failed(waiting.group.id, error as Error);
     }

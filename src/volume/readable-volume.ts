@@ -19,7 +19,7 @@ import { Paths } from './paths.js';
 import { View } from './view.js';
 
 /** Views of snapshots that are kept; more are made anew when asked for. */
-const MAX_VIEWS = 64;
+export const MAX_VIEWS = 64;
 
 export class ReadableVolume {
   readonly options: VolumeOptions;

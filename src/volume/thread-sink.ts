@@ -71,7 +71,7 @@ export class ThreadSink implements GroupSink {
         break;
       case 'committed':
         this.#book.update(message.space);
-        this.events?.committed(message.id);
+        this.events?.committed(message.id, message.took);
         break;
       case 'failed':
         if (message.id === 0) throw new CommandError('writer-failed', 'EIO', message.message);

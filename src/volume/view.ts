@@ -17,6 +17,11 @@ export class InodeCache {
 
   constructor(readonly generation: number) {}
 
+  /** Some are counted in both generations. */
+  get size(): number {
+    return this.#young.size + this.#old.size;
+  }
+
   get(ino: number): Inode | null | undefined {
     const young = this.#young.get(ino);
     if (young !== undefined) return young;

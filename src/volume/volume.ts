@@ -10,10 +10,11 @@ import type { Deferred } from '../base/deferred.js';
 import { invariant } from '../base/invariant.js';
 import { deltaPrefix, prefixEnd } from '../format/keys.js';
 import { ROOT_FILESET, TABLE } from '../format/tables.js';
+import type { CacheFigures } from '../measure/stats-report.js';
 import type { AttributeValue } from './attributes.js';
 import { Catalog, type Snapshot } from './catalog.js';
 import { Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
-import { VolumeCore } from './core.js';
+import { GROUP_BYTES, VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
 import { Groups } from './groups.js';
 import type { Inode } from './inode.js';
@@ -27,7 +28,7 @@ import {
   type Owner,
 } from './namespace.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
-import { ReadableVolume } from './readable-volume.js';
+import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
 import { ThreadSink } from './thread-sink.js';
 import { View } from './view.js';
 
@@ -304,6 +305,24 @@ export class Volume extends ReadableVolume {
       baseMismatches: base?.mismatches ?? [],
       ...(failure !== undefined && { failure: failure.message }),
     };
+  }
+
+  /** What is kept in memory, with its bounds. */
+  caches(): CacheFigures[] {
+    const { base, basePaths, open, closing } = this.core;
+    const { cache } = this.live;
+    return [
+      { name: 'inodes', size: cache.size, limit: 2 * cache.generation },
+      { name: 'snapshot views', size: this.views.size, limit: MAX_VIEWS },
+      ...(base === undefined ? [] : [{ name: 'base paths', size: basePaths.size }]),
+      ...(base?.caches() ?? []),
+      // One that is full is closed at once, and no other is begun before it is stored.
+      {
+        name: 'bytes not stored',
+        size: open.bytes + (closing?.bytes ?? 0),
+        limit: 2 * GROUP_BYTES,
+      },
+    ];
   }
 
   close(): void {

@@ -7,7 +7,7 @@ import type { WriteBatch } from '../store/batch.js';
 import type { StoreStats } from '../store/env.js';
 import { StoreWriter } from '../store/writer.js';
 import { Collector } from './collector.js';
-import type { SinkSpace } from './group-sink.js';
+import type { CommitCost, SinkSpace } from './group-sink.js';
 import { sealBlocks } from './seal-blocks.js';
 
 export interface WriterSetup {
@@ -35,10 +35,13 @@ export class WriterHost {
     this.collector = new Collector(setup.blockSize, setup.hasBase, emptied);
   }
 
-  apply(batch: WriteBatch): void {
+  apply(batch: WriteBatch): CommitCost {
+    const startMs = performance.now();
     sealBlocks(batch);
-    this.#writer.apply(batch);
+    const { operations, valueBytes } = this.#writer.apply(batch);
+    const elapsedMs = performance.now() - startMs;
     this.collector.refresh(batch.count);
+    return { operations, valueBytes, elapsedMs };
   }
 
   /** Makes room for `bytes` if the disk has it. */

@@ -7,6 +7,7 @@ import { logFor } from '../base/log.js';
 import { eventfdSignal } from '../libc/poll.js';
 import type { WriteBatch } from '../store/batch.js';
 import type { CollectorStats } from './collector.js';
+import type { CommitCost } from './group-sink.js';
 import { type SpaceReport, WriterHost, type WriterSetup } from './writer-host.js';
 
 export type ToWriter =
@@ -17,7 +18,7 @@ export type ToWriter =
 
 export type FromWriter =
   | { type: 'space'; space: SpaceReport }
-  | { type: 'committed'; id: number; space: SpaceReport }
+  | { type: 'committed'; id: number; took: CommitCost; space: SpaceReport }
   | { type: 'failed'; id: number; message: string }
   | { type: 'emptied'; layer: number }
   | { type: 'collected'; stats: CollectorStats; space: SpaceReport }
@@ -75,8 +76,8 @@ function collectSlice(): void {
 
 function storeBatch(batch: WriteBatch): void {
   try {
-    host.apply(batch);
-    say({ type: 'committed', id: batch.id, space: host.ensure(RESERVE_BYTES) });
+    const took = host.apply(batch);
+    say({ type: 'committed', id: batch.id, took, space: host.ensure(RESERVE_BYTES) });
     collectSoon();
   } catch (error) {
     log(`group ${batch.id}: ${(error as Error).stack ?? String(error)}`);

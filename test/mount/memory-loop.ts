@@ -80,9 +80,9 @@ loop.onPort(port, (message) => {
       answer({
         negotiated: session.negotiated,
         writesTaken: ops.writesTaken,
-        unansweredWrites: session.unansweredWrites,
+        unansweredWrites: session.book.unansweredWrites,
         waiting: session.waitingMutations,
-        served: session.served,
+        served: session.book.served,
         nodes: ops.nodeCount,
         cpuUs: process.cpuUsage(),
         canIncEpoch: notifier.canIncEpoch,

@@ -8,7 +8,8 @@ import { alignMessage, encodeNotifications } from '../../src/fuse/notifications.
 import { InitFlag, Opcode, UNANSWERED } from '../../src/fuse/protocol.js';
 import { Reply } from '../../src/fuse/reply.js';
 import { Request } from '../../src/fuse/request.js';
-import { EMPTY, FuseSession, type SessionOptions } from '../../src/fuse/session.js';
+import { EMPTY, FuseSession } from '../../src/fuse/session.js';
+import type { SessionOptions } from '../../src/fuse/session-options.js';
 import { undoLookups } from '../../src/fuse/undo-lookups.js';
 import { O_NONBLOCK } from '../../src/libc/constants.js';
 import { socketpair } from '../../src/libc/fd-passing.js';
@@ -433,7 +434,7 @@ t.test('a session answers garbage and goes on', (t) => {
             if (reply.readBigUInt64LE(8) !== 0x1122334455667788n)
               throw new Error(`${op}: its own number`);
           }
-          if (session.unansweredWrites !== 0 || session.unansweredReads !== 0)
+          if (session.book.unansweredWrites !== 0 || session.book.unansweredReads !== 0)
             throw new Error('counts');
         } finally {
           end();

@@ -1,0 +1,41 @@
+/** What storing the groups of changes took. One per volume, counted in the serving thread. */
+import type { CommitFigures } from './stats-report.js';
+
+const NOTHING: CommitFigures = {
+  groups: 0,
+  records: 0,
+  bytes: 0,
+  storeMs: 0,
+  storeMaxMs: 0,
+  handOverMs: 0,
+  waitedMs: 0,
+};
+
+export class CommitCounts {
+  #figures: CommitFigures = { ...NOTHING };
+
+  stored(records: number, bytes: number, ms: number): void {
+    const figures = this.#figures;
+    figures.groups++;
+    figures.records += records;
+    figures.bytes += bytes;
+    figures.storeMs += ms;
+    figures.storeMaxMs = Math.max(figures.storeMaxMs, ms);
+  }
+
+  handedOver(ms: number): void {
+    this.#figures.handOverMs += ms;
+  }
+
+  waited(ms: number): void {
+    this.#figures.waitedMs += ms;
+  }
+
+  reset(): void {
+    this.#figures = { ...NOTHING };
+  }
+
+  figures(): CommitFigures {
+    return { ...this.#figures };
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Durations in buckets whose width grows with the duration: bounded memory, a
+ * few instructions per duration, and percentiles that are right to about six
+ * per cent. Pure apart from the buckets themselves.
+ *
+ * Below a microsecond the buckets are an eighth of one wide; above, each
+ * doubling of the duration is cut into eight. All that is longer than nine
+ * minutes goes into the last bucket.
+ */
+const UNITS_PER_MS = 8000;
+const UNITS_PER_US = UNITS_PER_MS / 1000;
+const SUB_BITS = 3;
+const SUBS = 1 << SUB_BITS;
+const UNITS_MAX = 0xffff_ffff;
+
+export const BUCKETS = bucketOf(Number.POSITIVE_INFINITY) + 1;
+
+/** The bucket of a duration. */
+export function bucketOf(ms: number): number {
+  const units = Math.min(UNITS_MAX, Math.max(0, ms * UNITS_PER_MS)) >>> 0;
+  if (units < SUBS) return units;
+  const shift = 31 - SUB_BITS - Math.clz32(units);
+  return (shift + 1) * SUBS + ((units >>> shift) & (SUBS - 1));
+}
+
+/** The shortest duration of a bucket, in microseconds. */
+export function bucketStartUs(bucket: number): number {
+  const shift = Math.floor(bucket / SUBS) - 1;
+  const units = shift < 0 ? bucket : (SUBS + (bucket % SUBS)) * 2 ** shift;
+  return units / UNITS_PER_US;
+}
+
+/** Buckets that are not empty: where they start, in microseconds, and how many are in them. */
+export type Distribution = readonly (readonly [startUs: number, count: number])[];
+
+export class LogHistogram {
+  readonly #counts = new Float64Array(BUCKETS);
+
+  add(ms: number): void {
+    const bucket = bucketOf(ms);
+    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
+  }
+
+  clear(): void {
+    this.#counts.fill(0);
+  }
+
+  distribution(): Distribution {
+    const filled: [number, number][] = [];
+    for (const [bucket, count] of this.#counts.entries()) {
+      if (count > 0) filled.push([bucketStartUs(bucket), count]);
+    }
+    return filled;
+  }
+}
+
+function middleUs(startUs: number): number {
+  // Between two buckets, so that rounding does not matter.
+  const next = bucketOf(startUs / 1000 + 0.01 / UNITS_PER_MS) + 1;
+  return (startUs + bucketStartUs(next)) / 2;
+}
+
+/**
+ * The duration, in microseconds, that a share of all (0.5: half of them) do not
+ * exceed: the middle of its bucket. 0 without any.
+ */
+export function quantileUs(distribution: Distribution, share: number): number {
+  const total = distribution.reduce((sum, [, count]) => sum + count, 0);
+  let left = Math.max(1, Math.ceil(total * share));
+  for (const [startUs, count] of distribution) {
+    left -= count;
+    if (left <= 0) return middleUs(startUs);
+  }
+  return 0;
+}
+
+/** What came since: `newer` with the counts of `older`, taken of the same histogram, taken off. */
+export function distributionSince(newer: Distribution, older: Distribution): Distribution {
+  const before = new Map(older);
+  return newer
+    .map(([startUs, count]) => [startUs, count - (before.get(startUs) ?? 0)] as const)
+    .filter(([, count]) => count > 0);
+}
