@@ -15,6 +15,7 @@ import { addSave } from './save.js';
 import { addSnapshots } from './snapshots.js';
 import { addStats } from './stats.js';
 import { addStatus } from './status.js';
+import { addTrace } from './trace.js';
 import { addUmount } from './umount.js';
 import { addVersions } from './versions.js';
 
@@ -40,6 +41,7 @@ for (const add of [
   addHistory,
   addStatus,
   addStats,
+  addTrace,
   addDiff,
   addVersions,
   addCheck,

@@ -26,10 +26,14 @@ export interface StateFile {
   written?(state: ControlState, text: string): void;
 }
 
-/** Read-only; a read waits until there is something new. */
+/** A read waits until there is something new. */
 export interface StreamFile {
   kind: 'stream';
-  name: string;
+  name: 'events' | 'trace';
+  /** It shows what others do: for the mount's owner and root. */
+  isPrivate: boolean;
+  /** A line that says what is wanted may be written. */
+  isWritable: boolean;
 }
 
 export type ControlFile = CommandFile | StateFile | StreamFile;

@@ -25,6 +25,8 @@ import type { ControlFile, ControlState } from './control-file.js';
 import { EventReaders } from './event-stream.js';
 import { CONTROL_FILES } from './files.js';
 import { fixedContent, type OpenedFile } from './opened-file.js';
+import { type Later, TraceReaders } from './trace-stream.js';
+import type { TraceSink } from '../measure/trace-entry.js';
 
 const ROOT_NODE = 1;
 const FIRST_FILE_NODE = 2;
@@ -50,6 +52,9 @@ export interface ControlFilesOptions {
   nowMs(): number;
   /** The driver can withdraw a request that waits: reading `events` may wait. */
   canWait: boolean;
+  later: Later;
+  /** Requests go to the sink from now on; undefined: nobody follows them any more. */
+  trace(sink: TraceSink | undefined): void;
 }
 
 interface Handle {
@@ -58,7 +63,8 @@ interface Handle {
 }
 
 function isWritable(file: ControlFile): boolean {
-  return file.kind === 'command' || (file.kind === 'state' && file.written !== undefined);
+  if (file.kind === 'stream') return file.isWritable;
+  return file.kind === 'command' || file.written !== undefined;
 }
 
 export class ControlFiles implements Operations {
@@ -67,12 +73,14 @@ export class ControlFiles implements Operations {
   readonly #nodes = new Map<string, number>();
   readonly #handles = new Map<number, Handle>();
   readonly #events: EventReaders;
+  readonly #traces: TraceReaders;
   readonly #startedMs: number;
   #nextHandle = 1;
 
   constructor(options: ControlFilesOptions) {
     this.#options = options;
     this.#events = new EventReaders(options.canWait, options.nowMs);
+    this.#traces = new TraceReaders(options.canWait, options.later, (sink) => options.trace(sink));
     options.state.watch((answer) => this.#events.tell(answer));
     this.#startedMs = options.nowMs();
     CONTROL_FILES.forEach((file, index) => {
@@ -115,11 +123,15 @@ export class ControlFiles implements Operations {
     return this.#attributes(node);
   }
 
-  open(_caller: Caller, node: number, flags: number): Opened {
+  open(caller: Caller, node: number, flags: number): Opened {
     const file = this.#files.get(node);
     if (file === undefined) throw new FsError('EISDIR', 'open');
     if (this.#handles.size >= MAX_OPEN_FILES) throw new FsError('ENOMEM', 'open', file.name);
     if (!isWritable(file) && (flags & O_ACCMODE) !== 0) {
+      throw new FsError('EACCES', 'open', file.name);
+    }
+    const isStranger = caller.uid !== 0 && caller.uid !== this.#options.uid;
+    if (file.kind === 'stream' && file.isPrivate && isStranger) {
       throw new FsError('EACCES', 'open', file.name);
     }
     const opened = this.#opened(file);
@@ -134,7 +146,7 @@ export class ControlFiles implements Operations {
       case 'command':
         return new CommandHandle(file, commands);
       case 'stream':
-        return this.#eventFile();
+        return file.name === 'trace' ? this.#traces.open() : this.#eventFile();
       case 'state': {
         const opened = fixedContent(Buffer.from(file.content(state)));
         if (file.written === undefined) return opened;

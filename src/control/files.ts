@@ -11,6 +11,7 @@ import { resultFile } from './result.js';
 import { saveFile } from './save.js';
 import { statsFile } from './stats.js';
 import { statusFile } from './status.js';
+import { traceFile } from './trace.js';
 import { versionsFile } from './versions.js';
 
 export const CONTROL_FILES: readonly ControlFile[] = [
@@ -28,4 +29,5 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   layersFile,
   resultFile,
   eventsFile,
+  traceFile,
 ];

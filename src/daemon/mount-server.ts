@@ -8,6 +8,7 @@ import type { Answer, CommandArguments, CommandName } from '../control/command.j
 import { ControlFiles } from '../control/control-files.js';
 import { byteStringOfText } from '../format/grammar.js';
 import type { CoherenceJob, CoherenceReport } from '../tree/coherence.js';
+import type { TraceSink } from '../measure/trace-entry.js';
 import { Tree } from '../tree/tree.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
@@ -25,6 +26,10 @@ export interface ServingHost {
   addJob(next: () => boolean): void;
   /** What is known of the conversation with the kernel. */
   connection(): Connection | undefined;
+  /** Runs something once, in this thread. */
+  later(delayMs: number, run: () => void): void;
+  /** Tells the sink of each request from now on; undefined: nobody follows them any more. */
+  trace(sink: TraceSink | undefined): void;
   post(message: FromServer): void;
 }
 
@@ -78,6 +83,8 @@ export class MountServer {
       }),
       nowMs: () => Date.now(),
       canWait: plan.driver === 'kernel',
+      later: (delayMs, run) => host.later(delayMs, run),
+      trace: (sink) => host.trace(sink),
     });
   }
 

@@ -7,6 +7,7 @@ import { read } from 'node:fs';
 import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
 import { HelperClient } from '../fuse/helper-client.js';
+import type { TraceSink } from '../measure/trace-entry.js';
 import { NativeMount } from '../fuse-native/native-mount.js';
 import { O_NONBLOCK } from '../libc/constants.js';
 import { getStatusFlags, markIoFlusher, setStatusFlags } from '../libc/libc.js';
@@ -140,6 +141,15 @@ class NativeServer implements ServingHost {
       heldBack: null,
       reset: () => counts.reset(),
     };
+  }
+
+  later(delayMs: number, run: () => void): void {
+    setTimeout(run, delayMs);
+  }
+
+  trace(sink: TraceSink | undefined): void {
+    const mount = this.#mount;
+    if (mount !== undefined) mount.operations.measured.trace = sink;
   }
 
   addJob(next: () => boolean): void {

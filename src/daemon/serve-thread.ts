@@ -13,6 +13,8 @@ import { quiesce } from '../fuse/quiesce.js';
 import { ServeLoop } from '../fuse/serve-loop.js';
 import { FuseSession } from '../fuse/session.js';
 import { stackingHere } from '../fuse/stacking.js';
+import { SessionTrace } from '../fuse/session-trace.js';
+import type { TraceSink } from '../measure/trace-entry.js';
 import { markIoFlusher } from '../libc/libc.js';
 import type { Volume } from '../volume/volume.js';
 import { log } from './log.js';
@@ -126,6 +128,18 @@ class KernelServer implements ServingHost {
       heldBack: book.heldBack,
       reset,
     };
+  }
+
+  later(delayMs: number, run: () => void): void {
+    this.#loop.addTimer(delayMs, run);
+  }
+
+  trace(sink: TraceSink | undefined): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    const { paths } = this.#server.tree;
+    session.book.trace =
+      sink === undefined ? undefined : new SessionTrace(sink, (node) => paths.of(node));
   }
 
   addJob(next: () => boolean): void {

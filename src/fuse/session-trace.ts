@@ -5,7 +5,7 @@
  * Owns what is known of requests that wait for their answer: the bytes of a
  * request are used again before.
  */
-import { FsError } from '../base/errors.js';
+import { InvariantError } from '../base/invariant.js';
 import type { TraceEntry, TraceSink } from '../measure/trace-entry.js';
 import { CREATE_NAME_AT } from './bodies.js';
 import { OPCODE_NAMES } from './opcode-names.js';
@@ -81,9 +81,9 @@ export class SessionTrace {
     try {
       return { ...known, ...this.#places(request) };
     } catch (error) {
-      // A request that makes no sense is traced all the same.
-      if (error instanceof FsError) return { ...known, path: '?' };
-      throw error;
+      // A request that makes no sense, or is about what can't be read, is traced all the same.
+      if (error instanceof InvariantError) throw error;
+      return { ...known, path: '?' };
     }
   }
 

@@ -106,6 +106,8 @@ export interface TreeVolume extends VolumeNames {
   readAttribute(view: View, inode: Inode, name: string): Uint8Array | undefined;
   listAttributes(view: View, inode: Inode): string[];
   runs(view: View, inode: Inode): readonly BlockRun[];
+  /** One path below the root; undefined: none in this view. */
+  pathOf(view: View, ino: number): string | undefined;
 
   /** Changes of the live view, as those of VolumeNames. */
   readonly data: VolumeData;

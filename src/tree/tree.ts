@@ -14,6 +14,7 @@ import { ControlLink } from './control-link.js';
 import { Cookies } from './cookies.js';
 import { HiddenNames } from './hidden-names.js';
 import { LiveNodes } from './live-nodes.js';
+import { NodePaths } from './node-paths.js';
 import { NodeTable } from './node-table.js';
 import { type Notifier, SILENT_NOTIFIER } from './notification.js';
 import { OpenSnapshots } from './open-snapshots.js';
@@ -54,6 +55,7 @@ export class Tree implements Operations {
   acls = false;
   sharesPages = false;
 
+  readonly paths: NodePaths;
   readonly #context: TreeContext;
   readonly #nodes: NodeTable;
   readonly #live: LiveNodes;
@@ -86,13 +88,12 @@ export class Tree implements Operations {
       () => this.acls,
       () => this.sharesPages,
     );
+    this.paths = new NodePaths(this.#context);
     this.#transitions = new Transitions(this.#context);
     this.#live = new LiveNodes(this.#context, this.#transitions);
     const shadows = new ShadowNodes(this.#context, new OpenSnapshots(volume));
     this.#directories = new SnapshotDirectories(this.#context, shadows, options.commands);
-    if (controlTarget !== undefined) {
-      this.#control = new ControlLink(this.#context, controlTarget);
-    }
+    if (controlTarget !== undefined) this.#control = new ControlLink(this.#context, controlTarget);
   }
 
   /**
