@@ -35,7 +35,6 @@ const SHOWN: Readonly<Record<string, string>> = {
   'base-append': 'over a base: append to 1,000 files',
   'base-rename': 'over a base: rename its top',
   'base-rm': 'over a base: rm -rf of it',
-  'base-first-write': 'over a base: 1 byte into 1 GiB',
 };
 
 export interface Chosen {

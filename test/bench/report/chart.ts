@@ -23,13 +23,14 @@ export interface ChartText {
 
 const WIDTH = 860;
 const LABEL_WIDTH = 270;
-const VALUE_WIDTH = 60;
+const VALUE_WIDTH = 110;
 const TOP = 78;
 const ROW_HEIGHT = 27;
 const OWN_HEIGHT = 10;
 const PEER_HEIGHT = 6;
 const BOTTOM = 42;
-const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+/** What lies further out is told in words: few bars may not make all others short. */
+const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100];
 
 const STYLE = `
     text { font: 12px system-ui, sans-serif; fill: #1f2328; }
@@ -37,11 +38,12 @@ const STYLE = `
     .small { font-size: 11px; fill: #59636e; }
     .grid { stroke: #d1d9e0; } .one { stroke: #59636e; stroke-width: 1.5; }
     .own { fill: #0969da; } .best { fill: #8c959f; } .worst { fill: #8c959f; opacity: 0.45; }
-    .overlay { fill: #bc4c00; }
+    .overlay { fill: #bc4c00; } .value { font-size: 11px; fill: #0969da; }
     @media (prefers-color-scheme: dark) {
       text { fill: #e6edf3; } .small { fill: #9198a1; }
       .grid { stroke: #3d444d; } .one { stroke: #9198a1; }
       .own { fill: #4493f8; } .best, .worst { fill: #7d8590; } .overlay { fill: #f0883e; }
+      .value { fill: #4493f8; }
     }
   `;
 
@@ -55,13 +57,13 @@ export function escapeText(text: string): string {
 
 const round = (value: number): string => String(Math.round(value * 10) / 10);
 
-/** A whole range of the scale around all values and 1: the nearest ticks outside them. */
+/** A range around all values and 1: the nearest ticks outside them, or the outermost. */
 export function scaleOf(values: readonly number[]): { low: number; high: number } {
   const least = Math.min(1, ...values);
   const most = Math.max(2, ...values);
   return {
     low: TICKS.filter((tick) => tick <= least).pop() ?? TICKS[0] ?? 0.1,
-    high: TICKS.find((tick) => tick >= most) ?? TICKS[TICKS.length - 1] ?? 1000,
+    high: TICKS.find((tick) => tick >= most) ?? TICKS[TICKS.length - 1] ?? 100,
   };
 }
 
@@ -99,10 +101,11 @@ export function chart(rows: readonly ChartRow[], { title, note }: ChartText): st
     const { own, bestPeer, worstPeer, overlayfs } = row;
     const peersY = y + OWN_HEIGHT + 1;
     const most = Math.max(...valuesOf(row), 1);
+    const beyond = most > high ? ` (to ${+most.toPrecision(2)})` : '';
     const parts = [
       `<text text-anchor="end" x="${LABEL_WIDTH - 10}" y="${y + 13}">${escapeText(row.title)}</text>`,
       bar('own', 1, own, y, OWN_HEIGHT),
-      `<text class="small" x="${round(x(most) + 7)}" y="${y + 13}">${+own.toPrecision(2)}</text>`,
+      `<text class="value" x="${round(x(most) + 7)}" y="${y + 13}">${+own.toPrecision(2)}${beyond}</text>`,
     ];
     if (bestPeer !== undefined) parts.push(bar('best', 1, bestPeer, peersY, PEER_HEIGHT));
     if (bestPeer !== undefined && worstPeer !== undefined)

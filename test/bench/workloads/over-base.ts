@@ -65,7 +65,8 @@ const remove = timing({
 });
 
 const offsetIn = (material: Material): number => material.sizes.largeMiB * 2 ** 19 + 12_345;
-const BLOCK_BYTES = 32 * 1024;
+/** One block, in pages of the store with the header of the first. */
+const BLOCK_BYTES = 36 * 1024;
 
 export const baseStages: readonly Stage[] = [
   ...[append, rename, remove].map(
