@@ -245,6 +245,26 @@ for call in (lambda: os.fstat(fd), lambda: os.listdir(fd), lambda: os.stat('..')
   t.equal(await inMount(world, 'python3 ../try.py'), 'ENOENT\nENOENT\nENOENT\n');
 });
 
+row('replaced-names', async (t, world) => {
+  await world.mount(['base', 'mnt']);
+  const tried = `
+import os, time
+open('t', 'w').write('text'); end = time.time() + 3
+if os.fork() == 0:
+    while time.time() < end: open('s', 'w').write('text'); os.rename('s', 't')
+    os._exit(0)
+missing = read = 0
+while time.time() < end and missing < 20:
+    try: read += open('t').read() in ('text', '')
+    except FileNotFoundError: missing += 1
+os.wait(); print(read > 0, open('t').read(), sorted(os.listdir('.')), missing)
+`;
+  await world.sh(`cat > try.py <<'END'\n${tried}\nEND`);
+  const out = await inMount(world, 'python3 ../try.py');
+  t.match(out, "True text ['big', 'f', 'same', 't'] ", 'nothing else than that it may be missing');
+  t.comment(`the name was missing ${out.trim().split(' ').at(-1)} times`);
+});
+
 row('unsynced-maps', async (t, world) => {
   await world.mount(['base', 'mnt']);
   const holder = new Holder(world, { cwd: world.mnt });
