@@ -56,6 +56,8 @@ t.test('tables', async (t) => {
   t.match(memoryTable([untar], roles), /the untar.*3\.0 M/);
   t.equal(memoryTable([row('cp', { ext4: [1] })], roles), undefined);
   const depth = row('depth', { shadowfs: [1.3] }, { unit: 'x', target: { atMost: 1.1 } });
+  const memory = row('memory', { shadowfs: [2 ** 20] }, { unit: 'bytes' });
+  t.match(ownTable([memory], 'shadowfs'), /the memory\s+1\.0 M$/m);
   t.match(ownTable([depth], 'shadowfs'), /the depth\s+1\.30 x\s+<= 1\.1\s+missed/);
 });
 

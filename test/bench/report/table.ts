@@ -78,7 +78,8 @@ export function ownTable(rows: readonly Measured[], own: string): string {
   const lines = rows.map((row) => {
     const { medians, isMet } = figuresOf(row, roles);
     const verdict = isMet[own] === undefined ? '' : isMet[own] ? 'met' : 'missed';
-    return [row.title, `${amount(row, medians[own])} ${row.unit}`, targetText(row), verdict];
+    const unit = row.unit === 'bytes' ? '' : ` ${row.unit}`;
+    return [row.title, `${amount(row, medians[own])}${unit}`, targetText(row), verdict];
   });
   return formatTable([['shadowfs alone', 'median', 'target', ''], ...lines]);
 }
