@@ -35,6 +35,8 @@ const TREE_OVERHEAD_BYTES = 256 * 1024;
 /** Runs are broken up by smaller needs. */
 const RUNS_USABLE = 0.75;
 
+const NO_FREE_PAGES = { usableBytes: 0, youngBytes: 0 };
+
 export interface SpaceOptions {
   /** Upper bound of the size of `data.mdb`. */
   quotaBytes?: number;
@@ -51,6 +53,8 @@ export interface SpaceState {
   reserveBytes: number;
   /** What users may still take: the free pages and what the file can grow by, less the reserve. */
   roomBytes: number;
+  /** Not counted in it, since the last transactions freed it: two more make it room. */
+  youngBytes: number;
   /** Pages in use. */
   usedBytes: number;
   /** Free pages inside the file, young ones included. */
@@ -99,7 +103,7 @@ export class Space {
   #allocatedEnd: number;
   /** False where the file system has no fallocate. */
   #canReserve = true;
-  #freeOf: { transaction: number; bytes: number } | undefined;
+  #freeOf: { transaction: number; usableBytes: number; youngBytes: number } | undefined;
 
   /** `oldestReader`: the oldest state that is still read, asked when free pages are counted. */
   constructor(
@@ -173,13 +177,14 @@ export class Space {
       : 0;
     // Exact counts of free pages cost a walk: only when nothing else is left.
     const isTight = growable < CHUNK_BYTES;
-    const free = isTight ? this.#usableFreeBytes() : 0;
+    const { usableBytes: free, youngBytes } = isTight ? this.#freePages() : NO_FREE_PAGES;
     const room = tail + growable + (isTight ? free : freePages * pageBytes);
     return {
       availableBytes: Math.max(0, tail + free - reserveBytes),
       growableBytes: growable,
       reserveBytes,
       roomBytes: Math.max(0, room - reserveBytes),
+      youngBytes,
       usedBytes: usedPages * pageBytes,
       freeBytes: freePages * pageBytes,
       fileBytes: this.#fileEnd,
@@ -188,18 +193,21 @@ export class Space {
     };
   }
 
-  #usableFreeBytes(): number {
+  #freePages(): { usableBytes: number; youngBytes: number } {
     const { lastTransaction, pageBytes } = this.#stats;
-    if (this.#freeOf?.transaction === lastTransaction) return this.#freeOf.bytes;
+    if (this.#freeOf?.transaction === lastTransaction) return this.#freeOf;
     const meta = readMeta(this.#fd);
-    if (meta === undefined) return 0;
+    if (meta === undefined) return NO_FREE_PAGES;
     const blockBytes = this.#options.blockSize ?? DEFAULT_BLOCK_SIZE;
     const runPages = Math.ceil((blockBytes + 32) / pageBytes);
     const held = this.#oldestReader() ?? Number.POSITIVE_INFINITY;
     const oldEnough = Math.min(meta.transaction - YOUNG_TRANSACTIONS, held - 1);
-    const bytes = usableFreePages(readFreeRuns(this.#fd, meta), oldEnough, runPages) * pageBytes;
-    this.#freeOf = { transaction: lastTransaction, bytes };
-    return bytes;
+    const runs = readFreeRuns(this.#fd, meta);
+    const usableBytes = usableFreePages(runs, oldEnough, runPages) * pageBytes;
+    const young = runs.filter(({ transaction }) => transaction > oldEnough);
+    const youngBytes = young.reduce((sum, { pages }) => sum + pages, 0) * pageBytes;
+    this.#freeOf = { transaction: lastTransaction, usableBytes, youngBytes };
+    return this.#freeOf;
   }
 
   /** Gets blocks ahead, so that a transaction may take `bytes`, as far as disk and quota allow. */

@@ -10,14 +10,16 @@
  * - Other changed directories lose attributes and the kernel's copy of their
  *   listing; symbolic links theirs and the cached target. Both keep their ids:
  *   an inode's link target never changes (re-targeting makes a new inode).
- * - Changed names that the kernel may know expire, negative ones too. Above a
- *   number of names all of them do at once (INC_EPOCH), if the kernel can.
+ * - Changed names that the kernel may know expire, negative ones too; those of
+ *   files that are gone or replaced are dropped, so that their nodes go. Above a
+ *   number of names all expire at once (INC_EPOCH), if the kernel can.
  *
  * Notifications leave in batches that another thread sends; the next batch is
  * gathered meanwhile.
  */
 import type { Deferred } from '../base/deferred.js';
 import type { Inode } from '../volume/inode.js';
+import type { View } from '../volume/view.js';
 import type { Notification, Notifier } from './notification.js';
 import type { Transition, Transitions } from './transitions.js';
 import type { TreeContext } from './tree-context.js';
@@ -62,7 +64,8 @@ class Gathered {
     readonly epochThreshold: number,
   ) {}
 
-  entry(directory: number, name: string): void {
+  /** `isKept`: a directory, or what is still there: mounts on it and the cache below it stay. */
+  entry(directory: number, name: string, isKept: () => boolean): void {
     if (this.report.incEpoch || !this.context.nodes.knowsLive(directory)) return;
     const key = `${directory}/${name}`;
     if (this.#seen.has(key)) return;
@@ -74,7 +77,7 @@ class Gathered {
       return;
     }
     const parent = this.context.nodes.liveId(directory);
-    const expireOnly = this.notifier.canExpireOnly;
+    const expireOnly = this.notifier.canExpireOnly && isKept();
     this.batch.push({ kind: 'inval-entry', parent, name, expireOnly });
   }
 
@@ -105,7 +108,10 @@ export function* coherence(
     gathered.report.changes++;
     if (change.kind === 'inode')
       gatherInode(context, transitions, transition, change.ino, gathered);
-    else gathered.entry(change.directory, change.name);
+    else {
+      const { directory, name } = change;
+      gathered.entry(directory, name, () => isKept(context, transition, directory, name));
+    }
     if (gathered.batch.length >= BATCH) {
       if (sending !== undefined) yield sending;
       sending = notifier.notify(gathered.take());
@@ -151,5 +157,24 @@ function gatherInode(
  * which answers ESTALE, upon which the kernel looks the name up again itself.
  */
 function namesOf(inode: Inode | undefined, gathered: Gathered): void {
-  for (const { parent, name } of inode?.links ?? []) gathered.entry(parent, name);
+  for (const { parent, name } of inode?.links ?? []) gathered.entry(parent, name, () => false);
+}
+
+/**
+ * What the name led to need not be let go. Anything else must be: a name that
+ * only expires keeps its old node, and with it the space of the old version,
+ * until somebody asks for it or memory runs short.
+ */
+function isKept(
+  { volume }: TreeContext,
+  { from, to }: Transition,
+  directory: number,
+  name: string,
+): boolean {
+  const target = (view: View): Inode | undefined => {
+    const parent = volume.inode(view, directory);
+    return parent?.isDirectory === true ? volume.lookup(view, parent, name) : undefined;
+  };
+  const before = target(from);
+  return before !== undefined && (before.isDirectory || before.ino === target(to)?.ino);
 }

@@ -23,6 +23,9 @@ export interface SpaceReport extends SinkSpace {
   stats: StoreStats;
 }
 
+/** Less than this is not worth a flush. */
+const YOUNG_WORTH_BYTES = 1024 * 1024;
+
 export class WriterHost {
   readonly #writer: StoreWriter;
   readonly collector: Collector;
@@ -67,6 +70,16 @@ export class WriterHost {
     }
     this.collector.committed();
     return more;
+  }
+
+  /**
+   * Where space is short, what was freed last must not wait for the next change to become
+   * usable: there may be none, since changes are refused. False when there is nothing to gain.
+   */
+  passWhenTight(): boolean {
+    if (this.#writer.space().youngBytes < YOUNG_WORTH_BYTES) return false;
+    this.#writer.pass();
+    return true;
   }
 
   close(): void {

@@ -36,6 +36,9 @@ const RESERVE_BYTES = 64 * 1024 * 1024;
 /** Pause between slices of collecting: the foreground comes first. */
 const COLLECT_PAUSE_MS = 30;
 
+/** Two make pages usable; the serving thread's reader may be one behind. */
+const PASSES_MAX = 4;
+
 const { setup, port, wakeFd, signal } = workerData as WriterData;
 
 function say(message: FromWriter): void {
@@ -45,6 +48,8 @@ function say(message: FromWriter): void {
   if (wakeFd >= 0) eventfdSignal(wakeFd);
 }
 
+/** Transactions without a change since the last with one. A reader of an old state can make them useless. */
+let passes = 0;
 let timer: NodeJS.Timeout | undefined;
 
 function start(): WriterHost {
@@ -65,7 +70,9 @@ function collectSoon(): void {
 function collectSlice(): void {
   timer = undefined;
   try {
-    if (!host.collect()) return;
+    if (host.collect()) passes = 0;
+    else if (passes >= PASSES_MAX || !host.passWhenTight()) return;
+    else passes++;
     const space = host.ensure(RESERVE_BYTES);
     say({ type: 'collected', stats: { ...host.collector.stats }, space });
     collectSoon();
@@ -77,6 +84,7 @@ function collectSlice(): void {
 function storeBatch(batch: WriteBatch): void {
   try {
     const took = host.apply(batch);
+    passes = 0;
     say({ type: 'committed', id: batch.id, took, space: host.ensure(RESERVE_BYTES) });
     collectSoon();
   } catch (error) {

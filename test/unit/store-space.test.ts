@@ -266,6 +266,32 @@ t.test('pages that a reader still holds are not promised', (t) => {
   t.end();
 });
 
+t.test('what was freed last becomes usable without a change', (t) => {
+  const path = join(scratch(t), 'v');
+  const writer = StoreWriter.open(path, { create: true, quotaBytes: 16 * MIB });
+  writer.transaction((tx) => tx.put(TABLE.layers, Buffer.of(1), Buffer.from('{}')));
+  const keys = [...Array(200).keys()].map((i) => blockKey(1, 1, i, 3, 1));
+  writer.transaction((tx) => {
+    for (const key of keys) tx.put(TABLE.blocks, key, Buffer.alloc(32776, 1));
+  });
+  writer.ensure(16 * MIB);
+  writer.transaction((tx) => {
+    for (const key of keys) tx.del(TABLE.blocks, key);
+  });
+  const before = writer.space();
+  t.ok(before.youngBytes > 6 * MIB, `${before.youngBytes} young`);
+  writer.pass();
+  writer.pass();
+  const after = writer.space();
+  t.ok(after.youngBytes < MIB, `${after.youngBytes} still young`);
+  t.ok(after.roomBytes > before.roomBytes + 4 * MIB, `${before.roomBytes} → ${after.roomBytes}`);
+  const reader = StoreReader.open(path);
+  t.equal(reader.get(TABLE.layers, Buffer.of(1))?.toString(), '{}', 'and nothing has changed');
+  reader.close();
+  writer.close();
+  t.end();
+});
+
 t.test('blocks had ahead are found again after a kill, and given back at close', (t) => {
   const path = join(scratch(t), 'v');
   const module = JSON.stringify(join(process.cwd(), 'dist/store/writer.js'));

@@ -261,6 +261,28 @@ t.test('open files without a name', (t) => {
   t.end();
 });
 
+t.test('names of files that are gone or replaced are let go, those of what is kept expire', (t) => {
+  const { kernel, save, restore, close } = makeRig();
+  kernel.create('changed', 'old');
+  kernel.symlink('moved', 'target');
+  save('s');
+  kernel.writeTo(kernel.walk('changed'), 'new');
+  kernel.create('added', 'added');
+  kernel.mkdir('made');
+  kernel.rename('moved', 'away');
+  kernel.rename('away', 'moved');
+  for (const name of ['changed', 'added', 'made', 'moved']) kernel.stat(name);
+  restore('s');
+  const told = new Map<string, boolean>();
+  for (const n of kernel.notified) if (n.kind === 'inval-entry') told.set(n.name, n.expireOnly);
+  t.equal(told.get('changed'), false, 'it leads to a new node now');
+  t.equal(told.get('added'), false, 'nothing has that name any more');
+  t.equal(told.get('made'), true, 'a directory: there may be mounts below it');
+  t.equal(told.get('moved'), true, 'the same link has it again');
+  close();
+  t.end();
+});
+
 t.test('above a number of names all expire at once', (t) => {
   const names = 50;
   const changeAndRestore = (
