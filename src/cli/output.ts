@@ -24,30 +24,38 @@ export function warn(text: string): void {
   process.stderr.write(`shadowfs: ${text}\n`);
 }
 
-/** Rows under headings, columns aligned; the last column is not padded. Pure. */
-export function formatTable(headings: readonly string[], rows: readonly string[][]): string {
-  const lines = [[...headings], ...rows];
+/**
+ * Rows under headings, columns aligned; nothing follows the last cell of a line.
+ * `columns`: all to the left, or, for numbers, all but the first to the right. Pure.
+ */
+export function formatTable(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  columns: 'text' | 'numbers' = 'text',
+): string {
+  const lines = [headings, ...rows];
   const widths = headings.map((_heading, column) =>
     Math.max(...lines.map((line) => (line[column] ?? '').length)),
   );
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) =>
-          column === headings.length - 1 ? cell : cell.padEnd(widths[column] ?? 0),
-        )
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  const aligned = (cell: string, column: number): string => {
+    const width = widths[column] ?? 0;
+    return columns === 'numbers' && column > 0 ? cell.padStart(width) : cell.padEnd(width);
+  };
+  return lines.map((line) => line.map(aligned).join('  ').trimEnd()).join('\n');
+}
+
+const twoDigits = (value: number): string => String(value).padStart(2, '0');
+
+/** Local time of day to the second. */
+export function formatTimeOfDay(time: Date): string {
+  return [time.getHours(), time.getMinutes(), time.getSeconds()].map(twoDigits).join(':');
 }
 
 /** Local time to the second. */
 export function formatTime(ms: number): string {
   const time = new Date(ms);
-  const two = (value: number): string => String(value).padStart(2, '0');
-  const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-  return `${day} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+  const day = `${time.getFullYear()}-${twoDigits(time.getMonth() + 1)}-${twoDigits(time.getDate())}`;
+  return `${day} ${formatTimeOfDay(time)}`;
 }
 
 /** `12`, `1.5K`, `20M`. Pure. */

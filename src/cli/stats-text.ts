@@ -1,7 +1,7 @@
 /** A mount's figures as text: a table of its requests, and a line for each other thing. Pure. */
 import { quantileUs } from '../measure/log-histogram.js';
 import type { LoopFigures, RequestFigures, StatsReport } from '../measure/stats-report.js';
-import { formatBytes } from './output.js';
+import { formatBytes, formatTable } from './output.js';
 
 const HEADINGS = [
   'OPERATION',
@@ -20,21 +20,6 @@ const HEADINGS = [
 export function formatFigure(value: number): string {
   if (value >= 100 || value === 0) return String(Math.round(value));
   return value.toFixed(value >= 10 ? 1 : 2);
-}
-
-/** The first column to the left, numbers to the right. */
-function alignedTable(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] ?? 0;
-        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
-      })
-      .join('  '),
-  );
 }
 
 function percent(part: number, whole: number): string {
@@ -72,9 +57,8 @@ export function requestLines(report: StatsReport): string[] {
     percent(busyMs, report.elapsedMs),
     formatFigure(count > 0 ? (sum((figures) => figures.totalMs) / count) * 1000 : 0),
   ];
-  return alignedTable([HEADINGS, ...requests.map((one) => requestRow(one, busyMs)), all]).map(
-    (line) => line.trimEnd(),
-  );
+  const rows = [...requests.map((one) => requestRow(one, busyMs)), all];
+  return formatTable(HEADINGS, rows, 'numbers').split('\n');
 }
 
 function loopLines(loop: LoopFigures | null, report: StatsReport): string[] {

@@ -1,7 +1,7 @@
 /** A traced request as a line of text. Pure. */
 import { ERRNO } from '../base/errors.js';
 import { formatFigure } from './stats-text.js';
-import { printable } from './output.js';
+import { formatTimeOfDay, printable } from './output.js';
 
 /** What `.control/trace` gives: a request, or how many were left out. */
 export interface TraceLine {
@@ -22,11 +22,7 @@ const NAMES: ReadonlyMap<number, string> = new Map(
 
 function timeOfDay(ms: number): string {
   const time = new Date(ms);
-  const two = (value: number, digits = 2): string => String(value).padStart(digits, '0');
-  return (
-    `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}` +
-    `.${two(time.getMilliseconds(), 3)}`
-  );
+  return `${formatTimeOfDay(time)}.${String(time.getMilliseconds()).padStart(3, '0')}`;
 }
 
 export const TRACE_HEADING = 'TIME              PID  OPERATION         TIME us  RESULT       PATH';

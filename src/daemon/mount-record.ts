@@ -5,6 +5,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { STAT_FIELD, statFields } from '../libc/process-stat.js';
 import { type Places, recordPath } from './places.js';
 
 export interface MountRecord {
@@ -61,15 +62,10 @@ function readRecord(path: string): MountRecord | undefined {
 
 /** Start time of a process in clock ticks, or undefined when there is none. */
 export function startTicksOf(pid: number): number | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The command's name, in parentheses, may hold spaces and parentheses.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A zombie serves nothing any more.
-    return fields[0] === 'Z' ? undefined : Number(fields[19]);
-  } catch {
-    return undefined;
-  }
+  const fields = statFields(pid);
+  // A zombie serves nothing any more.
+  if (fields === undefined || fields[STAT_FIELD.state] === 'Z') return undefined;
+  return Number(fields[STAT_FIELD.startTicks]);
 }
 
 /** True while the very process of the record runs. */

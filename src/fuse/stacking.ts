@@ -7,24 +7,16 @@
  * to everything at once (occupier-thread.ts); it ends its work by itself when
  * no requests come. Two processors only: with more, another one would be idle.
  */
-import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { STAT_FIELD, statFields } from '../libc/process-stat.js';
 import { allowedCpus, currentCpu, useCpus } from '../libc/scheduling.js';
 import { BEAT, CPU, OCCUPY, STATE, WORDS } from './occupier-words.js';
 import type { Stacking } from './placement.js';
 
-/** Field "processor" of /proc/PID/stat, counted behind the program's name. */
-const PROCESSOR_FIELD = 36;
-
 /** The processor on which the thread `pid` ran last; undefined when it can't be seen. */
 function cpuOf(pid: number): number | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const cpu = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[PROCESSOR_FIELD]);
-    return Number.isInteger(cpu) ? cpu : undefined;
-  } catch {
-    return undefined;
-  }
+  const cpu = Number(statFields(pid)?.[STAT_FIELD.processor]);
+  return Number.isInteger(cpu) ? cpu : undefined;
 }
 
 class TwoProcessors implements Stacking {
