@@ -35,10 +35,15 @@ const APART_MAX_MS = 2;
 /** A step back of less than this is waited out; a longer one is somebody setting the clock. */
 const WAIT_OUT_MS = 1_000;
 
+/** The next point in time there is. */
+function after({ s, ns }: TimeNs): TimeNs {
+  return ns < 999_999_999 ? { s, ns: ns + 1 } : { s: s + 1, ns: 0 };
+}
+
 /**
  * The machine's clock. Between two steps of its milliseconds the nanoseconds
- * come from the monotonic clock, so that two writes get different times. It
- * never goes back unless the wall clock is set back by a second or more: a
+ * come from the monotonic clock; every call gets a later time than the one before,
+ * so that two writes never have the same. It does not go back unless the wall clock is set back by a second or more: a
  * thread that loses the processor between its two readings, and a wall clock
  * that is slewed, would otherwise give a later write an earlier time.
  */
@@ -69,7 +74,8 @@ export function realClock(sources: ClockSources = machine): Clock {
       const s = Math.floor(ms / 1000);
       const now = { s, ns: (ms - s * 1000) * 1e6 + (elapsedNs % 1e6) };
       const backMs = (last.s - now.s) * 1e3 + (last.ns - now.ns) / 1e6;
-      if (backMs <= 0 || backMs >= WAIT_OUT_MS) last = now;
+      // While it is waited out every call still has a time of its own: a change shows in mtime.
+      last = backMs < 0 || backMs >= WAIT_OUT_MS ? now : after(last);
       return last;
     },
   };

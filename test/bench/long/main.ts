@@ -137,7 +137,7 @@ async function longRun(image: Image, system: Shadowfs, wanted: Wanted): Promise<
       saveMs,
       anonBytes: anonymousBytes(Number(status['pid'])),
       usedBytes: Number(status['usedBytes']),
-      liveBytes: treeBytes(place.mountpoint),
+      liveBytes: treeBytes(place.mountpoint, true),
       snapshots: Number(status['snapshots']),
       layers: Number(status['layers']),
     });

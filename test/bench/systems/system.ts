@@ -51,8 +51,10 @@ export function umount({ mountpoint }: Place): void {
   run('umount', [mountpoint]);
 }
 
-export function treeBytes(directory: string): number {
-  return Number(run('du', ['-s', '-B1', directory]).split('\t')[0]);
+/** What all files below have; of a tree that is being worked on some may be gone when du gets there. */
+export function treeBytes(directory: string, isWorkedOn = false): number {
+  const codes = isWorkedOn ? [0, 1] : [0];
+  return Number(run('du', ['-s', '-B1', directory], { codes }).split('\t')[0]);
 }
 
 /** The process whose command line names the mountpoint. */
