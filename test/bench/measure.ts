@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { compareSystems, type Failure } from './compare-systems.js';
 import { bySize } from './figures/by-size.js';
+import { coherentFigures } from './figures/coherent.js';
 import { deleteFigures } from './figures/delete-middle.js';
 import { depthFigures } from './figures/depth.js';
 import type { Image } from './image.js';
@@ -20,7 +21,7 @@ import type { Stage } from './workloads/workload.js';
 const OTHERS: readonly System[] = [btrfs, xfs, overlayfs, ...FUSE_PEERS];
 export const OWN = 'shadowfs';
 const OWN_NATIVE = 'shadowfs-native';
-const FIGURES = [bySize, depthFigures, deleteFigures];
+const FIGURES = [bySize, coherentFigures, depthFigures, deleteFigures];
 
 export const KNOWN = {
   stages: STAGES,

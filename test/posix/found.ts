@@ -2,6 +2,8 @@
 import type { Operation } from './fuzz-script.js';
 
 const REPLACE = 2;
+const DIRECTORY = 0o200000;
+const TMPFILE = 0o20200000;
 
 export const FOUND: readonly Operation[] = [
   // Names of extended attributes that no file system takes.
@@ -38,5 +40,13 @@ export const FOUND: readonly Operation[] = [
   { op: 'stat', by: 0, path: 'set', follow: true },
   { op: 'chown', by: 0, path: 'set', uid: -1, gid: -1, follow: true, watch: 'set' },
   { op: 'stat', by: 0, path: 'set', follow: true },
+  // Where a directory ends, and what a removed one says to a nameless file, differs by file system.
+  { op: 'open', by: 0, fd: 0, path: 'names', flags: DIRECTORY, mode: 0 },
+  { op: 'lseek', by: 0, fd: 0, offset: 3801, whence: 2 },
+  { op: 'mkdir', by: 0, path: 'gone', mode: 0o777 },
+  { op: 'chdir', by: 1, path: 'gone' },
+  { op: 'rmdir', by: 0, path: 'gone' },
+  { op: 'open', by: 1, fd: 0, path: '.', flags: TMPFILE | 2, mode: 0o644 },
+  { op: 'chdir', by: 1, path: '..' },
   { op: 'walk' },
 ];
