@@ -14,6 +14,7 @@ import { startHelpers } from '../fuse/helper-client.js';
 import { HELPER, mountFuse } from '../fuse/kernel-mount.js';
 import { raiseReadahead } from '../fuse/mount-info.js';
 import { eventfd, eventfdSignal } from '../libc/poll.js';
+import { SERVING_LIMITS } from '../base/thread-limits.js';
 import { CommandError } from '../base/errors.js';
 import { Inspector } from './inspector.js';
 import { log } from './log.js';
@@ -131,6 +132,7 @@ class Daemon {
     const { port, helpers } = this.#data;
     const worker = new Worker(new URL('./serve-thread.js', import.meta.url), {
       workerData: this.#data,
+      resourceLimits: SERVING_LIMITS,
       transferList: [port, helpers.kernel, helpers.reader],
     });
     const lost = (error: Error): void => {

@@ -7,8 +7,9 @@ import { Deferred } from '../base/deferred.js';
 import type { Answer, CommandArguments, CommandName } from '../control/command.js';
 import { ControlFiles } from '../control/control-files.js';
 import { byteStringOfText } from '../format/grammar.js';
-import type { CoherenceJob, CoherenceReport } from '../tree/coherence.js';
+import type { CoherenceReport } from '../tree/coherence.js';
 import type { TraceSink } from '../measure/trace-entry.js';
+import { smallLimits } from '../tree/forgetting-plan.js';
 import { Tree } from '../tree/tree.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
@@ -49,6 +50,8 @@ export class MountServer {
     plan: MountPlan,
     who: { uid: number; gid: number },
     host: ServingHost,
+    /** For tests: few nodes count as too many. */
+    nodesMax?: number,
   ) {
     this.#host = host;
     this.commands = new VolumeCommands<View>({
@@ -66,6 +69,8 @@ export class MountServer {
         rename: (name, to, source) => this.#run('rename', { name, to }, source),
       },
       quiesce: () => host.quiesce(),
+      runJob: (job) => this.#runJob(job, () => undefined),
+      ...(nodesMax !== undefined && { nodeLimits: smallLimits(nodesMax) }),
       ownerUid: who.uid,
       readOnly: plan.options.readOnly,
       controlTarget: byteStringOfText(plan.controlMount),
@@ -123,7 +128,7 @@ export class MountServer {
     const transition = this.tree.transition(from, to);
     return () => {
       const done = new Deferred<Answer>();
-      this.#runCoherence(this.tree.coherence(transition), (report) =>
+      this.#runJob<CoherenceReport>(this.tree.coherence(transition), (report) =>
         done.resolve({ coherence: report }),
       );
       return done;
@@ -131,7 +136,7 @@ export class MountServer {
   }
 
   /** In spare time; where the job waits for an answer, the thread goes on without it. */
-  #runCoherence(job: CoherenceJob, done: (report: CoherenceReport) => void): void {
+  #runJob<T>(job: Generator<Deferred<void> | undefined, T>, done: (result: T) => void): void {
     const next = (): boolean => {
       const { value, done: isDone } = job.next();
       if (isDone === true) {

@@ -26,6 +26,7 @@ export class MountStats {
     const { plan, volume, tree, connection } = this.parts;
     const session = connection();
     const { liveNodes, specialNodes } = tree.status();
+    const { asked, limits, tableBytes } = tree.forgetting.figures();
     return {
       driver: plan.driver,
       mountedMs: this.mountedMs,
@@ -37,8 +38,13 @@ export class MountStats {
       loop: session?.loop?.figures() ?? null,
       heldBack: session?.heldBack ?? null,
       commits: volume.core.commits.figures(),
-      nodes: { live: liveNodes, special: specialNodes },
-      caches: volume.caches(),
+      nodes: { live: liveNodes, special: specialNodes, asked },
+      caches: [
+        ...volume.caches(limits.paths),
+        { name: 'live nodes', size: liveNodes, limit: limits.live },
+        { name: 'special nodes', size: specialNodes, limit: limits.special },
+        { name: 'bytes of the node table', size: tableBytes },
+      ],
       memory: memory(),
     };
   }

@@ -45,7 +45,7 @@ class KernelServer implements ServingHost {
 
   constructor(volume: Volume) {
     this.#volume = volume;
-    this.#server = new MountServer(volume, plan, { uid, gid }, this);
+    this.#server = new MountServer(volume, plan, { uid, gid }, this, this.#pretence.nodesMax);
   }
 
   /** Returns when the mount is gone, or on request. */

@@ -8,6 +8,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Deferred } from '../base/deferred.js';
 import { invariant } from '../base/invariant.js';
+import { HELPER_LIMITS } from '../base/thread-limits.js';
 import { fsError } from '../libc/library.js';
 import type { Notification, Notifier } from '../tree/notification.js';
 import type { HelperAnswer, HelperData, HelperTask, NotifyResult } from './helper-messages.js';
@@ -31,7 +32,12 @@ export function startHelpers(wakeFd: number): { ports: HelperPorts; workers: Wor
     const { port1, port2 } = new MessageChannel();
     const data: HelperData = { port: port2, wakeFd };
     const url = new URL('./helper-thread.js', import.meta.url);
-    workers.push(new Worker(url, { workerData: data, transferList: [port2] }));
+    const worker = new Worker(url, {
+      workerData: data,
+      transferList: [port2],
+      resourceLimits: HELPER_LIMITS,
+    });
+    workers.push(worker);
     return port1;
   };
   return { ports: { kernel: start(), reader: start() }, workers };
@@ -125,6 +131,14 @@ export class SessionNotifier implements Notifier {
 
   get canExpireOnly(): boolean {
     return this.#session.negotiated?.expireOnly ?? false;
+  }
+
+  get canPrune(): boolean {
+    return this.#session.negotiated?.prune ?? false;
+  }
+
+  get isSilent(): boolean {
+    return this.#session.ended !== undefined;
   }
 
   notify(batch: Notification[]): Deferred<void> {

@@ -11,9 +11,7 @@ const TWO_32 = 0x1_0000_0000;
 export type KernelNotification =
   | Notification
   /** The name is gone; who has it as working directory sees it as deleted. */
-  | { kind: 'delete'; parent: number; child: number; name: string }
-  /** Drop these nodes from the caches if nobody uses them (kernel 6.18). */
-  | { kind: 'prune'; nodes: readonly number[] };
+  | { kind: 'delete'; parent: number; child: number; name: string };
 
 function messageBytes(notification: KernelNotification): number {
   switch (notification.kind) {

@@ -4,7 +4,7 @@
  *
  * The daemon reads the environment variable `SHADOWFS_PRETEND`, such as
  * `minor=31,noOpen=off,maxWrite=16384`: a protocol version at most, a largest
- * WRITE in bytes, and features to leave unused.
+ * WRITE in bytes, and features to leave unused. `nodesMax=N` has few nodes count as too many.
  */
 import { CommandError } from '../base/errors.js';
 
@@ -32,10 +32,12 @@ export type Pretence = {
   /** The kernel's minor version is taken to be at most this. */
   minor?: number;
   maxWriteBytes?: number;
+  /** The kernel is asked to forget nodes above this many. */
+  nodesMax?: number;
 };
 
 function bad(item: string): CommandError {
-  const known = `minor=N, maxWrite=BYTES, ${FEATURES.map((name) => `${name}=off`).join(', ')}`;
+  const known = `minor=N, maxWrite=BYTES, nodesMax=N, ${FEATURES.map((name) => `${name}=off`).join(', ')}`;
   return new CommandError('bad-option', 'EINVAL', `SHADOWFS_PRETEND: ${item}: known: ${known}`);
 }
 
@@ -49,6 +51,7 @@ export function parsePretence(text: string | undefined): Pretence {
     const feature = FEATURES.find((name) => name === key);
     if (key === 'minor' && isNumber) pretence.minor = Number(value);
     else if (key === 'maxWrite' && isNumber) pretence.maxWriteBytes = Number(value);
+    else if (key === 'nodesMax' && isNumber) pretence.nodesMax = Number(value);
     else if (feature !== undefined && value === 'off') pretence[feature] = false;
     else throw bad(item);
   }

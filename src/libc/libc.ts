@@ -84,6 +84,7 @@ const callPrctl: (option: number, a: number, b: number, c: number, d: number) =>
   glibc.func('int prctl(int, uint64_t, uint64_t, uint64_t, uint64_t)');
 const callMallopt: (parameter: number, value: number) => number =
   glibc.func('int mallopt(int, int)');
+const callMallocTrim: (pad: number) => number = glibc.func('int malloc_trim(size_t)');
 
 /** A length that does not fit would let the kernel write past the buffer. */
 function fits(buf: Uint8Array, length: number): void {
@@ -330,6 +331,11 @@ export function disableHugePages(): number {
 /** Tells the kernel that this thread serves its write-out. -EPERM without CAP_SYS_RESOURCE. */
 export function markIoFlusher(): number {
   return result(callPrctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
+}
+
+/** Gives pages of the C heap that nobody uses back to the kernel. */
+export function mallocTrim(): void {
+  callMallocTrim(0);
 }
 
 /** Tunes the C heap (M_* parameters). True when the parameter was taken. */

@@ -68,7 +68,8 @@ export interface StatsReport {
   /** Changes that had to wait until the volume took any. */
   heldBack: number | null;
   commits: CommitFigures;
-  nodes: { live: number; special: number };
+  /** `asked`: the kernel was asked to forget so many. */
+  nodes: { live: number; special: number; asked: number };
   caches: CacheFigures[];
   memory: {
     rssAnonBytes: number;

@@ -11,8 +11,8 @@ import { invariant } from '../base/invariant.js';
 import type { TableNumber } from '../format/tables.js';
 
 const SLAB_BYTES = 1024 * 1024;
-/** Slabs kept for reuse; more are left to the garbage collector. */
-const KEPT_SLABS = 64;
+/** Slabs kept for reuse, a group's worth; more are left to the garbage collector. */
+const KEPT_SLABS = 28;
 
 /** Int32 words of one operation, in this order. */
 export const OPERATION = {

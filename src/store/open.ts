@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CommandError } from '../base/errors.js';
-import { M_TOP_PAD, M_TRIM_THRESHOLD } from '../libc/constants.js';
+import { M_MMAP_THRESHOLD, M_TOP_PAD, M_TRIM_THRESHOLD } from '../libc/constants.js';
 import { disableHugePages, mallopt } from '../libc/libc.js';
 import { Env, type EnvOptions } from './env.js';
 import { checkFileLength, checkTreeRoot, DamagedFile, readMeta } from './mdb-file.js';
@@ -29,7 +29,10 @@ export const OWNER_FILE = 'owner';
 /** Where a volume is made, in the directory that it is made for. */
 const NURSERY = '.shadowfs-new';
 const HEAP_TOP_PAD_BYTES = 64 * 1024 * 1024;
-const HEAP_TRIM_BYTES = 256 * 1024 * 1024;
+/** More than the pages of a group, which are taken and given back at every commit. */
+const HEAP_TRIM_BYTES = 64 * 1024 * 1024;
+/** What is as large as a slab goes back to the kernel when it is freed. */
+const HEAP_MMAP_BYTES = 512 * 1024;
 
 function notAVolume(path: string, why: string): CommandError {
   return new CommandError('not-a-volume', 'EINVAL', `${path} is not a volume: ${why}`, { path });
@@ -149,4 +152,5 @@ export function tuneMemoryForWriting(): void {
   disableHugePages();
   mallopt(M_TOP_PAD, HEAP_TOP_PAD_BYTES);
   mallopt(M_TRIM_THRESHOLD, HEAP_TRIM_BYTES);
+  mallopt(M_MMAP_THRESHOLD, HEAP_MMAP_BYTES);
 }

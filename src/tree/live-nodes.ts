@@ -210,6 +210,7 @@ export class LiveNodes {
 
   read(ino: number, offset: number, length: number, out: Buffer, outOffset: number): number {
     const inode = this.inode(ino);
+    this.context.nodes.use(ino);
     return this.context.volume.read(this.#view, inode, offset, length, out, outOffset);
   }
 
@@ -235,6 +236,7 @@ export class LiveNodes {
    */
   #taken(ino: number, offset: number, data: Buffer, keepTimes: boolean): number {
     const { context } = this;
+    context.nodes.use(ino);
     try {
       return context.volume.data.write(ino, offset, data, keepTimes);
     } catch (error) {

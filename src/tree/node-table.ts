@@ -24,7 +24,7 @@ interface Reidentified {
 }
 
 export class NodeTable {
-  readonly #counts = new LookupCounts();
+  readonly #counts: LookupCounts;
   /** Special nodes by id; the stale ones among them may have ids below 2^52. */
   readonly #specials = new Map<number, SpecialNode>();
   /** Live files with a new id: by id, and by inode the newest id. */
@@ -35,14 +35,22 @@ export class NodeTable {
   /** How many special nodes show an inode. */
   readonly #shown = new Map<number, number>();
   #nextId = FIRST_SPECIAL;
+  #forgotten = 0;
 
   /** Called before a live inode is used or handed out; set while a restore is being settled. */
   beforeUse: ((ino: number) => void) | undefined = undefined;
 
+  /** Called when the kernel was told of a node. */
+  onTold: () => void = () => {};
+
   constructor(
     readonly onUnlinkedForgotten: (ino: number) => void,
     readonly onForgotten: (ino: number) => void,
-  ) {}
+    /** A live inode that was used this many new ones ago, or earlier, is an old one. */
+    epochInodes?: number,
+  ) {
+    this.#counts = new LookupCounts(epochInodes);
+  }
 
   get liveCount(): number {
     return this.#counts.size + this.#reidentified.size;
@@ -50,6 +58,48 @@ export class NodeTable {
 
   get specialCount(): number {
     return this.#specials.size;
+  }
+
+  /** Nodes that the kernel knew and knows no more, since the mount. */
+  get forgotten(): number {
+    return this.#forgotten;
+  }
+
+  /** Of the table of live inodes. */
+  get bytes(): number {
+    return this.#counts.bytes;
+  }
+
+  get slots(): number {
+    return this.#counts.slots;
+  }
+
+  /** As `LookupCounts` has it: of live inodes under their first id. */
+  ages(): number[] {
+    return this.#counts.ages();
+  }
+
+  takeOld(place: number, slots: number, minAge: number, max: number, found: number[]): number {
+    return this.#counts.takeOld(place, slots, minAge, max, found);
+  }
+
+  /** The data of a live inode is wanted: the kernel should keep it. */
+  use(ino: number): void {
+    this.#counts.use(ino);
+  }
+
+  /** The special nodes that were made, or taken here, longest ago. */
+  takeOldSpecials(max: number): SpecialNode[] {
+    const taken: SpecialNode[] = [];
+    for (const node of this.#specials.values()) {
+      if (taken.length >= max) break;
+      taken.push(node);
+    }
+    for (const node of taken) {
+      this.#specials.delete(node.id);
+      this.#specials.set(node.id, node);
+    }
+    return taken;
   }
 
   newId(): number {
@@ -108,6 +158,7 @@ export class NodeTable {
   #count(id: number): void {
     if (id < FIRST_SPECIAL) {
       this.#counts.add(id);
+      this.onTold();
       return;
     }
     const live = this.#reidentified.get(id);
@@ -140,6 +191,7 @@ export class NodeTable {
 
   takeSpecial(node: SpecialNode): number {
     node.lookups++;
+    this.onTold();
     return node.id;
   }
 
@@ -147,6 +199,7 @@ export class NodeTable {
   offerSpecial(node: SpecialNode, used: (id: number) => boolean): boolean {
     if (used(node.id)) {
       node.lookups++;
+      this.onTold();
       return true;
     }
     if (node.lookups === 0) this.#drop(node);
@@ -214,6 +267,7 @@ export class NodeTable {
   }
 
   #drop(node: SpecialNode): void {
+    this.#forgotten++;
     this.#specials.delete(node.id);
     node.forgotten();
     if (node.ino === undefined) return;
@@ -229,6 +283,7 @@ export class NodeTable {
   }
 
   #liveForgotten(ino: number): void {
+    this.#forgotten++;
     if (this.#unlinked.delete(ino)) this.onUnlinkedForgotten(ino);
     this.#perhapsForgotten(ino);
   }

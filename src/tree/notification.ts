@@ -13,7 +13,9 @@ export type Notification =
   /** Look this name up again. `expireOnly` keeps the cache below it and mounts on it. */
   | { kind: 'inval-entry'; parent: number; name: string; expireOnly: boolean }
   /** Look every name up again. */
-  | { kind: 'inc-epoch' };
+  | { kind: 'inc-epoch' }
+  /** Forget these nodes unless they are in use: open, a working directory, a parent of known names. */
+  | { kind: 'prune'; nodes: readonly number[] };
 
 export interface Notifier {
   /** Settles when all were written to the kernel; one it does not know is no error. */
@@ -22,6 +24,10 @@ export interface Notifier {
   readonly canIncEpoch: boolean;
   /** Kernel 6.2 and later. */
   readonly canExpireOnly: boolean;
+  /** Kernel 6.18 and later. */
+  readonly canPrune: boolean;
+  /** Somebody listens. */
+  readonly isSilent: boolean;
 }
 
 /** For a tree without a kernel behind it. */
@@ -33,4 +39,6 @@ export const SILENT_NOTIFIER: Notifier = {
   },
   canIncEpoch: false,
   canExpireOnly: false,
+  canPrune: false,
+  isSilent: true,
 };

@@ -11,6 +11,7 @@ import type { Inode } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
 import { attributesOf, negativeEntry } from './attributes.js';
 import { dotFiller, listFrom } from './listing.js';
+import { droppableName, type Place } from './forgetting-plan.js';
 import type { OpenSnapshot, OpenSnapshots } from './open-snapshots.js';
 import type { Attributes, Entry, FillDirectory, FillDirectoryPlus } from './operations.js';
 import { type Ino64, shadowIno, SNAPSHOT_DIRECTORY_SPACE } from './shadow-ino.js';
@@ -55,6 +56,14 @@ export class ShadowNode extends SpecialNode {
     override readonly ino: number,
   ) {
     super(id);
+  }
+
+  /** A name that leads here and can be dropped, below a node that is known. */
+  place(): Place | undefined {
+    const { context, snapshot, nodes } = this.tree;
+    const place = droppableName(context.volume.inode(snapshot.view, this.ino));
+    const parent = place && nodes.get(place.parent);
+    return place && parent && { parent: parent.id, name: place.name };
   }
 
   /** Throws ESTALE when the snapshot is gone. */

@@ -1,6 +1,9 @@
 /** What a tree is made with. */
 import type { Deferred } from '../base/deferred.js';
+import type { NodeLimits } from './forgetting-plan.js';
 import type { TreeCommands } from './snapshot-directory.js';
+
+export type TreeJob = Generator<Deferred<void> | undefined, void>;
 
 export interface TreeOptions {
   commands: TreeCommands;
@@ -12,6 +15,10 @@ export interface TreeOptions {
   /** Where `.control` leads, a byte string; absent: there is no `.control`. */
   controlTarget?: string;
   timeoutS?: number;
+  /** How many nodes the kernel may know; default `NODE_LIMITS`. */
+  nodeLimits?: NodeLimits;
+  /** Resumes a job at once after `undefined`, when it has settled after a `Deferred`, until it ends. */
+  runJob?: (job: TreeJob) => void;
   /** Changed names above which a restore expires all at once. */
   epochThreshold?: number;
 }

@@ -61,6 +61,8 @@ interface VolumeNames {
   release(ino: number): void;
   /** Nobody knows the inode by its number any more. */
   forgetPath(ino: number): void;
+  /** Inodes whose place in the base is kept until `forgetPath`. */
+  readonly knownPaths?: number;
 }
 
 interface VolumeData {

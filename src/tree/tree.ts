@@ -12,6 +12,8 @@ import { allocate, statFsOf } from './space.js';
 import { type CoherenceJob, coherence } from './coherence.js';
 import { ControlLink } from './control-link.js';
 import { Cookies } from './cookies.js';
+import { Forgetting } from './forgetting.js';
+import { epochInodes, NODE_LIMITS } from './forgetting-plan.js';
 import { HiddenNames } from './hidden-names.js';
 import { LiveNodes } from './live-nodes.js';
 import { NodePaths } from './node-paths.js';
@@ -56,6 +58,7 @@ export class Tree implements Operations {
   sharesPages = false;
 
   readonly paths: NodePaths;
+  readonly forgetting: Forgetting;
   readonly #context: TreeContext;
   readonly #nodes: NodeTable;
   readonly #live: LiveNodes;
@@ -67,14 +70,13 @@ export class Tree implements Operations {
     readonly volume: TreeVolume,
     readonly options: TreeOptions,
   ) {
+    const { controlTarget, nodeLimits } = options;
     this.#nodes = new NodeTable(
-      (ino) => {
-        if (!options.readOnly) volume.release(ino);
-      },
+      (ino) => void (options.readOnly || volume.release(ino)),
       (ino) => volume.forgetPath(ino),
+      epochInodes(nodeLimits ?? NODE_LIMITS),
     );
     const names = volume.options.hiddenNames;
-    const { controlTarget } = options;
     this.#context = new TreeContext(
       volume,
       this.#nodes,
@@ -89,6 +91,7 @@ export class Tree implements Operations {
       () => this.sharesPages,
     );
     this.paths = new NodePaths(this.#context);
+    this.forgetting = new Forgetting(this.#context, options.runJob, nodeLimits);
     this.#transitions = new Transitions(this.#context);
     this.#live = new LiveNodes(this.#context, this.#transitions);
     const shadows = new ShadowNodes(this.#context, new OpenSnapshots(volume));
@@ -106,8 +109,7 @@ export class Tree implements Operations {
 
   /** The rest of a transition, as a job for the loop; after the restore was committed. */
   coherence(transition: Transition): CoherenceJob {
-    const { epochThreshold } = this.options;
-    return coherence(this.#context, this.#transitions, transition, epochThreshold);
+    return coherence(this.#context, this.#transitions, transition, this.options.epochThreshold);
   }
 
   /** Nodes the kernel holds. */
@@ -233,15 +235,13 @@ export class Tree implements Operations {
   ): Created {
     const directory = this.#changing(parent, 'create');
     const what = { mode: S_IFREG | (mode & ~S_IFMT), umask };
-    const entry = this.#live.make(caller, directory, name, what);
-    return { entry, opened: NOT_OPENED };
+    return { entry: this.#live.make(caller, directory, name, what), opened: NOT_OPENED };
   }
 
   tmpfile(caller: Caller, parent: number, mode: number, _flags = 0, umask = 0): Created {
     const directory = this.#changing(parent, 'tmpfile');
     const what = { mode: S_IFREG | (mode & ~S_IFMT), umask };
-    const entry = this.#live.makeUnnamed(caller, directory, what);
-    return { entry, opened: NOT_OPENED };
+    return { entry: this.#live.makeUnnamed(caller, directory, what), opened: NOT_OPENED };
   }
 
   read(

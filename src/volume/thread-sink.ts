@@ -10,6 +10,7 @@ import {
   Worker,
 } from 'node:worker_threads';
 import { CommandError } from '../base/errors.js';
+import { WRITING_LIMITS } from '../base/thread-limits.js';
 import { encodeGroup } from './group-encoder.js';
 import type { GroupSink, SinkEvents, SinkSpace } from './group-sink.js';
 import type { Group } from './overlay.js';
@@ -39,6 +40,7 @@ export class ThreadSink implements GroupSink {
     this.#worker = new Worker(new URL('./writer-thread.js', import.meta.url), {
       workerData: { setup, port: port2, wakeFd, signal: this.#signal },
       transferList: [port2],
+      resourceLimits: WRITING_LIMITS,
     });
     this.#worker.unref();
     this.#waitFor((message) => message.type === 'space', START_TIMEOUT_MS);

@@ -180,6 +180,10 @@ export class Volume extends ReadableVolume {
     this.core.basePaths.delete(ino);
   }
 
+  get knownPaths(): number {
+    return this.core.basePaths.size;
+  }
+
   /** Nobody holds this nameless inode any more. */
   release(ino: number): void {
     if (this.core.readOnly || this.core.failure !== undefined) return;
@@ -308,13 +312,16 @@ export class Volume extends ReadableVolume {
   }
 
   /** What is kept in memory, with its bounds. */
-  caches(): CacheFigures[] {
+  /** `pathsMax`: above it the kernel is asked to forget files of the base. */
+  caches(pathsMax: number): CacheFigures[] {
     const { base, basePaths, open, closing } = this.core;
     const { cache } = this.live;
     return [
       { name: 'inodes', size: cache.size, limit: 2 * cache.generation },
       { name: 'snapshot views', size: this.views.size, limit: MAX_VIEWS },
-      ...(base === undefined ? [] : [{ name: 'base paths', size: basePaths.size }]),
+      ...(base === undefined
+        ? []
+        : [{ name: 'base paths', size: basePaths.size, limit: pathsMax }]),
       ...(base?.caches() ?? []),
       // One that is full is closed at once, and no other is begun before it is stored.
       {

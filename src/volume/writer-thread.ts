@@ -4,6 +4,7 @@
  */
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { logFor } from '../base/log.js';
+import { mallocTrim } from '../libc/libc.js';
 import { eventfdSignal } from '../libc/poll.js';
 import type { WriteBatch } from '../store/batch.js';
 import type { CollectorStats } from './collector.js';
@@ -33,6 +34,8 @@ interface WriterData {
 
 const log = logFor('writer');
 const RESERVE_BYTES = 64 * 1024 * 1024;
+/** After so long without work, memory that the work took is given back. */
+const REST_MS = 3000;
 /** Pause between slices of collecting: the foreground comes first. */
 const COLLECT_PAUSE_MS = 30;
 
@@ -63,6 +66,14 @@ function start(): WriterHost {
 
 const host = start();
 
+/** LMDB frees the pages of a group, but the C heap keeps them for the next one. */
+function trimAtRest(): void {
+  resting.refresh();
+}
+
+const resting = setTimeout(mallocTrim, REST_MS);
+resting.unref();
+
 function collectSoon(): void {
   timer ??= setTimeout(collectSlice, COLLECT_PAUSE_MS);
 }
@@ -84,6 +95,7 @@ function collectSlice(): void {
 function storeBatch(batch: WriteBatch): void {
   try {
     const took = host.apply(batch);
+    trimAtRest();
     passes = 0;
     say({ type: 'committed', id: batch.id, took, space: host.ensure(RESERVE_BYTES) });
     collectSoon();

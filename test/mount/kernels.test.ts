@@ -139,6 +139,8 @@ const MODES = [
   'minor=31',
   'minor=36',
   'maxWrite=4096',
+  'nodesMax=20',
+  'nodesMax=20,prune=off',
   ...FEATURES.filter((feature) => feature !== 'writeback').map((feature) => `${feature}=off`),
 ];
 

@@ -100,7 +100,7 @@ function report(counts: RequestCounts, elapsedMs: number): StatsReport {
       handOverMs: 0.5,
       waitedMs: 0,
     },
-    nodes: { live: 7, special: 1 },
+    nodes: { live: 7, special: 1, asked: 0 },
     caches: [
       { name: 'inodes', size: 5, limit: 10 },
       { name: 'paths', size: 2 },

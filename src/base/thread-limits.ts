@@ -1,0 +1,29 @@
+/**
+ * How much memory V8 may keep per thread of the process that serves a mount
+ * (native-notes/memory.md has the whole table).
+ *
+ * V8's own default lets every thread keep 48 MB for young objects, and lets the
+ * old ones grow to four times what is in use before it collects them. `young`
+ * is three semi-spaces. `old` is no working limit, since a thread that reaches it
+ * ends: it is far above what the bounded caches can need, and low enough that V8
+ * lets garbage grow by about half only.
+ */
+import type { ResourceLimits } from 'node:worker_threads';
+
+/** Serves requests; holds the caches and the changes that are not stored yet. */
+export const SERVING_LIMITS: ResourceLimits = {
+  maxYoungGenerationSizeMb: 12,
+  maxOldGenerationSizeMb: 512,
+};
+
+/** Stores groups and collects garbage in small slices. */
+export const WRITING_LIMITS: ResourceLimits = {
+  maxYoungGenerationSizeMb: 6,
+  maxOldGenerationSizeMb: 512,
+};
+
+/** Waits for the kernel or a disk in the place of another thread. */
+export const HELPER_LIMITS: ResourceLimits = {
+  maxYoungGenerationSizeMb: 3,
+  maxOldGenerationSizeMb: 256,
+};
