@@ -3,6 +3,7 @@
  * and the control files, put together. Lives in the thread that answers the
  * kernel; how that thread waits and runs is its driver's business (`ServingHost`).
  */
+import { performance } from 'node:perf_hooks';
 import { Deferred } from '../base/deferred.js';
 import type { Answer, CommandArguments, CommandName } from '../control/command.js';
 import { ControlFiles } from '../control/control-files.js';

@@ -3,6 +3,7 @@
  * works in no other. Everything runs in the event loop; the volume's writer and
  * the helper threads wake it through the event counter.
  */
+import { performance } from 'node:perf_hooks';
 import { read } from 'node:fs';
 import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';

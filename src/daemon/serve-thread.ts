@@ -17,6 +17,7 @@ import { SessionTrace } from '../fuse/session-trace.js';
 import type { TraceSink } from '../measure/trace-entry.js';
 import { markIoFlusher } from '../libc/libc.js';
 import type { Volume } from '../volume/volume.js';
+import { tuneCompiler } from './compiler.js';
 import { log } from './log.js';
 import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
 import { MountServer, type ServingHost } from './mount-server.js';
@@ -54,6 +55,7 @@ class KernelServer implements ServingHost {
     this.#loop.onWake(() => this.#volume.pump());
     this.#tick();
     this.#volume.mayBlock = false;
+    tuneCompiler();
     post({ kind: 'opened' });
     this.#loop.run();
     this.#volume.mayBlock = true;

@@ -76,9 +76,23 @@ function putUint32(value: number): void {
   at += 4;
 }
 
+/** The first bytes of `scratch`, by their number: most records have one of a few lengths. */
+const VIEWS_MAX = 512;
+const views = new Array<Buffer | undefined>(VIEWS_MAX).fill(undefined);
+
+function firstBytes(length: number): Buffer {
+  if (length >= VIEWS_MAX) return scratch.subarray(0, length);
+  let view = views[length];
+  if (view === undefined) {
+    view = scratch.subarray(0, length);
+    views[length] = view;
+  }
+  return view;
+}
+
 function seal(): Buffer {
-  putUint32(crc32(scratch.subarray(0, at)));
-  return scratch.subarray(0, at);
+  putUint32(crc32(firstBytes(at)));
+  return firstBytes(at);
 }
 
 /** The record's bytes, in a buffer that the next call overwrites. */

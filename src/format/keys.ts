@@ -30,11 +30,24 @@ export function inodePlace(fileset: number, inode: number): Buffer {
   return place;
 }
 
+export const INODE_KEY_LENGTH = PLACE_INODE_LENGTH + 6;
+
+/** Writes `inodeKey` into `key` at byte `at`. */
+export function putInodeKey(
+  key: Buffer,
+  at: number,
+  fileset: number,
+  inode: number,
+  layer: number,
+): void {
+  key.writeUInt32BE(fileset, at);
+  writeUint64(key, inode, at + 4);
+  writeLayer(key, layer, at + PLACE_INODE_LENGTH);
+}
+
 export function inodeKey(fileset: number, inode: number, layer: number): Buffer {
-  const key = Buffer.allocUnsafe(PLACE_INODE_LENGTH + 6);
-  key.writeUInt32BE(fileset, 0);
-  writeUint64(key, inode, 4);
-  writeLayer(key, layer, PLACE_INODE_LENGTH);
+  const key = Buffer.allocUnsafe(INODE_KEY_LENGTH);
+  putInodeKey(key, 0, fileset, inode, layer);
   return key;
 }
 
@@ -47,6 +60,28 @@ export function directoryPrefix(fileset: number, directory: number, hash = 0): B
   return key;
 }
 
+/** Of an entry's key, besides its name. */
+export const ENTRY_KEY_LENGTH = 20 + 7;
+
+/** Writes `entryKey` into `key` at byte `at`. */
+export function putEntryKey(
+  key: Buffer,
+  at: number,
+  fileset: number,
+  directory: number,
+  hash: number,
+  name: string,
+  layer: number,
+): void {
+  const { length } = name;
+  key.writeUInt32BE(fileset, at);
+  writeUint64(key, directory, at + 4);
+  writeUint64(key, hash, at + 12);
+  for (let i = 0; i < length; i++) key[at + 20 + i] = name.charCodeAt(i);
+  key[at + 20 + length] = 0;
+  writeLayer(key, layer, at + 21 + length);
+}
+
 export function entryKey(
   fileset: number,
   directory: number,
@@ -54,13 +89,8 @@ export function entryKey(
   name: string,
   layer: number,
 ): Buffer {
-  const key = Buffer.allocUnsafe(20 + name.length + 7);
-  key.writeUInt32BE(fileset, 0);
-  writeUint64(key, directory, 4);
-  writeUint64(key, hash, 12);
-  key.write(name, 20, 'latin1');
-  key[20 + name.length] = 0;
-  writeLayer(key, layer, 21 + name.length);
+  const key = Buffer.allocUnsafe(ENTRY_KEY_LENGTH + name.length);
+  putEntryKey(key, 0, fileset, directory, hash, name, layer);
   return key;
 }
 

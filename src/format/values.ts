@@ -17,6 +17,7 @@ export const BLOCK_HOLE = 0;
 export const BLOCK_RAW = 1;
 
 const entryScratch = Buffer.alloc(16);
+const entryChecked = entryScratch.subarray(0, 12);
 
 /** The value's bytes, in a buffer that the next call overwrites. */
 export function encodeEntry(entry: EntryValue): Buffer {
@@ -26,7 +27,7 @@ export function encodeEntry(entry: EntryValue): Buffer {
   entryScratch[3] = 0;
   entryScratch.writeUInt32BE(Math.floor(entry.ino / 2 ** 32), 4);
   entryScratch.writeUInt32BE(entry.ino >>> 0, 8);
-  entryScratch.writeUInt32BE(crc32(entryScratch.subarray(0, 12)), 12);
+  entryScratch.writeUInt32BE(crc32(entryChecked), 12);
   return entryScratch;
 }
 

@@ -3,6 +3,7 @@
  * one over to its answer; and tells them to a trace, while there is one. What
  * happens before (libfuse's threads, the queue of the loop) is not seen here.
  */
+import { performance } from 'node:perf_hooks';
 import type { Operation, Signal } from 'fuse-native';
 import { RequestCounts } from '../measure/request-counts.js';
 import type { TraceSink } from '../measure/trace-entry.js';

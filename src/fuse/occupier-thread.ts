@@ -3,6 +3,7 @@
  * come. It is of the idle class: whatever else wants to run takes the processor
  * from it at once. Sleeps when it is told to, and when no request came for a while.
  */
+import { performance } from 'node:perf_hooks';
 import { workerData } from 'node:worker_threads';
 import { useCpus, yieldToAll } from '../libc/scheduling.js';
 import { BEAT, CPU, OCCUPY, STATE } from './occupier-words.js';

@@ -11,6 +11,7 @@
  * Pure apart from its state and what it is given: what moves the thread is
  * `Stacking`, and time comes in by `served` and `rested`.
  */
+import { performance } from 'node:perf_hooks';
 
 /** Requests that are measured together: some milliseconds. */
 export const WINDOW = 128;

@@ -12,6 +12,7 @@
  * - It holds an inode's WRITEs back while a truncation or fallocate of it is
  *   under way, and queues them a moment *after* it got the answer.
  */
+import { performance } from 'node:perf_hooks';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Deferred } from '../base/deferred.js';

@@ -8,6 +8,7 @@
  * must hold: `arrived` and `answered` come in pairs for each request that
  * expects an answer (quiesce depends on the counts).
  */
+import { performance } from 'node:perf_hooks';
 import { ERRNO } from '../base/errors.js';
 import { invariant } from '../base/invariant.js';
 import { RequestCounts } from '../measure/request-counts.js';

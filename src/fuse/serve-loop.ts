@@ -8,6 +8,7 @@
  * in poll(2) when there is nothing to do. Requests come first: messages and
  * timers are looked at in between, jobs get slices.
  */
+import { performance } from 'node:perf_hooks';
 import { availableParallelism } from 'node:os';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { invariant } from '../base/invariant.js';

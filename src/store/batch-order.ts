@@ -1,84 +1,115 @@
 /**
- * A batch's operations in the order in which LMDB takes them best: by table
- * and key, the last operation of a key only, with the delta map's work
- * derived from them (rule D2). Pure.
+ * A batch's records in the order in which LMDB takes them best: by table and
+ * key, the last operation of a key only. Pure. Works on the batch's own memory,
+ * with a few numbers for each record and no object.
  */
 import { deltaKey, layerOf, placeOf } from '../format/keys.js';
-import { isVersioned, type TableNumber } from '../format/tables.js';
+import type { TableNumber } from '../format/tables.js';
 import { OPERATION, type WriteBatch } from './batch.js';
+import type { Span } from './span.js';
 
 /** The delta map's key of a versioned record. */
 export function deltaKeyOf(table: TableNumber, key: Buffer): Buffer {
   return deltaKey(layerOf(table, key), table, placeOf(table, key));
 }
 
-export interface Operation {
-  table: TableNumber;
-  key: Buffer;
-  /** undefined: delete. A view of shared memory. */
-  value: Buffer | undefined;
-}
+/** What is compared first: so many numbers of six bytes of each key. */
+const PREFIXES = 3;
+const PREFIX_BYTES = 6;
 
-interface Sortable {
-  table: TableNumber;
-  /** The key's bytes as a string: compares fast and in byte order. */
-  text: string;
-  /** Position in the batch. */
-  index: number;
-}
+export class OrderedBatch {
+  /** Positions in the batch, in order. */
+  readonly order: readonly number[];
+  readonly #words: Int32Array;
+  readonly #slabs: readonly Buffer[];
+  readonly #prefixes: Float64Array;
 
-function compare(a: Sortable, b: Sortable): number {
-  if (a.table !== b.table) return a.table - b.table;
-  if (a.text !== b.text) return a.text < b.text ? -1 : 1;
-  return a.index - b.index;
-}
-
-/** The operations that count, sorted by table and key. */
-export function orderedOperations(batch: WriteBatch): Operation[] {
-  const words = new Int32Array(batch.operations);
-  const word = (index: number, field: number): number =>
-    words[index * OPERATION.words + field] as number;
-  const slabs = batch.slabs.map((slab) => Buffer.from(slab));
-  const part = (slab: number, offset: number, length: number): Buffer =>
-    (slabs[slab] as Buffer).subarray(offset, offset + length);
-  const keyAt = (i: number): Buffer =>
-    part(word(i, OPERATION.keySlab), word(i, OPERATION.keyOffset), word(i, OPERATION.keyLength));
-
-  const order: Sortable[] = [];
-  for (let index = 0; index < batch.count; index++) {
-    const table = word(index, OPERATION.table) as TableNumber;
-    order.push({ table, text: keyAt(index).toString('latin1'), index });
+  constructor(batch: WriteBatch) {
+    this.#words = new Int32Array(batch.operations);
+    this.#slabs = batch.slabs.map((slab) => Buffer.from(slab));
+    this.#prefixes = new Float64Array(batch.count * PREFIXES);
+    const all: number[] = [];
+    for (let index = 0; index < batch.count; index++) {
+      this.#readPrefixes(index);
+      all.push(index);
+    }
+    all.sort((a, b) => this.#compareKeys(a, b) || a - b);
+    this.order = all.filter((index, i) => {
+      const next = all[i + 1];
+      return next === undefined || this.#compareKeys(index, next) !== 0;
+    });
   }
-  order.sort(compare);
 
-  const operations: Operation[] = [];
-  for (let i = 0; i < order.length; i++) {
-    const { table, text, index } = order[i] as Sortable;
-    const next = order[i + 1];
-    if (next !== undefined && next.table === table && next.text === text) continue;
-    const valueSlab = word(index, OPERATION.valueSlab);
-    const value =
-      valueSlab < 0
-        ? undefined
-        : part(valueSlab, word(index, OPERATION.valueOffset), word(index, OPERATION.valueLength));
-    operations.push({ table, key: keyAt(index), value });
+  #word(index: number, field: number): number {
+    return this.#words[index * OPERATION.words + field] as number;
   }
-  return operations;
-}
 
-/** The sorted delta keys of all puts to versioned tables, each once. */
-export function deltaKeysOfPuts(operations: readonly Operation[]): Buffer[] {
-  const keys: { text: string; key: Buffer }[] = [];
-  for (const { table, key, value } of operations) {
-    if (value === undefined || !isVersioned(table)) continue;
-    const delta = deltaKeyOf(table, key);
-    keys.push({ text: delta.toString('latin1'), key: delta });
+  #keySlab(index: number): Buffer {
+    return this.#slabs[this.#word(index, OPERATION.keySlab)] as Buffer;
   }
-  keys.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
-  return keys.filter(({ text }, i) => keys[i - 1]?.text !== text).map(({ key }) => key);
-}
 
-/** The deletes that may take a delta entry with them. */
-export function versionedDeletes(operations: readonly Operation[]): Operation[] {
-  return operations.filter(({ table, value }) => value === undefined && isVersioned(table));
+  #readPrefixes(index: number): void {
+    const slab = this.#keySlab(index);
+    const start = this.#word(index, OPERATION.keyOffset);
+    const length = this.#word(index, OPERATION.keyLength);
+    for (let n = 0; n < PREFIXES; n++) {
+      const first = n * PREFIX_BYTES;
+      let number = 0;
+      for (let i = first; i < first + PREFIX_BYTES; i++) {
+        number = number * 256 + (i < length ? (slab[start + i] as number) : 0);
+      }
+      this.#prefixes[index * PREFIXES + n] = number;
+    }
+  }
+
+  #compareKeys(a: number, b: number): number {
+    const byTable = this.table(a) - this.table(b);
+    if (byTable !== 0) return byTable;
+    for (let n = 0; n < PREFIXES; n++) {
+      const difference =
+        (this.#prefixes[a * PREFIXES + n] as number) - (this.#prefixes[b * PREFIXES + n] as number);
+      if (difference !== 0) return difference;
+    }
+    return this.#compareBytes(a, b);
+  }
+
+  #compareBytes(a: number, b: number): number {
+    const slabA = this.#keySlab(a);
+    const slabB = this.#keySlab(b);
+    const startA = this.#word(a, OPERATION.keyOffset);
+    const startB = this.#word(b, OPERATION.keyOffset);
+    const lengthA = this.#word(a, OPERATION.keyLength);
+    const lengthB = this.#word(b, OPERATION.keyLength);
+    const common = Math.min(lengthA, lengthB);
+    for (let i = 0; i < common; i++) {
+      const difference = (slabA[startA + i] as number) - (slabB[startB + i] as number);
+      if (difference !== 0) return difference;
+    }
+    return lengthA - lengthB;
+  }
+
+  table(index: number): TableNumber {
+    return this.#word(index, OPERATION.table) as TableNumber;
+  }
+
+  key(index: number, into: Span): Span {
+    return into.set(
+      this.#keySlab(index),
+      this.#word(index, OPERATION.keyOffset),
+      this.#word(index, OPERATION.keyLength),
+    );
+  }
+
+  isDelete(index: number): boolean {
+    return this.#word(index, OPERATION.valueSlab) < 0;
+  }
+
+  /** The value of a put; shared memory. */
+  value(index: number, into: Span): Span {
+    return into.set(
+      this.#slabs[this.#word(index, OPERATION.valueSlab)] as Buffer,
+      this.#word(index, OPERATION.valueOffset),
+      this.#word(index, OPERATION.valueLength),
+    );
+  }
 }

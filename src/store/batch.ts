@@ -9,6 +9,7 @@
  */
 import { invariant } from '../base/invariant.js';
 import type { TableNumber } from '../format/tables.js';
+import { copyBytes } from './span.js';
 
 const SLAB_BYTES = 1024 * 1024;
 /** Slabs kept for reuse, a group's worth; more are left to the garbage collector. */
@@ -27,6 +28,8 @@ export const OPERATION = {
   words: 8,
 } as const;
 
+const NOTHING = Buffer.alloc(0);
+
 /** Hands out room in shared memory. */
 export class SlabArena {
   readonly #slabBytes: number;
@@ -35,6 +38,9 @@ export class SlabArena {
   readonly #indexes = new Map<SharedArrayBuffer, number>();
   readonly #spare: SharedArrayBuffer[] = [];
   #current: SharedArrayBuffer | undefined;
+  /** All of the current slab, and its position in `slabs`. */
+  #currentBytes: Buffer = NOTHING;
+  #currentIndex = -1;
   /** The current slab was used before: what it gives out must be cleared. */
   #currentIsUsed = false;
   #currentUsed = 0;
@@ -59,17 +65,48 @@ export class SlabArena {
       this.#add(slab);
       return Buffer.from(slab, 0, length);
     }
-    if (this.#current === undefined || this.#currentUsed + rounded > this.#slabBytes) {
-      const spare = this.#spare.pop();
-      this.#currentIsUsed = spare !== undefined;
-      this.#current = spare ?? new SharedArrayBuffer(this.#slabBytes);
-      this.#currentUsed = 0;
-      this.#add(this.#current);
-    }
-    const room = Buffer.from(this.#current, this.#currentUsed, length);
+    const room = Buffer.from(this.#slabFor(rounded), this.#currentUsed, length);
     this.#currentUsed += rounded;
     if (this.#currentIsUsed) room.fill(0);
     return room;
+  }
+
+  /**
+   * As `alloc` for bytes that are all written at once, without a buffer object: where they go in
+   * `bytes`, which is the slab `index`, until the next call. -1: more than fits into a slab.
+   */
+  place(length: number): number {
+    const rounded = (length + 7) & ~7;
+    if (rounded > this.#slabBytes) return -1;
+    this.#slabFor(rounded);
+    const at = this.#currentUsed;
+    this.#currentUsed += rounded;
+    this.#bytesUsed += rounded;
+    return at;
+  }
+
+  get bytes(): Buffer {
+    return this.#currentBytes;
+  }
+
+  get index(): number {
+    return this.#currentIndex;
+  }
+
+  /** The slab that has so much room left. */
+  #slabFor(bytes: number): SharedArrayBuffer {
+    if (this.#current !== undefined && this.#currentUsed + bytes <= this.#slabBytes) {
+      return this.#current;
+    }
+    const spare = this.#spare.pop();
+    const slab = spare ?? new SharedArrayBuffer(this.#slabBytes);
+    this.#current = slab;
+    this.#currentIsUsed = spare !== undefined;
+    this.#currentBytes = Buffer.from(slab);
+    this.#currentIndex = this.#slabs.length;
+    this.#currentUsed = 0;
+    this.#add(slab);
+    return slab;
   }
 
   #add(slab: SharedArrayBuffer): void {
@@ -97,6 +134,7 @@ export class SlabArena {
     this.#slabs.length = 0;
     this.#indexes.clear();
     this.#current = undefined;
+    this.#currentBytes = NOTHING;
     this.#currentUsed = 0;
     this.#bytesUsed = 0;
   }
@@ -127,49 +165,72 @@ export class BatchBuilder {
 
   /** A value in one of the arena's slabs goes by reference, any other is copied. */
   put(table: TableNumber, key: Uint8Array, value: Uint8Array): void {
-    let place = value;
-    let slab = this.#arena.indexOf(value);
-    if (slab < 0) {
-      place = this.#copy(value);
-      slab = this.#arena.indexOf(place);
-    }
-    this.#add(table, key, slab, place.byteOffset, value.length);
+    this.del(table, key);
+    if (!this.refer(value)) this.value(value);
   }
 
   del(table: TableNumber, key: Uint8Array): void {
-    this.#add(table, key, -1, 0, 0);
+    const at = this.key(table, key.length);
+    copyBytes(key, 0, key.length, this.bytes, at);
   }
 
-  #copy(bytes: Uint8Array): Buffer {
-    const room = this.#arena.alloc(bytes.length);
-    room.set(bytes);
-    return room;
+  /** Where `key` is to be written; valid until the next call. */
+  get bytes(): Buffer {
+    return this.#arena.bytes;
   }
 
-  #add(
-    table: TableNumber,
-    key: Uint8Array,
-    valueSlab: number,
-    valueOffset: number,
-    valueLength: number,
-  ): void {
-    invariant(key.length > 0, 'a key is not empty');
+  /**
+   * Begins a record, whose key of `length` bytes is to be written into `bytes` at the answer.
+   * It is a delete, unless `value` or `refer` follows.
+   */
+  key(table: TableNumber, length: number): number {
+    invariant(length > 0, 'a key is not empty');
+    const keyAt = this.#arena.place(length);
+    invariant(keyAt >= 0, 'a key fits into a slab');
     const at = this.#count * OPERATION.words;
     if (at === this.#words.length) {
       const grown = new Int32Array(this.#words.length * 2);
       grown.set(this.#words);
       this.#words = grown;
     }
-    const keyRoom = this.#copy(key);
     const words = this.#words;
     words[at + OPERATION.table] = table;
-    words[at + OPERATION.keySlab] = this.#arena.indexOf(keyRoom);
-    words[at + OPERATION.keyOffset] = keyRoom.byteOffset;
-    words[at + OPERATION.keyLength] = key.length;
-    words[at + OPERATION.valueSlab] = valueSlab;
-    words[at + OPERATION.valueOffset] = valueOffset;
-    words[at + OPERATION.valueLength] = valueLength;
+    words[at + OPERATION.keySlab] = this.#arena.index;
+    words[at + OPERATION.keyOffset] = keyAt;
+    words[at + OPERATION.keyLength] = length;
+    words[at + OPERATION.valueSlab] = -1;
+    words[at + OPERATION.valueOffset] = 0;
+    words[at + OPERATION.valueLength] = 0;
     this.#count++;
+    return keyAt;
+  }
+
+  /** The value of the record begun last: copied. */
+  value(bytes: Uint8Array): void {
+    const at = this.#arena.place(bytes.length);
+    if (at < 0) {
+      const room = this.#arena.alloc(bytes.length);
+      room.set(bytes);
+      this.refer(room);
+      return;
+    }
+    copyBytes(bytes, 0, bytes.length, this.#arena.bytes, at);
+    this.#valueAt(this.#arena.index, at, bytes.length);
+  }
+
+  /** The value of the record begun last: where it is, if that is in one of the arena's slabs. */
+  refer(room: Uint8Array): boolean {
+    const slab = this.#arena.indexOf(room);
+    if (slab < 0) return false;
+    this.#valueAt(slab, room.byteOffset, room.length);
+    return true;
+  }
+
+  #valueAt(slab: number, offset: number, length: number): void {
+    const at = (this.#count - 1) * OPERATION.words;
+    this.#words[at + OPERATION.valueSlab] = slab;
+    this.#words[at + OPERATION.valueOffset] = offset;
+    this.#words[at + OPERATION.valueLength] = length;
   }
 
   finish(id: number): WriteBatch {

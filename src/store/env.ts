@@ -7,6 +7,7 @@
  */
 import { open } from 'lmdb';
 import { TABLE, TABLE_NAMES, type TableNumber } from '../format/tables.js';
+import { copyBytes, Span } from './span.js';
 
 export const PAGE_BYTES = 4096;
 /**
@@ -64,13 +65,16 @@ interface LmdbStats extends LmdbTreeStats {
   free: LmdbTreeStats;
 }
 
+/** Keys of changes; lmdb takes their bytes before it returns. */
+export type KeyBytes = Uint8Array | Span;
+
 /** The part of an lmdb database object that is used here. */
 export interface LmdbTable {
   getBinaryFast(key: Uint8Array): Buffer | undefined;
   getRange(options: LmdbRange): Iterable<LmdbEntry>;
   getKeys(options: LmdbRange): Iterable<Buffer>;
-  putSync(key: Uint8Array, value: Uint8Array, options?: { noOverwrite?: boolean }): boolean;
-  removeSync(key: Uint8Array): boolean;
+  putSync(key: KeyBytes, value: Uint8Array, options?: { noOverwrite?: boolean }): boolean;
+  removeSync(key: KeyBytes): boolean;
   transactionSync<T>(body: () => T): T;
   resetReadTxn(): void;
   ensureReadTxn(): void;
@@ -107,8 +111,9 @@ export interface EnvOptions {
 }
 
 const keyEncoder = {
-  writeKey(key: Uint8Array, target: Uint8Array, at: number): number {
-    target.set(key, at);
+  writeKey(key: KeyBytes, target: Uint8Array, at: number): number {
+    if (key instanceof Span) copyBytes(key.bytes, key.start, key.length, target, at);
+    else copyBytes(key, 0, key.length, target, at);
     return at + key.length;
   },
   readKey(source: Buffer, start: number, end: number): Buffer {

@@ -3,16 +3,30 @@
  * versioned table exists in layer L exactly if the delta map has its place
  * in L. Callers never write to the delta map of such a record themselves.
  */
-import { isVersioned, MAX_STEP, TABLE, type TableNumber } from '../format/tables.js';
+import { isVersioned, MAX_STEP, TABLE, type TableNumber, versionLength } from '../format/tables.js';
 import { deltaKeyOf } from './batch-order.js';
+import type { KeyBytes } from './env.js';
 import { TableReader } from './reader.js';
+import { copyBytes, Span } from './span.js';
 
 const EMPTY = Buffer.alloc(0);
+/** Layer and table in front of the place. */
+const DELTA_PREFIX_LENGTH = 7;
+const LAYER_LENGTH = 6;
+/** A key is at most 1978 bytes. */
+const KEY_ROOM = 2048;
 const ONLY_IF_ABSENT = { noOverwrite: true };
 const STEP_LENGTH = 4;
 
+/** lmdb reads a value's bytes from `start` to `end` when a buffer says so. */
+interface ValueRoom extends Buffer {
+  start?: number;
+  end?: number;
+}
+
 export class WriteTransaction extends TableReader {
-  #scratch = Buffer.allocUnsafeSlow(64 * 1024);
+  #scratch: ValueRoom = Buffer.allocUnsafeSlow(64 * 1024);
+  readonly #delta = new Span(Buffer.allocUnsafeSlow(KEY_ROOM));
 
   put(table: TableNumber, key: Buffer, value: Uint8Array): void {
     this.putRecord(table, key, value);
@@ -26,26 +40,44 @@ export class WriteTransaction extends TableReader {
   }
 
   /** The record alone; the caller sees to the delta map. */
-  putRecord(table: TableNumber, key: Uint8Array, value: Uint8Array): void {
-    const memory: unknown = value.buffer;
-    const stable = memory instanceof SharedArrayBuffer ? this.#copy(value) : value;
-    this.env.table(table).putSync(key, stable);
+  putRecord(table: TableNumber, key: KeyBytes, value: Uint8Array | Span): void {
+    const stored =
+      value instanceof Span
+        ? this.#copy(value.bytes, value.start, value.length)
+        : this.#copy(value, 0, value.length);
+    this.env.table(table).putSync(key, stored);
   }
 
   /** lmdb takes a wrong address for shared memory and would store whatever is there. */
-  #copy(value: Uint8Array): Buffer {
-    if (this.#scratch.length < value.length)
-      this.#scratch = Buffer.allocUnsafeSlow(value.length * 2);
-    this.#scratch.set(value);
-    return this.#scratch.subarray(0, value.length);
+  #copy(bytes: Uint8Array, start: number, length: number): Buffer {
+    if (this.#scratch.length < length) this.#scratch = Buffer.allocUnsafeSlow(length * 2);
+    const scratch = this.#scratch;
+    copyBytes(bytes, start, length, scratch, 0);
+    scratch.start = 0;
+    scratch.end = length;
+    return scratch;
   }
 
-  deleteRecord(table: TableNumber, key: Uint8Array): void {
+  deleteRecord(table: TableNumber, key: KeyBytes): void {
     this.env.table(table).removeSync(key);
   }
 
+  /** `noteDelta` for the key of a record. */
+  noteDeltaOf(table: TableNumber, key: Span): void {
+    const delta = this.#delta;
+    const { bytes } = delta;
+    const placeLength = key.length - versionLength(table);
+    const layerAt = key.start + placeLength;
+    // The record's key has the layer's complement.
+    for (let i = 0; i < LAYER_LENGTH; i++) bytes[i] = 255 - (key.bytes[layerAt + i] as number);
+    bytes[LAYER_LENGTH] = table;
+    copyBytes(key.bytes, key.start, placeLength, bytes, DELTA_PREFIX_LENGTH);
+    delta.length = DELTA_PREFIX_LENGTH + placeLength;
+    this.noteDelta(delta);
+  }
+
   /** Dirties no page when the entry is there already. */
-  noteDelta(key: Uint8Array): void {
+  noteDelta(key: KeyBytes): void {
     this.env.table(TABLE.delta).putSync(key, EMPTY, ONLY_IF_ABSENT);
   }
 

@@ -9,16 +9,19 @@ import { performance } from 'node:perf_hooks';
 import { FsError } from '../base/errors.js';
 import { invariant } from '../base/invariant.js';
 import { step } from '../base/steps.js';
-import { TABLE } from '../format/tables.js';
+import { isVersioned, TABLE } from '../format/tables.js';
 import type { WriteBatch } from './batch.js';
-import { deltaKeysOfPuts, orderedOperations, versionedDeletes } from './batch-order.js';
+import { OrderedBatch } from './batch-order.js';
 import type { Env, EnvOptions, StoreStats } from './env.js';
 import { createVolumeFiles, isVolume, openEnv, tuneMemoryForWriting } from './open.js';
 import { Space, type SpaceOptions, type SpaceState } from './space.js';
+import { Span } from './span.js';
 import { WriteTransaction } from './write-transaction.js';
 
 /** A commit that fails with less than this left on the disk failed for want of space. */
 const FULL_DISK_BYTES = 1024 * 1024;
+
+const NOTHING = Buffer.alloc(0);
 
 export interface WriterOptions extends EnvOptions, SpaceOptions {}
 
@@ -55,28 +58,44 @@ export class StoreWriter {
   /** Stores a whole batch, or throws FsError (ENOSPC, EIO) and stores nothing. */
   apply(batch: WriteBatch): CommitStats {
     const startedMs = performance.now();
-    const operations = orderedOperations(batch);
-    let valueBytes = 0;
-    this.transaction((tx) => {
-      for (const { table, key, value } of operations) {
-        if (value === undefined) {
-          tx.deleteRecord(table, key);
-        } else {
-          tx.putRecord(table, key, value);
-          valueBytes += value.length;
-        }
-      }
-      for (const key of deltaKeysOfPuts(operations)) tx.noteDelta(key);
-      for (const { table, key } of versionedDeletes(operations)) tx.dropDelta(table, key);
-    });
+    const ordered = new OrderedBatch(batch);
+    const valueBytes = this.transaction((tx) => this.#store(tx, ordered));
     return {
       id: batch.id,
-      operations: operations.length,
+      operations: ordered.order.length,
       valueBytes,
       transaction: this.#space.stats.lastTransaction,
       elapsedMs: performance.now() - startedMs,
       space: this.#space.space(),
     };
+  }
+
+  /** The records, then the delta map: each in the order of its keys. Returns the bytes of the values. */
+  #store(tx: WriteTransaction, batch: OrderedBatch): number {
+    const key = new Span(NOTHING);
+    const value = new Span(NOTHING);
+    let valueBytes = 0;
+    for (const index of batch.order) {
+      const table = batch.table(index);
+      batch.key(index, key);
+      if (batch.isDelete(index)) {
+        tx.deleteRecord(table, key);
+      } else {
+        tx.putRecord(table, key, batch.value(index, value));
+        valueBytes += value.length;
+      }
+    }
+    for (const index of batch.order) {
+      const table = batch.table(index);
+      if (isVersioned(table) && !batch.isDelete(index))
+        tx.noteDeltaOf(table, batch.key(index, key));
+    }
+    for (const index of batch.order) {
+      const table = batch.table(index);
+      if (!isVersioned(table) || !batch.isDelete(index)) continue;
+      tx.dropDelta(table, batch.key(index, key).view());
+    }
+    return valueBytes;
   }
 
   /**

@@ -1,4 +1,5 @@
 /** What `check` has found so far, and how far it has come. */
+import { performance } from 'node:perf_hooks';
 
 /**
  * 'damage': stored bytes or rules are broken. 'base': the volume is sound, but

@@ -1,29 +1,17 @@
 /** The collector: gives back what no view can see (rules D1, D13, F5, F6). */
-import {
-  blockIndexOf,
-  decodeDeltaKey,
-  deltaKey,
-  deltaPrefix,
-  inodeOf,
-  inodePlace,
-  prefixEnd,
-  stepOf,
-  versionedKey,
-} from '../format/keys.js';
-import { BASE_LAYER, TABLE, type TableNumber } from '../format/tables.js';
+import { decodeDeltaKey, deltaPrefix, prefixEnd, versionedKey } from '../format/keys.js';
+import { BASE_LAYER, TABLE } from '../format/tables.js';
 import { decodeJson } from '../format/values.js';
 import type { WriteTransaction } from '../store/write-transaction.js';
-import { REAP_ALL } from './file-data.js';
-import { Garbage, type InodeState, isTombstone, versionsIn } from './garbage.js';
+import { Garbage, isTombstone, versionsIn } from './garbage.js';
 import { type Layer, LayerTree } from './lineage.js';
+import { type ReapCursor, Reaper, removeAll, SLICE_PLACES } from './reaper.js';
 
 /** A layer with more than this left is not folded: folding copies (rule F6). */
 const FOLD_RECORDS = 4096;
 const FOLD_BYTES = 8 * 1024 * 1024;
 /** A round has at least so many records, and as many as a sweep looks at: so it costs O(1) each. */
 const ROUND_RECORDS = 4096;
-/** Places looked at in one transaction. */
-export const SLICE_PLACES = 400;
 
 interface LayerJob {
   layer: number;
@@ -38,11 +26,6 @@ interface LayerJob {
   removed: number;
 }
 
-interface ReapCursor {
-  item: Buffer;
-  cursor: Buffer;
-}
-
 export interface CollectorStats {
   removedRecords: number;
   foldedRecords: number;
@@ -51,6 +34,7 @@ export interface CollectorStats {
 
 export class Collector {
   readonly stats: CollectorStats = { removedRecords: 0, foldedRecords: 0, emptiedLayers: 0 };
+  readonly #reaper = new Reaper(this.stats);
   #garbage: Garbage;
   #pinned: readonly number[] = [];
   /** Layer → the kept tops that decide over it, in this tree. */
@@ -100,7 +84,7 @@ export class Collector {
     const { job, reapCursor } = this.#before;
     if (job !== undefined) this.#swept.delete(job.layer);
     this.#job = job;
-    this.#reapCursor = reapCursor;
+    this.#reaper.cursor = reapCursor;
     this.#stale = true;
   }
 
@@ -184,90 +168,15 @@ export class Collector {
     if (this.#stale) this.#load(tx);
     this.#before = {
       ...(this.#job !== undefined && { job: { ...this.#job } }),
-      ...(this.#reapCursor !== undefined && { reapCursor: this.#reapCursor }),
+      ...(this.#reaper.cursor !== undefined && { reapCursor: this.#reaper.cursor }),
     };
-    if (this.#reapSlice(tx)) return true;
+    if (this.#reaper.slice(tx, this.#garbage)) return true;
     this.#job ??= this.#nextJob();
     if (this.#job === undefined) return false;
     this.#before.job = { ...this.#job };
     if (this.#job.phase === 'sweep') this.#sweepSlice(tx, this.#job);
     else this.#foldSlice(tx, this.#job);
     return true;
-  }
-
-  /** Works on the first items of the reap table. Returns false when it is empty. */
-  #reapSlice(tx: WriteTransaction): boolean {
-    let left = SLICE_PLACES;
-    while (left > 0) {
-      const item = tx.range(TABLE.reap, undefined, undefined, { limit: 1 }).next();
-      if (item.done) return left < SLICE_PLACES;
-      left -= 1 + this.#reapItem(tx, item.value.key, item.value.value, left);
-    }
-    return true;
-  }
-
-  /** Returns the number of places looked at; the item is done if they are fewer than `limit`. */
-  #reapItem(tx: WriteTransaction, key: Buffer, value: Buffer, limit: number): number {
-    const fileset = key.readUInt32BE(0);
-    const ino = inodeOf(key);
-    const layer = key.readUIntBE(key.length - 6, 6);
-    const isAll = value[0] === REAP_ALL;
-    const tables = isAll ? [TABLE.blocks, TABLE.attributes, TABLE.entries] : [TABLE.blocks];
-    const state = isAll ? 'gone' : this.#garbage.inodeAt(tx, fileset, ino, layer);
-    let left = limit;
-    for (const table of tables) {
-      left -= this.#reapTable(tx, layer, table, inodePlace(fileset, ino), state, key, left);
-      if (left <= 0) return limit;
-    }
-    tx.del(TABLE.reap, key);
-    this.#reapCursor = undefined;
-    return limit - left;
-  }
-
-  /** Where the clip work on a large file goes on. */
-  #reapCursor: ReapCursor | undefined;
-
-  #reapTable(
-    tx: WriteTransaction,
-    layer: number,
-    table: TableNumber,
-    place: Buffer,
-    state: InodeState,
-    item: Buffer,
-    limit: number,
-  ): number {
-    const prefix = Buffer.concat([deltaPrefix(layer, table), place]);
-    const resume = this.#reapCursor?.item.equals(item) === true ? this.#reapCursor.cursor : prefix;
-    const start = resume.compare(prefix) > 0 && state !== 'gone' ? resume : prefix;
-    const keys = [...tx.range(TABLE.delta, start, prefixEnd(prefix), { limit, keysOnly: true })];
-    for (const { key } of keys) {
-      const { place: found } = decodeDeltaKey(key);
-      if (state === 'gone') this.#removeAll(tx, table, found, layer);
-      else this.#removeHidden(tx, found, layer, state);
-      this.#reapCursor = { item, cursor: Buffer.concat([key, Buffer.of(0)]) };
-    }
-    return keys.length;
-  }
-
-  #removeAll(tx: WriteTransaction, table: TableNumber, place: Buffer, layer: number): void {
-    const versions = versionsIn(tx, table, place, layer);
-    for (const key of versions) {
-      tx.del(table, key);
-      this.stats.removedRecords++;
-    }
-    // A delta entry without a record (a damaged volume) would be met for ever.
-    if (versions.length === 0) tx.deleteRecord(TABLE.delta, deltaKey(layer, table, place));
-  }
-
-  /** Versions of a block in one layer that its own inode record hides, or newer steps replace. */
-  #removeHidden(tx: WriteTransaction, place: Buffer, layer: number, state: InodeState): void {
-    if (state === 'gone' || state === 'absent') return;
-    for (const [i, key] of versionsIn(tx, TABLE.blocks, place, layer).entries()) {
-      if (i === 0 && !this.#garbage.isClipped(state, blockIndexOf(place), layer, stepOf(key)))
-        continue;
-      tx.del(TABLE.blocks, key);
-      this.stats.removedRecords++;
-    }
   }
 
   #sweepSlice(tx: WriteTransaction, job: LayerJob): void {
@@ -357,7 +266,7 @@ export class Collector {
           this.stats.foldedRecords++;
         }
       }
-      this.#removeAll(tx, table, place, job.layer);
+      removeAll(tx, table, place, job.layer, this.stats);
     }
     if (keys.length < SLICE_PLACES) {
       // The target may have got tombstones, and versions under its own are gone.

@@ -3,6 +3,7 @@
  * in memory, the layer tree, the base and the clock. Owns the rotation of
  * groups; knows nothing of inodes' or directories' meaning.
  */
+import { performance } from 'node:perf_hooks';
 import type { Clock } from '../base/clock.js';
 import { FsError } from '../base/errors.js';
 import { invariant } from '../base/invariant.js';
@@ -22,6 +23,10 @@ import type { View } from './view.js';
 export const GROUP_BYTES = 24 * 1024 * 1024;
 /** … or of this many records. */
 export const GROUP_RECORDS = 100_000;
+
+/** The room for a group is worked out for so much more than it holds. */
+const AHEAD_RECORDS = 256;
+const AHEAD_BYTES = 1024 * 1024;
 
 /** So much of the reserve (4 MiB at least) may stand in memory. */
 const PRESSED_BYTES = 1024 * 1024;
@@ -50,6 +55,9 @@ export class VolumeCore {
   /** Views that were live and have changes in a group that is not stored yet. */
   #retired: View[] = [];
   #nextGroup = 1;
+  /** The open group is known to fit on the disk while it is smaller than this. */
+  #roomRecords = 0;
+  #roomBytes = 0;
   #usesReserve = false;
   /** The arena of a stored group, to be used again. */
   #spareArena: SlabArena | undefined;
@@ -174,15 +182,16 @@ export class VolumeCore {
     }
   }
 
-  /** Worst case of what the groups in memory add to the volume's file. */
-  pendingCost(): number {
-    const open = this.#costOf(this.open);
-    const closing = this.closing;
-    return open + (closing === undefined ? 0 : this.#costOf(closing));
-  }
-
-  #costOf(group: Group): number {
-    return this.sink.cost(group.records, group.metaBytes, group.arena.bytesUsed);
+  /** Worst case of what the groups in memory add to the volume's file, with so much more in the open one. */
+  pendingCost(moreRecords = 0, moreBytes = 0): number {
+    const { open, closing } = this;
+    const cost = this.sink.cost(
+      open.records + moreRecords,
+      open.metaBytes + moreBytes,
+      open.arena.bytesUsed + moreBytes,
+    );
+    if (closing === undefined) return cost;
+    return cost + this.sink.cost(closing.records, closing.metaBytes, closing.arena.bytesUsed);
   }
 
   /** False: changes must wait, the writer is behind. Reads go on. */
@@ -194,7 +203,28 @@ export class VolumeCore {
     }
     if (this.closing !== undefined && this.#isFull()) return false;
     if (this.#isFull()) this.closeGroup();
-    return this.sink.ready(this.pendingCost());
+    return this.#hasRoom();
+  }
+
+  /**
+   * Whether the disk holds what is in memory. Working out a worst case takes longer than most
+   * changes take, so it is done for a larger group than there is, which holds for a while.
+   */
+  #hasRoom(): boolean {
+    const { open, sink } = this;
+    if (open.records < this.#roomRecords && open.bytes < this.#roomBytes) return true;
+    if (sink.ready(this.pendingCost(AHEAD_RECORDS, AHEAD_BYTES))) {
+      this.#roomRecords = open.records + AHEAD_RECORDS;
+      this.#roomBytes = open.bytes + AHEAD_BYTES;
+      return true;
+    }
+    return sink.ready(this.pendingCost());
+  }
+
+  /** What is known of the room on the disk may have changed. */
+  spaceChanged(): void {
+    this.#roomRecords = 0;
+    this.#roomBytes = 0;
   }
 
   /**
@@ -223,6 +253,7 @@ export class VolumeCore {
     this.closing = this.open;
     this.open = this.#newGroup();
     this.#liveSections = undefined;
+    this.spaceChanged();
     const startMs = performance.now();
     this.sink.submit(this.closing, this.fileset);
     this.commits.handedOver(performance.now() - startMs);
@@ -235,6 +266,7 @@ export class VolumeCore {
     invariant(group !== undefined && group.id === id, `group ${id} was closing`);
     this.closing = undefined;
     this.#liveSections = undefined;
+    this.spaceChanged();
     this.reader.refresh();
     // What was just written is likely to be read again.
     const stored = [...group.layers.values()].sort((a, b) => a.layer - b.layer);

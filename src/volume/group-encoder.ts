@@ -2,7 +2,15 @@
  * Turns a transaction group into the batch that the writer stores. The blocks'
  * checksums are missing: the writer adds them (seal-blocks.ts).
  */
-import { attributeKey, blockKey, entryKey, inodeKey } from '../format/keys.js';
+import {
+  attributeKey,
+  blockKey,
+  ENTRY_KEY_LENGTH,
+  INODE_KEY_LENGTH,
+  inodeKey,
+  putEntryKey,
+  putInodeKey,
+} from '../format/keys.js';
 import { TABLE } from '../format/tables.js';
 import { encodeGoneInode, encodeInode } from '../format/inode-record.js';
 import {
@@ -19,16 +27,17 @@ import type { Group, LayerChanges } from './overlay.js';
 function encodeLayer(builder: BatchBuilder, fileset: number, changes: LayerChanges): void {
   const layer = changes.layer;
   for (const [ino, inode] of changes.inodes) {
-    const key = inodeKey(fileset, ino, layer);
-    if (inode !== null) builder.put(TABLE.inodes, key, encodeInode(inode));
-    else if (changes.droppedInodes.has(ino)) builder.del(TABLE.inodes, key);
-    else builder.put(TABLE.inodes, key, encodeGoneInode());
+    const at = builder.key(TABLE.inodes, INODE_KEY_LENGTH);
+    putInodeKey(builder.bytes, at, fileset, ino, layer);
+    if (inode !== null) builder.value(encodeInode(inode));
+    else if (!changes.droppedInodes.has(ino)) builder.value(encodeGoneInode());
   }
   for (const [directory, names] of changes.directories) {
     for (const entry of names.names.values()) {
-      const key = entryKey(fileset, directory, entry.hash, entry.name, layer);
-      if (entry.ino === 0 && entry.fresh) builder.del(TABLE.entries, key);
-      else builder.put(TABLE.entries, key, encodeEntry(entry));
+      const { hash, name } = entry;
+      const at = builder.key(TABLE.entries, ENTRY_KEY_LENGTH + name.length);
+      putEntryKey(builder.bytes, at, fileset, directory, hash, name, layer);
+      if (entry.ino !== 0 || !entry.fresh) builder.value(encodeEntry(entry));
     }
   }
   for (const [ino, blocks] of changes.files) {

@@ -3,6 +3,7 @@
  * size (core), for an fsync or a command; an answer that promises durability
  * waits for its group's ticket.
  */
+import { performance } from 'node:perf_hooks';
 import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
 import type { VolumeCore } from './core.js';
@@ -40,7 +41,10 @@ export class Groups {
         this.core.reader.refresh();
         emptied(layer);
       },
-      collected: () => this.core.reader.refresh(),
+      collected: () => {
+        this.core.spaceChanged();
+        this.core.reader.refresh();
+      },
     };
   }
 

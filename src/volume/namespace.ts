@@ -201,12 +201,18 @@ export class Namespace {
   }
 
   #setOrphan(ino: number): void {
-    this.core.changes().orphans.set(ino, true);
+    const changes = this.core.changes();
+    if (!changes.orphans.has(ino)) changes.newOrphans.add(ino);
+    changes.orphans.set(ino, true);
     this.core.open.note(32);
   }
 
   #clearOrphan(inode: Inode): void {
     const changes = this.core.changes();
+    if (changes.newOrphans.delete(inode.ino)) {
+      changes.orphans.delete(inode.ino);
+      return;
+    }
     // Only an inode of this layer has no older record that would show again.
     changes.orphans.set(inode.ino, inode.birthLayer === changes.layer ? null : false);
     this.core.open.note(32);

@@ -92,6 +92,8 @@ export class LayerChanges {
   readonly attributes = new Map<number, Map<string, Buffer | null>>();
   /** true: an orphan; false: reaped; null: the record of this layer is deleted. */
   readonly orphans = new Map<number, boolean | null>();
+  /** Orphans of this group that were none before it: when they go, nothing is stored of that. */
+  readonly newOrphans = new Set<number>();
 
   constructor(readonly layer: number) {}
 

@@ -3,6 +3,7 @@
  * the collector between groups. Lives in the writer thread of a daemon, or in
  * the caller's own thread in tools and tests.
  */
+import { performance } from 'node:perf_hooks';
 import type { WriteBatch } from '../store/batch.js';
 import type { StoreStats } from '../store/env.js';
 import { StoreWriter } from '../store/writer.js';

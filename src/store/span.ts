@@ -1,0 +1,44 @@
+/**
+ * A piece of a larger buffer, named by its place: what is stored by the ten
+ * thousand goes from slab to LMDB without a buffer object of its own. One span
+ * is used again for the next piece, so nobody keeps one beyond a call.
+ */
+export class Span {
+  bytes: Uint8Array;
+  start = 0;
+  length = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  set(bytes: Uint8Array, start: number, length: number): this {
+    this.bytes = bytes;
+    this.start = start;
+    this.length = length;
+    return this;
+  }
+
+  /** A view of the same bytes. */
+  view(): Buffer {
+    const { buffer, byteOffset } = this.bytes;
+    return Buffer.from(buffer as ArrayBuffer, byteOffset + this.start, this.length);
+  }
+}
+
+/** Up to this length a loop is faster than a call of `set`, which needs a view. */
+const LOOP_BYTES = 96;
+
+export function copyBytes(
+  from: Uint8Array,
+  start: number,
+  length: number,
+  to: Uint8Array,
+  at: number,
+): void {
+  if (length > LOOP_BYTES) {
+    to.set(from.subarray(start, start + length), at);
+    return;
+  }
+  for (let i = 0; i < length; i++) to[at + i] = from[start + i] as number;
+}
