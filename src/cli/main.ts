@@ -9,9 +9,11 @@ import { addHistory } from './history.js';
 import { addMount } from './mount.js';
 import { helperWords, runHelper } from './mount-helper.js';
 import { EXIT_USAGE } from './output.js';
+import { addReceive } from './receive.js';
 import { addRename } from './rename.js';
 import { addRestore } from './restore.js';
 import { addSave } from './save.js';
+import { addSend } from './send.js';
 import { addSnapshots } from './snapshots.js';
 import { addStats } from './stats.js';
 import { addStatus } from './status.js';
@@ -44,6 +46,8 @@ for (const add of [
   addTrace,
   addDiff,
   addVersions,
+  addSend,
+  addReceive,
   addCheck,
 ]) {
   add(program);

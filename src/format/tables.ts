@@ -53,6 +53,9 @@ export const MAX_LINKS = 65000;
 /** Allocators of inode numbers (rule D6). */
 export const ALLOCATOR = { special: 0, base: 1, local: 2, baseids: 3 } as const;
 export const COUNTER_BITS = 40;
+/** Allocators of volumes that were made by receiving; those between are not used yet. */
+export const FIRST_DRAWN_ALLOCATOR = 16;
+export const MAX_ALLOCATOR = 4095;
 
 /** The inode number of (allocator, counter). */
 export function inodeNumber(allocator: number, counter: number): number {
@@ -61,4 +64,14 @@ export function inodeNumber(allocator: number, counter: number): number {
 
 export function allocatorOf(inode: number): number {
   return Math.floor(inode / 2 ** COUNTER_BITS);
+}
+
+/** The inode of a base file, or the root, which may be one. */
+export function isBaseNumber(inode: number): boolean {
+  const allocator = allocatorOf(inode);
+  return (
+    allocator === ALLOCATOR.base ||
+    allocator === ALLOCATOR.baseids ||
+    allocator === ALLOCATOR.special
+  );
 }

@@ -9,6 +9,7 @@ import { ROOT_FILESET, ROOT_INODE, TABLE } from '../format/tables.js';
 import { decodeJson, encodeJson } from '../format/values.js';
 import type { StoreReader } from '../store/reader.js';
 import type { VolumeCore } from './core.js';
+import { type Identity, ownIdentity } from './identity.js';
 import type { Layer } from './lineage.js';
 
 export interface Snapshot {
@@ -57,15 +58,21 @@ export class Catalog {
   #core: VolumeCore | undefined;
   #inodesTaken = false;
 
-  constructor(readonly counters: Counters) {}
+  constructor(
+    readonly counters: Counters,
+    public identity: Identity,
+  ) {}
 
   /** Reads the stored tables; the layers go to `addLayer`. */
   static load(reader: StoreReader, addLayer: (layer: Layer) => void): Catalog {
-    const catalog = new Catalog({
+    const counters = {
       nextLayer: readMeta<number>(reader, 'nextLayer') ?? 1,
       nextHistory: readMeta<number>(reader, 'nextHistory') ?? 1,
       nextInode: readMeta<Record<string, number>>(reader, 'nextInode') ?? {},
-    });
+    };
+    const identity =
+      readMeta<Identity>(reader, 'identity') ?? ownIdentity(readMeta<string>(reader, 'uuid') ?? '');
+    const catalog = new Catalog(counters, identity);
     for (const { key, value } of reader.range(TABLE.layers, FIRST.subarray(0, 1), ALL, {})) {
       const number = key.readUIntBE(0, 6);
       addLayer({ ...decodeJson<Omit<Layer, 'number'>>(value, `layer ${number}`), number });
@@ -119,8 +126,9 @@ export class Catalog {
     });
   }
 
-  addSnapshot(snapshot: Omit<Snapshot, 'uuid'>): Snapshot {
-    const full = { ...snapshot, uuid: randomUUID() };
+  /** A snapshot that was received keeps its UUID. */
+  addSnapshot(snapshot: Omit<Snapshot, 'uuid'> & { uuid?: string }): Snapshot {
+    const full = { ...snapshot, uuid: snapshot.uuid ?? randomUUID() };
     this.snapshots.set(full.name, full);
     this.putSnapshot(full);
     return full;
@@ -139,6 +147,11 @@ export class Catalog {
   /** Oldest first. */
   list(): Snapshot[] {
     return [...this.snapshots.values()].sort((a, b) => a.layer - b.layer);
+  }
+
+  putIdentity(identity: Identity): void {
+    this.identity = identity;
+    this.putMeta('identity', identity);
   }
 
   takeLayer(): number {

@@ -8,6 +8,7 @@ import { BASE_LAYER, FORMAT_VERSION, MAX_LAYER, ROOT_FILESET, TABLE } from '../f
 import { decodeJson } from '../format/values.js';
 import type { StoreReader } from '../store/reader.js';
 import type { CheckState } from './check-report.js';
+import { type Identity, ownIdentity } from './identity.js';
 import type { Layer } from './lineage.js';
 import { checkOptions, type VolumeOptions } from './options.js';
 
@@ -17,13 +18,15 @@ export interface CheckedCatalog {
   options: VolumeOptions | undefined;
   nextLayer: number;
   nextInode: Readonly<Record<string, number>>;
+  identity: Identity | undefined;
+  hasBase: boolean;
   /** Layers that somebody may look at: named ones and open ones. */
   tops: Set<number>;
   /** The layers form a tree: views can be made. */
   isTree: boolean;
 }
 
-const STATES = new Set(['base', 'open', 'sealed']);
+const STATES = new Set(['base', 'open', 'sealed', 'staging']);
 
 export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCatalog {
   const catalog: CheckedCatalog = {
@@ -32,6 +35,8 @@ export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCat
     options: undefined,
     nextLayer: 0,
     nextInode: {},
+    identity: undefined,
+    hasBase: false,
     tops: new Set(),
     isTree: false,
   };
@@ -59,7 +64,8 @@ function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatal
   const uuid = meta<string>(reader, 'uuid');
   if (typeof uuid !== 'string' || uuid.length !== 36) {
     state.add('format', 'the volume has no uuid', 'meta/uuid');
-  }
+  } else catalog.identity = meta<Identity>(reader, 'identity') ?? ownIdentity(uuid);
+  catalog.hasBase = reader.has(TABLE.meta, Buffer.from('base'));
   const options = meta<VolumeOptions>(reader, 'options');
   if (options === undefined) state.add('format', 'the options are missing', 'meta/options');
   else state.guard('format', 'meta/options', () => checkOptions(options));

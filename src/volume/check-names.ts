@@ -17,7 +17,7 @@ import {
   prefixEnd,
 } from '../format/keys.js';
 import { nameHash } from '../format/name-hash.js';
-import { ALLOCATOR, allocatorOf, ROOT_INODE, TABLE } from '../format/tables.js';
+import { isBaseNumber, ROOT_INODE, TABLE } from '../format/tables.js';
 import { decodeEntry, type EntryValue } from '../format/values.js';
 import { type CheckState, shownName } from './check-report.js';
 import { type Inode, type LinkName, S_IFDIR } from './inode.js';
@@ -41,6 +41,7 @@ export class NameCheck {
   readonly #uncounted = new Map<number, Inode>();
   /** Directories from which the root was reached. */
   readonly #rooted = new Set<number>([ROOT_INODE]);
+  readonly #hasBase: boolean;
 
   constructor(
     readonly volume: ReadableVolume,
@@ -50,7 +51,9 @@ export class NameCheck {
     readonly older: View | undefined,
     /** Tells where an inode, or a name in a directory, is. */
     readonly where: (ino: number, name?: string) => string,
-  ) {}
+  ) {
+    this.#hasBase = volume.core.reader.has(TABLE.meta, Buffer.from('base'));
+  }
 
   /** The stored entry of a name that a view sees; whiteouts have number 0. */
   #stored(view: View, directory: number, name: string): StoredEntry | undefined {
@@ -100,7 +103,10 @@ export class NameCheck {
   }
 
   #noteSubdirectory(parent: number, name: string, entry: StoredEntry): void {
-    const before = this.older === undefined ? undefined : this.#stored(this.older, parent, name);
+    const { older } = this;
+    // Of a directory that was removed and is back, what it had before does not count.
+    const wasThere = older !== undefined && this.volume.inode(older, parent) !== undefined;
+    const before = wasThere ? this.#stored(older, parent, name) : undefined;
     const isDirectory = (e: StoredEntry | undefined): number =>
       Number(e !== undefined && e.ino !== 0 && e.type === DIRECTORY_TYPE);
     const change = isDirectory(entry) - isDirectory(before);
@@ -193,7 +199,7 @@ export class NameCheck {
     if (known !== undefined) return known;
     const hasRecord =
       core.newest(TABLE.inodes, inodePlace(this.view.fileset, parent), this.view) !== undefined;
-    if (hasRecord || allocatorOf(parent) === ALLOCATOR.local) return undefined;
+    if (hasRecord || !this.#hasBase || !isBaseNumber(parent)) return undefined;
     if (core.base === undefined || inode.base === undefined) return 'unknown';
     const cut = inode.base.path.lastIndexOf('/');
     inodes.rememberBase(parent, cut < 0 ? '' : inode.base.path.slice(0, cut));

@@ -262,7 +262,9 @@ export class RecordCheck {
   }
 
   #checkCounters(): void {
-    for (const allocator of [ALLOCATOR.local, ALLOCATOR.baseids]) {
+    // Numbers of other volumes of the same history are counted there.
+    const own = this.catalog.identity?.allocator ?? ALLOCATOR.local;
+    for (const allocator of this.catalog.hasBase ? [own, ALLOCATOR.baseids] : [own]) {
       const next = this.catalog.nextInode[allocator] ?? 1;
       const used = this.#counters.get(allocator) ?? 0;
       if (used >= next) {
@@ -271,7 +273,8 @@ export class RecordCheck {
       }
     }
     for (const allocator of this.#counters.keys()) {
-      if (allocator > ALLOCATOR.baseids) {
+      const isKnown = this.catalog.identity?.allocators[allocator] !== undefined;
+      if (allocator > ALLOCATOR.baseids && !isKnown) {
         this.state.add('D6', `the allocator ${allocator} is unknown`, 'inodes');
       }
     }

@@ -43,6 +43,11 @@ export class ViewCheck {
     this.#inodes = new CheckInodes(volume, state);
   }
 
+  /** The view of this layer is right: those above are compared with it. */
+  assume(top: number): void {
+    this.#checked.add(top);
+  }
+
   /** `tops`: the layers that views are to be checked of. */
   run(tops: Iterable<number>): void {
     for (const top of [...tops].sort((a, b) => a - b)) {

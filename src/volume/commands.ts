@@ -29,6 +29,14 @@ export interface RestoreAnswer {
   pruned: string[];
 }
 
+export interface AdoptAnswer {
+  layer: number;
+  newLayer: number;
+  /** The snapshot of what the live tree had; absent when it had nothing of its own. */
+  undo?: string;
+  pruned: string[];
+}
+
 export interface Restored {
   answer: RestoreAnswer;
   from: View;
@@ -186,6 +194,56 @@ export class Commands {
       details: { undo: answer.undo, pruned: answer.pruned },
     });
     return { answer, from, to: live };
+  }
+
+  /**
+   * A staging layer becomes a snapshot, and the live tree moves to it (S11).
+   * `keepLive`: what the live tree has now stays as an undo snapshot.
+   */
+  adopt(
+    staging: number,
+    snapshot: { name: string; uuid: string; createdMs: number },
+    source: string,
+    keepLive: boolean,
+  ): AdoptAnswer {
+    this.#writable();
+    const nowMs = this.core.clock.nowMs();
+    const layer = this.core.layers.get(staging);
+    layer.state = 'sealed';
+    layer.sealedMs = nowMs;
+    this.catalog.putLayer(layer);
+    const { sealed, live } = this.#switchTo(staging, undefined);
+    const answer: AdoptAnswer = { layer: staging, newLayer: live.top, pruned: [] };
+    if (keepLive) {
+      answer.undo = this.#freeName(`undo-${timeName(nowMs)}`);
+      this.catalog.addSnapshot({
+        name: answer.undo,
+        layer: sealed.number,
+        fileset: this.core.fileset,
+        kind: 'undo',
+        createdMs: nowMs,
+        source,
+      });
+    }
+    this.catalog.addSnapshot({
+      ...snapshot,
+      layer: staging,
+      fileset: this.core.fileset,
+      kind: 'user',
+      source,
+    });
+    answer.pruned = this.#pruneUndo(answer.undo ?? '');
+    this.catalog.addHistory({
+      timeMs: nowMs,
+      command: 'receive',
+      name: snapshot.name,
+      layer: staging,
+      newLayer: live.top,
+      source,
+      outcome: 'received',
+      details: { uuid: snapshot.uuid, undo: answer.undo, pruned: answer.pruned },
+    });
+    return answer;
   }
 
   /** Keeps the newest `keepUndo` undo snapshots; never takes the one just restored. */

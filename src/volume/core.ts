@@ -86,13 +86,23 @@ export class VolumeCore {
 
   /** The open group's changes in the open layer. Throws when nothing may change. */
   changes(): LayerChanges {
-    if (this.failure !== undefined) throw new FsError('EIO', 'write', 'the volume');
-    if (this.readOnly) throw new FsError('EROFS', 'write', 'the volume');
-    if (this.open.openedMs === undefined) this.open.openedMs = this.clock.nowMs();
+    this.#mayChange();
     const existing = this.open.layers.get(this.live.top);
     if (existing !== undefined) return existing;
     this.#liveSections = undefined;
     return this.open.layer(this.live.top);
+  }
+
+  /** … in a layer that no view sees yet. */
+  changesOf(layer: number): LayerChanges {
+    this.#mayChange();
+    return this.open.layer(layer);
+  }
+
+  #mayChange(): void {
+    if (this.failure !== undefined) throw new FsError('EIO', 'write', 'the volume');
+    if (this.readOnly) throw new FsError('EROFS', 'write', 'the volume');
+    if (this.open.openedMs === undefined) this.open.openedMs = this.clock.nowMs();
   }
 
   putSystem(table: TableNumber, key: Buffer, value: Buffer | undefined): void {

@@ -15,7 +15,7 @@ import {
   stepOf,
   versionedKey,
 } from '../format/keys.js';
-import { ALLOCATOR, allocatorOf, MAX_STEP, TABLE, type TableNumber } from '../format/tables.js';
+import { isBaseNumber, MAX_STEP, TABLE, type TableNumber } from '../format/tables.js';
 import type { TableReader } from '../store/reader.js';
 import { Inode } from './inode.js';
 import type { LayerTree } from './lineage.js';
@@ -89,7 +89,7 @@ export class Garbage {
    */
   hidesNothing(tx: TableReader, table: TableNumber, place: Buffer, layer: number): boolean {
     const ino = inodeOf(place);
-    if (this.hasBase && allocatorOf(ino) !== ALLOCATOR.local) return false;
+    if (this.hasBase && isBaseNumber(ino)) return false;
     const below = new Set(this.tree.path(this.tree.get(layer).parent));
     if (table !== TABLE.inodes) return !hasVersionIn(tx, table, place, below);
     const all = inodePlace(filesetOf(place), ino);

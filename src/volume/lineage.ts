@@ -15,7 +15,8 @@ export interface Layer {
   parent: number;
   fileset: number;
   branch: string;
-  state: 'base' | 'open' | 'sealed';
+  /** 'staging': in no view's lineage, being filled by `receive`. */
+  state: 'base' | 'open' | 'sealed' | 'staging';
   createdMs: number;
   sealedMs?: number;
 }

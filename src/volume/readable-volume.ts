@@ -2,7 +2,7 @@
  * The reading half of a volume: its parts, its views and what a view shows.
  * `Volume` adds changes and commands.
  */
-import { ALLOCATOR, inodeNumber, ROOT_FILESET, TABLE } from '../format/tables.js';
+import { inodeNumber, ROOT_FILESET, TABLE } from '../format/tables.js';
 import { Attributes } from './attributes.js';
 import { BaseIds } from './base-ids.js';
 import { BlockMap } from './block-map.js';
@@ -52,7 +52,8 @@ export class ReadableVolume {
   }
 
   protected newInodeNumber(): number {
-    return inodeNumber(ALLOCATOR.local, this.catalog.takeInode(ALLOCATOR.local));
+    const { allocator } = this.catalog.identity;
+    return inodeNumber(allocator, this.catalog.takeInode(allocator));
   }
 
   get live(): View {

@@ -13,7 +13,7 @@ import { ROOT_FILESET, TABLE } from '../format/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { AttributeValue } from './attributes.js';
 import { Catalog, type Snapshot } from './catalog.js';
-import { Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
+import { type AdoptAnswer, Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
 import { GROUP_BYTES, VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
 import { Groups } from './groups.js';
@@ -221,6 +221,20 @@ export class Volume extends ReadableVolume {
   renameSnapshot(from: string, to: string, source: string): Record<string, unknown> {
     const answer = this.#commands.rename(from, to, source);
     this.commit();
+    return answer;
+  }
+
+  /** A filled staging layer becomes a snapshot and the live tree (S11). Stored when it returns. */
+  adopt(
+    staging: number,
+    snapshot: { name: string; uuid: string; createdMs: number },
+    source: string,
+    keepLive: boolean,
+  ): AdoptAnswer {
+    const answer = this.core.withReserve(() =>
+      this.#commands.adopt(staging, snapshot, source, keepLive),
+    );
+    this.flush();
     return answer;
   }
 

@@ -1,0 +1,243 @@
+/**
+ * The plan of an incremental stream: what differs between two views (S14),
+ * inode by inode in the order of their numbers. Starts from the delta maps of
+ * the layers that only one of the views sees, so it costs what changed, not
+ * what there is, and works across a restore as well.
+ *
+ * What must hold: only what differs is told, judged by what the views show and
+ * not by what the delta maps name, since the collector may shrink those.
+ */
+import { CommandError } from '../base/errors.js';
+import { attributeNameOf, blockIndexOf, entryNameOf, inodeOf } from '../format/keys.js';
+import { TABLE, type TableNumber } from '../format/tables.js';
+import type { BlockSource } from '../volume/block-map.js';
+import type { FoundEntry } from '../volume/directories.js';
+import type { Clip, Inode, LinkName } from '../volume/inode.js';
+import { MergedPlaces } from '../volume/merged-places.js';
+import type { ReadableVolume } from '../volume/readable-volume.js';
+import type { View } from '../volume/view.js';
+import {
+  attributes,
+  blocks,
+  hasData,
+  inodeRecord,
+  names,
+  planOf,
+  type PlannedRecord,
+} from './plan-records.js';
+
+/** Names that one base file may gain and lose between two snapshots. */
+const MAX_NAMES_CHANGED = 60;
+
+interface NamesChanged {
+  added: LinkName[];
+  removed: LinkName[];
+}
+
+interface Pair {
+  before: Inode | undefined;
+  after: Inode | undefined;
+}
+
+export class IncrementalPlan {
+  readonly #layers: readonly number[];
+  /** Of base files: their records don't list all their names. */
+  readonly #baseNames = new Map<number, NamesChanged>();
+
+  constructor(
+    readonly volume: ReadableVolume,
+    readonly from: View,
+    readonly to: View,
+  ) {
+    const { onlyA, onlyB } = volume.core.layers.difference(from.top, to.top);
+    this.#layers = [...onlyA, ...onlyB];
+  }
+
+  #places(table: TableNumber): MergedPlaces {
+    return new MergedPlaces(this.volume.core.reader, table, this.#layers);
+  }
+
+  *records(): Generator<PlannedRecord> {
+    if (this.volume.core.base !== undefined) this.#collectBaseNames();
+    const inodes = this.#places(TABLE.inodes);
+    const changed = {
+      attributes: this.#places(TABLE.attributes),
+      entries: this.#places(TABLE.entries),
+      blocks: this.#places(TABLE.blocks),
+    };
+    for (let place = inodes.take(); place !== undefined; place = inodes.take()) {
+      const ino = inodeOf(place);
+      const pair = this.#pair(ino);
+      const { before, after } = pair;
+      if (after === undefined) {
+        if (before !== undefined) yield { kind: 'gone', ino };
+      } else if (before === undefined) {
+        yield* this.#new(after);
+      } else if (before.layer !== after.layer) {
+        yield* this.#changed(before, after, changed);
+      }
+    }
+  }
+
+  /** What has no name is not sent. */
+  #pair(ino: number): Pair {
+    // Either record may be the one that tells where a base file lies.
+    const { volume, from, to } = this;
+    const after = volume.inode(to, ino);
+    const before = volume.inode(from, ino);
+    return { before: alive(before), after: alive(after ?? volume.inode(to, ino)) };
+  }
+
+  *#new(inode: Inode): Generator<PlannedRecord> {
+    const { volume, to } = this;
+    yield inodeRecord(volume, inode, {
+      isNew: true,
+      hasData: hasData(inode),
+      ...this.#names(inode),
+    });
+    yield* attributes(volume, to, inode);
+    if (inode.isDirectory) {
+      for (const listed of names(volume, to, inode)) yield { kind: 'entry', ...listed };
+    }
+    if (hasData(inode)) yield* blocks(volume, to, inode);
+  }
+
+  #names({ ino, base, nlink, links }: Inode): {
+    nlink: number;
+    links: readonly LinkName[];
+    removed?: readonly LinkName[];
+  } {
+    if (base === undefined) return { nlink, links };
+    const { added, removed } = this.#baseNames.get(ino) ?? { added: [], removed: [] };
+    return { nlink: 0, links: added, removed };
+  }
+
+  *#changed(
+    before: Inode,
+    after: Inode,
+    changed: { attributes: MergedPlaces; entries: MergedPlaces; blocks: MergedPlaces },
+  ): Generator<PlannedRecord> {
+    const { ino } = after;
+    const cut = firstCut(before, after);
+    const isWritten =
+      after.isRegular && (before.dataLayer !== after.dataLayer || cut !== undefined);
+    yield inodeRecord(this.volume, after, {
+      isNew: false,
+      hasData: isWritten,
+      cut,
+      ...this.#names(after),
+    });
+    for (const place of changed.attributes.ofInode(ino)) {
+      yield* this.#attribute(before, after, attributeNameOf(place));
+    }
+    for (const place of changed.entries.ofInode(ino)) {
+      yield* this.#entry(before, after, entryNameOf(place));
+    }
+    if (isWritten) yield* this.#blocks(before, after, cut, changed.blocks);
+  }
+
+  *#attribute(before: Inode, after: Inode, name: string): Generator<PlannedRecord> {
+    const { volume, from, to } = this;
+    const old = volume.readAttribute(from, before, name);
+    const value = volume.readAttribute(to, after, name);
+    const isSame =
+      old === undefined || value === undefined ? old === value : Buffer.compare(old, value) === 0;
+    if (isSame) return;
+    yield {
+      kind: 'attribute',
+      name,
+      value: value === undefined ? undefined : Buffer.from(value),
+    };
+  }
+
+  *#entry(before: Inode, after: Inode, name: string): Generator<PlannedRecord> {
+    const { volume, from, to } = this;
+    const old = shown(volume.directories.find(from, before, name));
+    const now = shown(volume.directories.find(to, after, name));
+    if (old?.ino === now?.ino) return;
+    yield { kind: 'entry', name, ino: now?.ino ?? 0, type: now?.type ?? 0 };
+  }
+
+  *#blocks(
+    before: Inode,
+    after: Inode,
+    cut: number | undefined,
+    changed: MergedPlaces,
+  ): Generator<PlannedRecord> {
+    const { volume, from, to } = this;
+    const { blockSize } = volume.options;
+    const end = Math.ceil(after.size / blockSize);
+    const firstCutBlock = cut === undefined ? end : Math.min(end, Math.ceil(cut / blockSize));
+    for (const place of changed.ofInode(after.ino)) {
+      const index = blockIndexOf(place);
+      if (index >= firstCutBlock) continue;
+      const old = volume.blocks.source(from, before, index);
+      const now = volume.blocks.source(to, after, index);
+      if (isSameSource(old, now)) continue;
+      yield planOf(after, index, now) ?? { kind: 'hole', index };
+    }
+    if (firstCutBlock < end) yield* blocks(volume, to, after, firstCutBlock);
+  }
+
+  /** Which names base files have gained and lost. Costs one pass over the changed names. */
+  #collectBaseNames(): void {
+    const { volume, from, to } = this;
+    const places = this.#places(TABLE.entries);
+    for (let place = places.take(); place !== undefined; place = places.take()) {
+      const parent = inodeOf(place);
+      const name = entryNameOf(place);
+      const { before, after } = this.#pair(parent);
+      const old = before && shown(volume.directories.find(from, before, name));
+      const now = after && shown(volume.directories.find(to, after, name));
+      if (old?.ino === now?.ino) continue;
+      if (old !== undefined) this.#noteName(old.ino, 'removed', { parent, name });
+      if (now !== undefined) this.#noteName(now.ino, 'added', { parent, name });
+    }
+  }
+
+  #noteName(ino: number, what: 'added' | 'removed', link: LinkName): void {
+    const { after } = this.#pair(ino);
+    if (after?.base === undefined) return;
+    let names = this.#baseNames.get(ino);
+    if (names === undefined) {
+      names = { added: [], removed: [] };
+      this.#baseNames.set(ino, names);
+    }
+    names[what].push(link);
+    if (names[what].length <= MAX_NAMES_CHANGED) return;
+    throw new CommandError(
+      'too-many-names',
+      'EMLINK',
+      `base file ${after.base.path} has gained or lost more than ${MAX_NAMES_CHANGED} names; ` +
+        'send the snapshot in full',
+    );
+  }
+}
+
+function alive(inode: Inode | undefined): Inode | undefined {
+  return inode === undefined || inode.nlink === 0 ? undefined : inode;
+}
+
+function shown(entry: FoundEntry | undefined): FoundEntry | undefined {
+  return entry === undefined || entry.ino === 0 ? undefined : entry;
+}
+
+/** Nothing but the same stored block, or nothing at all, is the same. */
+function isSameSource(a: BlockSource, b: BlockSource): boolean {
+  if (a.where === 'stored') return b.where === 'stored' && a.key.equals(b.key);
+  if (a.where === 'base' || b.where === 'base') return a.where === b.where;
+  return b.where !== 'stored';
+}
+
+/** From which byte on what the older view shows was cut off on the way to either. */
+function firstCut(before: Inode, after: Inode): number | undefined {
+  const is = (a: Clip, b: Clip): boolean =>
+    a.layer === b.layer && a.step === b.step && a.size === b.size;
+  const sizes = [
+    ...before.clips.filter((clip) => !after.clips.some((other) => is(clip, other))),
+    ...after.clips.filter((clip) => !before.clips.some((other) => is(clip, other))),
+  ].map(({ size }) => size);
+  // Across a restore it may have become shorter without having been cut.
+  if (after.isRegular && after.size < before.size) sizes.push(after.size);
+  return sizes.length === 0 ? undefined : Math.min(...sizes);
+}

@@ -1,0 +1,149 @@
+/**
+ * Sending: one snapshot, whole or from another one on, as the frames of a
+ * stream (native-notes/stream.md). Reads one committed state of a volume that
+ * somebody else may have mounted; writes nothing.
+ */
+import { CommandError } from '../base/errors.js';
+import {
+  isPosition,
+  StreamEncoder,
+  type StreamHeader,
+  type StreamPosition,
+} from '../format/stream.js';
+import type { Snapshot } from '../volume/catalog.js';
+import type { ReadableVolume } from '../volume/readable-volume.js';
+import { FullPlan } from './full-plan.js';
+import { IncrementalPlan } from './incremental-plan.js';
+import { plannedBytes, type PlannedRecord, readPlanned } from './plan-records.js';
+
+export interface SendRequest {
+  to: Snapshot;
+  /** Only what differs from it. */
+  from?: Snapshot;
+  resumed?: StreamPosition;
+}
+
+export interface SendEstimate {
+  records: number;
+  /** Of the stream, at most. */
+  bytes: number;
+}
+
+/** What a receiver prints when a stream was interrupted, and `send --resume` takes. */
+export interface ResumeToken extends StreamPosition {
+  from: string | null;
+  to: string;
+}
+
+export function encodeToken(token: ResumeToken): string {
+  return Buffer.from(JSON.stringify(token)).toString('base64url');
+}
+
+/** Throws CommandError `bad-token`. */
+export function decodeToken(text: string): ResumeToken {
+  try {
+    const token = JSON.parse(Buffer.from(text, 'base64url').toString()) as ResumeToken;
+    const isUuid = (value: unknown): boolean => typeof value === 'string' && value.length === 36;
+    if (isPosition(token) && isUuid(token.to) && (token.from === null || isUuid(token.from))) {
+      return token;
+    }
+  } catch {
+    // Told below.
+  }
+  throw new CommandError('bad-token', 'EINVAL', 'this is not a token of shadowfs receive');
+}
+
+/** The snapshots that a token is about. Throws CommandError `no-such-snapshot`. */
+export function requestOfToken(volume: ReadableVolume, token: ResumeToken): SendRequest {
+  const find = (uuid: string): Snapshot => {
+    const found = volume.snapshots().find((snapshot) => snapshot.uuid === uuid);
+    if (found !== undefined) return found;
+    throw new CommandError(
+      'no-such-snapshot',
+      'ENOENT',
+      `the snapshot ${uuid}, which the interrupted stream needs, is not here any more`,
+    );
+  };
+  const { records, chain } = token;
+  return {
+    to: find(token.to),
+    ...(token.from !== null && { from: find(token.from) }),
+    resumed: { records, chain },
+  };
+}
+
+function planOf(volume: ReadableVolume, { to, from }: SendRequest): Generator<PlannedRecord> {
+  const view = volume.viewOf(to);
+  if (from === undefined) return new FullPlan(volume, view).records();
+  return new IncrementalPlan(volume, volume.viewOf(from), view).records();
+}
+
+/** Looks at what would be sent, and reads no content. */
+export function estimate(volume: ReadableVolume, request: SendRequest): SendEstimate {
+  const skipped = request.resumed?.records ?? 0;
+  let records = 0;
+  let bytes = 0;
+  for (const plan of planOf(volume, request)) {
+    records++;
+    if (records > skipped) bytes += plannedBytes(volume, plan);
+  }
+  return { records: Math.max(0, records - skipped), bytes };
+}
+
+export function headerOf(volume: ReadableVolume, { to, from, resumed }: SendRequest): StreamHeader {
+  const { history, allocators } = volume.catalog.identity;
+  const { blockSize, compression } = volume.options;
+  return {
+    volume: volume.uuid,
+    history,
+    from: from === undefined ? null : { uuid: from.uuid, name: from.name },
+    to: { uuid: to.uuid, name: to.name, createdMs: to.createdMs },
+    blockSize,
+    compression,
+    allocators,
+    ...(resumed !== undefined && { resumed }),
+  };
+}
+
+/** A name that only a restore gives can't be given at the other end. */
+function refuseUndo({ to }: SendRequest): void {
+  if (to.kind !== 'undo') return;
+  throw new CommandError(
+    'undo-snapshot',
+    'EINVAL',
+    `${to.name} was made by a restore: give it a name of its own to send it (shadowfs rename)`,
+  );
+}
+
+/**
+ * The stream, frame by frame. Not more than a frame is held; between two of
+ * them the caller may take its time. Throws CorruptionError or EIO when
+ * something can't be read: then there is no trailer, and nothing is adopted.
+ */
+export function* sendStream(
+  volume: ReadableVolume,
+  request: SendRequest,
+  frameBytes?: number,
+): Generator<Buffer> {
+  refuseUndo(request);
+  const encoder = new StreamEncoder(headerOf(volume, request), frameBytes);
+  yield encoder.start();
+  const view = volume.viewOf(request.to);
+  const skipped = request.resumed?.records ?? 0;
+  let records = 0;
+  for (const plan of planOf(volume, request)) {
+    if (records++ < skipped) continue;
+    const frame = encoder.add(readPlanned(volume, view, plan));
+    if (frame !== undefined) yield frame;
+  }
+  if (records < skipped) {
+    throw new CommandError(
+      'bad-token',
+      'EINVAL',
+      `the token is ${skipped} records into a stream that has ${records}`,
+    );
+  }
+  const last = encoder.flush();
+  if (last !== undefined) yield last;
+  yield encoder.finish();
+}
