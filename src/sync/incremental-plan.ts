@@ -7,15 +7,14 @@
  * What must hold: only what differs is told, judged by what the views show and
  * not by what the delta maps name, since the collector may shrink those.
  */
-import { CommandError } from '../base/errors.js';
 import { attributeNameOf, blockIndexOf, entryNameOf, inodeOf } from '../format/keys.js';
 import { TABLE, type TableNumber } from '../format/tables.js';
 import type { BlockSource } from '../volume/block-map.js';
-import type { FoundEntry } from '../volume/directories.js';
 import type { Clip, Inode, LinkName } from '../volume/inode.js';
 import { MergedPlaces } from '../volume/merged-places.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
+import { BaseNames, pairOf, shown } from './base-names.js';
 import {
   attributes,
   blocks,
@@ -26,23 +25,9 @@ import {
   type PlannedRecord,
 } from './plan-records.js';
 
-/** Names that one base file may gain and lose between two snapshots. */
-const MAX_NAMES_CHANGED = 60;
-
-interface NamesChanged {
-  added: LinkName[];
-  removed: LinkName[];
-}
-
-interface Pair {
-  before: Inode | undefined;
-  after: Inode | undefined;
-}
-
 export class IncrementalPlan {
   readonly #layers: readonly number[];
-  /** Of base files: their records don't list all their names. */
-  readonly #baseNames = new Map<number, NamesChanged>();
+  readonly #baseNames: BaseNames;
 
   constructor(
     readonly volume: ReadableVolume,
@@ -51,6 +36,7 @@ export class IncrementalPlan {
   ) {
     const { onlyA, onlyB } = volume.core.layers.difference(from.top, to.top);
     this.#layers = [...onlyA, ...onlyB];
+    this.#baseNames = new BaseNames(volume, from, to);
   }
 
   #places(table: TableNumber): MergedPlaces {
@@ -58,7 +44,9 @@ export class IncrementalPlan {
   }
 
   *records(): Generator<PlannedRecord> {
-    if (this.volume.core.base !== undefined) this.#collectBaseNames();
+    if (this.volume.core.base !== undefined) {
+      this.#baseNames.collect(() => this.#places(TABLE.entries));
+    }
     const inodes = this.#places(TABLE.inodes);
     const changed = {
       attributes: this.#places(TABLE.attributes),
@@ -67,8 +55,7 @@ export class IncrementalPlan {
     };
     for (let place = inodes.take(); place !== undefined; place = inodes.take()) {
       const ino = inodeOf(place);
-      const pair = this.#pair(ino);
-      const { before, after } = pair;
+      const { before, after } = pairOf(this.volume, this.from, this.to, ino);
       if (after === undefined) {
         if (before !== undefined) yield { kind: 'gone', ino };
       } else if (before === undefined) {
@@ -77,15 +64,6 @@ export class IncrementalPlan {
         yield* this.#changed(before, after, changed);
       }
     }
-  }
-
-  /** What has no name is not sent. */
-  #pair(ino: number): Pair {
-    // Either record may be the one that tells where a base file lies.
-    const { volume, from, to } = this;
-    const after = volume.inode(to, ino);
-    const before = volume.inode(from, ino);
-    return { before: alive(before), after: alive(after ?? volume.inode(to, ino)) };
   }
 
   *#new(inode: Inode): Generator<PlannedRecord> {
@@ -108,7 +86,7 @@ export class IncrementalPlan {
     removed?: readonly LinkName[];
   } {
     if (base === undefined) return { nlink, links };
-    const { added, removed } = this.#baseNames.get(ino) ?? { added: [], removed: [] };
+    const { added, removed } = this.#baseNames.of(ino);
     return { nlink: 0, links: added, removed };
   }
 
@@ -178,48 +156,6 @@ export class IncrementalPlan {
     }
     if (firstCutBlock < end) yield* blocks(volume, to, after, firstCutBlock);
   }
-
-  /** Which names base files have gained and lost. Costs one pass over the changed names. */
-  #collectBaseNames(): void {
-    const { volume, from, to } = this;
-    const places = this.#places(TABLE.entries);
-    for (let place = places.take(); place !== undefined; place = places.take()) {
-      const parent = inodeOf(place);
-      const name = entryNameOf(place);
-      const { before, after } = this.#pair(parent);
-      const old = before && shown(volume.directories.find(from, before, name));
-      const now = after && shown(volume.directories.find(to, after, name));
-      if (old?.ino === now?.ino) continue;
-      if (old !== undefined) this.#noteName(old.ino, 'removed', { parent, name });
-      if (now !== undefined) this.#noteName(now.ino, 'added', { parent, name });
-    }
-  }
-
-  #noteName(ino: number, what: 'added' | 'removed', link: LinkName): void {
-    const { after } = this.#pair(ino);
-    if (after?.base === undefined) return;
-    let names = this.#baseNames.get(ino);
-    if (names === undefined) {
-      names = { added: [], removed: [] };
-      this.#baseNames.set(ino, names);
-    }
-    names[what].push(link);
-    if (names[what].length <= MAX_NAMES_CHANGED) return;
-    throw new CommandError(
-      'too-many-names',
-      'EMLINK',
-      `base file ${after.base.path} has gained or lost more than ${MAX_NAMES_CHANGED} names; ` +
-        'send the snapshot in full',
-    );
-  }
-}
-
-function alive(inode: Inode | undefined): Inode | undefined {
-  return inode === undefined || inode.nlink === 0 ? undefined : inode;
-}
-
-function shown(entry: FoundEntry | undefined): FoundEntry | undefined {
-  return entry === undefined || entry.ino === 0 ? undefined : entry;
 }
 
 /** Nothing but the same stored block, or nothing at all, is the same. */
