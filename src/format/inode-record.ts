@@ -2,8 +2,9 @@
  * Codec of the inode record (native-notes/format.md, table 1). Pure: takes and
  * returns plain fields, so that the volume's Inode class stays out of the format.
  */
-import { crc32 } from 'node:zlib';
 import { CorruptionError } from '../base/errors.js';
+import { int64At, uint16At, uint32At, uint48At, uint64At } from './big-endian.js';
+import { checksum } from './checksum.js';
 import { MAX_CLIPS, MAX_LINK_NAMES } from './tables.js';
 
 export interface InodeFields {
@@ -44,12 +45,13 @@ export interface InodeFields {
 
 const FLAG_BASE = 1;
 const FLAG_TARGET = 2;
-const FIXED_LENGTH = 4 + 20 + 16 + 48 + 6 + 6 + 4;
+/** Where the fields of fixed length end. */
+const CLIPS_AT = 4 + 20 + 16 + 48 + 6 + 6 + 4;
 const CLIP_LENGTH = 18;
 
 /** Room for the largest record: names, target and base path at their limits. */
 const scratch = Buffer.alloc(
-  FIXED_LENGTH + MAX_CLIPS * CLIP_LENGTH + 2 + MAX_LINK_NAMES * 264 + 2 * (2 + 65535) + 64,
+  CLIPS_AT + MAX_CLIPS * CLIP_LENGTH + 2 + MAX_LINK_NAMES * 264 + 2 * (2 + 65535) + 64,
 );
 let at = 0;
 
@@ -91,7 +93,7 @@ function firstBytes(length: number): Buffer {
 }
 
 function seal(): Buffer {
-  putUint32(crc32(firstBytes(at)));
+  putUint32(checksum(scratch, 0, at));
   return firstBytes(at);
 }
 
@@ -155,108 +157,112 @@ export function encodeGoneInode(): Buffer {
   return seal();
 }
 
+const NONE: readonly never[] = Object.freeze([]);
+
+/** A record's bytes, from its variable part on. */
 class Cursor {
-  at = 4;
-  constructor(readonly buffer: Buffer) {}
+  at = CLIPS_AT;
+  constructor(readonly bytes: Buffer) {}
 
   uint16(): number {
-    const value = this.buffer.readUInt16BE(this.at);
     this.at += 2;
-    return value;
+    return uint16At(this.bytes, this.at - 2);
   }
   uint32(): number {
-    const value = this.buffer.readUInt32BE(this.at);
     this.at += 4;
-    return value;
+    return uint32At(this.bytes, this.at - 4);
   }
   uint64(): number {
-    return this.uint32() * 2 ** 32 + this.uint32();
+    this.at += 8;
+    return uint64At(this.bytes, this.at - 8);
   }
   int64(): number {
-    const high = this.buffer.readInt32BE(this.at);
-    this.at += 4;
-    return high * 2 ** 32 + this.uint32();
+    this.at += 8;
+    return int64At(this.bytes, this.at - 8);
   }
   layer(): number {
-    const value = this.buffer.readUIntBE(this.at, 6);
     this.at += 6;
-    return value;
+    return uint48At(this.bytes, this.at - 6);
   }
-  bytes(length: number): string {
-    const value = this.buffer.toString('latin1', this.at, this.at + length);
+  text(length: number): string {
     this.at += length;
-    return value;
+    return this.bytes.toString('latin1', this.at - length, this.at);
   }
-}
 
-function checkSum(value: Buffer, where: string): void {
-  const end = value.length - 4;
-  if (end < 1 || crc32(value.subarray(0, end)) !== value.readUInt32BE(end)) {
-    throw new CorruptionError('inode record', where);
+  clips(count: number): InodeFields['clips'] {
+    if (count === 0) return NONE;
+    const clips = [];
+    for (let i = 0; i < count; i++) {
+      clips.push({ layer: this.layer(), step: this.uint32(), size: this.uint64() });
+    }
+    return clips;
+  }
+
+  links(count: number): InodeFields['links'] {
+    if (count === 0) return NONE;
+    const links = [];
+    for (let i = 0; i < count; i++) {
+      const parent = this.uint64();
+      const length = this.bytes[this.at++] as number;
+      links.push({ parent, name: this.text(length) });
+    }
+    return links;
+  }
+
+  base(): InodeFields['base'] {
+    return {
+      device: this.uint64(),
+      hostInode: this.uint64(),
+      size: this.uint64(),
+      mtimeS: this.int64(),
+      mtimeNs: this.uint32(),
+      ctimeS: this.int64(),
+      ctimeNs: this.uint32(),
+      path: this.text(this.uint16()),
+    };
   }
 }
 
 /**
- * Fills `into` from a stored record. Returns false when the record is *gone*.
- * Throws CorruptionError (with `where`) when the bytes are not a record.
+ * Fills `into` from a stored record, the first `length` bytes of `value`.
+ * Returns false when the record is *gone*. Throws CorruptionError (with what
+ * `where` says) when the bytes are not a record.
  */
-export function decodeInode(value: Buffer, into: InodeFields, where: string): boolean {
-  checkSum(value, where);
-  if (value[0] === 0) return false;
-  try {
-    const flags = value[1] as number;
-    const clipCount = value[2] as number;
-    const c = new Cursor(value);
-    into.mode = c.uint32();
-    into.uid = c.uint32();
-    into.gid = c.uint32();
-    into.rdev = c.uint32();
-    into.nlink = c.uint32();
-    into.size = c.uint64();
-    into.allocated = c.uint64();
-    into.atimeS = c.int64();
-    into.atimeNs = c.uint32();
-    into.mtimeS = c.int64();
-    into.mtimeNs = c.uint32();
-    into.ctimeS = c.int64();
-    into.ctimeNs = c.uint32();
-    into.btimeS = c.int64();
-    into.btimeNs = c.uint32();
-    into.birthLayer = c.layer();
-    into.dataLayer = c.layer();
-    into.step = c.uint32();
-    const clips = [];
-    for (let i = 0; i < clipCount; i++) {
-      clips.push({ layer: c.layer(), step: c.uint32(), size: c.uint64() });
-    }
-    into.clips = clips;
-    const linkCount = c.uint16();
-    const links = [];
-    for (let i = 0; i < linkCount; i++) {
-      const parent = c.uint64();
-      const length = value[c.at] as number;
-      c.at++;
-      links.push({ parent, name: c.bytes(length) });
-    }
-    into.links = links;
-    into.target = flags & FLAG_TARGET ? c.bytes(c.uint16()) : undefined;
-    into.base =
-      flags & FLAG_BASE
-        ? {
-            device: c.uint64(),
-            hostInode: c.uint64(),
-            size: c.uint64(),
-            mtimeS: c.int64(),
-            mtimeNs: c.uint32(),
-            ctimeS: c.int64(),
-            ctimeNs: c.uint32(),
-            path: c.bytes(c.uint16()),
-          }
-        : undefined;
-    if (c.at !== value.length - 4) throw new CorruptionError('inode record length', where);
-    return true;
-  } catch (error) {
-    if (error instanceof CorruptionError) throw error;
-    throw new CorruptionError('inode record', where);
+export function decodeInode(
+  value: Buffer,
+  into: InodeFields,
+  where: () => string,
+  length = value.length,
+): boolean {
+  const end = length - 4;
+  if (end < 1 || checksum(value, 0, end) !== uint32At(value, end)) {
+    throw new CorruptionError('inode record', where());
   }
+  if (value[0] === 0) return false;
+  const flags = value[1] as number;
+  into.mode = uint32At(value, 4);
+  into.uid = uint32At(value, 8);
+  into.gid = uint32At(value, 12);
+  into.rdev = uint32At(value, 16);
+  into.nlink = uint32At(value, 20);
+  into.size = uint64At(value, 24);
+  into.allocated = uint64At(value, 32);
+  into.atimeS = int64At(value, 40);
+  into.atimeNs = uint32At(value, 48);
+  into.mtimeS = int64At(value, 52);
+  into.mtimeNs = uint32At(value, 60);
+  into.ctimeS = int64At(value, 64);
+  into.ctimeNs = uint32At(value, 72);
+  into.btimeS = int64At(value, 76);
+  into.btimeNs = uint32At(value, 84);
+  into.birthLayer = uint48At(value, 88);
+  into.dataLayer = uint48At(value, 94);
+  into.step = uint32At(value, 100);
+  const rest = new Cursor(value);
+  into.clips = rest.clips(value[2] as number);
+  into.links = rest.links(rest.uint16());
+  into.target = flags & FLAG_TARGET ? rest.text(rest.uint16()) : undefined;
+  into.base = flags & FLAG_BASE ? rest.base() : undefined;
+  if (rest.at !== end) throw new CorruptionError('inode record length', where());
+  return true;
 }

@@ -4,10 +4,13 @@
  * Every key is place + version. The complement of the layer (and step) makes
  * LMDB's ascending order "newest first" within one place.
  */
+import { uint48At } from './big-endian.js';
 import { MAX_LAYER, MAX_STEP, TABLE, type TableNumber, versionLength } from './tables.js';
 
 export const PLACE_INODE_LENGTH = 12;
 export const PLACE_BLOCK_LENGTH = 18;
+/** In an entry's place: fileset, directory and hash stand before. */
+export const ENTRY_NAME_AT = 20;
 
 function writeUint64(buffer: Buffer, value: number, offset: number): void {
   buffer.writeUInt32BE(Math.floor(value / 2 ** 32), offset);
@@ -169,6 +172,11 @@ export function layerOf(table: TableNumber, key: Buffer): number {
   return MAX_LAYER - key.readUIntBE(key.length - versionLength(table), 6);
 }
 
+/** The layer whose complement stands at keys[at]. */
+export function keyLayerAt(keys: Uint8Array, at: number): number {
+  return MAX_LAYER - uint48At(keys, at);
+}
+
 export function stepOf(key: Buffer): number {
   return MAX_STEP - key.readUInt32BE(key.length - 4);
 }
@@ -216,6 +224,13 @@ export function versionedKey(
   writeLayer(key, layer, place.length);
   if (table === TABLE.blocks) key.writeUInt32BE(MAX_STEP - step, place.length + 6);
   return key;
+}
+
+/** The first key after `key`: of a key of layer 0 (step 0), the first one of another place. */
+export function afterKey(key: Uint8Array): Buffer {
+  const after = Buffer.alloc(key.length + 1);
+  after.set(key);
+  return after;
 }
 
 export function filesetOf(place: Buffer): number {

@@ -29,9 +29,12 @@ export function isVersioned(table: TableNumber): boolean {
   return table <= TABLE.orphans;
 }
 
-/** Length in bytes of the version at the end of a key of a versioned table. */
+/** Length in bytes of the version at the end of a key of a versioned table: a layer, for blocks a step, too. */
+export const VERSION_LENGTH = 6;
+const BLOCK_VERSION_LENGTH = 10;
+
 export function versionLength(table: TableNumber): number {
-  return table === TABLE.blocks ? 10 : 6;
+  return table === TABLE.blocks ? BLOCK_VERSION_LENGTH : VERSION_LENGTH;
 }
 
 export const FORMAT_VERSION = 1;

@@ -1,6 +1,8 @@
 /** Codecs of entry, block, attribute and orphan values (native-notes/format.md). Pure. */
 import { crc32 } from 'node:zlib';
 import { CorruptionError } from '../base/errors.js';
+import { uint32At, uint64At } from './big-endian.js';
+import { checksum } from './checksum.js';
 
 /** A child of a directory, or a whiteout (`ino` 0). */
 export interface EntryValue {
@@ -27,15 +29,20 @@ export function encodeEntry(entry: EntryValue): Buffer {
   entryScratch[3] = 0;
   entryScratch.writeUInt32BE(Math.floor(entry.ino / 2 ** 32), 4);
   entryScratch.writeUInt32BE(entry.ino >>> 0, 8);
-  entryScratch.writeUInt32BE(crc32(entryChecked), 12);
+  entryScratch.writeUInt32BE(checksum(entryScratch, 0, 12), 12);
   return entryScratch;
 }
 
-export function decodeEntry(value: Buffer, where: string): EntryValue {
-  if (value.length !== 16 || crc32(value.subarray(0, 12)) !== value.readUInt32BE(12)) {
-    throw new CorruptionError('directory entry', where);
+/** The entry in the first `length` bytes of `value`. Throws CorruptionError with what `where` says. */
+export function decodeEntry(
+  value: Uint8Array,
+  where: () => string,
+  length = value.length,
+): EntryValue {
+  if (length !== 16 || checksum(value, 0, 12) !== uint32At(value, 12)) {
+    throw new CorruptionError('directory entry', where());
   }
-  const ino = value[0] === 0 ? 0 : value.readUInt32BE(4) * 2 ** 32 + value.readUInt32BE(8);
+  const ino = value[0] === 0 ? 0 : uint64At(value, 4);
   return { ino, type: value[1] as number, fresh: value[2] === 1 };
 }
 

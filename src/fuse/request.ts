@@ -111,7 +111,7 @@ export class Request {
   fileOffset(index: number, tooLarge: ErrnoName = 'EFBIG'): number {
     const high = this.#words[HEADER_WORDS + index + 1] as number;
     if (high >= HIGH_LIMIT) throw new FsError(tooLarge, `request ${this.opcode}`);
-    return high * TWO_32 + (this.#words[HEADER_WORDS + index] as number);
+    return sixtyFour(high, this.#words[HEADER_WORDS + index] as number);
   }
 
   /** Signed 64-bit value (a time in seconds). Throws EINVAL beyond 2^53 either way. */
@@ -120,7 +120,7 @@ export class Request {
     if (high >= HIGH_LIMIT || high < -HIGH_LIMIT) {
       throw new FsError('EINVAL', `request ${this.opcode}`);
     }
-    return high * TWO_32 + (this.#words[HEADER_WORDS + index] as number);
+    return sixtyFour(high, this.#words[HEADER_WORDS + index] as number);
   }
 
   /** Where the NUL of the string at body byte `at` is, as an index into `bytes`. */
@@ -175,6 +175,11 @@ export class Request {
   #number64(index: number): number {
     const high = this.#words[index + 1] as number;
     if (high >= HIGH_LIMIT) throw new FsError('EOVERFLOW', `request ${this.opcode}`);
-    return high * TWO_32 + (this.#words[index] as number);
+    return sixtyFour(high, this.#words[index] as number);
   }
+}
+
+/** Small ones stay integers for V8: see format/big-endian.ts. */
+function sixtyFour(high: number, low: number): number {
+  return high === 0 ? low : high * TWO_32 + low;
 }

@@ -6,6 +6,7 @@
  * to lmdb and that the next call on any table in this thread overwrites.
  */
 import { open } from 'lmdb';
+import { invariant } from '../base/invariant.js';
 import { TABLE, TABLE_NAMES, type TableNumber } from '../format/tables.js';
 import { copyBytes, Span } from './span.js';
 
@@ -110,6 +111,28 @@ export interface EnvOptions {
   pageBytes?: number;
 }
 
+/**
+ * The record at which a walk stands: `key` lies in keyBytes[keyStart … keyEnd - 1],
+ * the value in the first `valueLength` bytes of `value`. Both are lmdb's memory.
+ */
+export interface RecordView {
+  keyBytes: Buffer;
+  keyStart: number;
+  keyEnd: number;
+  value: Buffer;
+  valueLength: number;
+}
+
+/** While a walk reads, records are put here as they lie, without an object for each. */
+const walked: RecordView & { isOn: boolean } = {
+  isOn: false,
+  keyBytes: Buffer.alloc(0),
+  keyStart: 0,
+  keyEnd: 0,
+  value: Buffer.alloc(0),
+  valueLength: 0,
+};
+
 const keyEncoder = {
   writeKey(key: KeyBytes, target: Uint8Array, at: number): number {
     if (key instanceof Span) copyBytes(key.bytes, key.start, key.length, target, at);
@@ -117,6 +140,12 @@ const keyEncoder = {
     return at + key.length;
   },
   readKey(source: Buffer, start: number, end: number): Buffer {
+    if (walked.isOn) {
+      walked.keyBytes = source;
+      walked.keyStart = start;
+      walked.keyEnd = end;
+      return source;
+    }
     return source.subarray(start, end);
   },
 };
@@ -124,8 +153,43 @@ const keyEncoder = {
 /** `bytes` is a larger shared buffer; only `length` bytes of it are the value. */
 const valueEncoder = {
   encode: (value: Uint8Array): Uint8Array => value,
-  decode: (bytes: Buffer, length: number): Buffer => bytes.subarray(0, length),
+  decode: (bytes: Buffer, length: number): Buffer => {
+    if (walked.isOn) {
+      walked.value = bytes;
+      walked.valueLength = length;
+      return bytes;
+    }
+    return bytes.subarray(0, length);
+  },
 };
+
+/** What is read in a walk would be taken for its next record. */
+export function refuseInWalk(): void {
+  invariant(!walked.isOn, 'nothing else is read during a walk');
+}
+
+/**
+ * Calls `visit` with each record of a range that was opened in this thread,
+ * until it returns false. Nothing is made per record, so `visit` may neither
+ * keep what it is given nor call into the store.
+ */
+export function walk(range: Iterable<unknown>, visit: (record: RecordView) => boolean): void {
+  refuseInWalk();
+  const iterator = range[Symbol.iterator]();
+  walked.isOn = true;
+  try {
+    while (!iterator.next().done) {
+      if (visit(walked)) continue;
+      iterator.return?.();
+      return;
+    }
+  } catch (error) {
+    iterator.return?.();
+    throw error;
+  } finally {
+    walked.isOn = false;
+  }
+}
 
 const ANY_KEY = Buffer.of(0);
 /** Stands for the timer that is not made. */

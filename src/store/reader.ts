@@ -7,7 +7,16 @@
  * commit: a reader left behind keeps freed pages from being used again.
  */
 import type { TableNumber } from '../format/tables.js';
-import type { Env, LmdbEntry, LmdbRange, LmdbTable, StoreStats } from './env.js';
+import {
+  type Env,
+  type LmdbEntry,
+  type LmdbRange,
+  type LmdbTable,
+  type RecordView,
+  refuseInWalk,
+  type StoreStats,
+  walk,
+} from './env.js';
 import { openEnv } from './open.js';
 
 /** A range is read in pieces, so that no cursor stays open while the caller works. */
@@ -27,6 +36,7 @@ export interface RangeOptions {
 /** Bytes in lmdb's memory: valid until the next call into the store by this thread. */
 export type Entry = LmdbEntry;
 
+/** A range that is iterated again and again: half the cost of a new one each time. */
 interface Seeker {
   readonly options: LmdbRange;
   readonly entries: Iterable<LmdbEntry>;
@@ -36,6 +46,7 @@ interface Seeker {
 export class TableReader {
   protected readonly env: Env;
   readonly #seekers: Seeker[] = [];
+  readonly #walkers: Seeker[] = [];
 
   constructor(env: Env) {
     this.env = env;
@@ -43,6 +54,7 @@ export class TableReader {
 
   /** The value, a view that is valid until this thread's next call into the store. */
   get(table: TableNumber, key: Uint8Array): Buffer | undefined {
+    refuseInWalk();
     const value = this.env.table(table).getBinaryFast(key);
     // lmdb sets the length of one large shared buffer: only `length` is right, not `byteLength`.
     return value?.subarray(0, value.length);
@@ -57,9 +69,9 @@ export class TableReader {
    * valid until this thread's next call into the store.
    */
   seek(table: TableNumber, start: Uint8Array, end: Uint8Array): Entry | undefined {
+    refuseInWalk();
     let seeker = this.#seekers[table];
     if (seeker === undefined) {
-      // One range object per table, iterated again and again: half the cost of a new one.
       const options: LmdbRange = { start, end, limit: 1 };
       seeker = { options, entries: this.env.table(table).getRange(options) };
       this.#seekers[table] = seeker;
@@ -71,6 +83,28 @@ export class TableReader {
     if (found.done) return undefined;
     iterator.return?.();
     return found.value;
+  }
+
+  /**
+   * Calls `visit` with the records start ≤ key < end in key order until it
+   * returns false: for short records that are decoded at once. `visit` may
+   * neither keep what it is given nor call into the store.
+   */
+  visit(
+    table: TableNumber,
+    start: Uint8Array,
+    end: Uint8Array,
+    visit: (record: RecordView) => boolean,
+  ): void {
+    let walker = this.#walkers[table];
+    if (walker === undefined) {
+      const options: LmdbRange = { start, end };
+      walker = { options, entries: this.env.table(table).getRange(options) };
+      this.#walkers[table] = walker;
+    }
+    walker.options.start = start;
+    walker.options.end = end;
+    walk(walker.entries, visit);
   }
 
   /**
@@ -113,6 +147,7 @@ export class TableReader {
     limit: number,
     keysOnly: boolean,
   ): { entries: Entry[]; isLast: boolean } {
+    refuseInWalk();
     const source: LmdbTable = this.env.table(table);
     const entries: Entry[] = [];
     if (keysOnly) {

@@ -307,7 +307,7 @@ export class LiveNodes {
   }
 
   readdir(ino: number, offset: number, fill: FillDirectory): void {
-    this.#list(ino, offset, fill, (_directory, listed, next) => {
+    this.#list(ino, offset, false, fill, (_directory, listed, next) => {
       const { high, low } = liveIno(listed.ino);
       return fill(listed.name, high, low, listed.type, next);
     });
@@ -317,7 +317,7 @@ export class LiveNodes {
     const { context } = this;
     const dot: FillDirectory = (name, high, low, type, next) =>
       fill(name, high, low, type, next, undefined);
-    this.#list(ino, offset, dot, (directory, { name, ino: child, type }, next) => {
+    this.#list(ino, offset, true, dot, (directory, { name, ino: child, type }, next) => {
       const { high, low } = liveIno(child);
       const inode = context.volume.inodeForListing(this.#view, directory, name, child);
       if (inode === undefined) return fill(name, high, low, type, next, undefined);
@@ -331,6 +331,7 @@ export class LiveNodes {
   #list(
     ino: number,
     offset: number,
+    withInodes: boolean,
     dot: FillDirectory,
     take: (
       directory: Inode,
@@ -345,7 +346,8 @@ export class LiveNodes {
       offset,
       context.cookies,
       dotFiller(liveIno(ino), liveIno(parent), dot),
-      (afterHash, visit) => context.volume.list(this.#view, directory, afterHash, visit),
+      (afterHash, visit) =>
+        context.volume.list(this.#view, directory, afterHash, visit, withInodes),
       (name) => context.hidden.isHidden(ino, name),
       (listed, next) => take(directory, listed, next),
     );

@@ -126,7 +126,7 @@ export class ShadowNode extends SpecialNode {
 
   override readdir(offset: number, fill: FillDirectory): void {
     const { layer } = this.tree.snapshot;
-    this.#list(offset, fill, (_view, _directory, listed, next) => {
+    this.#list(offset, false, fill, (_view, _directory, listed, next) => {
       const ino = shadowIno(layer, listed.ino);
       return fill(listed.name, ino.high, ino.low, listed.type, next);
     });
@@ -136,7 +136,7 @@ export class ShadowNode extends SpecialNode {
     const { context, snapshot } = this.tree;
     const dot: FillDirectory = (name, high, low, type, next) =>
       fill(name, high, low, type, next, undefined);
-    this.#list(offset, dot, (view, directory, listed, next) => {
+    this.#list(offset, true, dot, (view, directory, listed, next) => {
       const ino = shadowIno(snapshot.layer, listed.ino);
       const { name, type } = listed;
       const inode = context.volume.inodeForListing(view, directory, name, listed.ino);
@@ -154,6 +154,7 @@ export class ShadowNode extends SpecialNode {
 
   #list(
     offset: number,
+    withInodes: boolean,
     dot: FillDirectory,
     take: (
       view: View,
@@ -169,7 +170,7 @@ export class ShadowNode extends SpecialNode {
       offset,
       context.cookies,
       dotFiller(this.#ino64, this.#parentIno(directory), dot),
-      (afterHash, visit) => context.volume.list(view, directory, afterHash, visit),
+      (afterHash, visit) => context.volume.list(view, directory, afterHash, visit, withInodes),
       (name) => context.hidden.isHidden(this.ino, name),
       (listed, next) => take(view, directory, listed, next),
     );

@@ -94,6 +94,7 @@ export interface TreeVolume extends VolumeNames {
     directory: Inode,
     afterHash: number,
     visit: (name: string, ino: number, type: number, hash: number) => boolean,
+    withInodes?: boolean,
   ): void;
   inodeForListing(view: View, directory: Inode, name: string, ino: number): Inode | undefined;
   read(

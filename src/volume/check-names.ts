@@ -60,7 +60,7 @@ export class NameCheck {
     const key = entryKey(view.fileset, directory, nameHash(name), name, 0);
     const found = this.volume.core.newest(TABLE.entries, placeOf(TABLE.entries, key), view);
     if (found === undefined) return undefined;
-    return { ...decodeEntry(found.value, 'entry'), layer: found.layer };
+    return { ...decodeEntry(found.value, () => 'entry'), layer: found.layer };
   }
 
   /** A name, if it is this layer's version that the view sees. */
@@ -242,7 +242,11 @@ export class NameCheck {
       const place = placeOf(TABLE.entries, key);
       if (last?.equals(place) || !view.includes(layerOf(TABLE.entries, key))) continue;
       last = place;
-      visit(inodeOf(place), entryNameOf(place), decodeEntry(value, 'entry'));
+      visit(
+        inodeOf(place),
+        entryNameOf(place),
+        decodeEntry(value, () => 'entry'),
+      );
     }
   }
 

@@ -144,10 +144,10 @@ export class RecordCheck {
     this.state.guard('format', where, () => {
       switch (table) {
         case TABLE.inodes:
-          decodeInode(value, new Inode(inodeOf(key)), 'inode');
+          decodeInode(value, new Inode(inodeOf(key)), () => 'inode');
           break;
         case TABLE.entries: {
-          const { ino, type } = decodeEntry(value, 'entry');
+          const { ino, type } = decodeEntry(value, () => 'entry');
           this.#noteInode(ino);
           if (ino !== 0 && (type === 0 || type > 15)) {
             this.state.add('format', `the file type is ${type}`, where);

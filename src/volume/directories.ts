@@ -4,15 +4,7 @@
  * LMDB and, for a base-backed directory, the base.
  */
 import { FsError } from '../base/errors.js';
-import {
-  directoryPrefix,
-  entryHashOf,
-  entryKey,
-  entryNameOf,
-  PLACE_INODE_LENGTH,
-  placeOf,
-  prefixEnd,
-} from '../format/keys.js';
+import { entryKey, placeOf } from '../format/keys.js';
 import { LAST_HASH, nameHash } from '../format/name-hash.js';
 
 import { TABLE } from '../format/tables.js';
@@ -21,7 +13,7 @@ import type { VolumeCore } from './core.js';
 import { type Inodes, joinPath } from './inode-reader.js';
 import { type Inode, S_IFMT } from './inode.js';
 import { firstAtOrAfter } from './overlay.js';
-import { storedVersions } from './stored-versions.js';
+import { type ListedName, StoredNames } from './stored-names.js';
 import type { View } from './view.js';
 
 /** What a directory says of a name, without looking at the inode. */
@@ -32,14 +24,6 @@ export interface FoundEntry {
   fresh: boolean;
   /** Layer of the entry; 0 for a name of the base. */
   layer: number;
-}
-
-interface ListedName {
-  hash: number;
-  name: string;
-  /** 0: a whiteout, which hides what lies below. */
-  ino: number;
-  type: number;
 }
 
 /** One source of a listing: yields names in (hash, name) order. */
@@ -74,7 +58,7 @@ export class Directories {
     const key = entryKey(view.fileset, directory, nameHash(name), name, 0);
     const found = this.core.newest(TABLE.entries, placeOf(TABLE.entries, key), view);
     if (found === undefined) return undefined;
-    const entry = decodeEntry(found.value, `name ${name} of directory ${directory}`);
+    const entry = decodeEntry(found.value, () => `name ${name} of directory ${directory}`);
     return { ...entry, layer: found.layer };
   }
 
@@ -95,16 +79,24 @@ export class Directories {
 
   /**
    * Visits the names with hash > `afterHash` in (hash, name) order until
-   * `visit` returns false.
+   * `visit` returns false. `withInodes`: their inodes will be asked for.
    */
   list(
     view: View,
     directory: Inode,
     afterHash: number,
     visit: (name: string, ino: number, type: number, hash: number) => boolean,
+    withInodes = false,
   ): void {
     if (afterHash >= LAST_HASH) return;
-    const sources = this.#sources(view, directory, afterHash + 1);
+    const sources = this.#sources(view, directory, afterHash + 1, withInodes);
+    if (sources.length === 1) {
+      const next = sources[0] as NameSource;
+      for (let found = next(); found !== undefined; found = next()) {
+        if (found.ino !== 0 && !visit(found.name, found.ino, found.type, found.hash)) return;
+      }
+      return;
+    }
     const heads = sources.map((next) => next());
     for (;;) {
       let first: ListedName | undefined;
@@ -122,7 +114,7 @@ export class Directories {
   }
 
   /** Newest first, so that of equal names the first source's counts. */
-  #sources(view: View, directory: Inode, fromHash: number): NameSource[] {
+  #sources(view: View, directory: Inode, fromHash: number, withInodes: boolean): NameSource[] {
     const sources: NameSource[] = [];
     for (const changes of this.core.sections(view)) {
       const names = changes.directories.get(directory.ino)?.ordered();
@@ -131,24 +123,14 @@ export class Directories {
       sources.push(() => names[i++]);
     }
     if (!this.core.isInMemoryOnly(directory.ino)) {
-      sources.push(this.#storedNames(view, directory.ino, fromHash));
+      const onBatch = withInodes
+        ? (names: readonly ListedName[]): void => this.inodes.prefetch(view, names)
+        : undefined;
+      const names = new StoredNames(this.core.reader, view, directory.ino, fromHash, onBatch);
+      sources.push(() => names.next());
     }
     if (directory.base !== undefined) sources.push(this.#baseNames(directory.base.path, fromHash));
     return sources;
-  }
-
-  #storedNames(view: View, directory: number, fromHash: number): NameSource {
-    const start = directoryPrefix(view.fileset, directory, fromHash);
-    const end = prefixEnd(start.subarray(0, PLACE_INODE_LENGTH));
-    const versions = storedVersions(this.core.reader, view, TABLE.entries, start, end);
-    return () => {
-      const { value: found } = versions.next();
-      if (!found) return undefined;
-      const place = placeOf(TABLE.entries, found.key);
-      const name = entryNameOf(place);
-      const entry = decodeEntry(found.value, `name ${name} of directory ${directory}`);
-      return { hash: entryHashOf(place), name, ino: entry.ino, type: entry.type };
-    };
   }
 
   #baseNames(path: string, fromHash: number): NameSource {

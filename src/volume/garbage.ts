@@ -67,7 +67,7 @@ export class Garbage {
     if (value === undefined) return 'absent';
     const inode = new Inode(ino);
     try {
-      return decodeInode(value, inode, `inode ${ino} in layer ${layer}`) ? inode : 'gone';
+      return decodeInode(value, inode, () => `inode ${ino} in layer ${layer}`) ? inode : 'gone';
     } catch (error) {
       // A damaged record hides nothing: what it may have hidden stays.
       if (error instanceof CorruptionError) return 'absent';

@@ -2,7 +2,7 @@
  * Inodes as views see them, and the copy that a change works on.
  * Order of the search: groups in memory, the view's cache, LMDB, the base.
  */
-import { FsError } from '../base/errors.js';
+import { CorruptionError, FsError } from '../base/errors.js';
 import { decodeInode } from '../format/inode-record.js';
 import { inodePlace } from '../format/keys.js';
 import { BASE_LAYER, ROOT_INODE, TABLE } from '../format/tables.js';
@@ -10,6 +10,7 @@ import type { BaseStat } from './base-directory.js';
 import type { BaseIds } from './base-ids.js';
 import type { VolumeCore } from './core.js';
 import { Inode } from './inode.js';
+import { visitInodes } from './stored-inodes.js';
 import type { View } from './view.js';
 
 export function joinPath(directory: string, name: string): string {
@@ -50,9 +51,36 @@ export class Inodes {
     const found = this.core.newest(TABLE.inodes, inodePlace(view.fileset, ino), view);
     if (found === undefined) return this.#untouched(ino);
     const inode = new Inode(ino);
-    if (!decodeInode(found.value, inode, `inode ${ino} in layer ${found.layer}`)) return undefined;
-    inode.layer = found.layer;
+    const { layer, value } = found;
+    if (!decodeInode(value, inode, () => `inode ${ino} in layer ${layer}`)) return undefined;
+    inode.layer = layer;
     return inode;
+  }
+
+  /**
+   * Puts the inodes of listed names into the view's cache, at a fraction of what
+   * `get` costs for each. What can't be had so is left to `get`, with its error.
+   */
+  prefetch(view: View, names: readonly { ino: number }[]): void {
+    const sections = this.core.sections(view);
+    const isChanged = (ino: number): boolean => sections.some(({ inodes }) => inodes.has(ino));
+    const missing: number[] = [];
+    for (const { ino } of names) {
+      if (ino === 0 || view.cache.get(ino) !== undefined) continue;
+      if (sections.length === 0 || !isChanged(ino)) missing.push(ino);
+    }
+    const inos = Float64Array.from(missing).sort();
+    visitInodes(this.core.reader, view, inos, (ino, layer, { value, valueLength }) => {
+      const inode = new Inode(ino);
+      try {
+        if (!decodeInode(value, inode, () => `inode ${ino}`, valueLength)) return;
+      } catch (error) {
+        if (error instanceof CorruptionError) return;
+        throw error;
+      }
+      inode.layer = layer;
+      view.cache.set(ino, inode);
+    });
   }
 
   /** A base file without a record: the base itself says what it is. */

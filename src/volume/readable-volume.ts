@@ -99,14 +99,18 @@ export class ReadableVolume {
     return this.directories.lookup(view, directory, name);
   }
 
-  /** Names with hash > `afterHash` in (hash, name) order, until `visit` returns false. */
+  /**
+   * Names with hash > `afterHash` in (hash, name) order, until `visit` returns
+   * false. `withInodes`: their inodes will be asked for.
+   */
   list(
     view: View,
     directory: Inode,
     afterHash: number,
     visit: (name: string, ino: number, type: number, hash: number) => boolean,
+    withInodes = false,
   ): void {
-    this.directories.list(view, directory, afterHash, visit);
+    this.directories.list(view, directory, afterHash, visit, withInodes);
   }
 
   /** The inode behind a listed name. */

@@ -3,7 +3,7 @@
  * sees it (rule F1), in LMDB only. Runs of foreign or older versions are jumped
  * over, not stepped through: the cost does not grow with the layers.
  */
-import { layerOf, placeOf, versionedKey } from '../format/keys.js';
+import { afterKey, layerOf, placeOf, versionedKey } from '../format/keys.js';
 import { MAX_STEP, type TableNumber } from '../format/tables.js';
 import type { TableReader } from '../store/reader.js';
 import type { StoredVersion } from './core.js';
@@ -37,15 +37,11 @@ export function* storedVersions(
         yield { key, value, layer };
       } else if (++stepped >= MAX_STEPPED) {
         const below = isOld ? 0 : view.lineage.floor(layer);
-        next = below === 0 ? afterPlace(table, place) : versionedKey(table, place, below, MAX_STEP);
+        const key = versionedKey(table, place, below, below === 0 ? 0 : MAX_STEP);
+        next = below === 0 ? afterKey(key) : key;
         break;
       }
     }
     from = next !== undefined && next.compare(end) < 0 ? next : undefined;
   }
-}
-
-/** The first key after every version of a place. */
-function afterPlace(table: TableNumber, place: Buffer): Buffer {
-  return Buffer.concat([versionedKey(table, place, 0, 0), Buffer.of(0)]);
 }

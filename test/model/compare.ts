@@ -91,7 +91,7 @@ function compareDirectory(what: Compared, directory: Inode, reached: Set<number>
   assert.ok(model, `${where} is known`);
   const found = new Map<string, number>();
   let last = '';
-  volume.list(view, directory, 0, (name, ino, type, hash) => {
+  const visit = (name: string, ino: number, type: number, hash: number): boolean => {
     assert.equal(hash, nameHash(name));
     const order = `${hash.toString(16).padStart(14, '0')} ${name}`;
     assert.ok(order > last, `${where}: in order at ${name}`);
@@ -100,7 +100,9 @@ function compareDirectory(what: Compared, directory: Inode, reached: Set<number>
     const child = inodes.get(ino);
     if (child !== undefined) assert.equal(type, child.mode >>> 12, `type of ${name} in ${where}`);
     return true;
-  });
+  };
+  // Inodes that were read with the listing are compared like those that were looked up.
+  volume.list(view, directory, 0, visit, directory.ino % 2 === 0);
   assert.deepEqual([...found].sort(), [...model.names].sort(), `names of ${where}`);
   for (const [name, ino] of found) {
     const child = volume.lookup(view, directory, name);

@@ -110,7 +110,7 @@ function seenFrom(
     if (version.table !== TABLE.inodes) continue;
     const ino = inodeOf(version.key);
     const inode = new Inode(ino);
-    inodes.set(ino, decodeInode(version.value, inode, 'scan') ? inode : 'gone');
+    inodes.set(ino, decodeInode(version.value, inode, () => 'scan') ? inode : 'gone');
   }
   return seen.filter(({ table, key, layer, step }) => {
     if (table === TABLE.inodes || table === TABLE.orphans) return true;

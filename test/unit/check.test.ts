@@ -112,7 +112,7 @@ function changeInode(
 ): void {
   const key = inodeKey(1, ino, layer);
   const inode = new Inode(ino);
-  decodeInode(Buffer.from(tx.get(TABLE.inodes, key) as Buffer), inode, 'test');
+  decodeInode(Buffer.from(tx.get(TABLE.inodes, key) as Buffer), inode, () => 'test');
   change(inode);
   tx.put(TABLE.inodes, key, encodeInode(inode));
 }
