@@ -11,7 +11,6 @@ import {
   type Env,
   type LmdbEntry,
   type LmdbRange,
-  type LmdbTable,
   type RecordView,
   refuseInWalk,
   type StoreStats,
@@ -39,7 +38,7 @@ export type Entry = LmdbEntry;
 /** A range that is iterated again and again: half the cost of a new one each time. */
 interface Seeker {
   readonly options: LmdbRange;
-  readonly entries: Iterable<LmdbEntry>;
+  readonly entries: Iterable<LmdbEntry | Buffer>;
 }
 
 /** Reads of the tables, of a reader's state or inside a write transaction. */
@@ -47,6 +46,7 @@ export class TableReader {
   protected readonly env: Env;
   readonly #seekers: Seeker[] = [];
   readonly #walkers: Seeker[] = [];
+  readonly #pieces: Seeker[] = [];
 
   constructor(env: Env) {
     this.env = env;
@@ -82,7 +82,7 @@ export class TableReader {
     const found = iterator.next();
     if (found.done) return undefined;
     iterator.return?.();
-    return found.value;
+    return found.value as LmdbEntry;
   }
 
   /**
@@ -148,21 +148,47 @@ export class TableReader {
     keysOnly: boolean,
   ): { entries: Entry[]; isLast: boolean } {
     refuseInWalk();
-    const source: LmdbTable = this.env.table(table);
     const entries: Entry[] = [];
+    const source = this.#rangeOf(table, range, limit, keysOnly);
     if (keysOnly) {
-      for (const key of source.getKeys({ ...range, limit })) {
+      for (const key of source as Iterable<Buffer>) {
         entries.push({ key: Buffer.from(key), value: EMPTY });
       }
       return { entries, isLast: entries.length < limit };
     }
     let bytes = 0;
-    for (const { key, value } of source.getRange({ ...range, limit })) {
+    for (const { key, value } of source as Iterable<LmdbEntry>) {
       entries.push({ key: Buffer.from(key), value: Buffer.from(value) });
       bytes += value.length;
       if (bytes >= PIECE_BYTES) return { entries, isLast: false };
     }
     return { entries, isLast: entries.length < limit };
+  }
+
+  /** Those that are asked for all the time are kept. */
+  #rangeOf(
+    table: TableNumber,
+    range: LmdbRange,
+    limit: number,
+    keysOnly: boolean,
+  ): Iterable<LmdbEntry | Buffer> {
+    const source = this.env.table(table);
+    if (limit !== FIRST_PIECE_RECORDS || range.reverse === true) {
+      const options = { ...range, limit };
+      return keysOnly ? source.getKeys(options) : source.getRange(options);
+    }
+    const place = table * 2 + (keysOnly ? 1 : 0);
+    let piece = this.#pieces[place];
+    if (piece === undefined) {
+      const options: LmdbRange = { ...range, limit };
+      const entries = keysOnly ? source.getKeys(options) : source.getRange(options);
+      piece = { options, entries };
+      this.#pieces[place] = piece;
+    }
+    piece.options.start = range.start;
+    piece.options.end = range.end;
+    piece.options.exclusiveStart = range.exclusiveStart === true;
+    return piece.entries;
   }
 
   stats(): StoreStats {

@@ -1,6 +1,19 @@
 /** What one reader sees: a fileset at a top layer (rule F1). */
+import { ALLOCATOR, inodeNumber } from '../format/tables.js';
 import type { Inode } from './inode.js';
 import type { Lineage } from './lineage.js';
+
+const LOCAL = inodeNumber(ALLOCATOR.local, 0);
+const LOCAL_KEYS = 2 ** 30;
+
+/**
+ * Numbers of 52 bits are objects to V8, and slow as keys; those that most inodes
+ * have are turned into small ones. All others become negative.
+ */
+function keyOf(ino: number): number {
+  const local = ino - LOCAL;
+  return local >= 0 && local < LOCAL_KEYS ? local | 0 : -ino;
+}
 
 /** Inodes a view keeps decoded, in each of its two generations: the live one, a snapshot's. */
 const LIVE_GENERATION = 16384;
@@ -12,6 +25,7 @@ const SNAPSHOT_GENERATION = 1024;
  * twice a generation and hot inodes survive.
  */
 export class InodeCache {
+  /** By `keyOf`. */
   #young = new Map<number, Inode | null>();
   #old = new Map<number, Inode | null>();
 
@@ -23,9 +37,10 @@ export class InodeCache {
   }
 
   get(ino: number): Inode | null | undefined {
-    const young = this.#young.get(ino);
+    const key = keyOf(ino);
+    const young = this.#young.get(key);
     if (young !== undefined) return young;
-    const old = this.#old.get(ino);
+    const old = this.#old.get(key);
     if (old !== undefined) this.set(ino, old);
     return old;
   }
@@ -35,12 +50,13 @@ export class InodeCache {
       this.#old = this.#young;
       this.#young = new Map();
     }
-    this.#young.set(ino, inode);
+    this.#young.set(keyOf(ino), inode);
   }
 
   delete(ino: number): void {
-    this.#young.delete(ino);
-    this.#old.delete(ino);
+    const key = keyOf(ino);
+    this.#young.delete(key);
+    this.#old.delete(key);
   }
 }
 
