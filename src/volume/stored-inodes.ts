@@ -25,7 +25,8 @@ type Take = (ino: number, layer: number, record: RecordView) => void;
 
 /**
  * Gives the newest version that the view sees (rule F1) of each inode that has
- * one in LMDB, in ascending order. `inos` ascends. `take` may neither keep the
+ * one in LMDB, in ascending order, once. `inos` ascends; a file with several
+ * names in a directory may be in it several times. `take` may neither keep the
  * record nor call into the store.
  */
 export function visitInodes(
@@ -64,7 +65,8 @@ function visitRun(
     if (isWanted && view.includes(layer)) {
       take(ino, layer, record);
       stepped = 0;
-      at++;
+      // Its older versions, which come next, are not wanted, even if it is named twice.
+      while (at <= last && wanted(inos, at) === ino) at++;
       return at <= last;
     }
     if (++stepped < MAX_STEPPED) return true;

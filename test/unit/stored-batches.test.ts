@@ -52,16 +52,20 @@ t.test('numbers of 48 and 64 bits', async (t) => {
   }
 });
 
+function summary({ layer, mode, nlink, size, ctimeS, ctimeNs, links }: Inode): string {
+  return JSON.stringify({ layer, mode, nlink, size, ctimeS, ctimeNs, links });
+}
+
 /** Of each number below `limit` that has one, the newest record's inode. */
-function oneByOne(volume: Volume, view: View, limit: number): Map<number, Inode | 'gone'> {
-  const found = new Map<number, Inode | 'gone'>();
+function oneByOne(volume: Volume, view: View, limit: number): Map<number, string> {
+  const found = new Map<number, string>();
   for (const ino of numbers(limit)) {
     const version = volume.core.newest(TABLE.inodes, inodePlace(view.fileset, ino), view);
     if (version === undefined) continue;
     const inode = new Inode(ino);
     const isThere = decodeInode(version.value, inode, () => 'test');
     inode.layer = version.layer;
-    found.set(ino, isThere ? inode : 'gone');
+    found.set(ino, isThere ? summary(inode) : 'gone');
   }
   return found;
 }
@@ -75,13 +79,15 @@ function numbers(limit: number): number[] {
 function compareInodes(t: Test, volume: Volume, view: View, random: (n: number) => number) {
   const expected = oneByOne(volume, view, 120);
   for (const share of [1, 2, 5, 20]) {
-    const inos = numbers(120).filter(() => random(share) === 0);
-    const found = new Map<number, Inode | 'gone'>();
+    const chosen = numbers(120).filter(() => random(share) === 0);
+    // As when a file has several names in the directory.
+    const inos = chosen.flatMap((ino) => (random(4) === 0 ? [ino, ino] : [ino]));
+    const found = new Map<number, string>();
     visitInodes(volume.core.reader, view, inos, (ino, layer, { value, valueLength }) => {
       const inode = new Inode(ino);
       const isThere = decodeInode(value, inode, () => 'test', valueLength);
       inode.layer = layer;
-      found.set(ino, isThere ? inode : 'gone');
+      found.set(ino, isThere ? summary(inode) : 'gone');
     });
     const wanted = [...expected].filter(([ino]) => inos.includes(ino));
     t.strictSame([...found], wanted, `one in ${share} at layer ${view.top}`);
@@ -111,10 +117,10 @@ function views(volume: Volume): View[] {
 }
 
 t.test('random histories', async (t) => {
-  for (const seed of [SEED, SEED + 1, SEED + 2]) {
+  for (const seed of [SEED]) {
     const fixture = new VolumeFixture(t);
     const history = new RandomHistory(fixture, seed);
-    for (let i = 0; i < 300; i++) history.step();
+    for (let i = 0; i < 200; i++) history.step();
     fixture.flush();
     const { volume } = fixture;
     const random = randomOf(seed);
