@@ -19,7 +19,6 @@ export const BLOCK_HOLE = 0;
 export const BLOCK_RAW = 1;
 
 const entryScratch = Buffer.alloc(16);
-const entryChecked = entryScratch.subarray(0, 12);
 
 /** The value's bytes, in a buffer that the next call overwrites. */
 export function encodeEntry(entry: EntryValue): Buffer {
