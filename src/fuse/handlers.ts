@@ -40,7 +40,6 @@ import {
   Opcode,
   OpenFlag,
   OUT_HEADER_BYTES,
-  WRITE_CACHE,
   WRITE_KILL_SUIDGID,
 } from './protocol.js';
 import type { Reply } from './reply.js';
@@ -200,8 +199,9 @@ const read: Handler = (context, request) => {
 const write: Handler = (context, request) => {
   const { fh, offset, flags, data } = decodeWrite(request);
   const killSetId = (flags & WRITE_KILL_SUIDGID) !== 0;
-  // Pages of a shared mapping come from the cache too, but then the times are ours to set.
-  const keepTimes = context.writeback && (flags & WRITE_CACHE) !== 0;
+  // With its own cache the kernel keeps the times of every write, a direct one too, and sends them
+  // when it likes: maybe before this request, which must not put later ones over them.
+  const keepTimes = context.writeback;
   const caller = request.caller();
   const { ops } = context;
   const result = ops.write(caller, request.node, fh, offset, data, killSetId, keepTimes);

@@ -126,8 +126,6 @@ export const OpenFlag = {
 
 export const GETATTR_FH = 1 << 0;
 export const FSYNC_FDATASYNC = 1 << 0;
-/** WRITE of pages from the writeback cache: the kernel keeps the file's times itself. */
-export const WRITE_CACHE = 1 << 0;
 /** WRITE: drop set-user-id and set-group-id. */
 export const WRITE_KILL_SUIDGID = 1 << 2;
 

@@ -104,3 +104,27 @@ eachSetting(t, 'save and restore from eight processes at once', async (t, world)
   await world.check();
   await world.sh('cd "$MNT"; for s in $(ls .snapshots); do cat .snapshots/$s/f1 > /dev/null; done');
 });
+
+eachSetting(t, 'a snapshot has the times of direct writes', async (t, world) => {
+  await world.mount(['--no-base', 'mnt']);
+  // Whatever writes out the times, and when: before a write arrives, or after it.
+  const out = await world.sh(`python3 -c "
+import mmap, os, threading
+os.chdir('$MNT')
+page, fd, is_over = mmap.mmap(-1, 4096), os.open('f', os.O_RDWR | os.O_CREAT | os.O_DIRECT), False
+def sync():
+    while not is_over: os.sync()
+others = [threading.Thread(target=sync) for _ in range(2)]
+for other in others: other.start()
+different = []
+for n in range(30):
+    for at in range(20): os.pwritev(fd, [page], at % 7 * 4096)
+    live = os.fstat(fd)
+    with open('.control/save', 'w') as save: save.write('s%d\\n' % n)
+    kept = os.stat('.snapshots/s%d/f' % n)
+    if (live.st_mtime_ns, live.st_ctime_ns) != (kept.st_mtime_ns, kept.st_ctime_ns): different.append(n)
+is_over = True
+for other in others: other.join()
+print(different)"`);
+  t.equal(out.trim(), '[]');
+});
