@@ -1,29 +1,22 @@
 /** The collector: gives back what no view can see (rules D1, D13, F5, F6). */
 import { decodeDeltaKey, deltaPrefix, prefixEnd, versionedKey } from '../format/keys.js';
-import { BASE_LAYER, TABLE } from '../format/tables.js';
+import { TABLE } from '../format/tables.js';
 import { decodeJson } from '../format/values.js';
 import type { WriteTransaction } from '../store/write-transaction.js';
 import { Garbage, isTombstone, versionsIn } from './garbage.js';
 import { type Layer, LayerTree } from './lineage.js';
 import { type ReapCursor, Reaper, removeAll, SLICE_PLACES } from './reaper.js';
+import { ReleasedTops } from './released-tops.js';
+import { isSmall, recordBytes, Removals, type Swept } from './removals.js';
 
-/** A layer with more than this left is not folded: folding copies (rule F6). */
-const FOLD_RECORDS = 4096;
-const FOLD_BYTES = 8 * 1024 * 1024;
 /** A round has at least so many records, and as many as a sweep looks at: so it costs O(1) each. */
 const ROUND_RECORDS = 4096;
 
-interface LayerJob {
+/** Its signature is that of the beginning: what changes meanwhile calls for another sweep. */
+interface LayerJob extends Swept {
   layer: number;
-  /** As it was when the sweep began: what changes meanwhile calls for another one. */
-  signature: string;
   phase: 'sweep' | 'fold';
   cursor: Buffer;
-  kept: number;
-  keptBytes: number;
-  /** Tombstones among what is kept. */
-  tombstones: number;
-  removed: number;
 }
 
 export interface CollectorStats {
@@ -35,14 +28,14 @@ export interface CollectorStats {
 export class Collector {
   readonly stats: CollectorStats = { removedRecords: 0, foldedRecords: 0, emptiedLayers: 0 };
   readonly #reaper = new Reaper(this.stats);
+  readonly #removals = new Removals(this.stats);
+  readonly #released = new ReleasedTops(this.#removals);
   #garbage: Garbage;
   #pinned: readonly number[] = [];
   /** Layer → the kept tops that decide over it, in this tree. */
   readonly #frontiers = new Map<number, string>();
   #stale = true;
   #job: LayerJob | undefined;
-  /** What each layer looked like when it was last swept, and what was left in it. */
-  readonly #swept = new Map<number, { signature: string; kept: number }>();
   /** Open layers hide ever more of the layers below: those are swept again every so often. */
   #round = 0;
   /** Records stored in this round. */
@@ -52,8 +45,6 @@ export class Collector {
   #before: { job?: LayerJob; reapCursor?: ReapCursor } = {};
   /** Emptied in the transaction that is not stored yet. */
   #unreported: number[] = [];
-  /** Layers in which tombstones were left, since something lay below them. */
-  readonly #withTombstones = new Set<number>();
 
   constructor(
     readonly blockSize: number,
@@ -67,7 +58,7 @@ export class Collector {
   refresh(records: number): void {
     this.#stale = true;
     this.#written += records;
-    const below = [...this.#swept.values()].reduce((sum, { kept }) => sum + kept, 0);
+    const below = [...this.#removals.swept.values()].reduce((sum, left) => sum + left.records, 0);
     if (this.#written < Math.max(ROUND_RECORDS, below)) return;
     this.#written = 0;
     this.#round++;
@@ -82,7 +73,9 @@ export class Collector {
   aborted(): void {
     for (const layer of this.#unreported.splice(0)) this.#reported.delete(layer);
     const { job, reapCursor } = this.#before;
-    if (job !== undefined) this.#swept.delete(job.layer);
+    // Counts and places of what was not removed after all: everything is swept again.
+    this.#removals.swept.clear();
+    this.#released.clear();
     this.#job = job;
     this.#reaper.cursor = reapCursor;
     this.#stale = true;
@@ -109,39 +102,62 @@ export class Collector {
     for (const layer of this.#reported) {
       if (tree.has(layer)) tree.remove(layer);
       else this.#reported.delete(layer);
-      this.#swept.delete(layer);
+      this.#removals.swept.delete(layer);
     }
-    this.#garbage = new Garbage(tree, kept, this.blockSize, this.hasBase);
-    this.#frontiers.clear();
+    this.#release(tree, kept);
+    this.#use(new Garbage(tree, kept, this.blockSize, this.hasBase));
     this.#stale = false;
     if (this.#job !== undefined && !this.#isSweepable(this.#job.layer)) this.#job = undefined;
   }
 
-  #isSweepable(layer: number): boolean {
-    return (
-      layer !== BASE_LAYER &&
-      this.#garbage.tree.has(layer) &&
-      this.#garbage.tree.get(layer).state === 'sealed' &&
-      !this.#garbage.keptTops.has(layer)
+  #use(garbage: Garbage): void {
+    this.#garbage = garbage;
+    this.#frontiers.clear();
+  }
+
+  /**
+   * Tops that are kept no more: what only they saw is looked for by itself, so the layers below,
+   * for which nothing else has changed, need not be swept for that.
+   */
+  #release(tree: LayerTree, kept: ReadonlySet<number>): void {
+    const released = [...this.#garbage.keptTops].filter(
+      (top) => !kept.has(top) && tree.has(top) && tree.get(top).state === 'sealed',
     );
+    if (released.length === 0) return;
+    const now = new Garbage(tree, kept, this.blockSize, this.hasBase);
+    this.#use(new Garbage(tree, new Set([...kept, ...released]), this.blockSize, this.hasBase));
+    const unchanged = [...this.#removals.swept].filter(
+      ([layer, { signature }]) => tree.has(layer) && this.#frontier(layer) === signature,
+    );
+    this.#use(now);
+    for (const [layer, swept] of unchanged) swept.signature = this.#frontier(layer);
+    for (const top of released) this.#released.add(now, top);
   }
 
-  /** What decides which of a layer's records are garbage, and whether it can be folded. */
-  #signature(layer: number): string {
-    return `${this.#garbage.tree.children(layer).join()} ${this.#frontier(layer)}`;
+  #isSweepable(layer: number): boolean {
+    return this.#removals.isSweepable(this.#garbage, layer);
   }
 
-  /** The first kept tops on every way up from a layer, and whether they still change. */
+  /**
+   * What decides which of a layer's records are garbage: the first kept tops on every way up from
+   * it, and whether they still change.
+   */
   #frontier(layer: number): string {
-    let frontier = this.#frontiers.get(layer);
-    if (frontier === undefined) {
-      frontier = this.#garbage.tree
-        .children(layer)
-        .map((c) => (this.#garbage.keptTops.has(c) ? this.#keptTop(c) : this.#frontier(c)))
-        .join();
-      this.#frontiers.set(layer, frontier);
+    // All at once, newest first: a layer's children are younger, so nothing recurs.
+    if (this.#frontiers.size === 0) {
+      for (const { number } of this.#garbage.tree.all().reverse()) {
+        const above = this.#garbage.tree.children(number).map((child) => this.#topsFrom(child));
+        this.#frontiers.set(number, above.join());
+      }
     }
-    return frontier;
+    return this.#frontiers.get(layer) ?? '';
+  }
+
+  /** The first kept tops on the ways up that begin with this layer. */
+  #topsFrom(layer: number): string {
+    return this.#garbage.keptTops.has(layer)
+      ? this.#keptTop(layer)
+      : (this.#frontiers.get(layer) ?? '');
   }
 
   #keptTop(layer: number): string {
@@ -154,11 +170,15 @@ export class Collector {
     // Newest first: a dead leaf frees its parent to be folded.
     for (const { number } of this.#garbage.tree.all().reverse()) {
       if (!this.#isSweepable(number)) continue;
-      const signature = this.#signature(number);
-      if (this.#swept.get(number)?.signature === signature) continue;
+      const signature = this.#frontier(number);
       const cursor = deltaPrefix(number);
-      const counts = { kept: 0, keptBytes: 0, tombstones: 0, removed: 0 };
-      return { layer: number, signature, phase: 'sweep', cursor, ...counts };
+      const swept = this.#removals.swept.get(number);
+      if (swept?.signature === signature) {
+        if (!isSmall(swept) || this.#foldTarget(number) === undefined) continue;
+        return { layer: number, ...swept, phase: 'fold', cursor };
+      }
+      this.#removals.touched.delete(number);
+      return { layer: number, signature, phase: 'sweep', cursor, records: 0, bytes: 0 };
     }
     return undefined;
   }
@@ -166,11 +186,13 @@ export class Collector {
   /** One small piece of work inside a transaction. Returns false when nothing is left to do. */
   slice(tx: WriteTransaction): boolean {
     if (this.#stale) this.#load(tx);
+    this.#garbage.forget();
     this.#before = {
       ...(this.#job !== undefined && { job: { ...this.#job } }),
       ...(this.#reaper.cursor !== undefined && { reapCursor: this.#reaper.cursor }),
     };
     if (this.#reaper.slice(tx, this.#garbage)) return true;
+    if (this.#released.slice(tx, this.#garbage, SLICE_PLACES)) return true;
     this.#job ??= this.#nextJob();
     if (this.#job === undefined) return false;
     this.#before.job = { ...this.#job };
@@ -191,15 +213,17 @@ export class Collector {
       for (const older of versions) tx.del(table, older);
       if (newest === undefined) continue;
       const isNeeded = this.#garbage.isNeeded(tx, table, place, newest, job.layer);
-      const hides = isNeeded && isTombstone(tx, table, newest);
-      if (isNeeded && !(hides && this.#garbage.hidesNothing(tx, table, place, job.layer))) {
-        job.kept++;
-        job.keptBytes += table === TABLE.blocks ? this.blockSize : place.length;
-        if (hides) job.tombstones++;
+      const isIdle =
+        isNeeded &&
+        isTombstone(tx, table, newest) &&
+        this.#garbage.hidesNothing(tx, table, place, job.layer);
+      if (isNeeded && !isIdle) {
+        job.records++;
+        job.bytes += recordBytes(table, place, this.blockSize);
       } else {
-        tx.del(table, newest);
-        job.removed++;
-        this.stats.removedRecords++;
+        removeAll(tx, table, place, job.layer, this.stats);
+        if (table === TABLE.inodes) this.#garbage.forget();
+        this.#removals.dropTombstones(tx, this.#garbage, table, place);
       }
     }
     const last = keys.at(-1);
@@ -207,36 +231,20 @@ export class Collector {
       job.cursor = Buffer.concat([last.key, Buffer.of(0)]);
       return;
     }
-    this.#noteTombstones(job);
-    this.#swept.set(job.layer, { signature: job.signature, kept: job.kept });
-    const mayFold = this.#foldTarget(job.layer) !== undefined;
-    if (job.kept === 0) this.#reportEmptied(job.layer);
-    else if (mayFold && job.kept <= FOLD_RECORDS && job.keptBytes <= FOLD_BYTES) {
-      this.#job = { ...job, phase: 'fold', cursor: deltaPrefix(job.layer) };
-      return;
-    }
+    const { layer, signature, records, bytes } = job;
     this.#job = undefined;
+    // What was counted went meanwhile: once more, from the beginning.
+    if (records > 0 && this.#removals.touched.has(layer)) return;
+    this.#removals.swept.set(layer, { signature, records, bytes });
+    if (records === 0) this.#reportEmptied(layer);
   }
 
   #reportEmptied(layer: number): void {
     this.#reported.add(layer);
     this.#unreported.push(layer);
     this.#garbage.tree.remove(layer);
-    this.#withTombstones.delete(layer);
+    this.#removals.swept.delete(layer);
     this.stats.emptiedLayers++;
-  }
-
-  /** Where something went, tombstones above it may hide nothing any more: they are looked at again. */
-  #noteTombstones({ layer, tombstones, removed }: LayerJob): void {
-    if (removed > 0) {
-      for (const above of this.#withTombstones) {
-        const isAbove =
-          this.#garbage.tree.has(above) && this.#garbage.tree.path(above).includes(layer);
-        if (isAbove && above !== layer) this.#swept.delete(above);
-      }
-    }
-    if (tombstones > 0) this.#withTombstones.add(layer);
-    else this.#withTombstones.delete(layer);
   }
 
   /** The only child, if it is sealed. */
@@ -258,21 +266,18 @@ export class Collector {
     for (const { key } of keys) {
       const { table, place } = decodeDeltaKey(key);
       const newest = versionsIn(tx, table, place, job.layer)[0];
-      if (newest !== undefined) {
-        const isReplaced = versionsIn(tx, table, place, target).length > 0;
-        const value = tx.get(table, newest);
-        if (!isReplaced && value !== undefined) {
-          tx.put(table, versionedKey(table, place, target, 0), Buffer.from(value));
-          this.stats.foldedRecords++;
-        }
+      const isReplaced = versionsIn(tx, table, place, target).length > 0;
+      const value = newest === undefined ? undefined : tx.get(table, newest);
+      if (!isReplaced && value !== undefined) {
+        tx.put(table, versionedKey(table, place, target, 0), Buffer.from(value));
+        this.stats.foldedRecords++;
+        this.#removals.moved(target, recordBytes(table, place, this.blockSize));
       }
       removeAll(tx, table, place, job.layer, this.stats);
+      if (isReplaced) this.#removals.dropTombstones(tx, this.#garbage, table, place);
     }
+    this.#garbage.forget();
     if (keys.length < SLICE_PLACES) {
-      // The target may have got tombstones, and versions under its own are gone.
-      this.#noteTombstones({ ...job, removed: 1 });
-      if (job.tombstones > 0) this.#withTombstones.add(target);
-      this.#swept.delete(target);
       this.#reportEmptied(job.layer);
       this.#job = undefined;
     }

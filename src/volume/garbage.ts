@@ -52,8 +52,18 @@ function hasVersionIn(
   return false;
 }
 
+interface States {
+  fileset: number;
+  ino: number;
+  byLayer: readonly (readonly [layer: number, state: InodeState])[];
+}
+
+const NO_LAYERS: ReadonlySet<number> = new Set();
+
 /** Decides by one state of the layer tree and of the tops that are kept. */
 export class Garbage {
+  #last: States | undefined;
+
   constructor(
     readonly tree: LayerTree,
     /** Snapshots, open layers and pinned ones. */
@@ -108,36 +118,61 @@ export class Garbage {
     key: Buffer,
     layer: number,
   ): boolean {
-    const ino = inodeOf(place);
-    const fileset = filesetOf(place);
-    if (this.#hides(tx, table, place, fileset, ino, layer, layer, key)) return false;
-    const versions = new Set<number>();
-    for (const found of tx.range(table, place, prefixEnd(place), { keysOnly: true })) {
-      versions.add(layerOf(table, found.key));
+    const versions = this.#layersOf(tx, table, place);
+    const hiding = this.#hidingLayers(tx, table, place, layer, key);
+    if (hiding.has(layer)) return false;
+    // A stack and not a recursion: there may be thousands of layers between two that are kept.
+    const left = [...this.tree.children(layer)];
+    for (let at = left.pop(); at !== undefined; at = left.pop()) {
+      if (versions.has(at) || hiding.has(at)) continue;
+      if (this.keptTops.has(at)) return true;
+      left.push(...this.tree.children(at));
     }
-    const isCovered = (child: number): boolean => {
-      if (versions.has(child)) return true;
-      if (this.#hides(tx, table, place, fileset, ino, child, layer, key)) return true;
-      return !this.keptTops.has(child) && this.tree.children(child).every(isCovered);
-    };
-    return !this.tree.children(layer).every(isCovered);
+    return false;
   }
 
-  /** The inode's own record in layer `at` hides the version `key` of `layer`. */
-  #hides(
+  #layersOf(tx: TableReader, table: TableNumber, place: Buffer): ReadonlySet<number> {
+    const layers = new Set<number>();
+    for (const { key } of tx.range(table, place, prefixEnd(place), { keysOnly: true })) {
+      layers.add(layerOf(table, key));
+    }
+    return layers;
+  }
+
+  /** Every record of an inode; those of the last one are kept until `forget`. */
+  #statesOf(tx: TableReader, fileset: number, ino: number): States['byLayer'] {
+    const last = this.#last;
+    if (last?.ino === ino && last.fileset === fileset) return last.byLayer;
+    const byLayer = [...this.#layersOf(tx, TABLE.inodes, inodePlace(fileset, ino))].map(
+      (at) => [at, this.inodeAt(tx, fileset, ino, at)] as const,
+    );
+    this.#last = { fileset, ino, byLayer };
+    return byLayer;
+  }
+
+  /** To be called when inodes may have changed: at the start of a transaction, and after changes in it. */
+  forget(): void {
+    this.#last = undefined;
+  }
+
+  /** The layers in which the inode's own record hides the version `key` of `layer`. */
+  #hidingLayers(
     tx: TableReader,
     table: TableNumber,
     place: Buffer,
-    fileset: number,
-    ino: number,
-    at: number,
     layer: number,
     key: Buffer,
-  ): boolean {
-    if (table === TABLE.inodes || table === TABLE.orphans) return false;
-    const state = this.inodeAt(tx, fileset, ino, at);
-    if (state === 'gone') return true;
-    if (state === 'absent' || table !== TABLE.blocks) return false;
-    return this.isClipped(state, blockIndexOf(place), layer, stepOf(key));
+  ): ReadonlySet<number> {
+    if (table === TABLE.inodes || table === TABLE.orphans) return NO_LAYERS;
+    const ino = inodeOf(place);
+    const fileset = filesetOf(place);
+    const hiding = new Set<number>();
+    for (const [at, state] of this.#statesOf(tx, fileset, ino)) {
+      if (state === 'gone') hiding.add(at);
+      else if (state !== 'absent' && table === TABLE.blocks) {
+        if (this.isClipped(state, blockIndexOf(place), layer, stepOf(key))) hiding.add(at);
+      }
+    }
+    return hiding;
   }
 }

@@ -2,6 +2,7 @@
  * The writer thread: applies groups as they come, and collects garbage in small
  * slices while there are none. Flushes happen here, never in the serving loop.
  */
+import { performance } from 'node:perf_hooks';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { logFor } from '../base/log.js';
 import { mallocTrim } from '../libc/libc.js';
@@ -36,8 +37,9 @@ const log = logFor('writer');
 const RESERVE_BYTES = 64 * 1024 * 1024;
 /** After so long without work, memory that the work took is given back. */
 const REST_MS = 3000;
-/** Pause between slices of collecting: the foreground comes first. */
-const COLLECT_PAUSE_MS = 30;
+/** Pause between slices of collecting, in times of the last one: the foreground comes first. */
+const COLLECT_PAUSE = 2;
+const COLLECT_PAUSE_MAX_MS = 30;
 
 /** Two make pages usable; the serving thread's reader may be one behind. */
 const PASSES_MAX = 4;
@@ -74,19 +76,20 @@ function trimAtRest(): void {
 const resting = setTimeout(mallocTrim, REST_MS);
 resting.unref();
 
-function collectSoon(): void {
-  timer ??= setTimeout(collectSlice, COLLECT_PAUSE_MS);
+function collectSoon(pauseMs = COLLECT_PAUSE_MAX_MS): void {
+  timer ??= setTimeout(collectSlice, Math.min(pauseMs, COLLECT_PAUSE_MAX_MS));
 }
 
 function collectSlice(): void {
   timer = undefined;
+  const startMs = performance.now();
   try {
     if (host.collect()) passes = 0;
     else if (passes >= PASSES_MAX || !host.passWhenTight()) return;
     else passes++;
     const space = host.ensure(RESERVE_BYTES);
     say({ type: 'collected', stats: { ...host.collector.stats }, space });
-    collectSoon();
+    collectSoon(COLLECT_PAUSE * (performance.now() - startMs));
   } catch (error) {
     log(`collector: ${(error as Error).stack ?? String(error)}`);
   }

@@ -152,6 +152,51 @@ t.test('D13: tombstones go when nothing lies below them, in whatever order snaps
   t.end();
 });
 
+t.test('deleting a snapshot costs what was changed after it, not what lies below', (t) => {
+  const fixture = new VolumeFixture(t);
+  const perSlice = 400;
+  const large = 1500;
+  for (let layer = 0; layer < 3; layer++) {
+    fixture.mkdir(`d${layer}`);
+    for (let i = 0; i < large; i++) fixture.write(`d${layer}/f${i}`, String(i));
+    fixture.save(`large-${layer}`);
+  }
+  // Each has as much that the next one hides, and a file that goes with all its blocks.
+  for (let n = 0; n < 4; n++) {
+    fixture.write('changed', `${n}`.repeat(9000));
+    fixture.write(`d0/f${n}`, 'new');
+    fixture.write('cut', 'x'.repeat(30_000));
+    fixture.truncate('cut', 10);
+    fixture.unlink(`d1/f${n}`);
+    fixture.save(`s${n}`);
+  }
+  for (let layer = 0; layer < 3; layer++) fixture.volume.deleteSnapshot(`large-${layer}`, 'test');
+  fixture.flush();
+  t.ok(fixture.collect() > (3 * 3 * large) / perSlice, 'those layers are large');
+  const { reader } = fixture.volume.core;
+  const blocks = records(reader, TABLE.blocks);
+  for (const name of ['s1', 's0', 's2']) {
+    fixture.volume.deleteSnapshot(name, 'test');
+    fixture.flush();
+    const slices = fixture.collect();
+    t.ok(slices < 10, `${slices} transactions for ${name}`);
+  }
+  t.ok(records(reader, TABLE.blocks) < blocks, 'and it gave blocks back');
+  // What is left is what a collector that knows nothing leaves.
+  const before = ALL_TABLES.map((table) => records(reader, table));
+  const { path } = fixture;
+  t.strictSame(fixture.check().findings, []);
+  fixture.close();
+  collectAt(path, () => false);
+  const again = StoreWriter.open(path);
+  t.same(
+    ALL_TABLES.map((table) => again.transaction((tx) => records(tx, table))),
+    before,
+  );
+  again.close();
+  t.end();
+});
+
 t.test('D13: what hides a base stays', (t) => {
   const fixture = new VolumeFixture(t, {}, (base) => {
     fs.mkdirSync(join(base, 'dir'));

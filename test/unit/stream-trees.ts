@@ -63,9 +63,9 @@ function fields(inode: Inode, isFromBase: boolean): unknown {
   const { atimeS, atimeNs, mtimeS, mtimeNs, ctimeS, ctimeNs, btimeS, btimeNs } = inode;
   return {
     ...{ ino, mode, uid, gid, rdev, size, target },
-    ...{ atimeS, atimeNs, mtimeS, mtimeNs, ctimeS, ctimeNs, btimeS, btimeNs },
-    // The host counts names that lie outside, and what it has set aside.
-    ...(!isFromBase && { nlink, allocated: inode.allocated }),
+    ...{ mtimeS, mtimeNs, ctimeS, ctimeNs, btimeS, btimeNs },
+    // The host counts names that lie outside, what it has set aside, and who reads there.
+    ...(!isFromBase && { nlink, allocated: inode.allocated, atimeS, atimeNs }),
   };
 }
 
