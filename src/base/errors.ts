@@ -123,3 +123,8 @@ export class WouldBlock extends Error {
     this.length = length;
   }
 }
+
+/** What was thrown, in words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

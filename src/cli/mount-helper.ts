@@ -9,7 +9,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CommandError } from '../base/errors.js';
+import { CommandError, messageOf } from '../base/errors.js';
 import { type MountOptions, parseMountOptions } from '../daemon/mount-options.js';
 import { planMount } from '../daemon/mount-plan.js';
 import { readMountRecord } from '../daemon/mount-record.js';
@@ -139,7 +139,7 @@ export async function runHelper(name: string, words: readonly string[]): Promise
     else await mountAsTold(parseMountWords(words), say);
     return 0;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     say(message.split('\n').map(printable).join('\n'));
     return exitCodeOf(error);
   }

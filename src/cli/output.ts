@@ -1,5 +1,5 @@
 /** What the command line prints, and how it ends: 0 done, 1 failed, 2 wrong usage. */
-import { CommandError, FsError } from '../base/errors.js';
+import { CommandError, FsError, messageOf } from '../base/errors.js';
 
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
@@ -81,7 +81,7 @@ export function reportFailure(error: unknown, json: boolean): void {
     warn(error.message.split('\n').map(printable).join('\n'));
     return;
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (json) {
     const errno = error instanceof FsError ? error.code : 'EIO';
     printJson({ ok: false, code: 'internal-error', errno, message });

@@ -1,7 +1,7 @@
 /** `shadowfs receive VOLUME < file` */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { CommandError } from '../base/errors.js';
+import { CommandError, messageOf } from '../base/errors.js';
 import { ReceivingVolume } from '../daemon/receiving.js';
 import type { ReceiveAnswer, ReceiveOptions } from '../sync/receiver.js';
 import { StreamReceiver } from '../sync/receive-stream.js';
@@ -73,7 +73,7 @@ function suspend(stream: StreamReceiver): string | undefined {
   try {
     return stream.suspend();
   } catch (error) {
-    warn(`what came could not be kept: ${error instanceof Error ? error.message : String(error)}`);
+    warn(`what came could not be kept: ${messageOf(error)}`);
     return undefined;
   }
 }

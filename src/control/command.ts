@@ -3,7 +3,7 @@
  * `.snapshots`, a signal. Who carries commands out implements `Commands`; who
  * asks needs to know nothing about volumes, mounts or threads.
  */
-import { CommandError, FsError } from '../base/errors.js';
+import { CommandError, FsError, messageOf } from '../base/errors.js';
 import type { Deferred } from '../base/deferred.js';
 
 export const COMMAND_NAMES = [
@@ -60,7 +60,7 @@ export function failureAnswer(command: string, error: unknown): Answer {
       message: error.message,
     };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return { ok: false, command, code: 'internal-error', errno: 'EIO', message };
 }
 
@@ -68,5 +68,5 @@ export function failureAnswer(command: string, error: unknown): Answer {
 export function asFsError(error: unknown, syscall: string): FsError {
   if (error instanceof FsError) return error;
   if (error instanceof CommandError) return new FsError(error.errno, syscall, error.code);
-  return new FsError('EIO', syscall, error instanceof Error ? error.message : String(error));
+  return new FsError('EIO', syscall, messageOf(error));
 }

@@ -1,5 +1,5 @@
 /** What the main thread and the serving thread of a mount say to each other. */
-import { CommandError, ERRNO, type ErrnoName, FsError } from '../base/errors.js';
+import { CommandError, ERRNO, type ErrnoName, FsError, messageOf } from '../base/errors.js';
 import type { Answer } from '../control/command.js';
 import type { HelperPorts } from '../fuse/helper-client.js';
 import type { MessagePort } from 'node:worker_threads';
@@ -58,7 +58,7 @@ export function toPlainError(error: unknown): PlainError {
   if (error instanceof FsError) {
     return { code: 'file-system-error', errno: error.code, message: error.message, details: {} };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return { code: 'internal-error', errno: 'EIO', message, details: {} };
 }
 

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { realClock } from '../base/clock.js';
-import { CommandError } from '../base/errors.js';
+import { CommandError, messageOf } from '../base/errors.js';
 import { byteStringOfText } from '../format/grammar.js';
 import { isVolume } from '../store/open.js';
 import { acquireOwner, type Owner, readOwner } from '../store/owner.js';
@@ -13,7 +13,6 @@ import { Volume } from '../volume/volume.js';
 import type { CreationOptions } from './mount-options.js';
 import type { MountPlan } from './mount-plan.js';
 import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from './mount-table.js';
-import { reason } from './places.js';
 
 /** An owner that is just closing is waited for. */
 const OWNER_WAIT_MS = 10_000;
@@ -83,7 +82,7 @@ function makeAndOwn(plan: MountPlan): Owner {
     throw new CommandError(
       'volume-unusable',
       'EACCES',
-      `the volume ${plan.volume}: ${reason(error)}`,
+      `the volume ${plan.volume}: ${messageOf(error)}`,
     );
   }
   const waitMs = isServed(plan.volume) ? 0 : OWNER_WAIT_MS;

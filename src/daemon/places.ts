@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { CommandError } from '../base/errors.js';
+import { CommandError, messageOf } from '../base/errors.js';
 
 /** What the places depend on; passed in so that tests can. */
 export interface Surroundings {
@@ -79,7 +79,11 @@ export function ensurePrivateDirectory(path: string, uid: number): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new CommandError('state-unusable', 'EACCES', `${path} can't be made: ${reason(error)}`);
+    throw new CommandError(
+      'state-unusable',
+      'EACCES',
+      `${path} can't be made: ${messageOf(error)}`,
+    );
   }
   const stat = lstatSync(path);
   if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o022) !== 0) {
@@ -89,8 +93,4 @@ export function ensurePrivateDirectory(path: string, uid: number): void {
       `${path} must be a directory that belongs to uid ${uid} and that nobody else can write to`,
     );
   }
-}
-
-export function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

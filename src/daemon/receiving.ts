@@ -1,7 +1,7 @@
 /** Opening the volume that streams go into, making it when there is none. It must not be mounted. */
 import { mkdirSync } from 'node:fs';
 import { realClock } from '../base/clock.js';
-import { CommandError } from '../base/errors.js';
+import { CommandError, messageOf } from '../base/errors.js';
 import type { StreamHeader } from '../format/stream.js';
 import { isVolume } from '../store/open.js';
 import { acquireOwner, type Owner } from '../store/owner.js';
@@ -9,7 +9,6 @@ import { type ReceiveOptions, Receiver, resumeToken } from '../sync/receiver.js'
 import { createVolume } from '../volume/create-volume.js';
 import { DEFAULT_OPTIONS } from '../volume/options.js';
 import { Volume } from '../volume/volume.js';
-import { reason } from './places.js';
 
 export class ReceivingVolume {
   #owner: Owner | undefined;
@@ -59,7 +58,7 @@ export class ReceivingVolume {
     try {
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
     } catch (error) {
-      const what = `the volume ${this.path}: ${reason(error)}`;
+      const what = `the volume ${this.path}: ${messageOf(error)}`;
       throw new CommandError('volume-unusable', 'EACCES', what);
     }
     this.#owner = acquireOwner(this.path);

@@ -3,7 +3,7 @@
  * its base included.
  */
 import { readdirSync, statSync } from 'node:fs';
-import { CommandError } from '../base/errors.js';
+import { CommandError, messageOf } from '../base/errors.js';
 import { byteStringOfText } from '../format/grammar.js';
 import { checkVolumeFiles, isVolume } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
@@ -12,7 +12,6 @@ import { readMeta } from '../volume/catalog.js';
 import type { StoredBase } from '../volume/create-volume.js';
 import { Volume } from '../volume/volume.js';
 import { isWithin } from './mount-table.js';
-import { reason } from './places.js';
 
 export interface SendingPlace {
   volume: string;
@@ -58,7 +57,7 @@ function openBase(
     throw new CommandError(
       'base-unreadable',
       'EACCES',
-      `the base ${path} can't be read: ${reason(error)}`,
+      `the base ${path} can't be read: ${messageOf(error)}`,
     );
   }
 }
@@ -80,7 +79,7 @@ function coveredBase(pid: number, { path, hostInode }: StoredBase): string {
     throw new CommandError(
       'base-unreadable',
       'EACCES',
-      `the base ${path} lies under its mount, and only its owner gets at it: ${reason(error)}`,
+      `the base ${path} lies under its mount, and only its owner gets at it: ${messageOf(error)}`,
     );
   }
   throw new CommandError('base-unreadable', 'EACCES', `the base ${path} lies under its mount`);

@@ -6,11 +6,10 @@
 import { spawn } from 'node:child_process';
 import { closeSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { CommandError } from '../base/errors.js';
+import { CommandError, messageOf } from '../base/errors.js';
 import { openLog } from './log.js';
 import { fromPlainError, type PlainError } from './messages.js';
 import type { MountPlan } from './mount-plan.js';
-import { reason } from './places.js';
 
 export type Handshake = { kind: 'ready' } | { kind: 'failed'; error: PlainError };
 
@@ -57,7 +56,7 @@ function openLogOrSay(path: string): number {
     throw new CommandError(
       'state-unusable',
       'EACCES',
-      `the log ${path} can't be written: ${reason(error)}`,
+      `the log ${path} can't be written: ${messageOf(error)}`,
     );
   }
 }

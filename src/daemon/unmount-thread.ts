@@ -3,6 +3,7 @@
  * mount: an unmount waits for answers of the mount, and looking for those who
  * use it asks it, too.
  */
+import { messageOf } from '../base/errors.js';
 import { parentPort, workerData } from 'node:worker_threads';
 import { unmount } from '../fuse/kernel-mount.js';
 import { mountAt, readMountTable } from './mount-table.js';
@@ -21,8 +22,6 @@ export interface UnmountReport {
   lines: string[];
 }
 
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 /** Unmounts; what is in use is detached from its users, who are named. */
 export function unmountOrDetach({ mountpoint, lazy }: UnmountTask): UnmountReport {
   const lines: string[] = [];
@@ -32,7 +31,7 @@ export function unmountOrDetach({ mountpoint, lazy }: UnmountTask): UnmountRepor
       unmount(mountpoint);
       return { wasBusy: false, lines };
     } catch (busy) {
-      lines.push(textOf(busy));
+      lines.push(messageOf(busy));
     }
     if (mount !== undefined) {
       for (const use of usesOfMount(mount)) lines.push(`in use by ${describeUse(use)}`);
@@ -41,7 +40,7 @@ export function unmountOrDetach({ mountpoint, lazy }: UnmountTask): UnmountRepor
   try {
     unmount(mountpoint, { lazy: true });
   } catch (error) {
-    lines.push(textOf(error));
+    lines.push(messageOf(error));
   }
   return { wasBusy: !lazy, lines };
 }

@@ -12,7 +12,7 @@
  * - A lookup that the kernel did not take is forgotten again.
  */
 import type { Deferred } from '../base/deferred.js';
-import { CommandError, ERRNO, FsError, WouldBlock } from '../base/errors.js';
+import { CommandError, ERRNO, FsError, WouldBlock, messageOf } from '../base/errors.js';
 import { InvariantError } from '../base/invariant.js';
 import { close, read, write } from '../libc/libc.js';
 import type { Operations } from '../tree/operations.js';
@@ -333,7 +333,7 @@ export class FuseSession implements HandlerContext {
       }
     } catch (error) {
       if (error instanceof InvariantError) throw error;
-      this.#log(`forget: ${error instanceof Error ? error.message : String(error)}`);
+      this.#log(`forget: ${messageOf(error)}`);
     }
   }
 

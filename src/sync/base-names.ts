@@ -11,7 +11,7 @@
 import { CommandError } from '../base/errors.js';
 import { entryNameOf, inodeOf } from '../format/keys.js';
 import type { FoundEntry } from '../volume/directories.js';
-import { type Inode, type LinkName, S_IFDIR } from '../volume/inode.js';
+import { type Inode, type LinkName, DIRECTORY_TYPE } from '../volume/inode.js';
 import type { MergedPlaces } from '../volume/merged-places.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
@@ -19,7 +19,6 @@ import { names } from './plan-records.js';
 
 /** Names that one base file may gain and lose between two snapshots. */
 const MAX_NAMES_CHANGED = 60;
-const DIRECTORY_TYPE = S_IFDIR >> 12;
 
 export interface NamesChanged {
   added: LinkName[];

@@ -9,7 +9,7 @@
  * names, not with the number of files.
  */
 import { MAX_LINK_NAMES, ROOT_INODE } from '../format/tables.js';
-import { type Inode, type LinkName, S_IFDIR } from '../volume/inode.js';
+import { type Inode, type LinkName, DIRECTORY_TYPE } from '../volume/inode.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
 import {
@@ -21,8 +21,6 @@ import {
   names,
   type PlannedRecord,
 } from './plan-records.js';
-
-const DIRECTORY_TYPE = S_IFDIR >> 12;
 
 interface Linked {
   inode: Inode;

@@ -7,6 +7,7 @@
  * What must hold: at most one point parks the mount at a time; whatever happens
  * it is let go after the point's time, but for the moment in which it saves.
  */
+import { messageOf } from '../base/errors.js';
 import { BarrierTable, type Incarnation, type Selected } from './barrier.js';
 import type { Fabric, Timers } from './fabric.js';
 import type { GroupMessage, GroupVolume, Outcome, Point } from './group-messages.js';
@@ -37,16 +38,13 @@ export interface DirectorSetup {
   onChange: (key: string) => void;
 }
 
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
-
 export class GroupDirector {
   readonly table = new BarrierTable();
   /** By point: who was not there, or failed, and why. */
   readonly #blamed = new Map<string, Record<string, string>>();
   readonly #setup: DirectorSetup;
-  /** Saved, outcome unknown; with what stops the asking. */
-  readonly #doubtful = new Map<string, { point: Point; callOff: () => void }>();
+  /** Saved, outcome unknown. */
+  readonly #doubtful = new Set<string>();
   readonly #ended = new Map<string, Outcome | 'failed'>();
   #active: Joined | undefined;
   /** This director's row: its key changes with the sequence number only. */
@@ -263,32 +261,26 @@ export class GroupDirector {
   #doubt(point: Point): void {
     const { fabric, timers } = this.#setup;
     const { key, initiator } = point;
-    let isOver = false;
     const ask = (): void => {
-      if (isOver) return;
+      if (!this.#doubtful.has(key)) return;
       fabric.send([initiator], { kind: 'saved', about: key });
       // This one too, if it was the one who asked: it may have stopped waiting for itself.
       fabric.send([initiator, ...this.#others(point)], { kind: 'ask', about: key });
       timers.after(ASK_MS, ask);
     };
-    const callOff = (): void => {
-      isOver = true;
-    };
-    this.#doubtful.set(key, { point, callOff });
+    this.#doubtful.add(key);
     fabric.send([initiator], { kind: 'saved', about: key });
     timers.after(ASK_MS, ask);
   }
 
   /** What came of a point. True when nothing is left to do for it here. */
   async settle(key: string, outcome: Outcome): Promise<boolean> {
-    const doubtful = this.#doubtful.get(key);
-    if (doubtful === undefined) {
+    if (!this.#doubtful.has(key)) {
       if (outcome === 'dropped') this.callOff(key, {});
       return this.#active?.point.key !== key;
     }
     const { volume } = this.#setup;
     await (outcome === 'committed' ? volume.keep(key) : volume.drop(key));
-    doubtful.callOff();
     this.#doubtful.delete(key);
     this.#end(key, outcome);
     this.#setup.onChange(key);

@@ -6,7 +6,8 @@ import { blockIndexOf, blockKey, layerOf, placeOf, stepOf } from '../format/keys
 import { MAX_CLIPS, MAX_FILE_SIZE, MAX_LAYER, MAX_STEP, TABLE } from '../format/tables.js';
 import { BLOCK_HEADER_LENGTH, BLOCK_HOLE } from '../format/values.js';
 import type { BaseStat } from './base-stat.js';
-import { type CheckState, messageOf, shownName } from './check-report.js';
+import { messageOf } from '../base/errors.js';
+import { type CheckState, shownName } from './check-report.js';
 import {
   type BaseReference,
   type Inode,

@@ -20,11 +20,10 @@ import { nameHash } from '../format/name-hash.js';
 import { isBaseNumber, ROOT_INODE, TABLE } from '../format/tables.js';
 import { decodeEntry, type EntryValue } from '../format/values.js';
 import { type CheckState, shownName } from './check-report.js';
-import { type Inode, type LinkName, S_IFDIR } from './inode.js';
+import { type Inode, type LinkName, DIRECTORY_TYPE } from './inode.js';
 import type { ReadableVolume } from './readable-volume.js';
 import type { View } from './view.js';
 
-const DIRECTORY_TYPE = S_IFDIR >> 12;
 /** Deeper than any path Linux allows. */
 const MAX_DEPTH = 4096;
 

@@ -1,4 +1,5 @@
 /** What `check` has found so far, and how far it has come. */
+import { messageOf } from '../base/errors.js';
 import { performance } from 'node:perf_hooks';
 
 /**
@@ -92,10 +93,6 @@ export class CheckState {
     if (this.onProgress !== undefined && this.total > 0) this.onProgress(this.total, this.total);
     return { findings: this.findings, count: this.count, counted: this.counted };
   }
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** A byte string as text for people; bytes that are no UTF-8 are shown as \xNN. */

@@ -19,7 +19,8 @@ import { ROOT_FILESET, ROOT_INODE, TABLE, type TableNumber } from '../format/tab
 import { CheckInodes } from './check-inodes.js';
 import { NameCheck } from './check-names.js';
 import { describe } from './check-records.js';
-import { type CheckState, messageOf, shownName } from './check-report.js';
+import { messageOf } from '../base/errors.js';
+import { type CheckState, shownName } from './check-report.js';
 import { REAP_ALL } from './file-data.js';
 import type { ReadableVolume } from './readable-volume.js';
 import { View } from './view.js';

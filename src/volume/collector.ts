@@ -1,5 +1,5 @@
 /** The collector: gives back what no view can see (rules D1, D13, F5, F6). */
-import { decodeDeltaKey, deltaPrefix, prefixEnd, versionedKey } from '../format/keys.js';
+import { afterKey, decodeDeltaKey, deltaPrefix, prefixEnd, versionedKey } from '../format/keys.js';
 import { TABLE } from '../format/tables.js';
 import { decodeJson } from '../format/values.js';
 import type { WriteTransaction } from '../store/write-transaction.js';
@@ -104,8 +104,7 @@ export class Collector {
       else this.#reported.delete(layer);
       this.#removals.swept.delete(layer);
     }
-    this.#release(tree, kept);
-    this.#use(new Garbage(tree, kept, this.blockSize, this.hasBase));
+    this.#keep(tree, kept);
     this.#stale = false;
     if (this.#job !== undefined && !this.#isSweepable(this.#job.layer)) this.#job = undefined;
   }
@@ -116,15 +115,18 @@ export class Collector {
   }
 
   /**
-   * Tops that are kept no more: what only they saw is looked for by itself, so the layers below,
+   * Goes on with this tree. Tops that are kept no more: what only they saw is looked for by itself, so the layers below,
    * for which nothing else has changed, need not be swept for that.
    */
-  #release(tree: LayerTree, kept: ReadonlySet<number>): void {
+  #keep(tree: LayerTree, kept: ReadonlySet<number>): void {
     const released = [...this.#garbage.keptTops].filter(
       (top) => !kept.has(top) && tree.has(top) && tree.get(top).state === 'sealed',
     );
-    if (released.length === 0) return;
     const now = new Garbage(tree, kept, this.blockSize, this.hasBase);
+    if (released.length === 0) {
+      this.#use(now);
+      return;
+    }
     this.#use(new Garbage(tree, new Set([...kept, ...released]), this.blockSize, this.hasBase));
     const unchanged = [...this.#removals.swept].filter(
       ([layer, { signature }]) => tree.has(layer) && this.#frontier(layer) === signature,
@@ -228,7 +230,7 @@ export class Collector {
     }
     const last = keys.at(-1);
     if (keys.length === SLICE_PLACES && last !== undefined) {
-      job.cursor = Buffer.concat([last.key, Buffer.of(0)]);
+      job.cursor = afterKey(last.key);
       return;
     }
     const { layer, signature, records, bytes } = job;

@@ -171,15 +171,7 @@ export class Commands {
     // An empty layer over a snapshot is that snapshot: nothing to undo.
     const isNamed = [...this.catalog.snapshots.values()].some((s) => s.layer === sealed.parent);
     if (!(openLayerIsEmpty && isNamed)) {
-      answer.undo = this.#freeName(`undo-${timeName(nowMs)}`);
-      this.catalog.addSnapshot({
-        name: answer.undo,
-        layer: sealed.number,
-        fileset: this.core.fileset,
-        kind: 'undo',
-        createdMs: nowMs,
-        source,
-      });
+      answer.undo = this.#keepAsUndo(sealed.number, nowMs, source);
     }
     answer.pruned = this.#pruneUndo(name);
     this.namespace.reapOrphans();
@@ -194,6 +186,14 @@ export class Commands {
       details: { undo: answer.undo, pruned: answer.pruned },
     });
     return { answer, from, to: live };
+  }
+
+  /** What the live tree was becomes an undo snapshot; returns its name. */
+  #keepAsUndo(layer: number, nowMs: number, source: string): string {
+    const name = this.#freeName(`undo-${timeName(nowMs)}`);
+    const { fileset } = this.core;
+    this.catalog.addSnapshot({ name, layer, fileset, kind: 'undo', createdMs: nowMs, source });
+    return name;
   }
 
   /**
@@ -215,15 +215,7 @@ export class Commands {
     const { sealed, live } = this.#switchTo(staging, undefined);
     const answer: AdoptAnswer = { layer: staging, newLayer: live.top, pruned: [] };
     if (keepLive) {
-      answer.undo = this.#freeName(`undo-${timeName(nowMs)}`);
-      this.catalog.addSnapshot({
-        name: answer.undo,
-        layer: sealed.number,
-        fileset: this.core.fileset,
-        kind: 'undo',
-        createdMs: nowMs,
-        source,
-      });
+      answer.undo = this.#keepAsUndo(sealed.number, nowMs, source);
     }
     this.catalog.addSnapshot({
       ...snapshot,

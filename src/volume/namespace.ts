@@ -9,7 +9,7 @@ import type { VolumeCore } from './core.js';
 import type { Directories, FoundEntry } from './directories.js';
 import { type FileData, REAP_ALL } from './file-data.js';
 import type { Inodes } from './inode-reader.js';
-import { Inode, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT } from './inode.js';
+import { Inode, S_IFCHR, DIRECTORY_TYPE, S_IFDIR, S_IFLNK, S_IFMT } from './inode.js';
 
 export interface Owner {
   uid: number;
@@ -346,7 +346,7 @@ export class Namespace {
       this.directories.put(to, newName, source.ino, source.type, target);
       this.#moved(source.ino, from, name, to, newName);
       this.#moved(target.ino, to, newName, from, name);
-      const isDirectory = (entry: FoundEntry): number => (entry.type === S_IFDIR >> 12 ? 1 : 0);
+      const isDirectory = (entry: FoundEntry): number => (entry.type === DIRECTORY_TYPE ? 1 : 0);
       const shift = from === to ? 0 : isDirectory(target) - isDirectory(source);
       this.#touchDirectory(from, shift);
       if (from !== to) this.#touchDirectory(to, -shift);

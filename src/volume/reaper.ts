@@ -4,6 +4,7 @@
  * nothing.
  */
 import {
+  afterKey,
   blockIndexOf,
   decodeDeltaKey,
   deltaKey,
@@ -139,7 +140,7 @@ export class Reaper {
       const { place: found } = decodeDeltaKey(key);
       if (state === 'gone') removeAll(tx, table, found, layer, this.stats);
       else this.#removeHidden(tx, garbage, found, layer, state);
-      this.cursor = { item, cursor: Buffer.concat([key, Buffer.of(0)]) };
+      this.cursor = { item, cursor: afterKey(key) };
     }
     return keys.length;
   }

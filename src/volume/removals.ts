@@ -59,9 +59,7 @@ export class Removals {
     place: Buffer,
     layer: number,
   ): void {
-    removeAll(tx, table, place, layer, this.stats);
-    if (table === TABLE.inodes) garbage.forget();
-    this.#lessIn(layer, recordBytes(table, place, garbage.blockSize));
+    this.#take(tx, garbage, table, place, layer);
     this.dropTombstones(tx, garbage, table, place);
   }
 
@@ -77,10 +75,20 @@ export class Removals {
       const layer = layerOf(table, key);
       if (!this.isSweepable(garbage, layer) || !isTombstone(tx, table, key)) continue;
       if (!garbage.hidesNothing(tx, table, place, layer)) continue;
-      removeAll(tx, table, place, layer, this.stats);
-      if (table === TABLE.inodes) garbage.forget();
-      this.#lessIn(layer, recordBytes(table, place, garbage.blockSize));
+      this.#take(tx, garbage, table, place, layer);
     }
+  }
+
+  #take(
+    tx: WriteTransaction,
+    garbage: Garbage,
+    table: TableNumber,
+    place: Buffer,
+    layer: number,
+  ): void {
+    removeAll(tx, table, place, layer, this.stats);
+    if (table === TABLE.inodes) garbage.forget();
+    this.#lessIn(layer, recordBytes(table, place, garbage.blockSize));
   }
 
   /** A record was folded into the layer. */

@@ -13,7 +13,7 @@ import { inodePlace } from '../format/keys.js';
 import type { InodeRecord, StreamLink, StreamRecord } from '../format/stream-records.js';
 import { BASE_LAYER, MAX_CLIPS, MAX_LINK_NAMES, ROOT_INODE, TABLE } from '../format/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../format/values.js';
-import { Inode, type LinkName, S_IFDIR } from './inode.js';
+import { Inode, type LinkName, DIRECTORY_TYPE } from './inode.js';
 import { type Layer, Lineage } from './lineage.js';
 import type { LayerChanges } from './overlay.js';
 import { View } from './view.js';
@@ -22,7 +22,6 @@ import type { Volume } from './volume.js';
 /** Everything of a received layer has this step: 1 is left to nothing, so that a clip hides what is older. */
 const STEP = 2;
 const RECORD_BYTES = 220;
-const DIRECTORY_TYPE = S_IFDIR >> 12;
 
 /** The inode whose records are being taken. */
 interface Current {
