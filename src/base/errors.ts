@@ -124,6 +124,18 @@ export class WouldBlock extends Error {
   }
 }
 
+/**
+ * What the operation reads is being fetched from the disk, and others wait to
+ * be served meanwhile. Whoever dispatches it does so again when nobody waits,
+ * and then it may block.
+ */
+export class Fetching extends Error {
+  constructor() {
+    super('fetching');
+    this.name = 'Fetching';
+  }
+}
+
 /** What was thrown, in words. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

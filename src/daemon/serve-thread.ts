@@ -106,6 +106,7 @@ class KernelServer implements ServingHost {
       log,
     });
     this.#session = session;
+    this.#volume.othersWait = () => session.othersWait;
     tree.notifier = new SessionNotifier(this.#helpers, session, log);
     this.#loop.addSession(session, () => {
       log(`the mount has ended: ${session.ended}`);

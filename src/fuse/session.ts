@@ -12,9 +12,10 @@
  * - A lookup that the kernel did not take is forgotten again.
  */
 import type { Deferred } from '../base/deferred.js';
-import { CommandError, ERRNO, FsError, WouldBlock, messageOf } from '../base/errors.js';
+import { CommandError, ERRNO, Fetching, FsError, WouldBlock, messageOf } from '../base/errors.js';
 import { InvariantError } from '../base/invariant.js';
 import { close, read, write } from '../libc/libc.js';
+import { PollSet } from '../libc/poll.js';
 import type { Operations } from '../tree/operations.js';
 import { answerInit } from './answer-init.js';
 import { decodeBatchForget, decodeForget, decodeInterrupt } from './bodies.js';
@@ -22,6 +23,7 @@ import { HANDLERS, type HandlerContext, LATER } from './handlers.js';
 import { DEFAULT_WISHES, isSentBy, type Negotiated } from './negotiate.js';
 import { MutationQueue } from './mutation-queue.js';
 import { OPCODE_LIMIT, Opcode, OUT_HEADER_BYTES } from './protocol.js';
+import { PutOffReads } from './put-off.js';
 import { Reply } from './reply.js';
 import { Request } from './request.js';
 import { type Answerable, answerable, RequestBook } from './request-book.js';
@@ -62,11 +64,14 @@ export class FuseSession implements HandlerContext {
   readonly #cancellable = new Map<string, () => void>();
   readonly #log: (message: string) => void;
   #mayBlock = false;
+  readonly #requests: PollSet;
+  readonly #putOff = new PutOffReads();
   /** Called whenever the descriptor gave EAGAIN, and at the end. */
   #drainWatchers = new Set<() => void>();
 
   constructor(fd: number, ops: Operations, options: SessionOptions) {
     this.fd = fd;
+    this.#requests = new PollSet([fd]);
     this.ops = ops;
     this.options = options;
     this.#log = (message) => options.log(`${options.name}: ${message}`);
@@ -105,6 +110,7 @@ export class FuseSession implements HandlerContext {
   /** Reads one request and deals with it: SERVED, EMPTY (nothing there) or ENDED. */
   serveOne(): number {
     if (this.ended !== undefined) return ENDED;
+    this.#servePutOff(this.#putOff.overdue());
     const request = this.#request;
     const received = read(this.fd, request.bytes, request.bytes.length);
     if (received < 0) return this.#nothingRead(-received);
@@ -124,7 +130,7 @@ export class FuseSession implements HandlerContext {
     switch (errno) {
       case ERRNO.EAGAIN:
         for (const watcher of this.#drainWatchers) watcher();
-        return EMPTY;
+        return this.#servePutOff(this.#putOff.next()) ? SERVED : EMPTY;
       case ERRNO.EINTR:
       case ERRNO.ENOENT: // The request was withdrawn before it was read.
         return SERVED;
@@ -238,6 +244,7 @@ export class FuseSession implements HandlerContext {
       bodyBytes = handler(this, request);
     } catch (error) {
       if (error instanceof WouldBlock) this.#wouldBlock(request, error);
+      else if (error instanceof Fetching) this.#putOff.push(this.#keep(request));
       else this.#answer(request, this.#errnoOf(error, opcode), 0);
       return;
     }
@@ -264,17 +271,33 @@ export class FuseSession implements HandlerContext {
         this.#answer(kept, ERRNO.EIO, 0);
         return;
       }
-      this.#setMayBlock(true);
-      try {
-        this.#execute(kept);
-      } finally {
-        this.#setMayBlock(false);
-      }
+      this.#executeWaiting(kept);
       return;
     }
     const again = (): void => this.book.resumed(kept.opcode, () => this.#admit(kept));
     // A disk that can't be read shows its error when the operation reads itself.
     warmer.warm(cause.fd, cause.offset, cause.length).settled(again, again);
+  }
+
+  /** Whether requests wait to be read, or for their turn. */
+  get othersWait(): boolean {
+    return !this.#putOff.isEmpty || this.#requests.wait(0) > 0;
+  }
+
+  /** True when there was one. */
+  #servePutOff(request: Request | undefined): boolean {
+    if (request === undefined) return false;
+    this.book.resumed(request.opcode, () => this.#executeWaiting(request));
+    return true;
+  }
+
+  #executeWaiting(request: Request): void {
+    this.#setMayBlock(true);
+    try {
+      this.#execute(request);
+    } finally {
+      this.#setMayBlock(false);
+    }
   }
 
   #setMayBlock(mayBlock: boolean): void {

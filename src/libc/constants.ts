@@ -69,5 +69,9 @@ export const M_TOP_PAD = -2;
 export const M_MMAP_THRESHOLD = -3;
 export const M_ARENA_MAX = -8;
 
+/** `posix_fadvise`. */
+export const FADVISE_RANDOM = 1;
+export const FADVISE_WILLNEED = 3;
+
 /** File system types that `fstatfs` gives. */
 export const FUSE_SUPER_MAGIC = 0x65735546;

@@ -63,6 +63,8 @@ const callFcntlLock: (fd: number, command: number, lock: Uint8Array) => number =
 );
 const callFallocate: (fd: number, mode: number, offset: number, length: number) => number =
   glibc.func('int fallocate64(int, int, int64_t, int64_t)');
+const callFadvise: (fd: number, offset: number, length: number, advice: number) => number =
+  glibc.func('int posix_fadvise64(int, int64_t, int64_t, int)');
 const callReadlinkat: (dir: number, path: Uint8Array, out: Uint8Array, size: number) => number =
   glibc.func('int64_t readlinkat(int, void *, void *, uint64_t)');
 const callMknodat: (dir: number, path: Uint8Array, mode: number, device: number) => number =
@@ -233,6 +235,11 @@ export function lockFile(fd: number): number {
 
 export function fallocate(fd: number, mode: number, offset: number, length: number): number {
   return result(callFallocate(fd, mode, offset, length));
+}
+
+/** What will be read (FADVISE_*); length 0: up to the end. Does not wait. 0 or -errno. */
+export function fadvise(fd: number, offset: number, length: number, advice: number): number {
+  return -callFadvise(fd, offset, length, advice);
 }
 
 /** Writes out the whole file system that holds `fd`. */

@@ -16,7 +16,8 @@ import {
   type StoreStats,
   walk,
 } from './env.js';
-import { openEnv } from './open.js';
+import { DATA_FILE, openEnv } from './open.js';
+import { ValueFile } from './value-file.js';
 
 /** A range is read in pieces, so that no cursor stays open while the caller works. */
 const FIRST_PIECE_RECORDS = 16;
@@ -197,6 +198,9 @@ export class TableReader {
 }
 
 export class StoreReader extends TableReader {
+  /** Large values without LMDB's map; undefined: only through the map. */
+  values: ValueFile | undefined;
+
   /**
    * `readOnly`: the volume belongs to another process. In the process of the
    * writer leave it out: all environments of a process share one map, and the
@@ -204,6 +208,7 @@ export class StoreReader extends TableReader {
    */
   static open(path: string, options: { readOnly?: boolean } = {}): StoreReader {
     const reader = new StoreReader(openEnv(path, options));
+    reader.values = ValueFile.open(path, DATA_FILE);
     reader.refresh();
     return reader;
   }
@@ -211,14 +216,18 @@ export class StoreReader extends TableReader {
   /** Moves on to the newest committed state. About 1 µs. */
   refresh(): void {
     this.env.renew();
+    this.values?.moved();
   }
 
   /** Lets go of the state until the next `refresh` or read. */
   release(): void {
     this.env.release();
+    this.values?.moved();
   }
 
   close(): void {
+    this.values?.close();
+    this.values = undefined;
     this.env.close();
   }
 }

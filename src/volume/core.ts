@@ -45,6 +45,8 @@ export class VolumeCore {
   failure: Error | undefined = undefined;
   /** Base reads may wait for the disk (false in the serving loop). */
   mayBlock = true;
+  /** Whether somebody else waits for this thread: then a read that needs the disk is put off. */
+  othersWait: () => boolean = () => false;
   readOnly = false;
   readonly commits = new CommitCounts();
   /** Called before a group is closed, to add what belongs to every group. */

@@ -11,6 +11,7 @@ import type { VolumeCore } from './core.js';
 import type { Inodes } from './inode-reader.js';
 import type { Inode } from './inode.js';
 import type { BlockChange } from './overlay.js';
+import { copyPart, StoredBlocks } from './stored-blocks.js';
 import type { View } from './view.js';
 
 /** Bytes a block's record costs besides its data. */
@@ -28,6 +29,7 @@ export const REAP_CLIPPED = 2;
 
 export class FileData {
   readonly #scratch: Buffer;
+  readonly #stored: StoredBlocks;
 
   constructor(
     readonly core: VolumeCore,
@@ -35,9 +37,10 @@ export class FileData {
     readonly map: BlockMap,
   ) {
     this.#scratch = Buffer.alloc(core.options.blockSize);
+    this.#stored = new StoredBlocks(map);
   }
 
-  /** Fills out[outOffset…] and returns the count, short only at end of file. */
+  /** Fills out[outOffset…] and returns the count, short only at end of file. `mayPutOff`: throws Fetching. */
   read(
     view: View,
     inode: Inode,
@@ -45,12 +48,14 @@ export class FileData {
     length: number,
     out: Buffer,
     outOffset: number,
+    mayPutOff = false,
   ): number {
     const end = Math.min(offset + length, inode.size);
     if (end <= offset) return 0;
     const { blockSize } = this.core.options;
     const first = Math.floor(offset / blockSize);
     const last = Math.floor((end - 1) / blockSize);
+    this.#stored.begin(view, inode, first, last);
     const sources = this.map.sources(view, inode, first, last);
     let at = offset;
     let i = 0;
@@ -68,7 +73,11 @@ export class FileData {
         i = run;
         continue;
       }
-      this.#copyBlock(inode, source, at - blockStart, out, outOffset + at - offset, blockEnd - at);
+      const bytes =
+        source.where === 'stored'
+          ? this.#stored.bytes(inode, source.key, sources, i, mayPutOff)
+          : this.#bytesOf(inode, source);
+      copyPart(bytes ?? NO_BYTES, at - blockStart, out, outOffset + at - offset, blockEnd - at);
       at = blockEnd;
       i++;
     }
@@ -79,21 +88,6 @@ export class FileData {
     if (source.where === 'memory') return source.bytes;
     if (source.where === 'stored') return this.map.storedBytes(inode, source.key) ?? NO_BYTES;
     return NO_BYTES;
-  }
-
-  /** Copies `count` bytes from `from` within a block; what the block lacks is zeros. */
-  #copyBlock(
-    inode: Inode,
-    source: BlockSource,
-    from: number,
-    out: Buffer,
-    outOffset: number,
-    count: number,
-  ): void {
-    const bytes = this.#bytesOf(inode, source);
-    const have = Math.max(0, Math.min(bytes.length - from, count));
-    if (have > 0) bytes.copy(out, outOffset, from, from + have);
-    if (have < count) out.fill(0, outOffset + have, outOffset + count);
   }
 
   #readBase(inode: Inode, offset: number, length: number, out: Buffer, outOffset: number): void {

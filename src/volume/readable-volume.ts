@@ -121,7 +121,7 @@ export class ReadableVolume {
     return this.inodes.get(view, ino);
   }
 
-  /** Fills out[outOffset…]; returns the bytes, short only at end of file. Throws WouldBlock. */
+  /** Fills out[outOffset…]; returns the bytes, short only at end of file. Throws WouldBlock and Fetching. */
   read(
     view: View,
     inode: Inode,
@@ -130,7 +130,7 @@ export class ReadableVolume {
     out: Buffer,
     outOffset: number,
   ): number {
-    return this.data.read(view, inode, offset, length, out, outOffset);
+    return this.data.read(view, inode, offset, length, out, outOffset, true);
   }
 
   /** First offset ≥ `offset` that is data, or a hole. Throws ENXIO. */

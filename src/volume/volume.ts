@@ -309,6 +309,10 @@ export class Volume extends ReadableVolume {
     this.core.mayBlock = value;
   }
 
+  set othersWait(othersWait: () => boolean) {
+    this.core.othersWait = othersWait;
+  }
+
   status(): Record<string, unknown> {
     const { base, layers, failure } = this.core;
     return {

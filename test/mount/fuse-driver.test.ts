@@ -102,6 +102,17 @@ asRoot(t, 'requests that wait', async (t) => {
   const stubborn = await mount.ask<string[]>('done');
   t.same(stubborn.slice(3, 5), ['cold cold2', 'read cold2 true'], 'then it may block');
 
+  await mount.sh('for i in 1 2 3; do echo $i > late$i; done');
+  fs.writeFileSync('/proc/sys/vm/drop_caches', '1');
+  await mount.ask('done');
+  const lates = await mount.sh('for i in 1 2 3; do cat late$i & done | sort; wait');
+  t.equal(lates.out, '1\n2\n3\n');
+  const putOff = await mount.ask<string[]>('done');
+  for (const i of [1, 2, 3]) {
+    const [before, after] = [putOff.indexOf(`put off late${i}`), putOff.indexOf(`read late${i}`)];
+    t.ok(before >= 0 && before < after, 'put off, then it may block');
+  }
+
   // One directory each: the kernel locks the directory while a name in it is made.
   await mount.sh('mkdir a b c d e; touch c/p3 e/x');
   await mount.ask('done');

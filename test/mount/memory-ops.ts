@@ -4,7 +4,7 @@
  * writes for a while or claim that a file is not in the page cache.
  */
 import { Deferred } from '../../src/base/deferred.js';
-import { FsError, WouldBlock } from '../../src/base/errors.js';
+import { Fetching, FsError, WouldBlock } from '../../src/base/errors.js';
 import type {
   AttributeChanges,
   Attributes,
@@ -338,6 +338,10 @@ export class MemoryOps implements Operations {
         throw new WouldBlock(cold.fd, 0, 4096);
       }
       this.done.push(`read ${name} ${this.mayBlock}`);
+    }
+    if (name.startsWith('late')) {
+      this.done.push(`${this.mayBlock ? 'read' : 'put off'} ${name}`);
+      if (!this.mayBlock) throw new Fetching();
     }
     const end = Math.min(node.size, offset + length);
     return end <= offset ? 0 : node.data.copy(out, outOffset, offset, end);

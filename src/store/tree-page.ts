@@ -1,0 +1,113 @@
+/**
+ * Searching the pages of a B-tree in `data.mdb`: where a value lies in the
+ * file, without touching it. Pure; for the layout see mdb-file.ts.
+ *
+ * What must hold: nothing here throws for damaged bytes; what is not as it
+ * should be is answered with undefined, and the caller asks LMDB.
+ */
+const PAGE_HEADER = 24;
+const NODE_HEADER = 8;
+const FLAG_BRANCH = 1;
+const FLAG_LEAF = 2;
+const NODE_BIG = 1;
+const NODE_TREE = 2;
+const TREE_LENGTH = 48;
+const TREE_ROOT_AT = 40;
+const NO_PAGE = 2 ** 64;
+
+/** A value that has pages of its own. Bytes in the file. */
+export interface ValuePlace {
+  offset: number;
+  length: number;
+}
+
+/** True for a page of a tree that bears the number `page`. */
+export function isTreePage(bytes: Buffer, page: number): boolean {
+  const lower = bytes.readUInt16LE(20);
+  return (
+    bytes.readUIntLE(0, 6) === page &&
+    bytes.readUInt16LE(6) === 0 &&
+    (bytes.readUInt16LE(18) & (FLAG_BRANCH | FLAG_LEAF)) !== 0 &&
+    lower > 0 &&
+    PAGE_HEADER + lower <= bytes.length
+  );
+}
+
+export function isLeaf(page: Buffer): boolean {
+  return (page.readUInt16LE(18) & FLAG_LEAF) !== 0;
+}
+
+export function nodeCount(page: Buffer): number {
+  return page.readUInt16LE(20) >> 1;
+}
+
+/** Where the node's header begins; undefined: outside the page. */
+function nodeAt(page: Buffer, index: number): number | undefined {
+  const at = PAGE_HEADER + page.readUInt16LE(PAGE_HEADER + index * 2);
+  if (at + NODE_HEADER > page.length) return undefined;
+  return at + NODE_HEADER + page.readUInt16LE(at + 6) > page.length ? undefined : at;
+}
+
+function compareKey(page: Buffer, node: number, key: Uint8Array): number {
+  const start = node + NODE_HEADER;
+  return page.compare(key, 0, key.length, start, start + page.readUInt16LE(node + 6));
+}
+
+/** The key of a leaf's node, a view. */
+export function keyAt(page: Buffer, index: number): Buffer | undefined {
+  const node = nodeAt(page, index);
+  if (node === undefined) return undefined;
+  return page.subarray(node + NODE_HEADER, node + NODE_HEADER + page.readUInt16LE(node + 6));
+}
+
+/** Of a leaf: the first node whose key is not below `key`, maybe one behind the last. */
+export function leafIndex(page: Buffer, key: Uint8Array): number | undefined {
+  let [low, high] = [0, nodeCount(page)];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const node = nodeAt(page, middle);
+    if (node === undefined) return undefined;
+    if (compareKey(page, node, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Of a branch page: the node below which `key` is. The first node's key counts as the lowest. */
+export function branchIndex(page: Buffer, key: Uint8Array): number | undefined {
+  let [low, high] = [1, nodeCount(page)];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const node = nodeAt(page, middle);
+    if (node === undefined) return undefined;
+    if (compareKey(page, node, key) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+/** The page below a branch page's node. */
+export function childPage(page: Buffer, index: number): number | undefined {
+  const node = nodeAt(page, index);
+  return node === undefined ? undefined : page.readUIntLE(node, 6);
+}
+
+/** Where a leaf's value lies; undefined when it lies in the leaf itself. */
+export function valuePlace(page: Buffer, index: number): ValuePlace | undefined {
+  const node = nodeAt(page, index);
+  if (node === undefined || page.readUInt16LE(node + 4) !== NODE_BIG) return undefined;
+  const data = node + NODE_HEADER + page.readUInt16LE(node + 6);
+  if (data + 8 > page.length || page.readUInt16LE(data + 6) !== 0) return undefined;
+  const length = page.readUInt16LE(node) + page.readUInt16LE(node + 2) * 65536;
+  return { offset: page.readUIntLE(data, 6) * page.length + PAGE_HEADER, length };
+}
+
+/** The root of the table that a node of the main tree names; undefined: none, or it is empty. */
+export function tableRoot(page: Buffer, index: number): number | undefined {
+  const node = nodeAt(page, index);
+  if (node === undefined || page.readUInt16LE(node + 4) !== NODE_TREE) return undefined;
+  const data = node + NODE_HEADER + page.readUInt16LE(node + 6);
+  if (data + TREE_LENGTH > page.length) return undefined;
+  const root = Number(page.readBigUInt64LE(data + TREE_ROOT_AT));
+  return root >= NO_PAGE ? undefined : root;
+}

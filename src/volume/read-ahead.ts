@@ -1,0 +1,65 @@
+/**
+ * Which blocks to have fetched ahead of somebody who reads a file in order.
+ * Pure but for what it remembers: where the last reads of some files ended.
+ */
+
+/** Files whose reading is followed. */
+export const FILES_FOLLOWED = 64;
+/** So many bytes are asked for at once, when a file has been read in order for a while. */
+export const AHEAD_BYTES = 2 * 1024 * 1024;
+const FIRST_AHEAD_BYTES = 128 * 1024;
+/** Requests of one reader overtake each other, and begin inside the block where the last one ended. */
+const NEAR_BYTES = 1024 * 1024;
+
+interface Following {
+  /** The block behind the last read. */
+  next: number;
+  /** Blocks before this one were read or have been asked for. */
+  asked: number;
+  /** So many are asked for the next time. */
+  ahead: number;
+}
+
+/** Blocks from … end - 1. */
+export interface BlockSpan {
+  from: number;
+  end: number;
+}
+
+export class ReadAhead {
+  readonly #files = new Map<number, Following>();
+  readonly #most: number;
+  readonly #least: number;
+  readonly #near: number;
+
+  constructor(blockSize: number) {
+    this.#most = Math.ceil(AHEAD_BYTES / blockSize);
+    this.#least = Math.ceil(FIRST_AHEAD_BYTES / blockSize);
+    this.#near = Math.ceil(NEAR_BYTES / blockSize);
+  }
+
+  /**
+   * The blocks first … last of a file of `blocks` blocks are read. Returns what
+   * to have fetched besides; nothing when the file is not read in order.
+   */
+  next(ino: number, first: number, last: number, blocks: number): BlockSpan | undefined {
+    const known = this.#files.get(ino);
+    this.#files.delete(ino);
+    const goesOn = first > 0 && known !== undefined && Math.abs(first - known.next) <= this.#near;
+    const end = last + 1;
+    const following: Following = goesOn
+      ? { next: Math.max(known.next, end), asked: Math.max(known.asked, end), ahead: known.ahead }
+      : { next: end, asked: end, ahead: this.#least };
+    this.#files.set(ino, following);
+    if (this.#files.size > FILES_FOLLOWED) {
+      this.#files.delete(this.#files.keys().next().value as number);
+    }
+    if (!goesOn && first > 0) return undefined;
+    const { asked, ahead } = following;
+    // While half of what was asked for last lies ahead there is time.
+    if (asked >= blocks || asked - following.next > ahead >> 2) return undefined;
+    following.asked = Math.min(asked + ahead, blocks);
+    following.ahead = Math.min(ahead * 2, this.#most);
+    return { from: asked, end: following.asked };
+  }
+}
