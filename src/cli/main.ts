@@ -12,6 +12,7 @@ import { EXIT_USAGE } from './output.js';
 import { addReceive } from './receive.js';
 import { addRename } from './rename.js';
 import { addRestore } from './restore.js';
+import { addDemote, addPromote, addRole } from './role.js';
 import { addSave } from './save.js';
 import { addSend } from './send.js';
 import { addSnapshots } from './snapshots.js';
@@ -48,6 +49,9 @@ for (const add of [
   addVersions,
   addSend,
   addReceive,
+  addRole,
+  addPromote,
+  addDemote,
   addCheck,
 ]) {
   add(program);

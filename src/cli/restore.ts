@@ -36,7 +36,7 @@ export function addRestore(program: Command): void {
   );
 }
 
-function reportHolders(holders: readonly MountUse[]): void {
+export function reportHolders(holders: readonly MountUse[]): void {
   if (holders.length === 0) return;
   warn(
     'these programs hold files open that were changed; they read the old version and can no longer write:',

@@ -110,6 +110,18 @@ function targetOfVolume(volume: string, places: Places, directory: string): Targ
   return { kind: 'volume', volume, base: undefined, directory };
 }
 
+/** The path is a mountpoint, or a volume that a process of this user serves. */
+export function mountedAt(path: string): ControlClient | undefined {
+  const places = currentPlaces();
+  if (!existsSync(path)) return undefined;
+  const directory = directoryOf({ directory: path });
+  const mount = mountContaining(readMountTable(), directory);
+  if (mount?.mountpoint === directory) return mountedTarget(mount, places, directory).control;
+  if (!existsSync(join(directory, 'data.mdb'))) return undefined;
+  const target = targetOfVolume(directory, places, directory);
+  return target.kind === 'mounted' ? target.control : undefined;
+}
+
 /** The mount that contains the directory, whether anybody serves it or not. */
 export function findMountEntry(directory: string | undefined): MountEntry {
   const path = directoryOf(directory === undefined ? {} : { directory });

@@ -14,6 +14,8 @@ export const COMMAND_NAMES = [
   'check',
   'diff',
   'versions',
+  'promote',
+  'demote',
 ] as const;
 export type CommandName = (typeof COMMAND_NAMES)[number];
 
@@ -25,6 +27,8 @@ export interface CommandArguments {
   to?: string;
   /** `diff`, `versions`: at most this many items in the answer. */
   limit?: number;
+  /** `promote`, `demote`: the role epoch, when another volume has told it. */
+  epoch?: number;
 }
 
 /** The answer to a command that was done: one plain JSON-able object. */

@@ -36,11 +36,18 @@ export interface StreamFile {
   isWritable: boolean;
 }
 
-export type ControlFile = CommandFile | StateFile | StreamFile;
+/** Takes bytes, for as long as it is open, and answers for them. */
+export interface IntakeFile {
+  kind: 'intake';
+  name: 'receive';
+}
+
+export type ControlFile = CommandFile | StateFile | StreamFile | IntakeFile;
 
 /** What the state files show. Lists are generated one item at a time. */
 export interface ControlState {
   status(): Record<string, unknown>;
+  role(): object;
   snapshots(): Iterable<object>;
   /** Newest first, at most `limit`. */
   history(limit: number): Iterable<object>;

@@ -24,6 +24,7 @@ import type { Commands } from './command.js';
 import type { ControlFile, ControlState } from './control-file.js';
 import { EventReaders } from './event-stream.js';
 import { CONTROL_FILES } from './files.js';
+import { IntakeHandle, type OpenIncoming } from './intake-handle.js';
 import { fixedContent, type OpenedFile } from './opened-file.js';
 import { type Later, TraceReaders } from './trace-stream.js';
 import type { TraceSink } from '../measure/trace-entry.js';
@@ -48,6 +49,7 @@ export interface ControlFilesOptions {
   uid: number;
   gid: number;
   commands: Commands;
+  openIncoming: OpenIncoming;
   state: ControlState;
   nowMs(): number;
   /** The driver can withdraw a request that waits: reading `events` may wait. */
@@ -64,7 +66,7 @@ interface Handle {
 
 function isWritable(file: ControlFile): boolean {
   if (file.kind === 'stream') return file.isWritable;
-  return file.kind === 'command' || file.written !== undefined;
+  return file.kind !== 'state' || file.written !== undefined;
 }
 
 export class ControlFiles implements Operations {
@@ -145,6 +147,8 @@ export class ControlFiles implements Operations {
     switch (file.kind) {
       case 'command':
         return new CommandHandle(file, commands);
+      case 'intake':
+        return new IntakeHandle(this.#options.openIncoming);
       case 'stream':
         return file.name === 'trace' ? this.#traces.open() : this.#eventFile();
       case 'state': {

@@ -2,12 +2,16 @@
 import { checkFile } from './check.js';
 import type { ControlFile } from './control-file.js';
 import { deleteFile } from './delete.js';
+import { demoteFile } from './demote.js';
 import { diffFile } from './diff.js';
 import { eventsFile } from './events.js';
 import { historyFile, layersFile, snapshotsFile } from './lists.js';
+import { promoteFile } from './promote.js';
+import { receiveFile } from './receive.js';
 import { renameFile } from './rename.js';
 import { restoreFile } from './restore.js';
 import { resultFile } from './result.js';
+import { roleFile } from './role.js';
 import { saveFile } from './save.js';
 import { statsFile } from './stats.js';
 import { statusFile } from './status.js';
@@ -22,7 +26,11 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   checkFile,
   diffFile,
   versionsFile,
+  promoteFile,
+  demoteFile,
+  receiveFile,
   statusFile,
+  roleFile,
   statsFile,
   snapshotsFile,
   historyFile,

@@ -29,3 +29,11 @@ export function limitOf(line: CommandLine): { limit?: number } {
   }
   return { limit };
 }
+
+/** The option `epoch=N`. */
+export function epochOf(line: CommandLine): { epoch?: number } {
+  const text = line.options.get('epoch');
+  if (text === undefined) return {};
+  if (/^\d{1,15}$/.test(text)) return { epoch: Number(text) };
+  throw new CommandError('bad-command-line', 'EINVAL', `epoch=${text}: a number is expected`);
+}

@@ -26,15 +26,25 @@ export interface CommandVolume<V> {
   restore(name: string, source: string): { from: V; to: V };
   deleteSnapshot(name: string, source: string): object;
   renameSnapshot(from: string, to: string, source: string): object;
+  readonly roles: {
+    promote(source: string, random: () => number, epoch?: number): Moving<V>;
+    demote(to: string | undefined, source: string, epoch?: number): Moving<V>;
+  };
   latest(): { name: string } | undefined;
   commit(): number;
   whenCommitted(ticket: number): Deferred<void>;
 }
 
-/** What `check`, `diff` and `versions` ask of another thread, on the committed volume. */
+/** What is asked of another thread, on the committed volume. `staged`: is that layer in order? */
 export interface InspectRequest {
-  command: 'check' | 'diff' | 'versions';
-  args: CommandArguments;
+  command: 'check' | 'diff' | 'versions' | 'staged';
+  args: CommandArguments & { layer?: number };
+}
+
+/** What a change answers, and the views when it has moved the live tree. */
+export interface Moving<V, A = object> {
+  answer: A;
+  moved?: { from: V; to: V };
 }
 
 export interface CommandParts<V> {
@@ -48,6 +58,10 @@ export interface CommandParts<V> {
    */
   restored(from: V, to: V): () => Deferred<Answer>;
   inspect(request: InspectRequest): Deferred<Answer>;
+  /** Throws CommandError when the volume can't be a standby as it is mounted. */
+  checkDemotion(): void;
+  /** Numbers in [0, 1). */
+  random(): number;
   /** A monotonic clock, ms. */
   nowMs(): number;
   log(message: string): void;
@@ -146,7 +160,19 @@ export class VolumeCommands<V> implements Commands {
       case 'save':
         return this.#change(command, true, () => volume.save(name, source));
       case 'restore':
-        return this.#restore(name, source);
+        return this.#moveTree(command, () => {
+          const { from, to, ...answer } = volume.restore(this.#resolved(required(name)), source);
+          return { answer, moved: { from, to } };
+        });
+      case 'promote':
+        return this.#moveTree(command, () =>
+          volume.roles.promote(source, () => this.#parts.random(), args.epoch),
+        );
+      case 'demote':
+        return this.#moveTree(command, () => {
+          this.#parts.checkDemotion();
+          return volume.roles.demote(name, source, args.epoch);
+        });
       case 'delete':
         return this.#change(command, false, () =>
           volume.deleteSnapshot(this.#resolved(required(name)), source),
@@ -171,16 +197,26 @@ export class VolumeCommands<V> implements Commands {
     });
   }
 
-  #restore(name: string | undefined, source: string): Deferred<Answer> {
-    const { volume } = this.#parts;
-    return this.#queue.run('restore', () => {
+  /** A received layer becomes a snapshot, and maybe the live tree. */
+  adopt<A extends object>(change: () => Moving<V, A>): Deferred<A> {
+    const made: A[] = [];
+    const done = this.#moveTree('receive', () => {
+      const moving = change();
+      made.push(moving.answer);
+      return moving;
+    });
+    return step(done, () => made[0] as A);
+  }
+
+  /** A change that may switch the live view; programs see the one or the other. */
+  #moveTree(command: string, change: () => Moving<V>): Deferred<Answer> {
+    return this.#queue.run(command, () => {
       const timings = this.#begin();
       return step(this.#quiesce(timings), () => {
-        const { from, to, ...answer } = this.#switch(timings, () =>
-          volume.restore(this.#resolved(required(name)), source),
-        );
-        const makeCoherent = this.#parts.restored(from, to);
-        return step(this.#commit(timings, answer), (committed): Deferred<Answer> => {
+        const { answer, moved } = this.#switch(timings, change);
+        const makeCoherent = moved && this.#parts.restored(moved.from, moved.to);
+        return step(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
+          if (makeCoherent === undefined) return committed;
           this.#phase = 'coherent';
           const startedMs = this.#parts.nowMs();
           return step(makeCoherent(), (coherence): Answer => {

@@ -9,6 +9,7 @@ import { checkVolumeFiles, isVolume } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
 import { BaseDirectory } from '../volume/base-directory.js';
 import { readMeta, type Snapshot } from '../volume/catalog.js';
+import { checkStaged } from '../volume/check-staged.js';
 import { checkVolumeAt, type Finding } from '../volume/check.js';
 import { shownName } from '../volume/check-report.js';
 import { type DiffLine, diffSummary, diffViews } from '../volume/diff.js';
@@ -55,6 +56,11 @@ export function inspectVolume(
       return withVolume(place, (volume) => diffAnswer(volume, request.args));
     case 'versions':
       return withVolume(place, (volume) => versionsAnswer(volume, request.args));
+    case 'staged':
+      return withVolume(place, (volume) => {
+        const layer = volume.core.layers.get(request.args.layer ?? 0);
+        return { finding: checkStaged(volume, layer)[0] ?? null };
+      });
   }
 }
 

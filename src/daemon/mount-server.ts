@@ -5,6 +5,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../base/deferred.js';
+import { CommandError } from '../base/errors.js';
 import type { Answer, CommandArguments, CommandName } from '../control/command.js';
 import { ControlFiles } from '../control/control-files.js';
 import { byteStringOfText } from '../format/grammar.js';
@@ -12,14 +13,19 @@ import type { CoherenceReport } from '../tree/coherence.js';
 import type { TraceSink } from '../measure/trace-entry.js';
 import { smallLimits } from '../tree/forgetting-plan.js';
 import { Tree } from '../tree/tree.js';
+import type { Finding } from '../volume/check-report.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
 import { type InspectRequest, VolumeCommands } from './commands.js';
 import { log } from './log.js';
+import { IncomingStreams } from './incoming.js';
 import { type FromServer, fromPlainError, toPlainError, type ToServer } from './messages.js';
 import type { MountPlan } from './mount-plan.js';
 import { type Connection, mountState } from './state.js';
 import { step } from './steps.js';
+
+/** The writer is behind: until it is looked at again. */
+const PAUSE_MS = 2;
 
 export interface ServingHost {
   /** Settles when every write that had returned to its program has reached the volume. */
@@ -42,6 +48,7 @@ export class MountServer {
   readonly commands: VolumeCommands<View>;
   readonly tree: Tree;
   readonly control: ControlFiles;
+  readonly incoming: IncomingStreams;
   readonly #host: ServingHost;
   readonly #inspections = new Map<number, Deferred<Answer>>();
   #nextInspection = 1;
@@ -60,9 +67,12 @@ export class MountServer {
       quiesce: () => host.quiesce(),
       restored: (from, to) => this.#restored(from, to),
       inspect: (request) => this.#inspect(request),
+      checkDemotion: () => this.#checkDemotion(),
+      random: Math.random,
       nowMs: () => performance.now(),
       log,
     });
+    this.incoming = this.#incomingStreams();
     this.tree = new Tree(volume, {
       commands: {
         save: (name, source) => this.#run('save', { name }, source),
@@ -80,11 +90,13 @@ export class MountServer {
       uid: who.uid,
       gid: who.gid,
       commands: this.commands,
+      openIncoming: (options) => this.incoming.open(options),
       state: mountState({
         plan,
         volume,
         commands: this.commands,
         tree: this.tree,
+        incoming: this.incoming,
         connection: () => host.connection(),
       }),
       nowMs: () => Date.now(),
@@ -92,6 +104,43 @@ export class MountServer {
       later: (delayMs, run) => host.later(delayMs, run),
       trace: (sink) => host.trace(sink),
     });
+  }
+
+  #incomingStreams(): IncomingStreams {
+    const { volume, commands } = this;
+    const host = this.#host;
+    return new IncomingStreams({
+      volume,
+      host: {
+        pause() {
+          const later = new Deferred<void>();
+          host.later(PAUSE_MS, () => later.resolve());
+          return later;
+        },
+        verify: (layer) =>
+          step(
+            this.#inspect({ command: 'staged', args: { layer } }),
+            ({ finding }) => (finding ?? undefined) as Finding | undefined,
+          ),
+        adopt: (change) => commands.adopt(change),
+      },
+      random: Math.random,
+      addJob: (next) => host.addJob(next),
+      log,
+    });
+  }
+
+  /**
+   * With a writeback cache the kernel takes what programs write and shows it to
+   * others before we are asked: a standby would show what it refuses.
+   */
+  #checkDemotion(): void {
+    if (!this.tree.writeback) return;
+    throw new CommandError(
+      'standby-writeback',
+      'EINVAL',
+      'a standby can not be mounted with -o writeback: mount it without, then demote',
+    );
   }
 
   #run(command: CommandName, args: CommandArguments, source: string): Deferred<unknown> {

@@ -93,7 +93,11 @@ class KernelServer implements ServingHost {
     const session = new FuseSession(fd, tree, {
       name: 'mount',
       acls: true,
-      pretence: plan.options.writeback ? this.#pretence : { ...this.#pretence, writeback: false },
+      // A standby would show programs what it refuses to take from them.
+      pretence:
+        plan.options.writeback && !this.#volume.isStandby
+          ? this.#pretence
+          : { ...this.#pretence, writeback: false },
       warmer: this.#helpers,
       setMayBlock: (mayBlock) => {
         this.#volume.mayBlock = mayBlock;

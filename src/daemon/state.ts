@@ -7,6 +7,7 @@ import type { Tree } from '../tree/tree.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
 import type { VolumeCommands } from './commands.js';
+import type { IncomingStreams } from './incoming.js';
 import type { MountPlan } from './mount-plan.js';
 import { MountStats } from './mount-stats.js';
 
@@ -28,11 +29,12 @@ export interface MountedParts {
   volume: Volume;
   commands: VolumeCommands<View>;
   tree: Tree;
+  incoming: IncomingStreams;
   connection: () => Connection | undefined;
 }
 
 export function mountState(parts: MountedParts): ControlState {
-  const { plan, volume, commands, tree, connection } = parts;
+  const { plan, volume, commands, tree, incoming, connection } = parts;
   const startedMs = Date.now();
   const stats = new MountStats(parts, startedMs);
   return {
@@ -49,12 +51,14 @@ export function mountState(parts: MountedParts): ControlState {
       startedMs,
       command: commands.progress() ?? null,
       ...volume.status(),
+      ...incoming.state(),
       latest: volume.latest()?.name ?? null,
       options: volume.options,
       nodes: tree.status(),
       kernel: connection()?.negotiated ?? null,
       requestsServed: connection()?.served ?? 0,
     }),
+    role: () => volume.roles.current,
     snapshots: () => volume.snapshots(),
     history: (limit) => volume.history(limit),
     layers: (limit) => volume.core.layers.all().slice(-limit),

@@ -1,12 +1,14 @@
 /**
  * One stream after the other, from bytes: decodes, and hands over to a
- * receiver. What takes in bytes (a pipe, a connection) drives it.
+ * receiver. What takes in bytes (a pipe, a connection) drives it: in pieces
+ * beside other work (`StreamIntake`), or each chunk at once (`StreamReceiver`).
  */
 import { CommandError } from '../base/errors.js';
+import { type Work, workNow } from '../base/work.js';
 import { StreamDecoder, type StreamHeader } from '../format/stream.js';
 import type { ReceiveAnswer, Receiver } from './receiver.js';
 
-export class StreamReceiver {
+export class StreamIntake {
   #decoder = new StreamDecoder();
   #receiver: Receiver | undefined;
   #isBetween = true;
@@ -15,35 +17,40 @@ export class StreamReceiver {
   constructor(readonly open: (header: StreamHeader) => Receiver) {}
 
   /** Takes the next bytes; an answer for each stream that has come to its end. */
-  *push(chunk: Buffer): Generator<ReceiveAnswer> {
+  *push(chunk: Buffer): Work<ReceiveAnswer[]> {
+    const answers: ReceiveAnswer[] = [];
     let bytes = chunk;
     while (bytes.length > 0) {
       this.#isBetween = false;
-      const answer = this.#take(bytes);
-      if (answer === undefined) return;
+      const answer = yield* this.#take(bytes);
+      if (answer === undefined) break;
       bytes = this.#decoder.rest();
       this.#decoder = new StreamDecoder();
       this.#receiver = undefined;
       this.#isBetween = true;
-      yield answer;
+      answers.push(answer);
     }
+    return answers;
   }
 
-  #take(bytes: Buffer): ReceiveAnswer | undefined {
+  *#take(bytes: Buffer): Work<ReceiveAnswer | undefined> {
     for (const event of this.#decoder.push(bytes)) {
       switch (event.kind) {
         case 'header': {
           const receiver = this.open(event.header);
-          receiver.begin(event.header);
+          yield* receiver.begin(event.header);
           this.#receiver = receiver;
           break;
         }
         case 'records':
-          this.#receiver?.apply(event.records, event.position);
+          if (this.#receiver !== undefined) {
+            yield* this.#receiver.apply(event.records, event.position);
+          }
           break;
         case 'end':
-          return (this.#receiver as Receiver).finish();
+          return yield* (this.#receiver as Receiver).finish();
       }
+      yield undefined;
     }
     return undefined;
   }
@@ -55,7 +62,38 @@ export class StreamReceiver {
   }
 
   /** Keeps what came of an unfinished stream; the token to go on with, if there is any. */
+  *suspend(): Work<string | undefined> {
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    return receiver === undefined ? undefined : yield* receiver.suspend();
+  }
+}
+
+/** For a volume that nobody has mounted: returns when what it was given is taken in. */
+export class StreamReceiver {
+  readonly #intake: StreamIntake;
+  #receiver: Receiver | undefined;
+
+  constructor(open: (header: StreamHeader) => Receiver) {
+    this.#intake = new StreamIntake((header) => {
+      this.#receiver = open(header);
+      return this.#receiver;
+    });
+  }
+
+  #now<T>(work: Work<T>): T {
+    return workNow(work, () => this.#receiver?.volume.flush());
+  }
+
+  push(chunk: Buffer): ReceiveAnswer[] {
+    return this.#now(this.#intake.push(chunk));
+  }
+
+  end(): void {
+    this.#intake.end();
+  }
+
   suspend(): string | undefined {
-    return this.#receiver?.suspend();
+    return this.#now(this.#intake.suspend());
   }
 }

@@ -5,35 +5,32 @@
  *
  * What must hold: until then the volume shows what it showed before, whatever
  * happens; how far a stream has come is stored in the same transaction as what
- * came, so that it goes on from there after a crash; memory is bounded by the
- * groups of the volume.
+ * came, whoever closes the group, so that it goes on from there after a crash;
+ * memory is bounded by the groups of the volume. All is done in pieces that
+ * take well under a millisecond, since the volume may be mounted.
  */
-import { CommandError } from '../base/errors.js';
+import { CommandError, FsError } from '../base/errors.js';
 import { step } from '../base/steps.js';
+import { answerOf, type Work } from '../base/work.js';
 import { checkSnapshotName } from '../format/grammar.js';
 import type { StreamHeader, StreamPosition } from '../format/stream.js';
 import type { StreamRecord } from '../format/stream-records.js';
 import { BASE_LAYER, TABLE } from '../format/tables.js';
-import { decodeJson, encodeJson } from '../format/values.js';
 import type { Snapshot } from '../volume/catalog.js';
-import { checkStaged } from '../volume/check-staged.js';
-import { GROUP_BYTES, GROUP_RECORDS } from '../volume/core.js';
 import { drawAllocator, mergeAllocators } from '../volume/identity.js';
+import type { AdoptAnswer, LiveMove, Moving } from '../volume/roles.js';
 import { Staging } from '../volume/staging.js';
 import type { Volume } from '../volume/volume.js';
-import { encodeToken } from './sender.js';
-
-const RECEIVING_KEY = Buffer.from('receiving');
-
-/** Stored with every group: what is being received, and how far it has come. */
-interface Receiving {
-  layer: number;
-  from: string | null;
-  to: string;
-  position: StreamPosition;
-  /** The inode that the next record may belong to. */
-  ino: number;
-}
+import { type ReceiveHost, unmountedHost } from './receive-host.js';
+import {
+  blockBytes,
+  isPristine,
+  putReceiving,
+  readReceiving,
+  type Receiving,
+  resumeToken,
+  sliceOf,
+} from './receiving.js';
 
 export interface ReceiveOptions {
   /** Changes of the live tree are no reason to refuse: they become an undo snapshot. */
@@ -51,66 +48,72 @@ export interface ReceiveAnswer {
   outcome: 'received' | 'already-there';
   records: number;
   layer: number;
+  /** The live tree shows it now. */
+  isLive: boolean;
   undo?: string;
-}
-
-function readReceiving(volume: Volume): Receiving | undefined {
-  const value = volume.core.reader.get(TABLE.peers, RECEIVING_KEY);
-  return value === undefined ? undefined : decodeJson<Receiving>(value, 'peers/receiving');
-}
-
-/** Of the stream that was interrupted last; undefined: there is none. */
-export function resumeToken(volume: Volume): string | undefined {
-  const receiving = readReceiving(volume);
-  if (receiving === undefined || receiving.position.records === 0) return undefined;
-  const { from, to, position } = receiving;
-  return encodeToken({ from, to, ...position });
-}
-
-/** Nothing has been done in it yet. */
-function isPristine({ catalog, live, core }: Volume): boolean {
-  const { nextHistory, nextInode } = catalog.counters;
-  return (
-    catalog.snapshots.size === 0 &&
-    nextHistory === 1 &&
-    Object.keys(nextInode).length === 0 &&
-    core.layers.get(live.top).parent === BASE_LAYER
-  );
 }
 
 export class Receiver {
   #header: StreamHeader | undefined;
   #staging: Staging | undefined;
   #present: Snapshot | undefined;
-  #position: StreamPosition | undefined;
+  #base: Snapshot | undefined;
+  #position: StreamPosition = { records: 0, chain: '' };
+  #ahead = 0;
+  /** What came since it was noted how far the stream is. */
+  #isBehind = false;
+  #letGo: (() => void) | undefined;
 
   constructor(
     readonly volume: Volume,
     readonly options: ReceiveOptions,
+    readonly host: ReceiveHost = unmountedHost(volume),
   ) {}
 
   /** Throws CommandError when the stream can't be received here; nothing is changed then. */
-  begin(header: StreamHeader): void {
+  *begin(header: StreamHeader): Work<void> {
     const { volume } = this;
     this.#header = header;
-    volume.flush();
+    yield volume.whenCommitted(volume.commit());
     this.#checkIdentity(header);
     this.#present = volume.snapshots().find(({ uuid }) => uuid === header.to.uuid);
     if (this.#present !== undefined) return;
     this.#checkName(header.to.name);
-    const base = this.#base(header);
-    if (!this.options.force) this.#refuseMovedOn(header, base);
-    const parent = base?.layer ?? BASE_LAYER;
+    this.#base = this.#requireBase(header);
+    if (!this.options.force && volume.roles.current.role === 'none') this.#refuseMovedOn(header);
+    const parent = this.#parent;
     const stored = readReceiving(volume);
     if (header.resumed !== undefined) {
       this.#resume(header, stored, parent);
+      this.#hold(parent);
       return;
     }
     if (stored !== undefined) this.#dropLayer(stored.layer);
     this.#meet(header);
     this.#staging = Staging.begin(volume, parent);
-    this.#position = { records: 0, chain: '' };
-    this.#store();
+    this.#hold(parent);
+    yield* this.#store();
+  }
+
+  get #parent(): number {
+    return this.#base?.layer ?? BASE_LAYER;
+  }
+
+  /** Until the stream ends here, whatever is stored says how far it is, and what it stands on stays. */
+  #hold(parent: number): void {
+    const { volume } = this;
+    const { core } = volume;
+    const before = core.beforeClose;
+    core.beforeClose = () => {
+      before();
+      if (this.#isBehind) this.#note();
+    };
+    volume.pin(parent);
+    this.#letGo = () => {
+      core.beforeClose = before;
+      volume.unpin(parent);
+      this.#letGo = undefined;
+    };
   }
 
   #checkIdentity({ history, blockSize, from }: StreamHeader): void {
@@ -155,7 +158,7 @@ export class Receiver {
     );
   }
 
-  #base({ from }: StreamHeader): Snapshot | undefined {
+  #requireBase({ from }: StreamHeader): Snapshot | undefined {
     if (from === null) return undefined;
     const base = this.volume.snapshots().find(({ uuid }) => uuid === from.uuid);
     if (base !== undefined) return base;
@@ -169,8 +172,9 @@ export class Receiver {
     );
   }
 
-  #refuseMovedOn(header: StreamHeader, base: Snapshot | undefined): void {
-    if (!this.#hasMovedOn(base)) return;
+  #refuseMovedOn(header: StreamHeader): void {
+    if (!this.#hasMovedOn()) return;
+    const base = this.#base;
     const since = base === undefined ? 'a history of its own' : `changes since ${base.name}`;
     throw new CommandError(
       'volume-moved-on',
@@ -182,10 +186,25 @@ export class Receiver {
   }
 
   /** The live tree has something that neither the base snapshot has nor an empty volume. */
-  #hasMovedOn(base: Snapshot | undefined): boolean {
+  #hasMovedOn(): boolean {
     const { volume } = this;
-    if (base === undefined) return !isPristine(volume);
-    return !volume.changes(volume.viewOf(base), volume.live).next().done;
+    if (this.#base === undefined) return !isPristine(volume);
+    if (!volume.openLayerIsEmpty()) return true;
+    return !volume.changes(volume.viewAt(this.#parent), volume.live).next().done;
+  }
+
+  /** What the new snapshot does to the live tree: a standby follows, a primary is its own. */
+  #move(): LiveMove {
+    switch (this.volume.roles.current.role) {
+      case 'standby':
+        return 'move';
+      case 'primary':
+        return 'stay';
+      case 'none':
+        if (!this.#hasMovedOn()) return 'move';
+        // Somebody has changed it since the stream began.
+        return this.options.force ? 'move-keep-undo' : 'stay';
+    }
   }
 
   #resume(header: StreamHeader, stored: Receiving | undefined, parent: number): void {
@@ -207,6 +226,7 @@ export class Receiver {
       );
     }
     this.#position = stored.position;
+    this.#ahead = stored.ahead ?? 0;
     this.#staging = new Staging(this.volume, this.volume.core.layers.get(stored.layer));
     this.#staging.goOn(stored.ino);
   }
@@ -235,78 +255,106 @@ export class Receiver {
     });
   }
 
-  /** One frame. On an error nothing of it is kept. */
-  apply(records: readonly StreamRecord[], position: StreamPosition): void {
-    const { volume } = this;
+  /** One frame. */
+  *apply(records: readonly StreamRecord[], position: StreamPosition): Work<void> {
     const staging = this.#staging;
     if (staging === undefined) return;
-    const { core } = volume;
-    if (core.open.bytes >= GROUP_BYTES || core.open.records >= GROUP_RECORDS) this.#store();
-    const blockBytes = records.reduce(
-      (sum, record) => sum + (record.kind === 'block' ? record.bytes.length : 0),
-      0,
-    );
-    // All at once, so that it is taken whole or refused whole (ENOSPC).
-    core.admit(2 * records.length, 400 * records.length, blockBytes);
-    try {
-      core.withReserve(() => {
-        for (const record of records) staging.apply(record);
-      });
-    } catch (error) {
-      this.#abandon(staging);
-      throw error;
+    while (this.#ahead < records.length) {
+      yield* this.#room();
+      const slice = sliceOf(records, this.#ahead);
+      const bytes = slice.reduce((sum, record) => sum + blockBytes(record), 0);
+      // All at once, so that it is taken whole or refused whole (ENOSPC).
+      this.volume.core.admit(2 * slice.length, 400 * slice.length, bytes);
+      try {
+        this.volume.core.withReserve(() => {
+          for (const record of slice) staging.apply(record);
+        });
+      } catch (error) {
+        yield* this.#abandon(staging);
+        throw error;
+      }
+      this.#ahead += slice.length;
+      this.#isBehind = true;
+      yield undefined;
     }
+    this.#ahead -= records.length;
     this.#position = position;
+    this.#isBehind = true;
   }
 
-  #abandon(staging: Staging): void {
-    staging.drop();
-    this.volume.core.putSystem(TABLE.peers, RECEIVING_KEY, undefined);
-    this.#staging = undefined;
-    this.volume.flush();
+  /** Waits until the writer is not behind. What programs change has its own share of each group. */
+  *#room(): Work<void> {
+    const { core } = this.volume;
+    const { groupBytes, groupRecords } = this.host;
+    while (core.failure === undefined) {
+      if (core.open.bytes >= groupBytes || core.open.records >= groupRecords) yield* this.#store();
+      else if (core.acceptsWrites()) return;
+      else yield this.host.pause();
+    }
+    throw new FsError('EIO', 'receive', 'the volume');
   }
 
-  /** What came so far, durably, and how far that is. */
-  #store(): void {
+  *#abandon(staging: Staging): Work<void> {
     const { volume } = this;
+    this.#letGo?.();
+    staging.drop();
+    putReceiving(volume, undefined);
+    this.#staging = undefined;
+    yield volume.whenCommitted(volume.commit());
+  }
+
+  /** How far the stream is goes into the open group. */
+  #note(): void {
     const header = this.#header;
-    if (header === undefined || this.#staging === undefined || this.#position === undefined) return;
+    const staging = this.#staging;
+    if (header === undefined || staging === undefined) return;
     const receiving: Receiving = {
-      layer: this.#staging.layer.number,
+      layer: staging.layer.number,
       from: header.from?.uuid ?? null,
       to: header.to.uuid,
       position: this.#position,
-      ino: this.#staging.currentIno,
+      ahead: this.#ahead,
+      ino: staging.currentIno,
     };
-    volume.core.putSystem(TABLE.peers, RECEIVING_KEY, encodeJson(receiving));
-    volume.flush();
+    this.#isBehind = false;
+    putReceiving(this.volume, receiving);
+  }
+
+  /** What came so far, durably, and how far that is. */
+  *#store(): Work<void> {
+    const { volume } = this;
+    if (this.#staging === undefined) return;
+    this.#note();
+    yield volume.whenCommitted(volume.commit());
     step('receive:stored');
     // Only changed records are looked at again: what is decoded is not needed.
-    this.#staging.goOn(receiving.ino);
+    this.#staging?.goOn(this.#staging.currentIno);
   }
 
   /** The stream has ended too early: what came is kept, to go on from there. The token. */
-  suspend(): string | undefined {
-    this.#store();
+  *suspend(): Work<string | undefined> {
+    if (this.#staging !== undefined) yield* this.#store();
+    this.#letGo?.();
     return resumeToken(this.volume);
   }
 
   /** The stream is there as a whole. */
-  finish(): ReceiveAnswer {
+  *finish(): Work<ReceiveAnswer> {
     const header = this.#header as StreamHeader;
-    const { name, uuid, createdMs } = header.to;
+    const { name, uuid } = header.to;
     const from = header.from?.name ?? null;
     const answer = { command: 'receive' as const, name, uuid, from };
-    const records = this.#position?.records ?? 0;
+    const { records } = this.#position;
     if (this.#present !== undefined) {
       const { layer } = this.#present;
-      return { ...answer, name: this.#present.name, outcome: 'already-there', records, layer };
+      const here = this.#present.name;
+      return { ...answer, name: here, outcome: 'already-there', records, layer, isLive: false };
     }
     const staging = this.#staging as Staging;
-    this.#store();
-    const [wrong] = checkStaged(this.volume, staging.layer);
+    yield* this.#store();
+    const wrong = yield* answerOf(this.host.verify(staging.layer.number));
     if (wrong !== undefined) {
-      this.#abandon(staging);
+      yield* this.#abandon(staging);
       throw new CommandError(
         'stream-damaged',
         'EIO',
@@ -314,24 +362,36 @@ export class Receiver {
       );
     }
     step('receive:verified');
-    const base = this.#base(header);
-    const keepLive = this.#hasMovedOn(base);
-    this.volume.core.putSystem(TABLE.peers, RECEIVING_KEY, undefined);
-    const { source } = this.options;
-    const { layer, undo } = this.volume.adopt(
-      staging.layer.number,
-      { name, uuid, createdMs },
-      source,
-      keepLive,
-    );
+    const adopted = yield* answerOf(this.host.adopt(() => this.#adopt(header, staging)));
+    this.#letGo?.();
     step('receive:adopted');
-    this.#staging = undefined;
+    const { layer, isLive, undo } = adopted;
     return {
       ...answer,
       outcome: 'received',
       records,
       layer,
+      isLive,
       ...(undo !== undefined && { undo }),
     };
+  }
+
+  /** Whatever has happened to the volume while the stream came, it still fits. */
+  #adopt(header: StreamHeader, staging: Staging): Moving<AdoptAnswer> {
+    const { volume } = this;
+    const { name, uuid, createdMs } = header.to;
+    this.#checkName(name);
+    const move = this.#move();
+    this.#isBehind = false;
+    putReceiving(volume, undefined);
+    const { source } = this.options;
+    const adopted = volume.roles.adopt(
+      staging.layer.number,
+      { name, uuid, createdMs },
+      source,
+      move,
+    );
+    this.#staging = undefined;
+    return adopted;
   }
 }

@@ -1,4 +1,5 @@
 /** What the parts of the tree share. */
+import { FsError } from '../base/errors.js';
 import type { Inode } from '../volume/inode.js';
 import type { Attributes } from './operations.js';
 import { attributesOf } from './attributes.js';
@@ -30,6 +31,14 @@ export class TreeContext {
     /** The kernel has one page cache for all versions of a file. */
     readonly sharesPages: () => boolean,
   ) {}
+
+  /**
+   * A standby answers every change so itself. The kernel's read-only flag would
+   * also keep commands in `.snapshots` out, and only root could take it off.
+   */
+  refuseChanges(syscall: string): void {
+    if (this.readOnly || this.volume.isStandby === true) throw new FsError('EROFS', syscall);
+  }
 
   liveAttributes(inode: Inode): Attributes {
     const attr = attributesOf(inode, liveIno(inode.ino), this.timeoutS);

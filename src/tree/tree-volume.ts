@@ -11,7 +11,7 @@ import type { AttributeChanges } from './operations.js';
 export interface SnapshotRecord {
   readonly name: string;
   readonly layer: number;
-  readonly kind: 'user' | 'undo';
+  readonly kind: 'user' | 'undo' | 'diverged';
   readonly createdMs: number;
 }
 
@@ -83,6 +83,8 @@ interface VolumeData {
 export interface TreeVolume extends VolumeNames {
   readonly options: { hiddenNames: { snapshots: string; control: string } };
   readonly live: View;
+  /** The live tree takes no changes: it follows another volume. */
+  readonly isStandby?: boolean;
   viewOf(snapshot: SnapshotRecord): View;
   snapshots(): readonly SnapshotRecord[];
   snapshot(name: string): SnapshotRecord | undefined;

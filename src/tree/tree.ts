@@ -121,7 +121,7 @@ export class Tree implements Operations {
   #changing(id: number, syscall: string): number {
     const node = this.#nodes.resolve(id);
     if (typeof node !== 'number') throw new FsError(node.refusal, syscall);
-    if (this.options.readOnly) throw new FsError('EROFS', syscall);
+    this.#context.refuseChanges(syscall);
     return node;
   }
 
@@ -272,7 +272,7 @@ export class Tree implements Operations {
       node.writeRefused();
       throw new FsError(node.refusal, 'write');
     }
-    if (this.options.readOnly) throw new FsError('EROFS', 'write');
+    this.#context.refuseChanges('write');
     return this.#live.write(node, offset, data, killSetId, keepTimes);
   }
 

@@ -11,14 +11,18 @@ import type { StoreReader } from '../store/reader.js';
 import type { VolumeCore } from './core.js';
 import { type Identity, ownIdentity } from './identity.js';
 import type { Layer } from './lineage.js';
+import { NO_ROLE, type Role } from './role.js';
 
 export interface Snapshot {
   name: string;
   uuid: string;
   layer: number;
   fileset: number;
-  /** 'undo': made by a restore, pruned by the undo policy. */
-  kind: 'user' | 'undo';
+  /**
+   * 'undo': made by a restore, pruned by the undo policy. 'diverged': what a
+   * primary had written and not sent when it was demoted; only a person deletes it.
+   */
+  kind: 'user' | 'undo' | 'diverged';
   createdMs: number;
   /** Who gave the command: 'cli', 'control', 'mkdir', 'signal', … */
   source: string;
@@ -61,6 +65,7 @@ export class Catalog {
   constructor(
     readonly counters: Counters,
     public identity: Identity,
+    public role: Role,
   ) {}
 
   /** Reads the stored tables; the layers go to `addLayer`. */
@@ -72,7 +77,7 @@ export class Catalog {
     };
     const identity =
       readMeta<Identity>(reader, 'identity') ?? ownIdentity(readMeta<string>(reader, 'uuid') ?? '');
-    const catalog = new Catalog(counters, identity);
+    const catalog = new Catalog(counters, identity, readMeta<Role>(reader, 'role') ?? NO_ROLE);
     for (const { key, value } of reader.range(TABLE.layers, FIRST.subarray(0, 1), ALL, {})) {
       const number = key.readUIntBE(0, 6);
       addLayer({ ...decodeJson<Omit<Layer, 'number'>>(value, `layer ${number}`), number });
@@ -152,6 +157,11 @@ export class Catalog {
   putIdentity(identity: Identity): void {
     this.identity = identity;
     this.putMeta('identity', identity);
+  }
+
+  putRole(role: Role): void {
+    this.role = role;
+    this.putMeta('role', role);
   }
 
   takeLayer(): number {

@@ -177,7 +177,7 @@ function checkSnapshots(reader: StoreReader, state: CheckState, catalog: Checked
       }
       catalog.tops.add(record.layer);
       if (layer.state === 'open') state.add('D1', `its layer ${record.layer} is open`, where);
-      if (record.kind !== 'user' && record.kind !== 'undo') {
+      if (!['user', 'undo', 'diverged'].includes(record.kind)) {
         state.add('D7', `its kind is ${String(record.kind)}`, where);
       }
       if (uuids.has(record.uuid)) state.add('D7', 'another snapshot has its uuid', where);

@@ -29,14 +29,6 @@ export interface RestoreAnswer {
   pruned: string[];
 }
 
-export interface AdoptAnswer {
-  layer: number;
-  newLayer: number;
-  /** The snapshot of what the live tree had; absent when it had nothing of its own. */
-  undo?: string;
-  pruned: string[];
-}
-
 export interface Restored {
   answer: RestoreAnswer;
   from: View;
@@ -55,7 +47,7 @@ export class Commands {
     readonly namespace: Namespace,
   ) {}
 
-  #writable(): void {
+  writable(): void {
     if (this.core.failure !== undefined) {
       throw new CommandError(
         'volume-failed',
@@ -98,14 +90,14 @@ export class Commands {
     );
   }
 
-  #freeName(wanted: string): string {
+  freeName(wanted: string): string {
     let name = wanted;
     for (let n = 2; this.catalog.snapshots.has(name); n++) name = `${wanted}.${n}`;
     return name;
   }
 
   /** Seals the open layer and puts a new one over `parent`. */
-  #switchTo(parent: number, cacheFrom: View | undefined): { sealed: Layer; live: View } {
+  switchTo(parent: number, cacheFrom: View | undefined): { sealed: Layer; live: View } {
     const { core, catalog } = this;
     const nowMs = core.clock.nowMs();
     const sealed = core.layers.get(core.live.top);
@@ -130,11 +122,11 @@ export class Commands {
   }
 
   save(name: string | undefined, source: string): SaveAnswer {
-    this.#writable();
+    this.writable();
     const nowMs = this.core.clock.nowMs();
-    const chosen = name ?? this.#freeName(timeName(nowMs));
+    const chosen = name ?? this.freeName(timeName(nowMs));
     this.#checkNew(chosen);
-    const { sealed } = this.#switchTo(this.core.live.top, this.core.live);
+    const { sealed } = this.switchTo(this.core.live.top, this.core.live);
     const snapshot = this.catalog.addSnapshot({
       name: chosen,
       layer: sealed.number,
@@ -156,11 +148,18 @@ export class Commands {
   }
 
   restore(name: string, source: string, openLayerIsEmpty: boolean): Restored {
-    this.#writable();
+    this.writable();
+    if (this.core.isStandby) {
+      throw new CommandError(
+        'standby',
+        'EROFS',
+        'the volume is a standby: its tree is what the primary sends (shadowfs promote changes that)',
+      );
+    }
     const snapshot = this.require(name);
     const from = this.core.live;
     const nowMs = this.core.clock.nowMs();
-    const { sealed, live } = this.#switchTo(snapshot.layer, undefined);
+    const { sealed, live } = this.switchTo(snapshot.layer, undefined);
     const answer: RestoreAnswer = {
       command: 'restore',
       name,
@@ -171,9 +170,9 @@ export class Commands {
     // An empty layer over a snapshot is that snapshot: nothing to undo.
     const isNamed = [...this.catalog.snapshots.values()].some((s) => s.layer === sealed.parent);
     if (!(openLayerIsEmpty && isNamed)) {
-      answer.undo = this.#keepAsUndo(sealed.number, nowMs, source);
+      answer.undo = this.keepAsUndo(sealed.number, nowMs, source);
     }
-    answer.pruned = this.#pruneUndo(name);
+    answer.pruned = this.pruneUndo(name);
     this.namespace.reapOrphans();
     this.catalog.addHistory({
       timeMs: nowMs,
@@ -189,57 +188,15 @@ export class Commands {
   }
 
   /** What the live tree was becomes an undo snapshot; returns its name. */
-  #keepAsUndo(layer: number, nowMs: number, source: string): string {
-    const name = this.#freeName(`undo-${timeName(nowMs)}`);
+  keepAsUndo(layer: number, nowMs: number, source: string): string {
+    const name = this.freeName(`undo-${timeName(nowMs)}`);
     const { fileset } = this.core;
     this.catalog.addSnapshot({ name, layer, fileset, kind: 'undo', createdMs: nowMs, source });
     return name;
   }
 
-  /**
-   * A staging layer becomes a snapshot, and the live tree moves to it (S11).
-   * `keepLive`: what the live tree has now stays as an undo snapshot.
-   */
-  adopt(
-    staging: number,
-    snapshot: { name: string; uuid: string; createdMs: number },
-    source: string,
-    keepLive: boolean,
-  ): AdoptAnswer {
-    this.#writable();
-    const nowMs = this.core.clock.nowMs();
-    const layer = this.core.layers.get(staging);
-    layer.state = 'sealed';
-    layer.sealedMs = nowMs;
-    this.catalog.putLayer(layer);
-    const { sealed, live } = this.#switchTo(staging, undefined);
-    const answer: AdoptAnswer = { layer: staging, newLayer: live.top, pruned: [] };
-    if (keepLive) {
-      answer.undo = this.#keepAsUndo(sealed.number, nowMs, source);
-    }
-    this.catalog.addSnapshot({
-      ...snapshot,
-      layer: staging,
-      fileset: this.core.fileset,
-      kind: 'user',
-      source,
-    });
-    answer.pruned = this.#pruneUndo(answer.undo ?? '');
-    this.catalog.addHistory({
-      timeMs: nowMs,
-      command: 'receive',
-      name: snapshot.name,
-      layer: staging,
-      newLayer: live.top,
-      source,
-      outcome: 'received',
-      details: { uuid: snapshot.uuid, undo: answer.undo, pruned: answer.pruned },
-    });
-    return answer;
-  }
-
   /** Keeps the newest `keepUndo` undo snapshots; never takes the one just restored. */
-  #pruneUndo(restored: string): string[] {
+  pruneUndo(restored: string): string[] {
     const undo = this.catalog.list().filter((s) => s.kind === 'undo');
     const surplus = Math.max(0, undo.length - this.core.options.keepUndo);
     const pruned = undo.slice(0, surplus).filter((s) => s.name !== restored);
@@ -248,7 +205,7 @@ export class Commands {
   }
 
   delete(name: string, source: string): { command: 'delete'; name: string; layer: number } {
-    this.#writable();
+    this.writable();
     const snapshot = this.require(name);
     this.catalog.deleteSnapshot(name);
     this.catalog.addHistory({
@@ -267,7 +224,7 @@ export class Commands {
     to: string,
     source: string,
   ): { command: 'rename'; name: string; newName: string } {
-    this.#writable();
+    this.writable();
     const snapshot = this.require(from);
     this.#checkNew(to);
     this.catalog.deleteSnapshot(from);

@@ -48,6 +48,8 @@ export class VolumeCore {
   /** Whether somebody else waits for this thread: then a read that needs the disk is put off. */
   othersWait: () => boolean = () => false;
   readOnly = false;
+  /** The live view takes no changes; commands and layers that are received do. */
+  isStandby = false;
   readonly commits = new CommitCounts();
   /** Called before a group is closed, to add what belongs to every group. */
   beforeClose: () => void = () => {};
@@ -89,6 +91,7 @@ export class VolumeCore {
   /** The open group's changes in the open layer. Throws when nothing may change. */
   changes(): LayerChanges {
     this.#mayChange();
+    if (this.isStandby) throw new FsError('EROFS', 'write', 'a standby');
     const existing = this.open.layers.get(this.live.top);
     if (existing !== undefined) return existing;
     this.#liveSections = undefined;

@@ -13,7 +13,7 @@ import { ROOT_FILESET, TABLE } from '../format/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { AttributeValue } from './attributes.js';
 import { Catalog, type Snapshot } from './catalog.js';
-import { type AdoptAnswer, Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
+import { Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
 import { GROUP_BYTES, VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
 import { Groups } from './groups.js';
@@ -29,6 +29,7 @@ import {
 } from './namespace.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
+import { Roles } from './roles.js';
 import { ThreadSink } from './thread-sink.js';
 import { View } from './view.js';
 
@@ -37,6 +38,7 @@ export type { VolumeOpenOptions } from './open-volume.js';
 export class Volume extends ReadableVolume {
   readonly names: Namespace;
   readonly groups: Groups;
+  readonly roles: Roles;
   readonly #commands: Commands;
   /** Layer → how many open views keep it. */
   readonly #pinned = new Map<number, number>();
@@ -48,6 +50,7 @@ export class Volume extends ReadableVolume {
     );
     this.groups = new Groups(core);
     this.#commands = new Commands(core, catalog, this.names);
+    this.roles = new Roles(this, this.#commands);
     catalog.attach(core);
     core.beforeClose = () => catalog.storeCounters();
   }
@@ -63,6 +66,7 @@ export class Volume extends ReadableVolume {
     const base = what.base?.directory;
     const clock = what.clock ?? realClock();
     const core = new VolumeCore(reader, sink, options, base, clock, live, layers);
+    core.isStandby = catalog.role.role === 'standby';
     const volume = new Volume(core, catalog, uuid);
     if (sink instanceof ThreadSink || sink instanceof InlineSink) {
       sink.events = volume.groups.events((layer) => volume.#removeLayer(layer));
@@ -76,7 +80,7 @@ export class Volume extends ReadableVolume {
     if (what.base !== undefined && stored !== undefined && what.reattach === true) {
       this.catalog.putMeta('base', storedBase(what.base.path, what.base.directory));
     }
-    this.names.reapOrphans();
+    if (!this.isStandby) this.names.reapOrphans();
   }
 
   /** The collector has emptied a layer: take its record out. */
@@ -86,6 +90,10 @@ export class Volume extends ReadableVolume {
     for (const child of layers.remove(number)) this.catalog.putLayer(child);
     this.catalog.deleteLayer(number);
     this.views.delete(number);
+  }
+
+  get isStandby(): boolean {
+    return this.core.isStandby;
   }
 
   // Changes of the live view
@@ -186,7 +194,8 @@ export class Volume extends ReadableVolume {
 
   /** Nobody holds this nameless inode any more. */
   release(ino: number): void {
-    if (this.core.readOnly || this.core.failure !== undefined) return;
+    // Those of a standby are removed when it is promoted.
+    if (this.core.readOnly || this.isStandby || this.core.failure !== undefined) return;
     this.core.withReserve(() => this.names.release(ino));
   }
 
@@ -202,14 +211,20 @@ export class Volume extends ReadableVolume {
     const { answer, from, to } = this.core.withReserve(() =>
       this.#commands.restore(name, source, this.openLayerIsEmpty()),
     );
-    // What is left behind may have no name, and open files go on reading it. Until the group is
-    // stored it is held here; by then they have pinned it themselves.
+    this.leaveBehind(from);
+    return { ...answer, from, to };
+  }
+
+  /**
+   * Commits a move of the live tree. What is left behind may have no name, and open files go on
+   * reading it. Until the group is stored it is held here; by then they have pinned it themselves.
+   */
+  leaveBehind(from: View): void {
     this.pin(from.top);
     this.whenCommitted(this.commit()).settled(
       () => this.unpin(from.top),
       () => {},
     );
-    return { ...answer, from, to };
   }
 
   deleteSnapshot(name: string, source: string): Record<string, unknown> {
@@ -221,20 +236,6 @@ export class Volume extends ReadableVolume {
   renameSnapshot(from: string, to: string, source: string): Record<string, unknown> {
     const answer = this.#commands.rename(from, to, source);
     this.commit();
-    return answer;
-  }
-
-  /** A filled staging layer becomes a snapshot and the live tree (S11). Stored when it returns. */
-  adopt(
-    staging: number,
-    snapshot: { name: string; uuid: string; createdMs: number },
-    source: string,
-    keepLive: boolean,
-  ): AdoptAnswer {
-    const answer = this.core.withReserve(() =>
-      this.#commands.adopt(staging, snapshot, source, keepLive),
-    );
-    this.flush();
     return answer;
   }
 
@@ -317,6 +318,7 @@ export class Volume extends ReadableVolume {
     const { base, layers, failure } = this.core;
     return {
       uuid: this.uuid,
+      ...this.catalog.role,
       blockSize: this.options.blockSize,
       openLayer: this.live.top,
       layers: layers.size,

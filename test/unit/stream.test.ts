@@ -4,7 +4,7 @@ import { CommandError, FsError } from '../../src/base/errors.js';
 import { StreamEncoder, type StreamHeader } from '../../src/format/stream.js';
 import type { StreamRecord } from '../../src/format/stream-records.js';
 import { allocatorOf, FIRST_DRAWN_ALLOCATOR, TABLE } from '../../src/format/tables.js';
-import { resumeToken } from '../../src/sync/receiver.js';
+import { resumeToken } from '../../src/sync/receiving.js';
 import { StreamReceiver } from '../../src/sync/receive-stream.js';
 import {
   decodeToken,

@@ -1,0 +1,41 @@
+/**
+ * What a receiver needs of where its volume is: a mounted one has programs
+ * that must not wait, and a kernel that must hear of what changes under it.
+ */
+import type { Deferred } from '../base/deferred.js';
+import { settledWith } from '../base/work.js';
+import type { Finding } from '../volume/check-report.js';
+import { checkStaged } from '../volume/check-staged.js';
+import { GROUP_BYTES, GROUP_RECORDS } from '../volume/core.js';
+import type { AdoptAnswer, Moving } from '../volume/roles.js';
+import type { Volume } from '../volume/volume.js';
+
+export interface ReceiveHost {
+  /** With so much in the open group it is stored before more comes in. */
+  readonly groupBytes: number;
+  readonly groupRecords: number;
+  /** The writer is behind: settles when it is worth another look. */
+  pause(): Deferred<void>;
+  /** The first thing that is wrong with a staging layer, which is stored. */
+  verify(layer: number): Deferred<Finding | undefined>;
+  /** Settles when the change is durable and no program sees what was before. */
+  adopt(change: () => Moving<AdoptAnswer>): Deferred<AdoptAnswer>;
+}
+
+/** Nobody else uses the volume. */
+export function unmountedHost(volume: Volume): ReceiveHost {
+  return {
+    groupBytes: GROUP_BYTES,
+    groupRecords: GROUP_RECORDS,
+    pause() {
+      volume.flush();
+      return settledWith<void>(undefined);
+    },
+    verify: (layer) => settledWith(checkStaged(volume, volume.core.layers.get(layer))[0]),
+    adopt(change) {
+      const { answer } = change();
+      volume.flush();
+      return settledWith(answer);
+    },
+  };
+}
