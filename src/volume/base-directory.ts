@@ -21,11 +21,12 @@ import {
   O_DIRECTORY,
   O_RDONLY,
 } from '../libc/constants.js';
-import { close, openat, readlinkat } from '../libc/libc.js';
+import { close, fstatfs, openat, readlinkat } from '../libc/libc.js';
 import { fsError } from '../libc/library.js';
 import { StatxBuffer, statx } from '../libc/statx.js';
 import { fgetxattr, flistxattr, lgetxattr, llistxattr } from '../libc/xattrs.js';
 import type { CacheFigures } from '../measure/stats-report.js';
+import { isNearFileSystem } from './base-file-system.js';
 import { BaseFiles, type BaseMismatch, FILES_MAX, RETIRED_MAX } from './base-files.js';
 import { BaseHandles, HANDLES_MAX, isEntryName, meansAbsent } from './base-handles.js';
 import { BaseListings, type BaseName, LISTED_NAMES_MAX } from './base-listing.js';
@@ -56,8 +57,15 @@ export class BaseDirectory {
   private constructor(rootFd: number, rootStat: BaseStat, nowMs: () => number) {
     this.rootStat = rootStat;
     this.#handles = new BaseHandles(rootFd, nowMs);
-    this.#files = new BaseFiles(this.#handles);
+    const space = fstatfs(rootFd);
+    const isNear = typeof space !== 'number' && isNearFileSystem(space.type);
+    this.#files = new BaseFiles(this.#handles, isNear ? rootStat.device : undefined);
     this.#listings = new BaseListings(this.#handles, rootStat.device, (path) => this.lstat(path));
+  }
+
+  /** Whether somebody else waits for this thread: then `read` waits for no disk. */
+  set othersWait(othersWait: () => boolean) {
+    this.#files.othersWait = othersWait;
   }
 
   /** Descriptors and names that are kept, each with its bound. */
@@ -162,7 +170,8 @@ export class BaseDirectory {
    * the count, short only at the end of the file. Throws FsError EIO, and notes
    * a mismatch, when the file is not the one `ref` was made from, before or
    * after the read: then the bytes in `out` mean nothing. With `mayBlock` false
-   * throws WouldBlock when the page cache can't answer.
+   * throws WouldBlock when the page cache can't answer, unless the disk is near
+   * and nobody else waits.
    */
   read(
     ref: BaseReference,

@@ -7,6 +7,8 @@
  * after they were read, so that old and new bytes never mix; nothing but
  * regular files is opened; a descriptor that was given away in `WouldBlock`
  * stays open for `LENT_MS`, so that its number can't come to mean another file.
+ * A disk of this machine is waited for here when nobody else waits to be
+ * served: waking another thread twice takes longer than most disks.
  */
 import { ERRNO, FsError, WouldBlock } from '../base/errors.js';
 import {
@@ -60,7 +62,14 @@ export class BaseFiles {
   /** All that were ever noticed; the list keeps the newest, one per path. */
   mismatchCount = 0;
 
-  constructor(readonly handles: BaseHandles) {}
+  /** Whether somebody else waits for this thread. */
+  othersWait: () => boolean = () => true;
+
+  /** `nearDevice`: whose disk answers soon, if it is known to. */
+  constructor(
+    readonly handles: BaseHandles,
+    readonly nearDevice: number | undefined,
+  ) {}
 
   get openCount(): number {
     return this.#files.size + this.#retired.length;
@@ -85,7 +94,8 @@ export class BaseFiles {
         ? readAt(file.fd, out, outOffset + done, left, at)
         : readAtNowait(file.fd, out, outOffset + done, left, at);
       if (count === -ERRNO.EAGAIN) {
-        if (this.#lend(file)) throw new WouldBlock(file.fd, at, left);
+        const waitsHere = ref.device === this.nearDevice && !this.othersWait();
+        if (!waitsHere && this.#lend(file)) throw new WouldBlock(file.fd, at, left);
         count = readAt(file.fd, out, outOffset + done, left, at);
       }
       if (count === -ERRNO.EINTR) continue;

@@ -21,6 +21,7 @@ import { close, fstatfs } from '../libc/libc.js';
 import { fsError } from '../libc/library.js';
 import { StatxBuffer, statx } from '../libc/statx.js';
 import { type BaseHandles, meansAbsent } from './base-handles.js';
+import { isPlainFileSystem } from './base-file-system.js';
 import { type BaseStat, isSameFile, referenceTo, toBaseStat } from './base-stat.js';
 import type { BaseReference } from './inode.js';
 
@@ -43,14 +44,6 @@ export interface BaseName {
   /** Derives the inode number (BaseDirectory.inodeNumber); 0: not known, ask `lstat`. */
   hostInode: number;
 }
-
-/** File systems whose directories give the same inode numbers as stat, on one device. */
-const PLAIN_FILE_SYSTEMS: ReadonlySet<number> = new Set([
-  0xef53, // ext2, ext3, ext4
-  0x58465342, // xfs
-  0x01021994, // tmpfs
-  0xf2f52010, // f2fs
-]);
 
 interface Listing {
   path: string;
@@ -115,9 +108,7 @@ export class BaseListings {
     const changedMs = stat.ctimeS * 1000 + stat.ctimeNs / 1e6;
     const space = fstatfs(fd);
     const isPlain =
-      stat.device === this.device &&
-      typeof space !== 'number' &&
-      PLAIN_FILE_SYSTEMS.has(space.type);
+      stat.device === this.device && typeof space !== 'number' && isPlainFileSystem(space.type);
     const entries = readDirectory(fd);
     if (typeof entries === 'number' && meansAbsent(entries)) return undefined;
     if (typeof entries === 'number') throw fsError(entries, 'readdir', path);

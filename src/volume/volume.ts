@@ -312,6 +312,7 @@ export class Volume extends ReadableVolume {
 
   set othersWait(othersWait: () => boolean) {
     this.core.othersWait = othersWait;
+    if (this.core.base !== undefined) this.core.base.othersWait = othersWait;
   }
 
   status(): Record<string, unknown> {

@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { isNearFileSystem, isPlainFileSystem } from '../../src/volume/base-file-system.js';
 import { CommandError, FsError, WouldBlock } from '../../src/base/errors.js';
 import { nameHash } from '../../src/format/name-hash.js';
 import { ALLOCATOR, inodeNumber, ROOT_INODE } from '../../src/format/tables.js';
@@ -213,6 +214,7 @@ asRoot(t, 'a file that is not in the page cache', (t) => {
     },
   );
   const out = Buffer.alloc(size);
+  fixture.base.othersWait = () => true;
   try {
     fixture.base.read(ref, 0, size, out, 0, false);
     t.comment('the page cache kept the file: nothing to see here');
@@ -237,6 +239,26 @@ asRoot(t, 'a file that is not in the page cache', (t) => {
     t.throws(() => fs.fstatSync(error.fd), { code: 'EBADF' }, 'closed later');
   }
   t.equal(fixture.base.read(ref, 0, size, out, 0, true), size);
+  t.end();
+});
+
+t.test('a cold read while nobody else waits: from a near disk it is waited for', (t) => {
+  t.ok(isNearFileSystem(0xef53) && isNearFileSystem(0x9123683e));
+  t.notOk(isNearFileSystem(0x6969) || isNearFileSystem(0x65735546), 'not from NFS, not from FUSE');
+  t.notOk(isPlainFileSystem(0x9123683e));
+  const fixture = new Fixture(t);
+  const size = 4 << 20;
+  fixture.write('cold', Buffer.alloc(size, 7));
+  const of = `of=${join(fixture.path, 'cold')}`;
+  const dd = [of, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'];
+  execFileSync('dd', dd, { stdio: 'ignore' });
+  const type = fs.statfsSync(fixture.path).type;
+  fixture.base.othersWait = () => false;
+  const out = Buffer.alloc(size);
+  if (isNearFileSystem(type)) {
+    t.equal(fixture.base.read(fixture.reference('cold'), 0, size, out, 0, false), size);
+    t.ok(out.equals(Buffer.alloc(size, 7)));
+  } else t.comment(`the temporary directory is on a file system of type ${type}`);
   t.end();
 });
 
