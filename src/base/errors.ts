@@ -41,6 +41,7 @@ export const ERRNO = {
   ENODATA: 61,
   EOVERFLOW: 75,
   EOPNOTSUPP: 95,
+  ETIMEDOUT: 110,
   ESTALE: 116,
   EDQUOT: 122,
 } as const;

@@ -110,7 +110,7 @@ export class VirtualNetwork<Message> {
     return {
       send: (to, message) => {
         if (!isRunning()) return;
-        for (const other of to) this.#send(name, other, structuredClone(message));
+        for (const other of to) this.#send(name, other, copy(message));
       },
       receive: (handler) => {
         this.#handlers.set(name, (from, message) => {
@@ -141,6 +141,15 @@ export class VirtualNetwork<Message> {
       });
     }
   }
+}
+
+/** As from another machine: plain data, of which nothing is shared but bytes. */
+function copy<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) return value.map((one: unknown) => copy(one)) as T;
+  const copied: Record<string, unknown> = {};
+  for (const key in value) copied[key] = copy(value[key]);
+  return copied as T;
 }
 
 /** Timers of a machine: what it set before it was stopped does not go off. */

@@ -1,0 +1,416 @@
+/**
+ * The sync agent of one volume: pulls from its upstream by schedule and when
+ * there is news, serves its downstreams, carries locks up the cascade, changes
+ * roles, and notices a second primary. Takes its clock, its connections and
+ * its volume as parameters, so that the same code runs in a simulation.
+ *
+ * What must hold: one run at a time; a change of roles stops the run first and
+ * nothing is pulled while it is under way.
+ */
+import { CommandError } from '../../base/errors.js';
+import type { Fabric, Timers } from '../fabric.js';
+import { type CallMessage, Calls } from './calls.js';
+import {
+  compareEpochs,
+  type Epoch,
+  type Handover,
+  type Standing,
+  type SyncAnswer,
+  type SyncRequest,
+  type SyncSnapshot,
+} from './messages.js';
+import { Pull, type PullAnswer } from './pull.js';
+import { Roles } from './roles.js';
+import type { SyncVolume } from './sync-volume.js';
+import { Upstream } from './upstream.js';
+
+/** After a run that failed: doubled each time, to the longest. */
+const RETRY_MIN_MS = 1000;
+const RETRY_MAX_MS = 60_000;
+/** How often a primary, or one that has handed over, looks after its peers. */
+const LOOK_EVERY_MS = 10_000;
+
+export interface AgentSetup {
+  volume: SyncVolume;
+  incarnation: number;
+  fabric: Fabric<CallMessage>;
+  timers: Timers;
+  /** Evenly from 0 to below 1: spreads the retries of many. */
+  random: () => number;
+  name: string;
+  dataset: string;
+  /** Between two runs, without news; 0: only when asked or told. */
+  pullEveryMs: number;
+  latestOnly: boolean;
+  lockAll: boolean;
+  /** UUIDs of all peers that are paired. */
+  peers: () => readonly string[];
+  log: (message: string) => void;
+}
+
+/** Two that are primary at the same time, and what can be done. */
+export interface Conflict {
+  peer: string;
+  theirs: Epoch;
+  mine: Epoch;
+}
+
+export interface PeerState {
+  standing: Standing | undefined;
+  heardMs: number;
+}
+
+export interface AgentStatus {
+  upstream: string | undefined;
+  isRunning: boolean;
+  isPaused: boolean;
+  /** Not here yet, as far as known. */
+  pending: readonly SyncSnapshot[];
+  /** Of the one under way. */
+  bytes: number;
+  lastRunMs: number | undefined;
+  error: string | undefined;
+  conflicts: readonly Conflict[];
+}
+
+export class Agent {
+  readonly #setup: AgentSetup;
+  readonly #calls: Calls;
+  readonly #pull: Pull;
+  readonly #upstream: Upstream;
+  readonly roles: Roles;
+  readonly #peers = new Map<string, PeerState>();
+  /** Of the newest set of locks that each peer has sent. */
+  readonly #sequences = new Map<string, number>();
+  readonly #conflicts = new Map<string, Conflict>();
+  #run: Promise<PullAnswer> | undefined;
+  #isPaused = false;
+  /** Changes of roles under way: nothing is pulled meanwhile. */
+  #changing = 0;
+  #callOff: () => void = () => undefined;
+  #retryMs = RETRY_MIN_MS;
+  #isWanted = false;
+  #pending: readonly SyncSnapshot[] = [];
+  #bytes = 0;
+  #lastRunMs: number | undefined;
+  #error: string | undefined;
+  #isClosed = false;
+
+  constructor(setup: AgentSetup) {
+    this.#setup = setup;
+    const { volume, incarnation, fabric, timers, name, dataset, latestOnly, lockAll } = setup;
+    const standing = (): Standing => this.standing();
+    this.#calls = new Calls({
+      incarnation,
+      fabric,
+      timers,
+      serve: (from, request) => this.#serve(from, request),
+    });
+    const calls = this.#calls;
+    this.#upstream = new Upstream(volume, standing);
+    this.#pull = new Pull({
+      volume,
+      calls,
+      incarnation,
+      standing,
+      name,
+      dataset,
+      latestOnly,
+      lockAll,
+      onProgress: ({ pending, bytes }) => {
+        if (bytes === 0) this.#pending = pending;
+        this.#bytes = bytes;
+      },
+    });
+    this.roles = new Roles({ volume, calls, standing, highestSeen: () => this.#highestSeen() });
+  }
+
+  start(): void {
+    this.#schedule(0);
+    this.#lookAround();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#callOff();
+    this.#pull.stop();
+    this.#upstream.close();
+  }
+
+  standing(): Standing {
+    const { volume } = this.#setup;
+    const { role, epoch, upstream, handover } = volume.role();
+    const isFollowing = role === 'standby' && handover === undefined && upstream !== undefined;
+    const above = isFollowing ? (this.#peers.get(upstream)?.standing?.upstreams ?? []) : [];
+    return {
+      volume: volume.uuid,
+      history: volume.history,
+      role,
+      epoch,
+      ...(handover !== undefined && { handover }),
+      upstreams: isFollowing ? [upstream, ...above.filter((uuid) => uuid !== volume.uuid)] : [],
+    };
+  }
+
+  status(): AgentStatus {
+    return {
+      upstream: this.#followed(),
+      isRunning: this.#run !== undefined,
+      isPaused: this.#isPaused,
+      pending: this.#pending,
+      bytes: this.#bytes,
+      lastRunMs: this.#lastRunMs,
+      error: this.#error,
+      conflicts: [...this.#conflicts.values()],
+    };
+  }
+
+  peer(uuid: string): PeerState | undefined {
+    return this.#peers.get(uuid);
+  }
+
+  #followed(): string | undefined {
+    const { role, upstream, handover } = this.#setup.volume.role();
+    return role === 'standby' && handover === undefined ? upstream : undefined;
+  }
+
+  #highestSeen(): Epoch {
+    let highest = this.#setup.volume.role().epoch;
+    for (const { standing } of this.#peers.values()) {
+      if (standing === undefined) continue;
+      for (const epoch of [standing.epoch, standing.handover?.epoch]) {
+        if (epoch !== undefined && compareEpochs(epoch, highest) > 0) highest = epoch;
+      }
+    }
+    return highest;
+  }
+
+  /** There is a new snapshot here, or a new role: downstreams may want to know. */
+  changed(): void {
+    this.#calls.tell(this.#setup.peers(), { kind: 'news' });
+  }
+
+  pause(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    if (isPaused) this.#pull.stop();
+    else this.#schedule(0);
+  }
+
+  /** Pulls now, or waits for the run under way. Throws CommandError. */
+  async syncNow(): Promise<PullAnswer> {
+    const upstream = this.#followed();
+    if (upstream === undefined) {
+      throw new CommandError('nothing-to-follow', 'EINVAL', 'this volume follows no other');
+    }
+    if (this.#changing > 0) {
+      throw new CommandError('role-changing', 'EBUSY', 'the role of this volume is being changed');
+    }
+    if (this.#run !== undefined) return this.#run;
+    return this.#start(upstream);
+  }
+
+  #schedule(delayMs: number): void {
+    this.#callOff();
+    if (this.#isClosed) return;
+    this.#callOff = this.#setup.timers.after(delayMs, () => void this.#runWhenDue());
+  }
+
+  async #runWhenDue(): Promise<void> {
+    const upstream = this.#followed();
+    // Whatever changes this, schedules the next run.
+    if (upstream === undefined || this.#isPaused || this.#changing > 0) return;
+    if (this.#run !== undefined) {
+      this.#isWanted = true;
+      return;
+    }
+    await this.#start(upstream).catch(() => undefined);
+  }
+
+  /** What fails is in the status, and tried again. */
+  #start(upstream: string): Promise<PullAnswer> {
+    this.#isWanted = false;
+    this.#released.delete(upstream);
+    const run = this.#pull.run(upstream);
+    this.#run = run;
+    const ended = run.then(
+      async (answer) => {
+        this.#run = undefined;
+        this.#note(upstream, answer.theirs);
+        this.#error = undefined;
+        this.#retryMs = RETRY_MIN_MS;
+        this.#lastRunMs = this.#setup.timers.nowMs();
+        const { handover } = answer.theirs;
+        if (handover !== undefined) await this.#takeOver(handover);
+        if (answer.received.length > 0) this.changed();
+        const { pullEveryMs } = this.#setup;
+        if (this.#isWanted) this.#schedule(0);
+        else if (pullEveryMs > 0) this.#schedule(pullEveryMs);
+        return answer;
+      },
+      (error: unknown) => {
+        this.#run = undefined;
+        this.#error = error instanceof Error ? error.message : String(error);
+        this.#setup.log(`sync with ${upstream}: ${this.#error}`);
+        const spread = 0.5 + this.#setup.random();
+        this.#schedule(this.#isWanted ? 0 : this.#retryMs * spread);
+        this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);
+        throw error;
+      },
+    );
+    return ended;
+  }
+
+  async #takeOver(handover: Handover): Promise<void> {
+    if (!(await this.roles.takeOver(handover))) return;
+    this.#setup.log('primary in the place of the one before');
+    this.#tellRole();
+  }
+
+  /** Everybody hears of a role that has changed. */
+  #tellRole(): void {
+    this.#conflicts.clear();
+    this.#lookAround();
+    this.changed();
+  }
+
+  /** Nothing is pulled while `change` runs. */
+  async #change<T>(change: () => Promise<T>): Promise<T> {
+    this.#changing++;
+    this.#pull.stop();
+    try {
+      await this.#run?.catch(() => undefined);
+      return await change();
+    } finally {
+      this.#changing--;
+      this.#retryMs = RETRY_MIN_MS;
+      this.#schedule(0);
+      this.#tellRole();
+    }
+  }
+
+  promote(force = false): Promise<Epoch> {
+    return this.#change(() => this.roles.promote(force));
+  }
+
+  demote(upstream: string): Promise<void> {
+    return this.#change(() => this.roles.demote(upstream));
+  }
+
+  /** The way back (Fig 15D), on the standby: resolves when this one is primary. Throws CommandError. */
+  async revert(): Promise<void> {
+    // What is missing travels while the other side still takes writes: it stands still for less long.
+    await this.syncNow();
+    await this.#change(() => this.roles.askForHandover());
+    const { volume } = this.#setup;
+    if (volume.role().role === 'standby') await this.syncNow();
+    if (volume.role().role === 'primary') return;
+    throw new CommandError(
+      'revert-unfinished',
+      'EAGAIN',
+      'the place was handed over and is taken as soon as the last snapshot is here',
+    );
+  }
+
+  async #serve(from: string, request: SyncRequest): Promise<SyncAnswer> {
+    const { volume } = this.#setup;
+    switch (request.kind) {
+      case 'look':
+        this.#note(from, request.standing);
+        await this.#seeHeir(request.standing);
+        return this.#upstream.look();
+      case 'greet':
+        this.#note(from, request.standing);
+        return this.#upstream.greet(request.standing);
+      case 'locks': {
+        const { sequence, items } = request;
+        // Late ones are known also where the set after them was not stored, being the same.
+        if (sequence < (this.#sequences.get(from) ?? 0))
+          throw new CommandError('stale-locks', 'ESTALE', 'there is a newer set');
+        this.#sequences.set(from, sequence);
+        const { outcomes, isChanged } = await volume.storeLocks(from, sequence, items);
+        // Further up they are needed as well.
+        if (isChanged) this.#schedule(0);
+        // It follows this volume now: what this volume needed of it once is no longer needed.
+        if (from !== this.#followed()) this.#release(from);
+        return { sequence, items: outcomes };
+      }
+      case 'read':
+        return this.#upstream.read(from, request);
+      case 'hand-over':
+        return this.#change(() => this.roles.handOver(from, request.epoch));
+      case 'news':
+        this.#retryMs = RETRY_MIN_MS;
+        if (from === this.#followed()) this.#schedule(0);
+        else if (from === volume.role().handover?.to) this.#lookAt(from);
+        return null;
+    }
+  }
+
+  /** Whom this volume neither follows nor followed until it was made primary has nothing to keep for it. */
+  #releaseOthers(): void {
+    const { upstream } = this.#setup.volume.role();
+    for (const peer of this.#setup.peers()) if (peer !== upstream) this.#release(peer);
+  }
+
+  /** Once, as long as this volume does not follow it again. */
+  #release(peer: string): void {
+    if (this.#released.has(peer)) return;
+    this.#released.add(peer);
+    this.#pull.release(peer).catch(() => this.#released.delete(peer));
+  }
+
+  #note(from: string, standing: Standing): void {
+    if (standing.volume !== from) return;
+    this.#peers.set(from, { standing, heardMs: this.#setup.timers.nowMs() });
+    const mine = this.#setup.volume.role();
+    const isTwo =
+      standing.role === 'primary' &&
+      mine.role === 'primary' &&
+      standing.history === this.#setup.volume.history;
+    if (!isTwo) {
+      this.#conflicts.delete(from);
+      return;
+    }
+    if (!this.#conflicts.has(from)) {
+      this.#setup.log(`${from} is primary too, in role epoch ${standing.epoch.number}`);
+    }
+    this.#conflicts.set(from, { peer: from, theirs: standing.epoch, mine: mine.epoch });
+  }
+
+  async #seeHeir(standing: Standing): Promise<void> {
+    if (await this.roles.followHeir(standing)) {
+      this.#setup.log(`${standing.volume} has taken the place of the primary`);
+      this.#schedule(0);
+    }
+  }
+
+  #lookAt(peer: string): void {
+    this.roles.look(peer).then(
+      async ({ standing }) => {
+        this.#note(peer, standing);
+        await this.#seeHeir(standing);
+      },
+      () => undefined,
+    );
+  }
+
+  /** A second primary is noticed at the first contact; so is the one that has taken over. */
+  #lookAround(): void {
+    if (this.#isClosed) return;
+    const { volume, peers, timers } = this.#setup;
+    const { role, handover } = volume.role();
+    if (role === 'primary') for (const peer of peers()) this.#lookAt(peer);
+    else if (handover !== undefined) this.#lookAt(handover.to);
+    this.#releaseOthers();
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    timers.after(LOOK_EVERY_MS, () => {
+      this.#isLooking = false;
+      this.#lookAround();
+    });
+  }
+
+  #isLooking = false;
+  /** Peers that have been told, and have acknowledged or are about to, that nothing is needed of them. */
+  readonly #released = new Set<string>();
+}

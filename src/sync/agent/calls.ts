@@ -1,0 +1,140 @@
+/**
+ * Questions and answers over a fabric that loses, doubles and reorders: a
+ * question is asked again until it is answered or its time is over. So it may
+ * be served more than once; whoever serves must bear that.
+ */
+import { CommandError, type ErrnoName, messageOf } from '../../base/errors.js';
+import type { Fabric, Timers } from '../fabric.js';
+import type { SyncAnswer, SyncAnswers, SyncRequest } from './messages.js';
+
+export interface Refusal {
+  code: string;
+  errno: ErrnoName;
+  message: string;
+}
+
+/** `incarnation`: of the one who asks, so that answers to an earlier run of it are known. */
+export type CallMessage = { incarnation: number; call: number } & (
+  | { request: SyncRequest }
+  | { answer: SyncAnswer }
+  | { refusal: Refusal }
+);
+
+/** Over a connection nothing gets lost but with the connection: this is for that case. */
+const AGAIN_MIN_MS = 1000;
+const AGAIN_MAX_MS = 8000;
+
+export interface CallsSetup {
+  incarnation: number;
+  fabric: Fabric<CallMessage>;
+  timers: Timers;
+  serve: (from: string, request: SyncRequest) => Promise<SyncAnswer>;
+}
+
+interface Waiting {
+  peer: string;
+  resolve: (answer: SyncAnswer) => void;
+  reject: (error: Error) => void;
+}
+
+export class Calls {
+  readonly #setup: CallsSetup;
+  readonly #waiting = new Map<number, Waiting>();
+  /** Being served: the same question again is not served beside it. */
+  readonly #serving = new Set<string>();
+  #count = 0;
+
+  constructor(setup: CallsSetup) {
+    this.#setup = setup;
+    setup.fabric.receive((from, message) => this.#receive(from, message));
+  }
+
+  /**
+   * Throws CommandError: what the peer refuses with, or `peer-silent` after `maxMs`.
+   */
+  async call<K extends SyncRequest['kind']>(
+    peer: string,
+    request: SyncRequest & { kind: K },
+    maxMs: number,
+  ): Promise<SyncAnswers[K]> {
+    const { fabric, timers, incarnation } = this.#setup;
+    const call = ++this.#count;
+    const endMs = timers.nowMs() + maxMs;
+    let isOver = false;
+    try {
+      return await new Promise<SyncAnswers[K]>((resolve, reject) => {
+        this.#waiting.set(call, {
+          peer,
+          resolve: (answer) => resolve(answer as SyncAnswers[K]),
+          reject,
+        });
+        let pauseMs = AGAIN_MIN_MS;
+        const ask = (): void => {
+          if (isOver) return;
+          const leftMs = endMs - timers.nowMs();
+          if (leftMs <= 0) {
+            const message = `the peer ${peer} has not answered for ${maxMs / 1000} s`;
+            reject(new CommandError('peer-silent', 'ETIMEDOUT', message));
+            return;
+          }
+          fabric.send([peer], { incarnation, call, request });
+          timers.after(Math.min(pauseMs, leftMs), ask);
+          pauseMs = Math.min(2 * pauseMs, AGAIN_MAX_MS);
+        };
+        ask();
+      });
+    } finally {
+      isOver = true;
+      this.#waiting.delete(call);
+    }
+  }
+
+  /** Says something that needs no answer, and that may get lost. */
+  tell(peers: readonly string[], request: SyncRequest): void {
+    const { fabric, incarnation } = this.#setup;
+    if (peers.length > 0) fabric.send(peers, { incarnation, call: 0, request });
+  }
+
+  #receive(from: string, message: CallMessage): void {
+    if ('request' in message) {
+      void this.#serve(from, message.incarnation, message.call, message.request);
+      return;
+    }
+    if (message.incarnation !== this.#setup.incarnation) return;
+    const waiting = this.#waiting.get(message.call);
+    if (waiting?.peer !== from) return;
+    if ('answer' in message) waiting.resolve(message.answer);
+    else {
+      const { code, errno, message: text } = message.refusal;
+      waiting.reject(new CommandError(code, errno, text));
+    }
+  }
+
+  async #serve(
+    from: string,
+    incarnation: number,
+    call: number,
+    request: SyncRequest,
+  ): Promise<void> {
+    const key = `${from} ${incarnation} ${call}`;
+    if (call !== 0 && this.#serving.has(key)) return;
+    this.#serving.add(key);
+    try {
+      const answer = await this.#setup.serve(from, request);
+      if (call !== 0) this.#setup.fabric.send([from], { incarnation, call, answer });
+    } catch (error) {
+      if (call === 0) return;
+      const refusal = refusalOf(error);
+      this.#setup.fabric.send([from], { incarnation, call, refusal });
+    } finally {
+      this.#serving.delete(key);
+    }
+  }
+}
+
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof CommandError) {
+    return { code: error.code, errno: error.errno, message: error.message };
+  }
+  return { code: 'peer-failed', errno: 'EIO', message: messageOf(error) };
+}

@@ -1,0 +1,110 @@
+/**
+ * What two peers say to each other. The downstream asks, the upstream answers;
+ * for a change of roles either side asks. Everything may be said twice: a
+ * request that was served is served again with the same outcome, or refused.
+ */
+import type { ResumeToken } from '../sender.js';
+
+/** Raised by each change of roles, and unique: two that are raised apart from each other differ in `by`. */
+export interface Epoch {
+  number: number;
+  /** UUID of the volume that was made primary. */
+  by: string;
+}
+
+/** Below 0: `a` is the older one. */
+export function compareEpochs(a: Epoch, b: Epoch): number {
+  return a.number - b.number || (a.by < b.by ? -1 : a.by > b.by ? 1 : 0);
+}
+
+export type Role = 'primary' | 'standby';
+
+/** A primary that has turned standby, for a peer that is to be the next primary. */
+export interface Handover {
+  to: string;
+  /** The one that the peer takes. */
+  epoch: Epoch;
+  /** UUID of the last snapshot, which the peer must have before it does. */
+  snapshot: string;
+}
+
+export interface Standing {
+  volume: string;
+  /** UUID of the volume in which the history began; '': nothing was done here yet. */
+  history: string;
+  role: Role;
+  epoch: Epoch;
+  handover?: Handover;
+  /** Whom it follows, whom that one follows, and so on, as far as known. */
+  upstreams: readonly string[];
+}
+
+export interface SyncSnapshot {
+  uuid: string;
+  name: string;
+  createdMs: number;
+}
+
+export type LockType = 'owner' | 'destination' | 'fileset';
+
+/** A soft lock as it travels: what is needed, and by whom (rows L1–L3). */
+export interface LockItem {
+  /** UUID of the snapshot. */
+  snapshot: string;
+  type: LockType;
+  /** Names the dependent, for people. */
+  text: string;
+  /** UUID of the volume that needs it: not always the one that sends the lock on. */
+  origin: string;
+  dataset: string;
+}
+
+export interface LockOutcome {
+  snapshot: string;
+  outcome: 'kept' | 'unknown-snapshot';
+}
+
+/** What travels from one snapshot to another, maybe from where it was interrupted. */
+export interface TransferRequest {
+  from: string | null;
+  to: string;
+  resumed?: ResumeToken;
+}
+
+export type SyncRequest =
+  /** Who are you, and what do you have? */
+  | { kind: 'look'; standing: Standing }
+  /** The same, by a downstream that means to pull. */
+  | { kind: 'greet'; standing: Standing }
+  /** The full set of the sender; of two the higher number counts. */
+  | { kind: 'locks'; sequence: number; items: readonly LockItem[] }
+  /** A piece of a stream; `transfer` is the same in all of one transfer. */
+  | { kind: 'read'; transfer: number; request: TransferRequest; index: number }
+  /** Make me primary in your place. `epoch`: yours, as I know it. */
+  | { kind: 'hand-over'; epoch: Epoch }
+  /** There is something new to pull, or a role has changed. */
+  | { kind: 'news' };
+
+export interface LookAnswer {
+  standing: Standing;
+  /** Those that can be sent, in the order in which they came to be. */
+  snapshots: readonly SyncSnapshot[];
+}
+
+export interface LocksAnswer {
+  sequence: number;
+  items: readonly LockOutcome[];
+}
+
+export type ReadAnswer = { bytes: Uint8Array; isLast: boolean };
+
+export interface SyncAnswers {
+  look: LookAnswer;
+  greet: LookAnswer;
+  locks: LocksAnswer;
+  read: ReadAnswer;
+  'hand-over': Handover;
+  news: null;
+}
+
+export type SyncAnswer = SyncAnswers[keyof SyncAnswers];

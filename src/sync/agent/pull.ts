@@ -1,0 +1,208 @@
+/**
+ * One run of a downstream, from the question who is there to the last lock
+ * (design section 7): locks before, the snapshots one after the other, locks
+ * after each. Each step may be the last one before a crash: the next run finds
+ * out by itself how far this one came.
+ */
+import { CommandError } from '../../base/errors.js';
+import type { Calls } from './calls.js';
+import {
+  compareEpochs,
+  type Epoch,
+  type LookAnswer,
+  type Standing,
+  type SyncSnapshot,
+} from './messages.js';
+import { common, locksToSend, type PullPlan, planPull } from './needs.js';
+import type { Incoming, SyncVolume } from './sync-volume.js';
+import { refuseStrangers } from './upstream.js';
+
+/** So long a peer may take to answer, but for a piece of a stream. */
+export const ANSWER_MAX_MS = 15_000;
+const PIECE_MAX_MS = 60_000;
+/** In one run a transfer is taken up again so often. */
+const RESUMED_MAX = 20;
+/** Numbers of one incarnation lie above those of all earlier ones. */
+const NUMBERS_EACH = 2 ** 24;
+
+export interface PullSetup {
+  volume: SyncVolume;
+  calls: Calls;
+  incarnation: number;
+  standing: () => Standing;
+  /** What people know this volume by, for its locks. */
+  name: string;
+  dataset: string;
+  latestOnly: boolean;
+  /** Lock everything that both have, not only what the next run starts from. */
+  lockAll: boolean;
+  /** How far it is; also called when nothing has to travel. */
+  onProgress: (progress: PullProgress) => void;
+}
+
+export interface PullProgress {
+  pending: readonly SyncSnapshot[];
+  /** Of the one under way. */
+  bytes: number;
+}
+
+export interface PullAnswer {
+  /** Names, in the order in which they came. */
+  received: readonly string[];
+  theirs: Standing;
+}
+
+export class Pull {
+  readonly #setup: PullSetup;
+  #sequence: number;
+  #transfers: number;
+  #isStopped = false;
+
+  constructor(setup: PullSetup) {
+    this.#setup = setup;
+    this.#sequence = setup.incarnation * NUMBERS_EACH;
+    this.#transfers = setup.incarnation * NUMBERS_EACH;
+  }
+
+  /** The run under way ends before its next step, keeping what came. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** Throws CommandError; what was adopted before stays. */
+  async run(peer: string): Promise<PullAnswer> {
+    this.#isStopped = false;
+    const { volume, onProgress } = this.#setup;
+    const { standing: theirs, snapshots } = await this.#greet(peer);
+    const plan = planPull(snapshots, volume.snapshots(), this.#setup.latestOnly);
+    onProgress({ pending: plan.pending, bytes: 0 });
+    let left: PullPlan = plan;
+    await this.#sendLocks(peer, left, snapshots);
+    const { base } = plan;
+    if (base !== undefined && plan.pending.length === 0 && volume.shown() !== base.uuid) {
+      // What it had from another upstream is newer than what this one has.
+      await volume.show(base.uuid, theirs.epoch);
+    }
+    const received: string[] = [];
+    for (const snapshot of plan.pending) {
+      await this.#transfer(peer, left, snapshot, theirs.epoch);
+      received.push(snapshot.name);
+      left = { base: snapshot, pending: left.pending.slice(1) };
+      onProgress({ pending: left.pending, bytes: 0 });
+      await this.#sendLocks(peer, left, snapshots);
+    }
+    return { received, theirs };
+  }
+
+  async #greet(peer: string): Promise<LookAnswer> {
+    const { volume, calls, standing } = this.#setup;
+    const mine = standing();
+    const answer = await calls.call(peer, { kind: 'greet', standing: mine }, ANSWER_MAX_MS);
+    const { standing: theirs } = answer;
+    refuseStrangers(mine, theirs);
+    const order = compareEpochs(theirs.epoch, mine.epoch);
+    if (order < 0) {
+      throw new CommandError(
+        'epoch-too-low',
+        'ESTALE',
+        `${peer} is at role epoch ${theirs.epoch.number}, behind ${mine.epoch.number}: ` +
+          'it has not heard of the newer primary',
+      );
+    }
+    if (order > 0) await volume.follow(peer, theirs.epoch);
+    return answer;
+  }
+
+  #checkpoint(): void {
+    if (this.#isStopped) throw new CommandError('sync-stopped', 'EINTR', 'the run was stopped');
+  }
+
+  async #sendLocks(
+    peer: string,
+    { base, pending }: PullPlan,
+    theirSnapshots: readonly SyncSnapshot[],
+  ): Promise<void> {
+    this.#checkpoint();
+    const { volume, calls, name, dataset, lockAll } = this.#setup;
+    const items = locksToSend({
+      volume: volume.uuid,
+      name,
+      dataset,
+      base,
+      pending,
+      ofDownstreams: volume.locksOfDownstreams(),
+      alsoCommon: lockAll ? common(theirSnapshots, volume.snapshots()) : [],
+    });
+    const sequence = ++this.#sequence;
+    const stored = await calls.call(peer, { kind: 'locks', sequence, items }, ANSWER_MAX_MS);
+    const gone = new Set(
+      stored.items
+        .filter(({ outcome }) => outcome === 'unknown-snapshot')
+        .map(({ snapshot }) => snapshot),
+    );
+    const needed = [base, ...pending].find((one) => one !== undefined && gone.has(one.uuid));
+    if (needed === undefined) return;
+    throw new CommandError(
+      'snapshot-gone',
+      'ESTALE',
+      `${needed.name} was deleted on ${peer} before it was locked`,
+    );
+  }
+
+  async #transfer(peer: string, { base }: PullPlan, to: SyncSnapshot, epoch: Epoch): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      this.#checkpoint();
+      const incoming = await this.#setup.volume.receive(base?.uuid ?? null, to.uuid);
+      try {
+        await this.#pieces(peer, base?.uuid ?? null, to, incoming);
+        await incoming.finish(epoch);
+        return;
+      } catch (error) {
+        const code = error instanceof CommandError ? error.code : '';
+        if (code === 'stream-damaged') await incoming.drop();
+        else await incoming.suspend();
+        if (code !== 'transfer-lost' || tries >= RESUMED_MAX) throw error;
+      }
+    }
+  }
+
+  /** One piece is stored while the next one is on its way. */
+  async #pieces(
+    peer: string,
+    from: string | null,
+    to: SyncSnapshot,
+    incoming: Incoming,
+  ): Promise<void> {
+    const { calls, onProgress } = this.#setup;
+    const transfer = ++this.#transfers;
+    const { resumed } = incoming;
+    const request = {
+      from,
+      to: to.uuid,
+      ...(resumed !== undefined && { resumed: { from, to: to.uuid, ...resumed } }),
+    };
+    const read = (index: number) => {
+      const piece = calls.call(peer, { kind: 'read', transfer, request, index }, PIECE_MAX_MS);
+      // It may fail while nobody waits for it yet.
+      piece.catch(() => undefined);
+      return piece;
+    };
+    let bytes = 0;
+    let next = read(0);
+    for (let index = 1; ; index++) {
+      const piece = await next;
+      if (piece.isLast) return;
+      this.#checkpoint();
+      next = read(index);
+      await incoming.push(piece.bytes);
+      bytes += piece.bytes.length;
+      onProgress({ pending: [to], bytes });
+    }
+  }
+
+  /** Nothing of the peer is needed any more. */
+  async release(peer: string): Promise<void> {
+    const sequence = ++this.#sequence;
+    await this.#setup.calls.call(peer, { kind: 'locks', sequence, items: [] }, ANSWER_MAX_MS);
+  }
+}

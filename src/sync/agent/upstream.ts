@@ -1,0 +1,133 @@
+/**
+ * The side that is asked: answers who it is, stores what downstreams need, and
+ * gives out streams piece by piece. Holds at most one stream per downstream,
+ * and of it the last two pieces, for an answer may get lost.
+ */
+import { CommandError } from '../../base/errors.js';
+import {
+  compareEpochs,
+  type LookAnswer,
+  type ReadAnswer,
+  type Standing,
+  type SyncRequest,
+} from './messages.js';
+import type { Outgoing, SyncVolume } from './sync-volume.js';
+
+interface Sending {
+  transfer: number;
+  stream: Outgoing;
+  /** Of the next piece. */
+  index: number;
+  pieces: Map<number, ReadAnswer>;
+  /** Pieces are read one after the other. */
+  reading: Promise<unknown>;
+  isOver: boolean;
+}
+
+const PIECES_KEPT = 2;
+
+export class Upstream {
+  readonly #sending = new Map<string, Sending>();
+
+  constructor(
+    readonly volume: SyncVolume,
+    readonly standing: () => Standing,
+  ) {}
+
+  look(): LookAnswer {
+    return { standing: this.standing(), snapshots: this.volume.snapshots() };
+  }
+
+  /** `theirs`: of the downstream that wants to pull. Throws CommandError when it can't from here. */
+  greet(theirs: Standing): LookAnswer {
+    const mine = this.standing();
+    refuseStrangers(mine, theirs);
+    if (theirs.role === 'primary') {
+      throw new CommandError('peer-is-primary', 'EBUSY', 'only a standby can follow');
+    }
+    if (compareEpochs(theirs.epoch, mine.epoch) > 0) {
+      throw new CommandError(
+        'epoch-too-low',
+        'ESTALE',
+        `${mine.volume} is at role epoch ${mine.epoch.number}, behind ${theirs.epoch.number}: ` +
+          'there is a newer primary',
+      );
+    }
+    if (mine.volume === theirs.volume || mine.upstreams.includes(theirs.volume)) {
+      const chain = [mine.volume, ...mine.upstreams].join(' follows ');
+      throw new CommandError('peer-cycle', 'ELOOP', `this would be a cycle: ${chain}`);
+    }
+    return this.look();
+  }
+
+  /** Asked for the same piece again, it gives the same; throws `transfer-lost` when it can't. */
+  async read(from: string, request: SyncRequest & { kind: 'read' }): Promise<ReadAnswer> {
+    const { transfer, index } = request;
+    let sending = this.#sending.get(from);
+    if (sending === undefined || transfer > sending.transfer) {
+      if (index !== 0) throw lost();
+      sending?.stream.close();
+      sending = {
+        transfer,
+        stream: this.volume.send(request.request),
+        index: 0,
+        pieces: new Map(),
+        reading: Promise.resolve(),
+        isOver: false,
+      };
+      this.#sending.set(from, sending);
+    }
+    if (transfer < sending.transfer) throw lost();
+    return this.#piece(from, sending, index);
+  }
+
+  async #piece(from: string, sending: Sending, index: number): Promise<ReadAnswer> {
+    const before = sending.reading;
+    const reading = before.then(async () => {
+      const kept = sending.pieces.get(index);
+      if (kept !== undefined) return kept;
+      if (index !== sending.index || sending.isOver) throw lost();
+      let bytes: Uint8Array | undefined;
+      try {
+        bytes = await sending.stream.next();
+      } catch (error) {
+        this.forget(from);
+        throw error;
+      }
+      const answer = { bytes: bytes ?? new Uint8Array(0), isLast: bytes === undefined };
+      sending.isOver = answer.isLast;
+      if (answer.isLast) sending.stream.close();
+      sending.pieces.set(index, answer);
+      sending.pieces.delete(index - PIECES_KEPT);
+      sending.index = index + 1;
+      return answer;
+    });
+    sending.reading = reading.catch(() => undefined);
+    return reading;
+  }
+
+  /** The downstream is gone: what was held for it is let go. */
+  forget(from: string): void {
+    this.#sending.get(from)?.stream.close();
+    this.#sending.delete(from);
+  }
+
+  close(): void {
+    for (const from of [...this.#sending.keys()]) this.forget(from);
+  }
+}
+
+function lost(): CommandError {
+  return new CommandError('transfer-lost', 'ESTALE', 'the transfer was interrupted: go on anew');
+}
+
+/** Throws CommandError: `other-history`. */
+export function refuseStrangers(mine: Standing, theirs: Standing): void {
+  // A volume in which nothing was done yet has no history of its own.
+  if (mine.history === theirs.history || theirs.history === '' || mine.history === '') return;
+  throw new CommandError(
+    'other-history',
+    'EINVAL',
+    `${theirs.volume} is of another history (${theirs.history}) than ${mine.volume} (${mine.history})`,
+  );
+}

@@ -1,0 +1,207 @@
+/** The sync agent: which locks go upstream, the standby's figures, and simulated histories of whole groups. */
+import t from 'tap';
+import { compareEpochs, type LockItem, type SyncSnapshot } from '../../src/sync/agent/messages.js';
+import { common, locksToSend, planPull } from '../../src/sync/agent/needs.js';
+import { agentHistory } from './agent-history.js';
+import { type AgentMachine, AgentWorld } from './agent-world.js';
+
+const HISTORIES = Number(process.env['HISTORIES'] ?? 10_000);
+const FIRST_SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+const RUN_MS = 5000;
+
+const snapshots = (...uuids: string[]): SyncSnapshot[] =>
+  uuids.map((uuid) => ({ uuid, name: uuid, createdMs: 0 }));
+
+t.test('what is pulled starts from the newest snapshot that both have', async (t) => {
+  const upstream = snapshots('1', '2', '3', '4');
+  t.same(
+    common(upstream, snapshots('3', 'x', '1')).map(({ uuid }) => uuid),
+    ['3', '1'],
+  );
+  const plan = planPull(upstream, snapshots('1', '2', 'local'), false);
+  t.equal(plan.base?.uuid, '2');
+  t.same(
+    plan.pending.map(({ uuid }) => uuid),
+    ['3', '4'],
+    'one after the other',
+  );
+  t.same(
+    planPull(upstream, snapshots('1'), true).pending.map(({ uuid }) => uuid),
+    ['4'],
+  );
+  const full = planPull(upstream, [], false);
+  t.equal(full.base, undefined);
+  t.same(
+    full.pending.map(({ uuid }) => uuid),
+    ['4'],
+    'without a common one, the newest in full',
+  );
+  t.same(planPull(upstream, snapshots('4'), false).pending, []);
+});
+
+t.test('locks that go upstream: own needs and those of further downstreams (L5)', async (t) => {
+  const [base, next, kept] = snapshots('base', 'next', 'kept') as [
+    SyncSnapshot,
+    SyncSnapshot,
+    SyncSnapshot,
+  ];
+  const further: LockItem = {
+    snapshot: 'old',
+    type: 'destination',
+    text: 'nas:/backup',
+    origin: 'C',
+    dataset: '/',
+  };
+  const needs = {
+    volume: 'B',
+    name: 'host-b:/srv',
+    dataset: '/',
+    base,
+    pending: [next],
+    ofDownstreams: [further, further],
+    alsoCommon: [base, kept],
+  };
+  t.same(
+    locksToSend(needs).map(({ snapshot, origin }) => `${snapshot} ${origin}`),
+    ['base B', 'next B', 'kept B', 'old C'],
+    'each once, and who needs it stays known',
+  );
+  t.equal(locksToSend(needs).at(-1)?.text, 'nas:/backup');
+  t.same(
+    locksToSend({ ...needs, base: undefined, pending: [], ofDownstreams: [], alsoCommon: [] }),
+    [],
+  );
+});
+
+t.test('epochs of two that were promoted apart from each other differ', async (t) => {
+  t.ok(compareEpochs({ number: 2, by: 'a' }, { number: 1, by: 'b' }) > 0);
+  t.ok(compareEpochs({ number: 2, by: 'a' }, { number: 2, by: 'b' }) < 0);
+  t.equal(compareEpochs({ number: 2, by: 'a' }, { number: 2, by: 'a' }), 0);
+});
+
+/** Two machines, the second following the first. */
+function pair(seed: number): { world: AgentWorld; a: AgentMachine; b: AgentMachine } {
+  const world = new AgentWorld(seed, 2, true);
+  world.slowness = 0;
+  const [a, b] = world.machines as [AgentMachine, AgentMachine];
+  return { world, a, b };
+}
+
+const run = (world: AgentWorld, ms = RUN_MS): Promise<void> =>
+  world.time.run(world.time.nowMs + ms);
+
+t.test('a standby is kept, takes over, and gives back (Figs 15B, 15C, 15D)', async (t) => {
+  const { world, a, b } = pair(3);
+  // 15B: A takes snapshot 0, B restores it and has it; A takes 1, B receives the changes and takes 1.
+  a.write();
+  a.save();
+  await run(world);
+  t.same([...b.disk.live], [...a.disk.live]);
+  const zero = a.disk.snapshots.at(-1)?.uuid as string;
+  a.write();
+  a.save();
+  await run(world);
+  t.same([...b.disk.live], [...a.disk.live]);
+  const one = a.disk.snapshots.at(-1)?.uuid as string;
+  t.ok(b.disk.find(zero) && b.disk.find(one));
+  t.match(a.disk.lockOf(one), /needed by m1/, 'what the next run starts from is locked');
+  t.equal(a.disk.lockOf(zero), undefined, 'and what it no longer starts from is not');
+
+  // 15C: A fails with writes that were not sent; B becomes primary, takes writes and snapshots.
+  a.write();
+  const unsent = [...a.disk.live];
+  a.isRunning = false;
+  world.network.disconnect('m0');
+  const promoted = b.agent?.promote();
+  await run(world, 10_000);
+  t.same(await promoted, { number: 2, by: 'm1' });
+  b.write();
+  b.save();
+  // A comes back: two primaries, which both notice; nothing is merged.
+  a.start();
+  await run(world, 20_000);
+  t.equal(a.agent?.status().conflicts[0]?.theirs.number, 2);
+  t.equal(b.agent?.status().conflicts[0]?.theirs.number, 1);
+  t.same([...a.disk.live], unsent);
+  // It goes to the last common snapshot, becomes standby, and receives B's changes.
+  const demoted = a.agent?.demote('m1');
+  await run(world);
+  await demoted;
+  t.same([...a.disk.live], [...b.disk.live]);
+  const diverged = a.disk.snapshots.find(({ kind }) => kind === 'diverged');
+  t.same([...(diverged?.content ?? [])], unsent, 'what was not sent is kept');
+  t.same(a.agent?.status().conflicts, []);
+
+  // 15D: B takes a snapshot, A receives it; B reverts to standby first; A is primary again.
+  b.write();
+  b.save();
+  await run(world);
+  const reverted = a.agent?.revert();
+  await run(world, 10_000);
+  await reverted;
+  t.equal(a.disk.role.role, 'primary');
+  t.equal(b.disk.role.role, 'standby');
+  t.same(a.disk.role.epoch, b.disk.role.epoch);
+  a.write();
+  a.save();
+  await run(world);
+  t.same([...b.disk.live], [...a.disk.live]);
+  await world.settle();
+  t.equal(world.broken(), undefined);
+});
+
+t.test('the way back is refused before anything changes when the other side is away', async (t) => {
+  const { world, a, b } = pair(4);
+  a.write();
+  a.save();
+  await run(world);
+  a.isRunning = false;
+  world.network.disconnect('m0');
+  const before = JSON.stringify(b.disk.role);
+  const refused = t.rejects(b.running.revert(), { code: 'peer-silent' });
+  await run(world, 16_000);
+  await refused;
+  t.equal(JSON.stringify(b.disk.role), before);
+});
+
+t.test(
+  'a primary that answers is not overtaken by mistake; two can not follow each other',
+  async (t) => {
+    const { world, a, b } = pair(5);
+    a.write();
+    a.save();
+    await run(world);
+    const promoted = t.rejects(b.running.promote(), { code: 'primary-alive' });
+    const demoted = t.rejects(a.running.demote('m1'), { code: 'peer-cycle' });
+    await run(world);
+    await Promise.all([promoted, demoted]);
+  },
+);
+
+t.test(
+  'histories with loss, cuts, stops, full disks, changes of roles and deletions',
+  async (t) => {
+    const done: Record<string, number> = {};
+    let stops = 0;
+    let refused = 0;
+    for (let i = 0; i < HISTORIES; i++) {
+      const seed = FIRST_SEED + i;
+      const { broken, world } = await agentHistory(seed);
+      stops += world.stops;
+      refused += world.refused;
+      for (const [what, count] of Object.entries(world.done))
+        done[what] = (done[what] ?? 0) + count;
+      if (broken !== undefined) {
+        t.fail(`${broken} (SEED=${seed} HISTORIES=1; SAY=1 tells what happens)`);
+        return;
+      }
+    }
+    if (HISTORIES >= 100) t.ok(refused > 0, 'locked snapshots were not deleted');
+    t.pass(
+      `${HISTORIES} histories from SEED=${FIRST_SEED}: ${stops} stops, ${refused} deletions refused, ` +
+        Object.entries(done)
+          .map(([what, count]) => `${count} × ${what}`)
+          .join(', '),
+    );
+  },
+);
