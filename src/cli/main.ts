@@ -6,6 +6,7 @@ import { addCheck } from './check.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addHistory } from './history.js';
+import { addLock, addLocks, addUnlock } from './locks.js';
 import { addMount } from './mount.js';
 import { helperWords, runHelper } from './mount-helper.js';
 import { EXIT_USAGE } from './output.js';
@@ -14,6 +15,7 @@ import { addRename } from './rename.js';
 import { addRestore } from './restore.js';
 import { addDemote, addPromote, addRole } from './role.js';
 import { addSave } from './save.js';
+import { addSchedule } from './schedule.js';
 import { addSend } from './send.js';
 import { addSnapshots } from './snapshots.js';
 import { addStats } from './stats.js';
@@ -47,6 +49,10 @@ for (const add of [
   addTrace,
   addDiff,
   addVersions,
+  addLock,
+  addUnlock,
+  addLocks,
+  addSchedule,
   addSend,
   addReceive,
   addRole,

@@ -31,6 +31,12 @@ export function addRestore(program: Command): void {
       const undo = answer['undo'];
       if (typeof undo === 'string') printLine(`to undo this: shadowfs restore ${undo}`);
       else printLine('nothing had changed since the last save, so there is nothing to undo');
+      const { locked } = answer;
+      if (Array.isArray(locked)) {
+        printLine(
+          `kept beyond their number, since they are locked: ${printable(locked.join(', '))}`,
+        );
+      }
       reportHolders(holders);
     }),
   );

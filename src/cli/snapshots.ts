@@ -21,7 +21,7 @@ export function addSnapshots(program: Command): void {
       }
       const rows = snapshots.map((snapshot) => [
         printable(String(snapshot['name'])),
-        String(snapshot['kind']),
+        Number(snapshot['locks']) > 0 ? `${snapshot['kind']}, locked` : String(snapshot['kind']),
         formatTime(Number(snapshot['createdMs'])),
         String(snapshot['layer']),
         printable(String(snapshot['source'])),

@@ -11,6 +11,9 @@ export const COMMAND_NAMES = [
   'restore',
   'delete',
   'rename',
+  'lock',
+  'unlock',
+  'schedule',
   'check',
   'diff',
   'versions',
@@ -21,7 +24,7 @@ export type CommandName = (typeof COMMAND_NAMES)[number];
 
 /** A command as it was read: its name word and its options, checked by its own file. */
 export interface CommandArguments {
-  /** The first word: a snapshot's name, or a path for `versions`. Absent: none was given. */
+  /** The first word: a snapshot's name, or a path for `versions`, the text of a schedule. Absent: none was given. */
   name?: string;
   /** `rename`: the new name. `diff`: the second snapshot; absent there: the live tree. */
   to?: string;
@@ -29,6 +32,12 @@ export interface CommandArguments {
   limit?: number;
   /** `promote`, `demote`: the role epoch, when another volume has told it. */
   epoch?: number;
+  /** `delete`: also what is locked. */
+  force?: boolean;
+  /** `lock`, `unlock`: why it is locked. */
+  reason?: string;
+  /** `unlock`: whose locks go. */
+  from?: string;
 }
 
 /** The answer to a command that was done: one plain JSON-able object. */

@@ -52,6 +52,8 @@ export interface ControlState {
   /** Newest first, at most `limit`. */
   history(limit: number): Iterable<object>;
   layers(limit: number): Iterable<object>;
+  /** Soft locks: what the bounds of their table allow. */
+  locks(): Iterable<object>;
   /** The last command's answer. */
   result(): Answer | undefined;
   /** Calls the listener with each command's answer when it is done. */

@@ -1,15 +1,16 @@
-/** `delete`: `NAME`. */
+/** `delete`: `NAME [force=yes]`. */
 import { refuseUnknownOptions } from '../format/grammar.js';
 import type { CommandFile } from './control-file.js';
-import { snapshotNameOf } from './parse-name.js';
+import { isYes, snapshotNameOf } from './parse-name.js';
 
 export const deleteFile: CommandFile = {
   kind: 'command',
   name: 'delete',
-  expected: 'NAME of a snapshot',
+  expected: 'NAME of a snapshot [force=yes, also when it is locked]',
   example: 'echo before-upgrade > delete',
   parse(line) {
-    refuseUnknownOptions(line, []);
-    return { name: snapshotNameOf(line.name, 'the name of the snapshot', 'existing') };
+    refuseUnknownOptions(line, ['force']);
+    const name = snapshotNameOf(line.name, 'the name of the snapshot', 'existing');
+    return { name, ...(isYes(line, 'force') && { force: true }) };
   },
 };

@@ -5,7 +5,8 @@ import { deleteFile } from './delete.js';
 import { demoteFile } from './demote.js';
 import { diffFile } from './diff.js';
 import { eventsFile } from './events.js';
-import { historyFile, layersFile, snapshotsFile } from './lists.js';
+import { historyFile, layersFile, locksFile, snapshotsFile } from './lists.js';
+import { lockFile } from './lock.js';
 import { promoteFile } from './promote.js';
 import { receiveFile } from './receive.js';
 import { renameFile } from './rename.js';
@@ -13,9 +14,11 @@ import { restoreFile } from './restore.js';
 import { resultFile } from './result.js';
 import { roleFile } from './role.js';
 import { saveFile } from './save.js';
+import { scheduleFile } from './schedule.js';
 import { statsFile } from './stats.js';
 import { statusFile } from './status.js';
 import { traceFile } from './trace.js';
+import { unlockFile } from './unlock.js';
 import { versionsFile } from './versions.js';
 
 export const CONTROL_FILES: readonly ControlFile[] = [
@@ -23,6 +26,9 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   restoreFile,
   deleteFile,
   renameFile,
+  lockFile,
+  unlockFile,
+  scheduleFile,
   checkFile,
   diffFile,
   versionsFile,
@@ -35,6 +41,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   snapshotsFile,
   historyFile,
   layersFile,
+  locksFile,
   resultFile,
   eventsFile,
   traceFile,

@@ -1,4 +1,4 @@
-/** `snapshots`, `history` and `layers`: JSON lines, one item each. */
+/** `snapshots`, `history`, `layers` and `locks`: JSON lines, one item each. */
 import { jsonLine } from '../format/grammar.js';
 import type { StateFile } from './control-file.js';
 
@@ -23,6 +23,12 @@ export const historyFile: StateFile = {
   kind: 'state',
   name: 'history',
   content: (state) => jsonLines(state.history(HISTORY_LIMIT)),
+};
+
+export const locksFile: StateFile = {
+  kind: 'state',
+  name: 'locks',
+  content: (state) => jsonLines(state.locks()),
 };
 
 export const layersFile: StateFile = {

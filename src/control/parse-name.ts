@@ -1,6 +1,6 @@
 /** Words that several command files read the same way. */
 import { CommandError } from '../base/errors.js';
-import { checkSnapshotName, type CommandLine } from '../format/grammar.js';
+import { checkSnapshotName, type CommandLine, LATEST_NAME } from '../format/grammar.js';
 
 /** A snapshot's name, checked; `what` says which one is missing. Throws CommandError. */
 export function snapshotNameOf(
@@ -13,6 +13,18 @@ export function snapshotNameOf(
   const objection = checkSnapshotName(name, use);
   if (objection !== undefined) throw new CommandError('bad-snapshot-name', 'EINVAL', objection);
   return name;
+}
+
+/** The name of a snapshot that is there; `latest` too. */
+export function existingOf(name: string | undefined, what: string): string {
+  return name === LATEST_NAME ? name : snapshotNameOf(name, what, 'existing');
+}
+
+/** The option `KEY=yes`. */
+export function isYes(line: CommandLine, key: string): boolean {
+  const text = line.options.get(key);
+  if (text === undefined || text === 'yes') return text === 'yes';
+  throw new CommandError('bad-command-line', 'EINVAL', `${key}=${text}: ${key}=yes is expected`);
 }
 
 /** The option `limit=N`, a count from 1. */

@@ -7,7 +7,7 @@
  * What must hold: one command at a time; an answer comes only when the command
  * is durable; a command that fails before the switch leaves everything as it was.
  */
-import { CommandError } from '../base/errors.js';
+import { CommandError, messageOf } from '../base/errors.js';
 import { Deferred } from '../base/deferred.js';
 import {
   type Answer,
@@ -24,7 +24,12 @@ import { step } from './steps.js';
 export interface CommandVolume<V> {
   save(name: string | undefined, source: string): object;
   restore(name: string, source: string): { from: V; to: V };
-  deleteSnapshot(name: string, source: string): object;
+  deleteSnapshot(name: string, source: string, force?: boolean): object;
+  lockSnapshot(name: string, reason: string, source: string): object;
+  unlockSnapshot(name: string, reason: string | undefined, source: string): object;
+  readonly locks: { release(origin: string, source: string): object };
+  readonly schedules: { set(text: string, source: string): object };
+  runSchedule(): object;
   renameSnapshot(from: string, to: string, source: string): object;
   readonly roles: {
     promote(source: string, random: () => number, epoch?: number): Moving<V>;
@@ -132,6 +137,18 @@ export class VolumeCommands<V> implements Commands {
     return answer;
   }
 
+  /** What the schedule does when it is due, in its turn; `result` stays that of a user's command. */
+  runSchedule(): Deferred<Answer> {
+    const answer = this.#change('scheduled', true, () => this.#parts.volume.runSchedule());
+    answer.settled(
+      ({ saved }) => {
+        if (saved !== undefined) this.#tell({ ok: true, command: 'save', name: saved });
+      },
+      (error) => this.#parts.log(`a scheduled save failed: ${messageOf(error)}`),
+    );
+    return answer;
+  }
+
   /** Everything programs have written is stored: for an unmount. */
   storeAll(): Deferred<Answer> {
     return this.#queue.run('store', () => {
@@ -147,10 +164,14 @@ export class VolumeCommands<V> implements Commands {
 
   #finished(command: CommandName, answer: Answer): void {
     this.#result = answer;
-    for (const watcher of this.#watchers) watcher(answer);
+    this.#tell(answer);
     if (answer['ok'] === false) {
       this.#parts.log(`${command} failed: ${String(answer['code'])}: ${String(answer['message'])}`);
     }
+  }
+
+  #tell(answer: Answer): void {
+    for (const watcher of this.#watchers) watcher(answer);
   }
 
   #start(command: CommandName, args: CommandArguments, source: string): Deferred<Answer> {
@@ -175,12 +196,24 @@ export class VolumeCommands<V> implements Commands {
         });
       case 'delete':
         return this.#change(command, false, () =>
-          volume.deleteSnapshot(this.#resolved(required(name)), source),
+          volume.deleteSnapshot(this.#resolved(required(name)), source, args.force),
         );
       case 'rename':
         return this.#change(command, false, () =>
           volume.renameSnapshot(required(name), required(args.to), source),
         );
+      case 'lock':
+        return this.#change(command, false, () =>
+          volume.lockSnapshot(this.#resolved(required(name)), args.reason ?? '', source),
+        );
+      case 'unlock':
+        return this.#change(command, false, () =>
+          args.from === undefined
+            ? volume.unlockSnapshot(this.#resolved(required(name)), args.reason, source)
+            : volume.locks.release(args.from, source),
+        );
+      case 'schedule':
+        return this.#change(command, false, () => volume.schedules.set(name ?? '', source));
       case 'check':
       case 'diff':
       case 'versions':
@@ -189,7 +222,7 @@ export class VolumeCommands<V> implements Commands {
   }
 
   /** `quiesced`: the command concerns what is in the live tree. */
-  #change(command: CommandName, quiesced: boolean, change: () => object): Deferred<Answer> {
+  #change(command: string, quiesced: boolean, change: () => object): Deferred<Answer> {
     return this.#queue.run(command, () => {
       const timings = this.#begin();
       const ready = quiesced ? this.#quiesce(timings) : settledNow();

@@ -153,15 +153,26 @@ export interface VolumeState {
   status: Answer;
   snapshots: Answer[];
   history: Answer[];
+  locks: Answer[];
 }
 
 /** What the state files of a mount show, for a volume that is not mounted. */
 export function readVolumeState(path: string): VolumeState {
   return withVolume({ volume: path }, (volume) => ({
-    status: { ...volume.status(), latest: volume.latest()?.name ?? null, options: volume.options },
-    snapshots: volume.snapshots().map((snapshot) => ({ ...snapshot })),
+    status: {
+      ...volume.status(),
+      latest: volume.latest()?.name ?? null,
+      options: volume.options,
+      schedule: shownSchedule(volume),
+    },
+    snapshots: volume.shownSnapshots().map((snapshot) => ({ ...snapshot })),
+    locks: volume.shownLocks().map((lock) => ({ ...lock })),
     history: volume.history().map((record) => ({ ...record })),
   }));
+}
+
+function shownSchedule({ schedules }: Volume): Answer | null {
+  return schedules.text === undefined ? null : { text: schedules.text };
 }
 
 function withVolume<T>(place: InspectPlace, use: (volume: Volume) => T): T {

@@ -21,6 +21,7 @@ import { log } from './log.js';
 import { IncomingStreams } from './incoming.js';
 import { type FromServer, fromPlainError, toPlainError, type ToServer } from './messages.js';
 import type { MountPlan } from './mount-plan.js';
+import { SaveSchedule } from './save-schedule.js';
 import { type Connection, mountState } from './state.js';
 import { step } from './steps.js';
 
@@ -86,6 +87,10 @@ export class MountServer {
       readOnly: plan.options.readOnly,
       controlTarget: byteStringOfText(plan.controlMount),
     });
+    const schedule = new SaveSchedule(volume, this.commands, {
+      isReady: () => host.connection() !== undefined,
+      later: (delayMs, run) => host.later(delayMs, run),
+    });
     this.control = new ControlFiles({
       uid: who.uid,
       gid: who.gid,
@@ -97,6 +102,7 @@ export class MountServer {
         commands: this.commands,
         tree: this.tree,
         incoming: this.incoming,
+        schedule,
         connection: () => host.connection(),
       }),
       nowMs: () => Date.now(),

@@ -145,7 +145,11 @@ class NativeServer implements ServingHost {
   }
 
   later(delayMs: number, run: () => void): void {
-    setTimeout(run, delayMs);
+    const timer = setTimeout(() => {
+      if (!this.#isClosed) run();
+    }, delayMs);
+    // What is due much later does not hold up the end.
+    timer.unref();
   }
 
   trace(sink: TraceSink | undefined): void {

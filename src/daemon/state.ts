@@ -9,6 +9,7 @@ import type { Volume } from '../volume/volume.js';
 import type { VolumeCommands } from './commands.js';
 import type { IncomingStreams } from './incoming.js';
 import type { MountPlan } from './mount-plan.js';
+import type { SaveSchedule } from './save-schedule.js';
 import { MountStats } from './mount-stats.js';
 
 /** What is known of the conversation with the kernel. */
@@ -30,11 +31,12 @@ export interface MountedParts {
   commands: VolumeCommands<View>;
   tree: Tree;
   incoming: IncomingStreams;
+  schedule: SaveSchedule;
   connection: () => Connection | undefined;
 }
 
 export function mountState(parts: MountedParts): ControlState {
-  const { plan, volume, commands, tree, incoming, connection } = parts;
+  const { plan, volume, commands, tree, incoming, schedule, connection } = parts;
   const startedMs = Date.now();
   const stats = new MountStats(parts, startedMs);
   return {
@@ -53,15 +55,17 @@ export function mountState(parts: MountedParts): ControlState {
       ...volume.status(),
       ...incoming.state(),
       latest: volume.latest()?.name ?? null,
+      schedule: schedule.status(),
       options: volume.options,
       nodes: tree.status(),
       kernel: connection()?.negotiated ?? null,
       requestsServed: connection()?.served ?? 0,
     }),
     role: () => volume.roles.current,
-    snapshots: () => volume.snapshots(),
+    snapshots: () => volume.shownSnapshots(),
     history: (limit) => volume.history(limit),
     layers: (limit) => volume.core.layers.all().slice(-limit),
+    locks: () => volume.shownLocks(),
     result: () => commands.result,
     watch: (listener) => commands.watch(listener),
     stats: () => stats.report(),

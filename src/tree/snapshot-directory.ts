@@ -105,10 +105,10 @@ export class SnapshotDirectoryNode extends SpecialNode {
     return { nodeId: this.#context.nodes.takeSpecial(node), entryTimeoutS: 0, attr };
   }
 
-  /** The newest snapshot that a person saved and that has this directory. */
+  /** The newest snapshot that was saved (not an undo) and that has this directory. */
   #latest(): SnapshotRecord | undefined {
     return newestFirst(this.#context.volume.snapshots()).find(
-      (snapshot) => snapshot.kind === 'user' && this.#exists(snapshot),
+      (snapshot) => snapshot.kind !== 'undo' && this.#exists(snapshot),
     );
   }
 
@@ -152,14 +152,14 @@ export class SnapshotDirectoryNode extends SpecialNode {
 
   #names(): { name: string; hash: number; type: number }[] {
     const names: { name: string; hash: number; type: number }[] = [];
-    let hasUser = false;
+    let hasSaved = false;
     for (const snapshot of this.#context.volume.snapshots()) {
       const name = byteStringOfText(snapshot.name);
       if (name === LATEST || !this.#exists(snapshot)) continue;
-      if (snapshot.kind === 'user') hasUser = true;
+      if (snapshot.kind !== 'undo') hasSaved = true;
       names.push({ name, hash: nameHash(name), type: S_IFDIR });
     }
-    if (hasUser) names.push({ name: LATEST, hash: nameHash(LATEST), type: S_IFLNK });
+    if (hasSaved) names.push({ name: LATEST, hash: nameHash(LATEST), type: S_IFLNK });
     return names.sort((a, b) => a.hash - b.hash || (a.name < b.name ? -1 : 1));
   }
 

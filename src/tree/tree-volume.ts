@@ -11,7 +11,7 @@ import type { AttributeChanges } from './operations.js';
 export interface SnapshotRecord {
   readonly name: string;
   readonly layer: number;
-  readonly kind: 'user' | 'undo' | 'diverged';
+  readonly kind: 'user' | 'undo' | 'auto' | 'diverged';
   readonly createdMs: number;
 }
 

@@ -19,10 +19,11 @@ export interface Snapshot {
   layer: number;
   fileset: number;
   /**
-   * 'undo': made by a restore, pruned by the undo policy. 'diverged': what a
-   * primary had written and not sent when it was demoted; only a person deletes it.
+   * 'undo': made by a restore, pruned by the undo policy. 'auto': made and pruned
+   * by the schedule. 'diverged': what a primary had written and not sent when it
+   * was demoted; only a person deletes it.
    */
-  kind: 'user' | 'undo' | 'diverged';
+  kind: 'user' | 'undo' | 'auto' | 'diverged';
   createdMs: number;
   /** Who gave the command: 'cli', 'control', 'mkdir', 'signal', … */
   source: string;

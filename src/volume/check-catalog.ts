@@ -7,6 +7,7 @@ import { layerKey } from '../format/keys.js';
 import { BASE_LAYER, FORMAT_VERSION, MAX_LAYER, ROOT_FILESET, TABLE } from '../format/tables.js';
 import { decodeJson } from '../format/values.js';
 import type { StoreReader } from '../store/reader.js';
+import { checkLocks } from './check-locks.js';
 import type { CheckState } from './check-report.js';
 import { type Identity, ownIdentity } from './identity.js';
 import type { Layer } from './lineage.js';
@@ -27,6 +28,7 @@ export interface CheckedCatalog {
 }
 
 const STATES = new Set(['base', 'open', 'sealed', 'staging']);
+const KINDS = new Set(['user', 'undo', 'auto', 'diverged']);
 
 export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCatalog {
   const catalog: CheckedCatalog = {
@@ -45,6 +47,7 @@ export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCat
   state.guard('D12', 'layers', () => checkTree(state, catalog));
   state.guard('D7', 'filesets', () => checkFilesets(reader, state, catalog));
   state.guard('D7', 'snapshots', () => checkSnapshots(reader, state, catalog));
+  state.guard('K1', 'locks', () => checkLocks(reader, state));
   state.guard('D8', 'history', () => checkHistory(reader, state, catalog));
   return catalog;
 }
@@ -177,7 +180,7 @@ function checkSnapshots(reader: StoreReader, state: CheckState, catalog: Checked
       }
       catalog.tops.add(record.layer);
       if (layer.state === 'open') state.add('D1', `its layer ${record.layer} is open`, where);
-      if (!['user', 'undo', 'diverged'].includes(record.kind)) {
+      if (!KINDS.has(record.kind)) {
         state.add('D7', `its kind is ${String(record.kind)}`, where);
       }
       if (uuids.has(record.uuid)) state.add('D7', 'another snapshot has its uuid', where);

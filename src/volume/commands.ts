@@ -8,8 +8,13 @@ import { checkSnapshotName, nearMatches } from '../format/grammar.js';
 import type { Catalog, Snapshot } from './catalog.js';
 import type { VolumeCore } from './core.js';
 import type { Layer } from './lineage.js';
+import { lockText, type ShownLock, shownLock } from './lock-text.js';
 import type { Namespace } from './namespace.js';
+import type { SoftLocks } from './soft-locks.js';
 import { View } from './view.js';
+
+/** In a message for people; the answer's data has all. */
+const MAX_TOLD_LOCKS = 20;
 
 export interface SaveAnswer {
   command: 'save';
@@ -27,6 +32,17 @@ export interface RestoreAnswer {
   undo?: string;
   /** Undo snapshots that the policy removed. */
   pruned: string[];
+  /** Undo snapshots that it would have removed, but somebody needs them. */
+  locked?: string[];
+}
+
+export interface DeleteAnswer {
+  command: 'delete';
+  name: string;
+  layer: number;
+  /** It was locked, by these. */
+  forced?: true;
+  locks?: ShownLock[];
 }
 
 export interface Restored {
@@ -45,8 +61,10 @@ export class Commands {
     readonly core: VolumeCore,
     readonly catalog: Catalog,
     readonly namespace: Namespace,
+    readonly locks: SoftLocks,
   ) {}
 
+  /** Throws CommandError: volume-failed, read-only. */
   writable(): void {
     if (this.core.failure !== undefined) {
       throw new CommandError(
@@ -90,6 +108,7 @@ export class Commands {
     );
   }
 
+  /** The name, with a number behind it when it is taken. */
   freeName(wanted: string): string {
     let name = wanted;
     for (let n = 2; this.catalog.snapshots.has(name); n++) name = `${wanted}.${n}`;
@@ -121,7 +140,7 @@ export class Commands {
     return { sealed, live };
   }
 
-  save(name: string | undefined, source: string): SaveAnswer {
+  save(name: string | undefined, source: string, kind: 'user' | 'auto' = 'user'): SaveAnswer {
     this.writable();
     const nowMs = this.core.clock.nowMs();
     const chosen = name ?? this.freeName(timeName(nowMs));
@@ -131,7 +150,7 @@ export class Commands {
       name: chosen,
       layer: sealed.number,
       fileset: this.core.fileset,
-      kind: 'user',
+      kind,
       createdMs: nowMs,
       source,
     });
@@ -168,11 +187,12 @@ export class Commands {
       pruned: [],
     };
     // An empty layer over a snapshot is that snapshot: nothing to undo.
-    const isNamed = [...this.catalog.snapshots.values()].some((s) => s.layer === sealed.parent);
-    if (!(openLayerIsEmpty && isNamed)) {
+    if (!(openLayerIsEmpty && this.isNamed(sealed.parent))) {
       answer.undo = this.keepAsUndo(sealed.number, nowMs, source);
     }
-    answer.pruned = this.pruneUndo(name);
+    const { pruned, locked } = this.pruneUndo(name);
+    answer.pruned = pruned;
+    if (locked.length > 0) answer.locked = locked;
     this.namespace.reapOrphans();
     this.catalog.addHistory({
       timeMs: nowMs,
@@ -182,7 +202,7 @@ export class Commands {
       newLayer: live.top,
       source,
       outcome: 'restored',
-      details: { undo: answer.undo, pruned: answer.pruned },
+      details: { undo: answer.undo, pruned, locked: answer.locked },
     });
     return { answer, from, to: live };
   }
@@ -195,28 +215,59 @@ export class Commands {
     return name;
   }
 
-  /** Keeps the newest `keepUndo` undo snapshots; never takes the one just restored. */
-  pruneUndo(restored: string): string[] {
+  /** Keeps the newest `keepUndo` undo snapshots; never takes the one just restored, nor a locked one. */
+  pruneUndo(restored: string): { pruned: string[]; locked: string[] } {
     const undo = this.catalog.list().filter((s) => s.kind === 'undo');
     const surplus = Math.max(0, undo.length - this.core.options.keepUndo);
-    const pruned = undo.slice(0, surplus).filter((s) => s.name !== restored);
-    for (const snapshot of pruned) this.catalog.deleteSnapshot(snapshot.name);
-    return pruned.map((snapshot) => snapshot.name);
+    const old = undo.slice(0, surplus).filter((s) => s.name !== restored);
+    const isLocked = ({ uuid }: Snapshot): boolean => this.locks.isLocked(uuid);
+    const pruned = old.filter((s) => !isLocked(s)).map(({ name }) => name);
+    for (const name of pruned) this.catalog.deleteSnapshot(name);
+    return { pruned, locked: old.filter(isLocked).map(({ name }) => name) };
   }
 
-  delete(name: string, source: string): { command: 'delete'; name: string; layer: number } {
+  /** The layer is that of a snapshot. */
+  isNamed(layer: number): boolean {
+    return [...this.catalog.snapshots.values()].some((snapshot) => snapshot.layer === layer);
+  }
+
+  /** `force`: also one that somebody needs, who is told (L8). Throws snapshot-locked. */
+  delete(name: string, source: string, force: boolean): DeleteAnswer {
     this.writable();
     const snapshot = this.require(name);
+    const { uuid, layer } = snapshot;
+    if (!force) this.#refuseLocked(snapshot);
     this.catalog.deleteSnapshot(name);
+    const broken = this.locks.breakOf(uuid).map((lock) => shownLock(lock, name));
+    const details = broken.length > 0 ? { forced: true as const, locks: broken } : undefined;
     this.catalog.addHistory({
       timeMs: this.core.clock.nowMs(),
       command: 'delete',
       name,
-      layer: snapshot.layer,
+      layer,
       source,
-      outcome: 'deleted',
+      outcome: details === undefined ? 'deleted' : 'deleted by force',
+      ...(details !== undefined && { details }),
     });
-    return { command: 'delete', name, layer: snapshot.layer };
+    return { command: 'delete', name, layer, ...details };
+  }
+
+  #refuseLocked({ name, uuid }: Snapshot): void {
+    const locks = this.locks.of(uuid);
+    if (locks.length === 0) return;
+    const nowMs = this.core.clock.nowMs();
+    const reasons = locks.slice(0, MAX_TOLD_LOCKS).map((lock) => `  ${lockText(lock, nowMs)}`);
+    if (locks.length > reasons.length) reasons.push(`  and ${locks.length - reasons.length} more`);
+    throw new CommandError(
+      'snapshot-locked',
+      'EBUSY',
+      [
+        `snapshot ${name} is locked:`,
+        ...reasons,
+        '--force (force=yes in the control file) deletes it all the same',
+      ].join('\n'),
+      { name, uuid, locks: locks.map((lock) => shownLock(lock, name)) },
+    );
   }
 
   rename(

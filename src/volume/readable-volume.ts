@@ -15,7 +15,9 @@ import { FileData } from './file-data.js';
 import type { Inode } from './inode.js';
 import { Inodes, joinPath } from './inode-reader.js';
 import type { VolumeOptions } from './options.js';
+import { type ShownLock, shownLock } from './lock-text.js';
 import { Paths } from './paths.js';
+import { SoftLocks } from './soft-locks.js';
 import { View } from './view.js';
 
 /** Views of snapshots that are kept; more are made anew when asked for. */
@@ -29,6 +31,7 @@ export class ReadableVolume {
   readonly data: FileData;
   readonly attributes: Attributes;
   readonly paths: Paths;
+  readonly locks: SoftLocks;
   protected readonly views = new Map<number, View>();
 
   protected constructor(
@@ -49,6 +52,7 @@ export class ReadableVolume {
     this.data = new FileData(core, this.inodes, this.blocks);
     this.attributes = new Attributes(core, this.inodes);
     this.paths = new Paths(core, this.inodes);
+    this.locks = new SoftLocks(core, catalog);
   }
 
   protected newInodeNumber(): number {
@@ -84,11 +88,28 @@ export class ReadableVolume {
     return this.catalog.snapshots.get(name);
   }
 
-  /** The newest snapshot that a user made. */
+  /** The newest snapshot that a user or the schedule made. */
   latest(): Snapshot | undefined {
     return this.snapshots()
-      .filter((s) => s.kind === 'user')
+      .filter((s) => s.kind !== 'undo')
       .at(-1);
+  }
+
+  /** All soft locks, those of the oldest snapshot first, broken ones at the end. */
+  shownLocks(): ShownLock[] {
+    const snapshots = this.snapshots();
+    const byUuid = new Map(snapshots.map(({ uuid, name }, order) => [uuid, { name, order }]));
+    const orderOf = ({ uuid, broken }: ShownLock): number =>
+      broken ? snapshots.length : (byUuid.get(uuid)?.order ?? snapshots.length);
+    return this.locks
+      .all()
+      .map((lock) => shownLock(lock, byUuid.get(lock.snapshot)?.name))
+      .sort((a, b) => orderOf(a) - orderOf(b) || a.sinceMs - b.sinceMs);
+  }
+
+  /** The snapshots, oldest first, with how many soft locks each has. */
+  shownSnapshots(): (Snapshot & { locks: number })[] {
+    return this.snapshots().map((one) => ({ ...one, locks: this.locks.of(one.uuid).length }));
   }
 
   inode(view: View, ino: number): Inode | undefined {

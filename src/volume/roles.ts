@@ -28,6 +28,8 @@ export interface AdoptAnswer {
   /** The snapshot of what the live tree had; absent when it had nothing of its own. */
   undo?: string;
   pruned: string[];
+  /** Undo snapshots that the policy would have removed, but somebody needs them. */
+  locked?: string[];
 }
 
 /** An answer, with the live view before and after a command that moved it. */
@@ -72,7 +74,11 @@ export class Roles {
       }
       const { fileset } = core;
       catalog.addSnapshot({ ...snapshot, layer: staging, fileset, kind: 'user', source });
-      if (answer.isLive) answer.pruned = this.commands.pruneUndo(answer.undo ?? '');
+      if (answer.isLive) {
+        const { pruned, locked } = this.commands.pruneUndo(answer.undo ?? '');
+        answer.pruned = pruned;
+        if (locked.length > 0) answer.locked = locked;
+      }
       catalog.addHistory({
         timeMs: nowMs,
         command: 'receive',
@@ -81,7 +87,12 @@ export class Roles {
         newLayer: core.live.top,
         source,
         outcome: 'received',
-        details: { uuid: snapshot.uuid, undo: answer.undo, pruned: answer.pruned },
+        details: {
+          uuid: snapshot.uuid,
+          undo: answer.undo,
+          pruned: answer.pruned,
+          locked: answer.locked,
+        },
       });
       return answer;
     });

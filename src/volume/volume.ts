@@ -12,7 +12,7 @@ import { deltaPrefix, prefixEnd } from '../format/keys.js';
 import { ROOT_FILESET, TABLE } from '../format/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { AttributeValue } from './attributes.js';
-import { Catalog, type Snapshot } from './catalog.js';
+import { Catalog, readMeta, type Snapshot } from './catalog.js';
 import { Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
 import { GROUP_BYTES, VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
@@ -30,6 +30,7 @@ import {
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
 import { Roles } from './roles.js';
+import { type ScheduledAnswer, Schedules } from './schedules.js';
 import { ThreadSink } from './thread-sink.js';
 import { View } from './view.js';
 
@@ -39,6 +40,7 @@ export class Volume extends ReadableVolume {
   readonly names: Namespace;
   readonly groups: Groups;
   readonly roles: Roles;
+  readonly schedules: Schedules;
   readonly #commands: Commands;
   /** Layer → how many open views keep it. */
   readonly #pinned = new Map<number, number>();
@@ -49,8 +51,10 @@ export class Volume extends ReadableVolume {
       this.newInodeNumber(),
     );
     this.groups = new Groups(core);
-    this.#commands = new Commands(core, catalog, this.names);
+    this.#commands = new Commands(core, catalog, this.names, this.locks);
     this.roles = new Roles(this, this.#commands);
+    const schedule = readMeta<unknown>(core.reader, 'schedule');
+    this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
     catalog.attach(core);
     core.beforeClose = () => catalog.storeCounters();
   }
@@ -227,10 +231,29 @@ export class Volume extends ReadableVolume {
     );
   }
 
-  deleteSnapshot(name: string, source: string): Record<string, unknown> {
-    const answer = this.#commands.delete(name, source);
+  /** Throws snapshot-locked, unless by force. */
+  deleteSnapshot(name: string, source: string, force = false): Record<string, unknown> {
+    const answer = this.core.withReserve(() => this.#commands.delete(name, source, force));
     this.commit();
-    return answer;
+    return { ...answer };
+  }
+
+  /** A person says that a snapshot is needed. */
+  lockSnapshot(name: string, reason: string, source: string): Record<string, unknown> {
+    return this.locks.lock(this.requireSnapshot(name), reason, source);
+  }
+
+  unlockSnapshot(
+    name: string,
+    reason: string | undefined,
+    source: string,
+  ): Record<string, unknown> {
+    return this.locks.unlock(this.requireSnapshot(name), reason, source);
+  }
+
+  /** What the schedule does when it is due. */
+  runSchedule(): ScheduledAnswer {
+    return this.core.withReserve(() => this.schedules.run(this.openLayerIsEmpty()));
   }
 
   renameSnapshot(from: string, to: string, source: string): Record<string, unknown> {
@@ -324,6 +347,7 @@ export class Volume extends ReadableVolume {
       openLayer: this.live.top,
       layers: layers.size,
       snapshots: this.catalog.snapshots.size,
+      locks: this.locks.all().length,
       ...this.space(),
       openGroupBytes: this.core.open.bytes,
       writing: this.core.closing !== undefined,

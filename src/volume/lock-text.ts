@@ -1,0 +1,46 @@
+/** Soft locks in words and as JSON, for people who want to know what holds a snapshot. Pure. */
+import { ageText } from '../base/age.js';
+import { LOCAL_ORIGIN, type LockType } from '../format/lock-record.js';
+import type { SoftLock } from './soft-locks.js';
+
+/** As the state file `locks` and refusals show it. */
+export interface ShownLock {
+  /** The snapshot's name; null: it was deleted by force. */
+  snapshot: string | null;
+  uuid: string;
+  type: LockType;
+  text: string;
+  origin: string;
+  dataset: string;
+  sequence: number;
+  sinceMs: number;
+  /** Null: the lock was set here by hand. */
+  heardMs: number | null;
+  broken: boolean;
+}
+
+export function shownLock(lock: SoftLock, name: string | undefined): ShownLock {
+  const { snapshot, type, text, origin, dataset, sequence, sinceMs, isBroken } = lock;
+  return {
+    snapshot: name ?? null,
+    uuid: snapshot,
+    type,
+    text,
+    origin,
+    dataset,
+    sequence,
+    sinceMs,
+    heardMs: lock.heardMs ?? null,
+    broken: isBroken,
+  };
+}
+
+/** Who needs it, why, since when, and when that was last heard. */
+export function lockText(lock: SoftLock, nowMs: number): string {
+  const { type, text, origin, dataset, sinceMs, heardMs } = lock;
+  const since = `set ${ageText(nowMs - sinceMs)}`;
+  if (origin === LOCAL_ORIGIN) return `locked by hand: ${text} (${since})`;
+  const of = dataset === '' ? '' : ` of ${dataset}`;
+  const heard = heardMs === undefined ? 'never' : ageText(nowMs - heardMs);
+  return `needed by ${type} ${text}${of} (origin ${origin}, ${since}, last heard ${heard})`;
+}
