@@ -9,6 +9,7 @@ import { ROOT_INODE } from '../../src/format/tables.js';
 import type { Inode } from '../../src/volume/inode.js';
 import type { View } from '../../src/volume/view.js';
 import type { Volume } from '../../src/volume/volume.js';
+import { compareLocks } from './model-locks.js';
 import {
   type Inodes,
   isDirectory,
@@ -37,6 +38,7 @@ interface Compared {
 export function compareAll(run: VolumeRun): void {
   const { volume, model, known } = run;
   compareLive(run);
+  compareLocks(run);
   assert.deepEqual(
     volume.snapshots().map(({ name, kind, layer }) => ({ name, kind, layer })),
     model.snapshots.map(({ name, kind, layer }) => ({ name, kind, layer })),

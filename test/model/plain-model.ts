@@ -7,6 +7,7 @@ import type { TimeNs } from '../../src/base/clock.js';
 import { MAX_FILE_SIZE } from '../../src/format/tables.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../src/volume/inode.js';
 import { Figures } from './figures.js';
+import { ModelLocks } from './model-locks.js';
 
 export class Refusal extends Error {
   constructor(readonly code: string) {
@@ -74,6 +75,7 @@ export class PlainModel {
   live: Inodes = new Map();
   /** In the order of their layers. */
   snapshots: ModelSnapshot[] = [];
+  locks = new ModelLocks();
   figures = new Figures();
 
   constructor(
@@ -86,6 +88,7 @@ export class PlainModel {
     const copy = new PlainModel(this.blockSize, this.now);
     copy.live = copyInodes(this.live);
     copy.snapshots = [...this.snapshots];
+    copy.locks = this.locks.copy();
     copy.figures = this.figures.clone();
     return copy;
   }

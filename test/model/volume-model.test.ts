@@ -8,6 +8,7 @@ import { rmSync } from 'node:fs';
 import t from 'tap';
 import { makeBase } from './base-tree.js';
 import { compareAll, compareChanges, compareLive, type ModelView } from './compare.js';
+import { LockOperations } from './model-locks.js';
 import { Operations } from './operations.js';
 import { Random } from './random.js';
 import { garbage } from './store-scan.js';
@@ -27,6 +28,7 @@ function runSeed(seed: number): void {
   // Some runs store often, some hardly ever: so groups, layers and LMDB mix differently.
   const calm = random.pick([0.2, 1, 4]);
   const operations = new Operations(run, random);
+  const locks = new LockOperations(run, random);
   const compare = (): void => compareAll(run);
   const view = (): ModelView => {
     const snapshot = random.pick([undefined, ...run.model.snapshots]);
@@ -66,6 +68,7 @@ function runSeed(seed: number): void {
     [1.6, command(() => operations.restore())],
     [1, command(() => operations.deleteSnapshot())],
     [0.4, command(() => operations.renameSnapshot())],
+    [1.5, command(() => locks.any())],
     [0.7, command(() => run.reopen())],
     [1, command(() => run.crash())],
     [

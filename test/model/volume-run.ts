@@ -294,7 +294,12 @@ export class VolumeRun {
     else if (before === undefined) throw new Error('a restore without an undo loses the tree');
     this.model.restore(name);
     for (const pruned of answer.pruned) this.model.deleteSnapshot(pruned);
-    const undo = this.model.snapshots.filter((s) => s.kind === 'undo').length;
+    for (const kept of answer.locked ?? []) {
+      if (!this.#isLocked(kept)) throw new Error(`${kept} was kept, and is not locked`);
+    }
+    const undo = this.model.snapshots.filter(
+      (s) => s.kind === 'undo' && !this.#isLocked(s.name),
+    ).length;
     if (undo > (this.options.keepUndo ?? 3) + 1) throw new Error(`${undo} undo snapshots`);
     this.note();
   }
@@ -323,9 +328,20 @@ export class VolumeRun {
     return this.volume.core.layers.get(layer).parent;
   }
 
+  #isLocked(name: string): boolean {
+    return this.model.locks.isLocked(this.volume.snapshot(name)?.uuid ?? '');
+  }
+
+  /** A locked one: it is refused, and then done by force. */
   deleteSnapshot(name: string): void {
     trace(`delete ${name}`);
-    this.volume.deleteSnapshot(name, 'model');
+    const uuid = this.volume.snapshot(name)?.uuid ?? '';
+    const isLocked = this.#isLocked(name);
+    const code = codeOf(() => this.volume.deleteSnapshot(name, 'model'));
+    if (code !== (isLocked ? 'snapshot-locked' : 'none'))
+      throw new Error(`delete ${name}: ${code}`);
+    if (isLocked) this.volume.deleteSnapshot(name, 'model', true);
+    this.model.locks.breakOf(uuid);
     this.model.deleteSnapshot(name);
     this.note();
   }
