@@ -27,3 +27,9 @@ export const HELPER_LIMITS: ResourceLimits = {
   maxYoungGenerationSizeMb: 3,
   maxOldGenerationSizeMb: 256,
 };
+
+/** Holds the connections to peers; frames are mostly buffers outside V8's heap. */
+export const SYNC_LIMITS: ResourceLimits = {
+  maxYoungGenerationSizeMb: 6,
+  maxOldGenerationSizeMb: 256,
+};

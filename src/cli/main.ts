@@ -10,6 +10,7 @@ import { addLock, addLocks, addUnlock } from './locks.js';
 import { addMount } from './mount.js';
 import { helperWords, runHelper } from './mount-helper.js';
 import { EXIT_USAGE } from './output.js';
+import { addPeer } from './peer.js';
 import { addReceive } from './receive.js';
 import { addRename } from './rename.js';
 import { addRestore } from './restore.js';
@@ -58,11 +59,15 @@ for (const add of [
   addRole,
   addPromote,
   addDemote,
+  addPeer,
   addCheck,
 ]) {
   add(program);
 }
-for (const command of program.commands) command.exitOverride();
+for (const command of program.commands) {
+  command.exitOverride();
+  for (const below of command.commands) below.exitOverride();
+}
 
 // `shadowfs snapshots | head` closes our output early, which is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

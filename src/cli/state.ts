@@ -6,7 +6,7 @@ import { findTarget } from './target.js';
 
 export async function listOf(
   options: CommonOptions,
-  file: 'snapshots' | 'history' | 'locks',
+  file: 'snapshots' | 'history' | 'locks' | 'peers',
 ): Promise<Answer[]> {
   const target = findTarget(options);
   if (target.kind === 'mounted') return await target.control.list(file);

@@ -5,6 +5,7 @@
  */
 import { CommandError, FsError, messageOf } from '../base/errors.js';
 import type { Deferred } from '../base/deferred.js';
+import type { PeerAddress } from '../format/peer-address.js';
 
 export const COMMAND_NAMES = [
   'save',
@@ -19,6 +20,9 @@ export const COMMAND_NAMES = [
   'versions',
   'promote',
   'demote',
+  'peer-invite',
+  'peer-join',
+  'peer-remove',
 ] as const;
 export type CommandName = (typeof COMMAND_NAMES)[number];
 
@@ -32,12 +36,18 @@ export interface CommandArguments {
   limit?: number;
   /** `promote`, `demote`: the role epoch, when another volume has told it. */
   epoch?: number;
-  /** `delete`: also what is locked. */
+  /** `delete`: also what is locked. `peer-remove`: also one that needs snapshots. */
   force?: boolean;
   /** `lock`, `unlock`: why it is locked. */
   reason?: string;
   /** `unlock`: whose locks go. */
   from?: string;
+  /** `peer-invite`, `peer-join`: how the other side will be called here. */
+  peerName?: string;
+  /** `peer-invite`: where to await it. */
+  listen?: PeerAddress;
+  /** `peer-invite`: how long the token can be used. */
+  validMs?: number;
 }
 
 /** The answer to a command that was done: one plain JSON-able object. */

@@ -54,6 +54,8 @@ export interface ControlState {
   layers(limit: number): Iterable<object>;
   /** Soft locks: what the bounds of their table allow. */
   locks(): Iterable<object>;
+  /** Oldest first. */
+  peers(): Iterable<object>;
   /** The last command's answer. */
   result(): Answer | undefined;
   /** Calls the listener with each command's answer when it is done. */

@@ -5,8 +5,11 @@ import { deleteFile } from './delete.js';
 import { demoteFile } from './demote.js';
 import { diffFile } from './diff.js';
 import { eventsFile } from './events.js';
-import { historyFile, layersFile, locksFile, snapshotsFile } from './lists.js';
+import { historyFile, layersFile, locksFile, peersFile, snapshotsFile } from './lists.js';
 import { lockFile } from './lock.js';
+import { peerInviteFile } from './peer-invite.js';
+import { peerJoinFile } from './peer-join.js';
+import { peerRemoveFile } from './peer-remove.js';
 import { promoteFile } from './promote.js';
 import { receiveFile } from './receive.js';
 import { renameFile } from './rename.js';
@@ -35,6 +38,9 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   promoteFile,
   demoteFile,
   receiveFile,
+  peerInviteFile,
+  peerJoinFile,
+  peerRemoveFile,
   statusFile,
   roleFile,
   statsFile,
@@ -42,6 +48,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   historyFile,
   layersFile,
   locksFile,
+  peersFile,
   resultFile,
   eventsFile,
   traceFile,

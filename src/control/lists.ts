@@ -1,4 +1,4 @@
-/** `snapshots`, `history`, `layers` and `locks`: JSON lines, one item each. */
+/** `snapshots`, `history`, `layers`, `locks` and `peers`: JSON lines, one item each. */
 import { jsonLine } from '../format/grammar.js';
 import type { StateFile } from './control-file.js';
 
@@ -35,4 +35,10 @@ export const layersFile: StateFile = {
   kind: 'state',
   name: 'layers',
   content: (state) => jsonLines(state.layers(LAYER_LIMIT)),
+};
+
+export const peersFile: StateFile = {
+  kind: 'state',
+  name: 'peers',
+  content: (state) => jsonLines(state.peers()),
 };

@@ -1,6 +1,7 @@
 /** Words that several command files read the same way. */
 import { CommandError } from '../base/errors.js';
-import { checkSnapshotName, type CommandLine, LATEST_NAME } from '../format/grammar.js';
+import { checkSnapshotName, type CommandLine, LATEST_NAME, shorten } from '../format/grammar.js';
+import { isPeerName } from '../format/peer-record.js';
 
 /** A snapshot's name, checked; `what` says which one is missing. Throws CommandError. */
 export function snapshotNameOf(
@@ -48,4 +49,14 @@ export function epochOf(line: CommandLine): { epoch?: number } {
   if (text === undefined) return {};
   if (/^\d{1,15}$/.test(text)) return { epoch: Number(text) };
   throw new CommandError('bad-command-line', 'EINVAL', `epoch=${text}: a number is expected`);
+}
+
+/** A name for a peer, checked. Throws CommandError. */
+export function peerNameOf(name: string): string {
+  if (isPeerName(name)) return name;
+  throw new CommandError(
+    'bad-peer-name',
+    'EINVAL',
+    `${JSON.stringify(shorten(name))} is no name for a peer: up to 64 letters, digits and . _ : @ + -`,
+  );
 }

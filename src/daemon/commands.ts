@@ -18,6 +18,7 @@ import {
 } from '../control/command.js';
 import { CommandQueue } from '../control/command-queue.js';
 import { LATEST_NAME } from '../format/grammar.js';
+import type { PeeringCommand } from './peering.js';
 import { step } from './steps.js';
 
 /** The part of a volume that commands need. `V` is its view. */
@@ -67,6 +68,8 @@ export interface CommandParts<V> {
   checkDemotion(): void;
   /** Numbers in [0, 1). */
   random(): number;
+  /** Commands about peers: they wait for the network, and store what they change by `runChange`. */
+  peering(command: PeeringCommand, args: CommandArguments, source: string): Deferred<Answer>;
   /** A monotonic clock, ms. */
   nowMs(): number;
   log(message: string): void;
@@ -87,6 +90,8 @@ export class VolumeCommands<V> implements Commands {
   readonly #queue = new CommandQueue<Answer>();
   /** Inspections take long and change nothing: they wait for each other only. */
   readonly #inspections = new CommandQueue<Answer>();
+  /** What waits for another machine must not hold up a save. */
+  readonly #peerings = new CommandQueue<Answer>();
   #inspected = { done: 0, total: 0 };
   #phase = '';
   #startedMs = 0;
@@ -109,7 +114,7 @@ export class VolumeCommands<V> implements Commands {
   }
 
   get isIdle(): boolean {
-    return this.#queue.isIdle && this.#inspections.isIdle;
+    return this.#queue.isIdle && this.#inspections.isIdle && this.#peerings.isIdle;
   }
 
   progress(): CommandProgress | undefined {
@@ -218,7 +223,16 @@ export class VolumeCommands<V> implements Commands {
       case 'diff':
       case 'versions':
         return this.#inspect({ command, args });
+      case 'peer-invite':
+      case 'peer-join':
+      case 'peer-remove':
+        return this.#peerings.run(command, () => this.#parts.peering(command, args, source));
     }
+  }
+
+  /** A change that has nothing to do with the live tree, in its turn; settles when it is durable. */
+  runChange(name: string, change: () => object): Deferred<Answer> {
+    return this.#change(name, false, change);
   }
 
   /** `quiesced`: the command concerns what is in the live tree. */

@@ -30,6 +30,7 @@ import { cleanControlMount, type MountPlan } from './mount-plan.js';
 import { type MountRecord, startTicksOf, writeMountRecord } from './mount-record.js';
 import { CONTROL_SUBTYPE, mountAt, MOUNT_TYPE, readMountTable } from './mount-table.js';
 import { ensurePrivateDirectory } from './places.js';
+import { SyncHost } from './sync-host.js';
 import { registerVolume, volumeKey } from './registry.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from './unmount-thread.js';
 
@@ -52,9 +53,12 @@ class Daemon {
   readonly #port: MessagePort;
   readonly #wakeFd = eventfd();
   readonly #inspector: Inspector;
+  readonly #syncHost: SyncHost;
   readonly #data: ServeData;
   #record: MountRecord | undefined;
   #isEnding = false;
+  /** The serving thread has said that it is done. */
+  #hasEnded = false;
   #hasMount = false;
   #hasControlMount = false;
   #waiting: { kind: string; resolve: () => void; reject: (error: Error) => void }[] = [];
@@ -79,6 +83,7 @@ class Daemon {
     };
     this.#data = data;
     this.#inspector = new Inspector(plan, (message) => this.#post(message));
+    this.#syncHost = new SyncHost(plan.volume, (message) => this.#post({ kind: 'sync', message }));
   }
 
   async run(onReady: () => void): Promise<PlainError | undefined> {
@@ -136,6 +141,7 @@ class Daemon {
       transferList: [port, helpers.kernel, helpers.reader],
     });
     const lost = (error: Error): void => {
+      if (this.#hasEnded) return;
       for (const { reject } of this.#waiting) reject(error);
       if (this.#record !== undefined)
         log(`the serving thread failed: ${error.stack ?? error.message}`);
@@ -155,7 +161,11 @@ class Daemon {
       });
       if (message.kind === 'stored') this.#onStored?.(message.error);
       else if (message.kind === 'inspect') this.#inspector.start(message.id, message.request);
-      else if (message.kind === 'ended') this.#onEnded?.(message.error);
+      else if (message.kind === 'sync') this.#syncHost.handle(message.message);
+      else if (message.kind === 'ended') {
+        this.#hasEnded = true;
+        this.#onEnded?.(message.error);
+      }
     });
   }
 
@@ -285,6 +295,7 @@ class Daemon {
 
   async #ended(failure: PlainError | undefined): Promise<void> {
     this.#inspector.stop();
+    await this.#syncHost.stop();
     await this.#removeMounts();
     this.#tellEnd(failure);
     this.#port.close();

@@ -16,6 +16,7 @@ import { type DiffLine, diffSummary, diffViews } from '../volume/diff.js';
 import { Volume } from '../volume/volume.js';
 import type { InspectRequest } from './commands.js';
 import { fileVersions } from './file-versions.js';
+import { peerLines } from './peer-rules.js';
 
 export type { Finding };
 
@@ -154,6 +155,7 @@ export interface VolumeState {
   snapshots: Answer[];
   history: Answer[];
   locks: Answer[];
+  peers: Answer[];
 }
 
 /** What the state files of a mount show, for a volume that is not mounted. */
@@ -168,6 +170,11 @@ export function readVolumeState(path: string): VolumeState {
     snapshots: volume.shownSnapshots().map((snapshot) => ({ ...snapshot })),
     locks: volume.shownLocks().map((lock) => ({ ...lock })),
     history: volume.history().map((record) => ({ ...record })),
+    peers: peerLines(volume.peers).map((line) => ({
+      ...line,
+      isConnected: false,
+      lastError: null,
+    })),
   }));
 }
 

@@ -5,6 +5,7 @@ import type { HelperPorts } from '../fuse/helper-client.js';
 import type { MessagePort } from 'node:worker_threads';
 import type { InspectRequest } from './commands.js';
 import type { MountPlan } from './mount-plan.js';
+import type { FromSync, ToSync } from './sync-messages.js';
 
 /** `workerData` of the serving thread. */
 export interface ServeData {
@@ -28,6 +29,7 @@ export type ToServer =
   | { kind: 'store' }
   /** End, whether the mount is gone or not. */
   | { kind: 'stop' }
+  | { kind: 'sync'; message: FromSync }
   | { kind: 'inspect-progress'; done: number; total: number }
   | { kind: 'inspected'; id: number; answer?: Answer; error?: PlainError };
 
@@ -39,6 +41,7 @@ export type FromServer =
   | { kind: 'failed'; error: PlainError }
   | { kind: 'stored'; error?: PlainError }
   | { kind: 'inspect'; id: number; request: InspectRequest }
+  | { kind: 'sync'; message: ToSync }
   /** The mount is gone and everything is stored, or `error` says why not. */
   | { kind: 'ended'; error?: PlainError };
 

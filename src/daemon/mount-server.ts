@@ -3,12 +3,15 @@
  * and the control files, put together. Lives in the thread that answers the
  * kernel; how that thread waits and runs is its driver's business (`ServingHost`).
  */
+import { hostname } from 'node:os';
+import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../base/deferred.js';
 import { CommandError } from '../base/errors.js';
 import type { Answer, CommandArguments, CommandName } from '../control/command.js';
 import { ControlFiles } from '../control/control-files.js';
 import { byteStringOfText } from '../format/grammar.js';
+import { peerNameFrom } from '../format/peer-record.js';
 import type { CoherenceReport } from '../tree/coherence.js';
 import type { TraceSink } from '../measure/trace-entry.js';
 import { smallLimits } from '../tree/forgetting-plan.js';
@@ -22,6 +25,7 @@ import { IncomingStreams } from './incoming.js';
 import { type FromServer, fromPlainError, toPlainError, type ToServer } from './messages.js';
 import type { MountPlan } from './mount-plan.js';
 import { SaveSchedule } from './save-schedule.js';
+import { Peering } from './peering.js';
 import { type Connection, mountState } from './state.js';
 import { step } from './steps.js';
 
@@ -50,6 +54,7 @@ export class MountServer {
   readonly tree: Tree;
   readonly control: ControlFiles;
   readonly incoming: IncomingStreams;
+  readonly peering: Peering;
   readonly #host: ServingHost;
   readonly #inspections = new Map<number, Deferred<Answer>>();
   #nextInspection = 1;
@@ -70,10 +75,27 @@ export class MountServer {
       inspect: (request) => this.#inspect(request),
       checkDemotion: () => this.#checkDemotion(),
       random: Math.random,
+      peering: (command, args, source) => this.peering.run(command, args, source),
       nowMs: () => performance.now(),
       log,
     });
+    this.peering = new Peering({
+      table: volume.peers,
+      volume: volume.uuid,
+      selfName: peerNameFrom(`${hostname()}:${basename(plan.mountpoint)}`),
+      readOnly: plan.options.readOnly,
+      epoch: () => volume.roles.current.epoch,
+      change: (name, change) => this.commands.runChange(name, change),
+      later: (delayMs, run) => host.later(delayMs, run),
+      post: (message) => host.post({ kind: 'sync', message }),
+      locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
+      nowMs: () => Date.now(),
+      log,
+    });
     this.incoming = this.#incomingStreams();
+    this.commands.watch(({ command }) => {
+      if (command === 'promote' || command === 'demote') this.peering.start();
+    });
     this.tree = new Tree(volume, {
       commands: {
         save: (name, source) => this.#run('save', { name }, source),
@@ -103,6 +125,7 @@ export class MountServer {
         tree: this.tree,
         incoming: this.incoming,
         schedule,
+        peering: this.peering,
         connection: () => host.connection(),
       }),
       nowMs: () => Date.now(),
@@ -166,6 +189,9 @@ export class MountServer {
           () => this.#host.post({ kind: 'stored' }),
           (error) => this.#host.post({ kind: 'stored', error: toPlainError(error) }),
         );
+        break;
+      case 'sync':
+        this.peering.handle(message.message);
         break;
       case 'inspect-progress':
         this.commands.inspectProgress(message.done, message.total);

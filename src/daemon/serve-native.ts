@@ -56,6 +56,7 @@ class NativeServer implements ServingHost {
     this.#watchWake();
     this.#tick();
     this.post({ kind: 'opened' });
+    this.#server.peering.start();
   }
 
   post(message: FromServer): void {

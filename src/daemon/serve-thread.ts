@@ -57,6 +57,7 @@ class KernelServer implements ServingHost {
     this.#volume.mayBlock = false;
     tuneCompiler();
     post({ kind: 'opened' });
+    this.#server.peering.start();
     this.#loop.run();
     this.#volume.mayBlock = true;
     this.#helpers.close();

@@ -11,6 +11,7 @@ import type { IncomingStreams } from './incoming.js';
 import type { MountPlan } from './mount-plan.js';
 import type { SaveSchedule } from './save-schedule.js';
 import { MountStats } from './mount-stats.js';
+import type { Peering } from './peering.js';
 
 /** What is known of the conversation with the kernel. */
 export interface Connection {
@@ -32,11 +33,12 @@ export interface MountedParts {
   tree: Tree;
   incoming: IncomingStreams;
   schedule: SaveSchedule;
+  peering: Peering;
   connection: () => Connection | undefined;
 }
 
 export function mountState(parts: MountedParts): ControlState {
-  const { plan, volume, commands, tree, incoming, schedule, connection } = parts;
+  const { plan, volume, commands, tree, incoming, schedule, peering, connection } = parts;
   const startedMs = Date.now();
   const stats = new MountStats(parts, startedMs);
   return {
@@ -58,6 +60,7 @@ export function mountState(parts: MountedParts): ControlState {
       schedule: schedule.status(),
       options: volume.options,
       nodes: tree.status(),
+      peering: peering.status(),
       kernel: connection()?.negotiated ?? null,
       requestsServed: connection()?.served ?? 0,
     }),
@@ -66,6 +69,7 @@ export function mountState(parts: MountedParts): ControlState {
     history: (limit) => volume.history(limit),
     layers: (limit) => volume.core.layers.all().slice(-limit),
     locks: () => volume.shownLocks(),
+    peers: () => peering.list(),
     result: () => commands.result,
     watch: (listener) => commands.watch(listener),
     stats: () => stats.report(),

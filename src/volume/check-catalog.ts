@@ -5,6 +5,7 @@
  */
 import { layerKey } from '../format/keys.js';
 import { BASE_LAYER, FORMAT_VERSION, MAX_LAYER, ROOT_FILESET, TABLE } from '../format/tables.js';
+import { decodePeering } from '../format/peer-record.js';
 import { decodeJson } from '../format/values.js';
 import type { StoreReader } from '../store/reader.js';
 import { checkLocks } from './check-locks.js';
@@ -49,6 +50,7 @@ export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCat
   state.guard('D7', 'snapshots', () => checkSnapshots(reader, state, catalog));
   state.guard('K1', 'locks', () => checkLocks(reader, state));
   state.guard('D8', 'history', () => checkHistory(reader, state, catalog));
+  state.guard('D7', 'peers', () => checkPeers(reader, state));
   return catalog;
 }
 
@@ -217,5 +219,23 @@ function checkHistory(reader: StoreReader, state: CheckState, catalog: CheckedCa
     state.add('D8', `the counter ${String(next)} is not above the history`, 'meta/nextHistory');
   } else if (reader.has(TABLE.history, layerKey(Math.min(next, MAX_LAYER)))) {
     state.add('D8', `the record ${next} exists already`, 'meta/nextHistory');
+  }
+}
+
+/** Every record is whole; no two peers have one name or one certificate. */
+function checkPeers(reader: StoreReader, state: CheckState): void {
+  const names = new Set<string>();
+  const fingerprints = new Set<string>();
+  for (const { key, value } of reader.range(TABLE.peers, undefined, undefined)) {
+    const where = `peers ${key.toString()}`;
+    state.guard('D7', where, () => {
+      const stored = decodePeering(key, value);
+      if (stored.kind !== 'peer') return;
+      const { name, fingerprint } = stored.peer;
+      if (names.has(name)) state.add('D7', `another peer has the name ${name}`, where);
+      if (fingerprints.has(fingerprint)) state.add('D7', 'another peer has its certificate', where);
+      names.add(name);
+      fingerprints.add(fingerprint);
+    });
   }
 }

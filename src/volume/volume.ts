@@ -32,6 +32,7 @@ import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
 import { Roles } from './roles.js';
 import { type ScheduledAnswer, Schedules } from './schedules.js';
 import { ThreadSink } from './thread-sink.js';
+import { PeerTable } from './peer-table.js';
 import { View } from './view.js';
 
 export type { VolumeOpenOptions } from './open-volume.js';
@@ -41,6 +42,7 @@ export class Volume extends ReadableVolume {
   readonly groups: Groups;
   readonly roles: Roles;
   readonly schedules: Schedules;
+  readonly peers: PeerTable;
   readonly #commands: Commands;
   /** Layer → how many open views keep it. */
   readonly #pinned = new Map<number, number>();
@@ -55,6 +57,7 @@ export class Volume extends ReadableVolume {
     this.roles = new Roles(this, this.#commands);
     const schedule = readMeta<unknown>(core.reader, 'schedule');
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
+    this.peers = new PeerTable(core, catalog);
     catalog.attach(core);
     core.beforeClose = () => catalog.storeCounters();
   }

@@ -173,7 +173,7 @@ t.test('each example is a line that its own file understands', async (t) => {
   for (const file of CONTROL_FILES) {
     if (file.kind !== 'command') continue;
     // As a shell takes it.
-    const line = /^echo ?'?(.*?)'? > (\w+)$/.exec(file.example);
+    const line = /^echo ?'?(.*?)'? > ([\w-]+)$/.exec(file.example);
     t.equal(line?.[2], file.name);
     const commands = new FakeCommands();
     new CommandHandle(file, commands).write(0, bytes(`${line?.[1]}\n`));

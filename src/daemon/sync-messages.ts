@@ -1,0 +1,39 @@
+/** What the serving thread and the thread of the peers' connections say to each other. */
+import type { PeerAddress } from '../format/peer-address.js';
+import type {
+  AcceptRequest,
+  JoinAnswer,
+  ListenAnswer,
+  PeeringConfig,
+  PeeringState,
+} from '../sync/peering-messages.js';
+import type { PlainError } from './messages.js';
+
+/** `workerData` of the thread. */
+export interface SyncData {
+  /** Where the volume keeps its key. */
+  directory: string;
+  config: PeeringConfig;
+}
+
+export type ToSync =
+  /** `isNeeded`: there are peers or open invitations; without them the thread ends. */
+  | { kind: 'config'; config: PeeringConfig; isNeeded: boolean }
+  /** Be ready for somebody who joins; answered with ListenAnswer. */
+  | { kind: 'listen'; id: number; address: PeerAddress | null; config: PeeringConfig }
+  /** Answered with JoinAnswer. */
+  | { kind: 'join'; id: number; token: string; config: PeeringConfig }
+  | { kind: 'accepted'; id: number; error?: PlainError }
+  | { kind: 'stop' };
+
+export type FromSync =
+  | { kind: 'listening'; id: number; answer: ListenAnswer }
+  | { kind: 'joined'; id: number; answer: JoinAnswer }
+  | { kind: 'failed'; id: number; error: PlainError }
+  | { kind: 'accept'; id: number; request: AcceptRequest }
+  | { kind: 'upstreams'; volume: string; upstreams: string[] }
+  | { kind: 'state'; state: PeeringState }
+  /** The thread is gone, and was not meant to. */
+  | { kind: 'lost'; message: string }
+  /** All connections are closed: the thread may go. */
+  | { kind: 'stopped' };

@@ -1,0 +1,160 @@
+/**
+ * Entry of the thread that holds the connections to the peers: sockets need an
+ * event loop, which the serving thread has no time for. It is given what is
+ * stored about peers and asks for every change of it; it holds nothing that
+ * must outlive it.
+ */
+import { networkInterfaces } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { parentPort, workerData } from 'node:worker_threads';
+import { CommandError } from '../base/errors.js';
+import { invariant } from '../base/invariant.js';
+import type { PeerAddress } from '../format/peer-address.js';
+import { decodeToken } from '../format/pairing-token.js';
+import type { Timers } from '../sync/fabric.js';
+import { joinByToken } from '../sync/join.js';
+import type { AgentPort, Listening } from '../sync/link.js';
+import { GREETINGS } from '../sync/pairing.js';
+import { PeerHub } from '../sync/peer-hub.js';
+import type { AcceptRequest, ListenAnswer } from '../sync/peering-messages.js';
+import { identityOf } from '../sync/transport/identity.js';
+import { TlsTransport } from '../sync/transport/tls-transport.js';
+import { log } from './log.js';
+import { fromPlainError, toPlainError } from './messages.js';
+import type { FromSync, SyncData, ToSync } from './sync-messages.js';
+
+/** Taken when nobody says where to listen; if it is taken, any port that is free. */
+const DEFAULT_PORT = 7433;
+
+invariant(parentPort !== null, 'this file is the entry of a thread');
+const port = parentPort;
+const { directory, config } = workerData as SyncData;
+
+function post(message: FromSync): void {
+  port.postMessage(message);
+}
+
+const timers: Timers = {
+  nowMs: () => performance.now(),
+  after: (delayMs, action) => {
+    const timer = setTimeout(action, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Talks to peers once there is a link. */
+const agent: AgentPort = {
+  kinds: [],
+  linkUp: () => undefined,
+  linkDown: () => undefined,
+};
+
+const accepting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+let nextAccept = 1;
+
+function accept(request: AcceptRequest): Promise<void> {
+  const id = nextAccept++;
+  return new Promise((resolve, reject) => {
+    accepting.set(id, { resolve, reject });
+    post({ kind: 'accept', id, request });
+  });
+}
+
+function number(name: string, otherwise: number | undefined): number | undefined {
+  const text = process.env[name];
+  return text === undefined || !/^\d+$/.test(text) ? otherwise : Number(text);
+}
+
+const silentMs = number('SHADOWFS_PEER_SILENT_MS', undefined);
+const greetMs = number('SHADOWFS_PEER_GREET_MS', undefined);
+const transport = new TlsTransport(identityOf(directory), {
+  timers,
+  greetings: GREETINGS,
+  ...(silentMs !== undefined && { silentMs }),
+  ...(greetMs !== undefined && { greetMs }),
+});
+const hub = new PeerHub(
+  {
+    transport,
+    timers,
+    wallMs: () => Date.now(),
+    random: () => Math.random(),
+    agent,
+    accept,
+    upstreamsChanged: (volume, upstreams) => post({ kind: 'upstreams', volume, upstreams }),
+    onState: (state) => post({ kind: 'state', state }),
+    log,
+  },
+  config,
+);
+
+/** Where others may reach a place: itself, or all addresses of this machine. */
+function addressesOf({ host, port }: PeerAddress): PeerAddress[] {
+  if (host !== '') return [{ host, port }];
+  const found = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, address }) => !internal && !/^fe80:/i.test(address))
+    .sort((a, b) => (a.family === b.family ? 0 : a.family === 'IPv4' ? -1 : 1))
+    .map(({ address }) => ({ host: address, port }));
+  return found.length > 0 ? found : [{ host: '127.0.0.1', port }];
+}
+
+async function listen(wanted: PeerAddress | null): Promise<ListenAnswer> {
+  const address = wanted ?? hub.stored.listen;
+  const listening = await (address === null ? listenAnywhere() : hub.listen(address));
+  return {
+    fingerprint: transport.fingerprint,
+    listen: listening.address,
+    addresses: addressesOf(listening.address),
+  };
+}
+
+async function listenAnywhere(): Promise<Listening> {
+  try {
+    return await hub.listen({ host: '', port: DEFAULT_PORT });
+  } catch (error) {
+    if (!(error instanceof CommandError) || error.code !== 'address-in-use') throw error;
+    return await hub.listen({ host: '', port: 0 });
+  }
+}
+
+function answer<A>(id: number, run: Promise<A>, done: (answer: A) => FromSync): void {
+  run.then(
+    (value) => post(done(value)),
+    (error: unknown) => post({ kind: 'failed', id, error: toPlainError(error) }),
+  );
+}
+
+function handle(message: ToSync): void {
+  switch (message.kind) {
+    case 'config':
+      hub.configure(message.config);
+      break;
+    case 'listen': {
+      const { id } = message;
+      answer(id, listen(message.address), (value) => ({ kind: 'listening', id, answer: value }));
+      break;
+    }
+    case 'join': {
+      const { id } = message;
+      const token = decodeToken(message.token);
+      const run = joinByToken({ transport, timers, self: hub.self }, token);
+      answer(id, run, (value) => ({ kind: 'joined', id, answer: value }));
+      break;
+    }
+    case 'accepted': {
+      const waiting = accepting.get(message.id);
+      accepting.delete(message.id);
+      if (message.error === undefined) waiting?.resolve();
+      else waiting?.reject(fromPlainError(message.error));
+      break;
+    }
+    case 'stop':
+      hub.close();
+      // What was said last is still on its way out.
+      setTimeout(() => post({ kind: 'stopped' }), 50);
+      break;
+  }
+}
+
+port.on('message', handle);

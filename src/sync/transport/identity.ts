@@ -1,0 +1,81 @@
+/**
+ * The key and certificate of a volume, in one file `identity.pem` (mode 0600)
+ * of the volume's directory: made when first needed, whole or not at all.
+ */
+import { X509Certificate } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { CommandError, messageOf } from '../../base/errors.js';
+import { fingerprintOf, makeKeyAndCertificate } from './certificate.js';
+
+export const IDENTITY_FILE = 'identity.pem';
+
+const CERTIFICATE_START = '-----BEGIN CERTIFICATE-----';
+
+export interface TransportIdentity {
+  /** SHA-256 of the certificate, hexadecimal. */
+  fingerprint: string;
+  context: SecureContext;
+}
+
+/** Throws CommandError `identity-damaged`; nothing is made anew then, since peers have pinned it. */
+export function identityOf(volumeDirectory: string): TransportIdentity {
+  const path = join(volumeDirectory, IDENTITY_FILE);
+  const pem = readIfThere(path) ?? makeIdentity(volumeDirectory, path);
+  try {
+    const certificate = new X509Certificate(pem.slice(pem.indexOf(CERTIFICATE_START)));
+    return {
+      fingerprint: fingerprintOf(certificate.raw),
+      context: createSecureContext({
+        key: pem,
+        cert: pem,
+        minVersion: 'TLSv1.3',
+        maxVersion: 'TLSv1.3',
+      }),
+    };
+  } catch (error) {
+    throw new CommandError(
+      'identity-damaged',
+      'EIO',
+      `${path} can't be read as key and certificate (${messageOf(error)}); ` +
+        'put it back from a copy, or remove it and pair anew',
+    );
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function makeIdentity(directory: string, path: string): string {
+  const { keyPem, certificatePem } = makeKeyAndCertificate();
+  const pem = keyPem + certificatePem;
+  const temporary = `${path}.new`;
+  rmSync(temporary, { force: true });
+  const fd = openSync(temporary, 'wx', 0o600);
+  try {
+    writeSync(fd, pem);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temporary, path);
+  const directoryFd = openSync(directory, 'r');
+  fsyncSync(directoryFd);
+  closeSync(directoryFd);
+  return pem;
+}
