@@ -85,6 +85,9 @@ export function otherLines(report: StatsReport): string[] {
       `${formatFigure(commits.storeMs)} ms of the storing thread (longest ${formatFigure(commits.storeMaxMs)})`,
     `          handed over in ${formatFigure(commits.handOverMs)} ms, ` +
       `waited for ${formatFigure(commits.waitedMs)} ms${held}`,
+    `fsync     ${commits.syncsByLog} by the log, in ${commits.logFlushes} flushes of ` +
+      `${formatFigure(commits.logFlushMs / Math.max(1, commits.logFlushes))} ms ` +
+      `(longest ${formatFigure(commits.logFlushMaxMs)}); ${commits.syncsByStore} by the store`,
     `nodes     ${nodes.live} known to the kernel, and ${nodes.special} of snapshots and the like`,
     `caches    ${caches
       .map(({ name, size, limit }) => `${name} ${size}${limit === undefined ? '' : ` of ${limit}`}`)

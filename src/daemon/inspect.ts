@@ -13,6 +13,7 @@ import { checkStaged } from '../volume/check-staged.js';
 import { checkVolumeAt, type Finding } from '../volume/check.js';
 import { shownName } from '../volume/check-report.js';
 import { type DiffLine, diffSummary, diffViews } from '../volume/diff.js';
+import { settleLog } from '../volume/log-replay.js';
 import { Volume } from '../volume/volume.js';
 import type { InspectRequest } from './commands.js';
 import { fileVersions } from './file-versions.js';
@@ -119,6 +120,7 @@ function versionsAnswer(
 }
 
 function checkAnswer(place: InspectPlace, onProgress: OnProgress): Answer {
+  settleLog(place.volume);
   const base = openBase(place);
   try {
     const report = checkVolumeAt(
@@ -187,6 +189,7 @@ function withVolume<T>(place: InspectPlace, use: (volume: Volume) => T): T {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
   }
   checkVolumeFiles(place.volume);
+  settleLog(place.volume);
   const base = openBase(place);
   const volume = Volume.open({
     path: place.volume,

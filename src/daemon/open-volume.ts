@@ -35,6 +35,7 @@ export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
 export function openVolume(
   plan: MountPlan,
   who: { uid: number; gid: number; wakeFd: number },
+  hasLog = true,
 ): Volume {
   const base = plan.base === undefined ? undefined : openBase(plan, plan.base);
   const owner = makeAndOwn(plan);
@@ -54,6 +55,7 @@ export function openVolume(
       reattach: plan.options.reattach,
       readOnly: plan.options.readOnly,
       writer: { kind: 'thread', wakeFd: who.wakeFd },
+      ...(hasLog && { log: { flush: 'async' as const } }),
       ...(base !== undefined && { base }),
     });
     refuseOtherOptions(volume, plan.options.creation);

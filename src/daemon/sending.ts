@@ -10,6 +10,7 @@ import { StoreReader } from '../store/reader.js';
 import { BaseDirectory } from '../volume/base-directory.js';
 import { readMeta } from '../volume/catalog.js';
 import type { StoredBase } from '../volume/create-volume.js';
+import { settleLog } from '../volume/log-replay.js';
 import { Volume } from '../volume/volume.js';
 import { isWithin } from './mount-table.js';
 
@@ -25,6 +26,7 @@ export function openForSending(place: SendingPlace): Volume {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
   }
   checkVolumeFiles(place.volume);
+  settleLog(place.volume);
   const reader = StoreReader.open(place.volume, { readOnly: true });
   const stored = readMeta<StoredBase>(reader, 'base');
   reader.close();

@@ -6,7 +6,7 @@
 import { workerData } from 'node:worker_threads';
 import { Deferred } from '../base/deferred.js';
 import { FsError } from '../base/errors.js';
-import { parsePretence } from '../fuse/pretence.js';
+import { parsePretence, type Pretence } from '../fuse/pretence.js';
 import { HelperClient, SessionNotifier } from '../fuse/helper-client.js';
 import { Placement } from '../fuse/placement.js';
 import { quiesce } from '../fuse/quiesce.js';
@@ -37,15 +37,16 @@ function placementHere(): Placement | undefined {
 
 class KernelServer implements ServingHost {
   readonly #volume: Volume;
-  readonly #pretence = parsePretence(process.env['SHADOWFS_PRETEND']);
+  readonly #pretence: Pretence;
   readonly #loop = new ServeLoop({ wakeFd, placement: placementHere() });
   readonly #helpers = new HelperClient(this.#loop, helperPorts);
   readonly #server: MountServer;
   readonly post = post;
   #session: FuseSession | undefined;
 
-  constructor(volume: Volume) {
+  constructor(volume: Volume, pretence: Pretence) {
     this.#volume = volume;
+    this.#pretence = pretence;
     this.#server = new MountServer(volume, plan, { uid, gid }, this, this.#pretence.nodesMax);
   }
 
@@ -169,13 +170,15 @@ class KernelServer implements ServingHost {
 // The kernel may wait for this thread while memory is short. Only root may ask for it.
 markIoFlusher();
 let volume: Volume | undefined;
+let pretence: Pretence = {};
 try {
-  volume = openVolume(plan, { uid, gid, wakeFd });
+  pretence = parsePretence(process.env['SHADOWFS_PRETEND']);
+  volume = openVolume(plan, { uid, gid, wakeFd }, pretence.log !== false);
 } catch (error) {
   post({ kind: 'failed', error: toPlainError(error) });
 }
 if (volume !== undefined) {
-  new KernelServer(volume).serve();
+  new KernelServer(volume, pretence).serve();
   try {
     volume.close();
     post({ kind: 'ended' });

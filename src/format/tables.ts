@@ -38,6 +38,8 @@ export function versionLength(table: TableNumber): number {
 }
 
 export const FORMAT_VERSION = 1;
+/** … while the intent log may hold changes that LMDB does not have. */
+export const FORMAT_WITH_LOG = 2;
 export const MAX_LAYER = 2 ** 48 - 1;
 export const MAX_STEP = 2 ** 32 - 1;
 /** The layer under all others (rule D12). */

@@ -4,7 +4,8 @@
  *
  * The daemon reads the environment variable `SHADOWFS_PRETEND`, such as
  * `minor=31,noOpen=off,maxWrite=16384`: a protocol version at most, a largest
- * WRITE in bytes, and features to leave unused. `nodesMax=N` has few nodes count as too many.
+ * WRITE in bytes, and features to leave unused; `log=off` for a kernel without asynchronous
+ * flushes. `nodesMax=N` has few nodes count as too many.
  */
 import { CommandError } from '../base/errors.js';
 
@@ -34,10 +35,12 @@ export type Pretence = {
   maxWriteBytes?: number;
   /** The kernel is asked to forget nodes above this many. */
   nodesMax?: number;
+  /** Flushes can't be had without waiting for them: no intent log. */
+  log?: false;
 };
 
 function bad(item: string): CommandError {
-  const known = `minor=N, maxWrite=BYTES, nodesMax=N, ${FEATURES.map((name) => `${name}=off`).join(', ')}`;
+  const known = `minor=N, maxWrite=BYTES, nodesMax=N, log=off, ${FEATURES.map((name) => `${name}=off`).join(', ')}`;
   return new CommandError('bad-option', 'EINVAL', `SHADOWFS_PRETEND: ${item}: known: ${known}`);
 }
 
@@ -52,6 +55,7 @@ export function parsePretence(text: string | undefined): Pretence {
     if (key === 'minor' && isNumber) pretence.minor = Number(value);
     else if (key === 'maxWrite' && isNumber) pretence.maxWriteBytes = Number(value);
     else if (key === 'nodesMax' && isNumber) pretence.nodesMax = Number(value);
+    else if (key === 'log' && value === 'off') pretence.log = false;
     else if (feature !== undefined && value === 'off') pretence[feature] = false;
     else throw bad(item);
   }

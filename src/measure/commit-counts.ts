@@ -9,6 +9,11 @@ const NOTHING: CommitFigures = {
   storeMaxMs: 0,
   handOverMs: 0,
   waitedMs: 0,
+  syncsByLog: 0,
+  syncsByStore: 0,
+  logFlushes: 0,
+  logFlushMs: 0,
+  logFlushMaxMs: 0,
 };
 
 export class CommitCounts {
@@ -29,6 +34,19 @@ export class CommitCounts {
 
   waited(ms: number): void {
     this.#figures.waitedMs += ms;
+  }
+
+  /** One flush of the intent log has answered so many fsyncs. */
+  syncedByLog(syncs: number, ms: number): void {
+    const figures = this.#figures;
+    figures.syncsByLog += syncs;
+    figures.logFlushes++;
+    figures.logFlushMs += ms;
+    figures.logFlushMaxMs = Math.max(figures.logFlushMaxMs, ms);
+  }
+
+  syncedByStore(syncs: number): void {
+    this.#figures.syncsByStore += syncs;
   }
 
   reset(): void {

@@ -46,6 +46,13 @@ export interface CommitFigures {
   handOverMs: number;
   /** The serving thread stood still until the storing thread was done. */
   waitedMs: number;
+  /** Answered by the intent log, or by LMDB. */
+  syncsByLog: number;
+  syncsByStore: number;
+  logFlushes: number;
+  /** From the record's writing until the loop knew that it is on disk. */
+  logFlushMs: number;
+  logFlushMaxMs: number;
 }
 
 export interface CacheFigures {

@@ -67,13 +67,6 @@ interface VolumeNames {
 
 interface VolumeData {
   write(ino: number, offset: number, data: Buffer, keepTimes?: boolean): number;
-  copyRange(
-    source: number,
-    sourceOffset: number,
-    target: number,
-    targetOffset: number,
-    length: number,
-  ): number;
   /** The range reads as zeros afterwards. */
   punch(inode: Inode, offset: number, length: number): void;
   /** mtime and ctime. */
@@ -129,7 +122,13 @@ export interface TreeVolume extends VolumeNames {
   pin(layer: number): void;
   unpin(layer: number): void;
   acceptsWrites(): boolean;
-  commit(): number;
-  whenCommitted(ticket: number): Deferred<void>;
+  durable(): Deferred<void>;
+  copyRange(
+    source: number,
+    sourceOffset: number,
+    target: number,
+    targetOffset: number,
+    length: number,
+  ): number;
   space(): { usedBytes: number; freeBytes: number };
 }

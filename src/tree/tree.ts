@@ -289,7 +289,7 @@ export class Tree implements Operations {
       return undefined;
     }
     if (this.options.readOnly) return undefined;
-    return this.volume.whenCommitted(this.volume.commit());
+    return this.volume.durable();
   }
 
   fsyncdir(caller: Caller, id: number): undefined | Deferred<void> {
@@ -389,7 +389,7 @@ export class Tree implements Operations {
     if (typeof source !== 'number') throw new FsError('EXDEV', 'copy_file_range');
     const bounded = Math.min(length, MAX_COPY_BYTES);
     return this.#live.changeContent(target, keepTimes, () =>
-      this.volume.data.copyRange(source, offset, target, newOffset, bounded),
+      this.volume.copyRange(source, offset, target, newOffset, bounded),
     );
   }
 

@@ -109,7 +109,8 @@ export class Attributes {
   /** As part of a greater change: asks nothing, and leaves the times alone. Null: no such attribute. */
   put(ino: number, name: string, value: Buffer | null): void {
     this.inodes.forChange(ino);
-    const { attributes } = this.core.changes();
+    const { attributes, since } = this.core.changes();
+    since?.attribute(ino, name);
     let own = attributes.get(ino);
     if (own === undefined) {
       own = new Map();

@@ -5,7 +5,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import { layerKey, uint32Key } from '../format/keys.js';
-import { ROOT_FILESET, ROOT_INODE, TABLE } from '../format/tables.js';
+import { LOG_META, type LogPosition } from '../format/log-record.js';
+import {
+  FORMAT_VERSION,
+  FORMAT_WITH_LOG,
+  ROOT_FILESET,
+  ROOT_INODE,
+  TABLE,
+} from '../format/tables.js';
 import { decodeJson, encodeJson } from '../format/values.js';
 import type { StoreReader } from '../store/reader.js';
 import type { VolumeCore } from './core.js';
@@ -62,6 +69,7 @@ export class Catalog {
   readonly snapshots = new Map<string, Snapshot>();
   #core: VolumeCore | undefined;
   #inodesTaken = false;
+  #isLogKnown = false;
 
   constructor(
     readonly counters: Counters,
@@ -184,6 +192,20 @@ export class Catalog {
     if (!this.#inodesTaken) return;
     this.#inodesTaken = false;
     this.putMeta('nextInode', this.counters.nextInode);
+  }
+
+  /** While the log may hold what LMDB has not, a version that does not know of it must stay away. */
+  putLog(position: LogPosition): void {
+    this.putMeta(LOG_META, position);
+    if (this.#isLogKnown) return;
+    this.#isLogKnown = true;
+    this.putMeta('format', FORMAT_WITH_LOG);
+  }
+
+  /** LMDB has everything. */
+  forgetLog(): void {
+    this.putMeta(LOG_META, undefined);
+    this.putMeta('format', FORMAT_VERSION);
   }
 
   addHistory(record: Omit<HistoryRecord, 'sequence'>): HistoryRecord {

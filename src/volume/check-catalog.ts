@@ -4,7 +4,14 @@
  * with a volume that does not open any more.
  */
 import { layerKey } from '../format/keys.js';
-import { BASE_LAYER, FORMAT_VERSION, MAX_LAYER, ROOT_FILESET, TABLE } from '../format/tables.js';
+import {
+  BASE_LAYER,
+  FORMAT_VERSION,
+  FORMAT_WITH_LOG,
+  MAX_LAYER,
+  ROOT_FILESET,
+  TABLE,
+} from '../format/tables.js';
 import { decodePeering } from '../format/peer-record.js';
 import { decodeJson } from '../format/values.js';
 import type { StoreReader } from '../store/reader.js';
@@ -65,7 +72,8 @@ function meta<T>(reader: StoreReader, name: string): T | undefined {
 
 function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
   const format = meta<number>(reader, 'format');
-  if (format !== FORMAT_VERSION) state.add('format', `the format is ${format}`, 'meta/format');
+  if (format !== FORMAT_VERSION && format !== FORMAT_WITH_LOG)
+    state.add('format', `the format is ${format}`, 'meta/format');
   const uuid = meta<string>(reader, 'uuid');
   if (typeof uuid !== 'string' || uuid.length !== 36) {
     state.add('format', 'the volume has no uuid', 'meta/uuid');

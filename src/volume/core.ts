@@ -52,7 +52,7 @@ export class VolumeCore {
   isStandby = false;
   readonly commits = new CommitCounts();
   /** Called before a group is closed, to add what belongs to every group. */
-  beforeClose: () => void = () => {};
+  beforeClose: (group: Group) => void = () => {};
   /** Paths of base files that have no record and that a caller knows by number. */
   readonly basePaths = new Map<number, string>();
   #liveSections: LayerChanges[] | undefined;
@@ -101,6 +101,7 @@ export class VolumeCore {
   /** … in a layer that no view sees yet. */
   changesOf(layer: number): LayerChanges {
     this.#mayChange();
+    this.open.isUnloggable = true;
     return this.open.layer(layer);
   }
 
@@ -264,7 +265,7 @@ export class VolumeCore {
   closeGroup(): boolean {
     if (this.closing !== undefined) return false;
     if (this.open.isEmpty) return true;
-    this.beforeClose();
+    this.beforeClose(this.open);
     this.closing = this.open;
     this.open = this.#newGroup();
     this.#liveSections = undefined;
@@ -276,7 +277,7 @@ export class VolumeCore {
   }
 
   /** The writer has stored the closing group: LMDB has it now. */
-  groupCommitted(id: number): void {
+  groupCommitted(id: number): Group {
     const group = this.closing;
     invariant(group !== undefined && group.id === id, `group ${id} was closing`);
     this.closing = undefined;
@@ -295,5 +296,6 @@ export class VolumeCore {
     this.#retired = this.#retired.filter((view) => pending.some((layer) => view.includes(layer)));
     group.arena.recycle();
     this.#spareArena = group.arena;
+    return group;
   }
 }

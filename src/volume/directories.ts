@@ -176,6 +176,7 @@ export class Directories {
     const changes = this.core.changes();
     const fresh = below === undefined || (below.fresh && below.layer === changes.layer);
     changes.directory(directory).set(name, ino, type, fresh);
+    changes.since?.name(directory, name);
     this.core.open.note(ENTRY_RECORD_BYTES + name.length);
   }
 
@@ -184,6 +185,7 @@ export class Directories {
     const changes = this.core.changes();
     const fresh = below.fresh && below.layer === changes.layer;
     changes.directory(directory).set(name, 0, 0, fresh);
+    changes.since?.name(directory, name);
     this.core.open.note(ENTRY_RECORD_BYTES + name.length);
   }
 

@@ -154,6 +154,8 @@ export class FileData {
     dataFrom: number,
     count: number,
   ): void {
+    const { files, since } = this.core.changes();
+    since?.blockBytes(inode.ino, index, files.get(inode.ino)?.get(index), from, from + count);
     const block = this.#blockForChange(inode, index, from, count);
     this.#reserve(block, from + count);
     if (from > block.length) {
@@ -237,7 +239,12 @@ export class FileData {
       if (source.where === 'base') inode.allocated += blockSize;
     }
     if (blocks !== undefined) {
-      for (const index of [...blocks.keys()]) if (index >= firstCut) blocks.delete(index);
+      const { since } = core.changes();
+      for (const [index, block] of [...blocks]) {
+        if (index < firstCut) continue;
+        since?.wholeBlock(inode.ino, index, block);
+        blocks.delete(index);
+      }
     }
     // A group may hold several layers: only what was born in this one has no versions below.
     const isOwn = core.isNew(inode.ino) && inode.birthLayer === inode.layer;
@@ -266,9 +273,16 @@ export class FileData {
   #freshBlock(inode: Inode, index: number, length: number): BlockChange {
     const room = this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + length);
     const block: BlockChange = { step: inode.step, hole: false, room, length };
-    this.core.changes().file(inode.ino).set(index, block);
-    this.core.open.note(BLOCK_RECORD_BYTES);
+    this.#replace(inode.ino, index, block);
     return block;
+  }
+
+  #replace(ino: number, index: number, block: BlockChange): void {
+    const changes = this.core.changes();
+    const blocks = changes.file(ino);
+    changes.since?.wholeBlock(ino, index, blocks.get(index));
+    blocks.set(index, block);
+    this.core.open.note(BLOCK_RECORD_BYTES);
   }
 
   #clip(inode: Inode, size: number, firstCut: number): void {
@@ -292,8 +306,7 @@ export class FileData {
       room: Buffer.alloc(BLOCK_HEADER_LENGTH),
       length: 0,
     };
-    this.core.changes().file(inode.ino).set(index, block);
-    this.core.open.note(BLOCK_RECORD_BYTES);
+    this.#replace(inode.ino, index, block);
     inode.dataLayer = inode.layer;
   }
 
@@ -366,27 +379,5 @@ export class FileData {
     if (found < inode.size) return found;
     if (whence === 'data') throw new FsError('ENXIO', 'lseek');
     return inode.size;
-  }
-
-  /** Copies inside the live file system; returns the bytes copied. */
-  copyRange(
-    from: number,
-    fromOffset: number,
-    to: number,
-    toOffset: number,
-    length: number,
-  ): number {
-    const chunk = Buffer.alloc(Math.min(length, 1024 * 1024));
-    let done = 0;
-    while (done < length) {
-      const source = this.inodes.get(this.core.live, from);
-      if (source === undefined) throw new FsError('ESTALE', 'copy_file_range');
-      const want = Math.min(chunk.length, length - done);
-      const got = this.read(this.core.live, source, fromOffset + done, want, chunk, 0);
-      if (got === 0) break;
-      this.write(to, toOffset + done, chunk.subarray(0, got));
-      done += got;
-    }
-    return done;
   }
 }

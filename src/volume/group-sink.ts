@@ -26,6 +26,8 @@ export interface GroupSink {
   pump(): void;
   /** Layers that must stay although no snapshot names them. */
   pin(layers: readonly number[]): void;
+  /** Has the intent log's file made; `logMade` follows. */
+  makeLog(bytes: number): void;
   close(): void;
 }
 
@@ -44,4 +46,6 @@ export interface SinkEvents {
   emptied(layer: number): void;
   /** The collector has committed: pages are free once no reader holds the old state. */
   collected(): void;
+  /** The intent log's file is there, or there is no room for it. */
+  logMade(isMade: boolean): void;
 }

@@ -64,6 +64,10 @@ export class InlineSink implements GroupSink {
     this.#host.collector.pin(layers);
   }
 
+  makeLog(bytes: number): void {
+    this.events?.logMade(this.#host.makeLog(bytes));
+  }
+
   close(): void {
     this.#host.close();
   }

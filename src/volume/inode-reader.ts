@@ -143,6 +143,7 @@ export class Inodes {
   forChange(ino: number): Inode {
     const changes = this.core.changes();
     const own = changes.inodes.get(ino);
+    changes.since?.inodes.add(ino);
     if (own !== undefined && own !== null) return own;
     const current = own === null ? undefined : this.get(this.core.live, ino);
     if (current === undefined) throw new FsError('ESTALE', 'inode', String(ino));
@@ -176,6 +177,7 @@ export class Inodes {
     inode.layer = changes.layer;
     inode.birthLayer = changes.layer;
     changes.inodes.set(inode.ino, inode);
+    changes.since?.inodes.add(inode.ino);
     this.core.open.newInodes.add(inode.ino);
     this.core.open.note(INODE_RECORD_BYTES);
   }

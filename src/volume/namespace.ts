@@ -204,12 +204,15 @@ export class Namespace {
     const changes = this.core.changes();
     if (!changes.orphans.has(ino)) changes.newOrphans.add(ino);
     changes.orphans.set(ino, true);
+    changes.since?.orphans.add(ino);
     this.core.open.note(32);
   }
 
   #clearOrphan(inode: Inode): void {
     const changes = this.core.changes();
-    if (changes.newOrphans.delete(inode.ino)) {
+    changes.since?.orphans.add(inode.ino);
+    // The intent log may have it already.
+    if (changes.newOrphans.delete(inode.ino) && changes.since === undefined) {
       changes.orphans.delete(inode.ino);
       return;
     }
@@ -224,10 +227,18 @@ export class Namespace {
     const inode = this.inodes.forChange(ino);
     const { birthLayer } = inode;
     changes.inodes.set(ino, null);
+    const { since, directories, attributes, files } = changes;
+    since?.inodes.add(ino);
+    since?.drop(
+      ino,
+      directories.get(ino)?.names.keys(),
+      attributes.get(ino)?.keys(),
+      files.get(ino),
+    );
     if (birthLayer === changes.layer) changes.droppedInodes.add(ino);
-    changes.files.delete(ino);
-    changes.attributes.delete(ino);
-    changes.directories.delete(ino);
+    files.delete(ino);
+    attributes.delete(ino);
+    directories.delete(ino);
     this.core.live.cache.delete(ino);
     if (!this.core.isNew(ino)) this.data.reap(ino, changes.layer, REAP_ALL);
   }

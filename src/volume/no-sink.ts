@@ -27,5 +27,7 @@ export class NoSink implements GroupSink {
 
   pin(): void {}
 
+  makeLog(): void {}
+
   close(): void {}
 }

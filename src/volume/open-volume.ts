@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.js';
 import { CommandError } from '../base/errors.js';
 import { invariant } from '../base/invariant.js';
-import { FORMAT_VERSION } from '../format/tables.js';
+import { FORMAT_WITH_LOG } from '../format/tables.js';
 import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
 import type { BaseDirectory } from './base-directory.js';
@@ -10,6 +10,7 @@ import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
 import type { GroupSink } from './group-sink.js';
 import { InlineSink } from './inline-sink.js';
+import { applyLog } from './log-replay.js';
 import { NoSink } from './no-sink.js';
 import type { VolumeOptions } from './options.js';
 import { ThreadSink } from './thread-sink.js';
@@ -24,6 +25,8 @@ export interface VolumeOpenOptions {
   clock?: Clock;
   /** 'thread': a writer thread that signals `wakeFd`; 'inline': the caller's thread; 'none': read-only. */
   writer: { kind: 'thread'; wakeFd: number } | { kind: 'inline' } | { kind: 'none' };
+  /** The intent log: flushed while the thread goes on, or in the call that fsyncs; absent: none. */
+  log?: { flush: 'async' | 'inline'; bytes?: number };
 }
 
 export interface OpenedStore {
@@ -49,6 +52,7 @@ export function openStore(what: VolumeOpenOptions): OpenedStore {
   checkFormat(what.path, format);
   invariant(options !== undefined && uuid !== undefined, 'a volume has options and a uuid');
   checkBase(what, stored);
+  if (what.writer.kind !== 'none') applyLog(what.path, options.compression);
   const sink = openSink(what, options, stored !== undefined);
   const reader = StoreReader.open(what.path, forReading);
   return { reader, sink, options, stored, uuid, readOnly };
@@ -58,11 +62,11 @@ function checkFormat(path: string, format: number | undefined): void {
   if (format === undefined) {
     throw new CommandError('not-a-volume', 'EINVAL', `${path}: not a shadowfs volume`);
   }
-  if (format > FORMAT_VERSION) {
+  if (format > FORMAT_WITH_LOG) {
     throw new CommandError(
       'newer-format',
       'EINVAL',
-      `${path}: the volume has format ${format}; this shadowfs knows formats up to ${FORMAT_VERSION}`,
+      `${path}: the volume has format ${format}; this shadowfs knows formats up to ${FORMAT_WITH_LOG}`,
     );
   }
 }

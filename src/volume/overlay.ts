@@ -10,6 +10,7 @@
 import type { SlabArena } from '../store/batch.js';
 import type { TableNumber } from '../format/tables.js';
 import { nameHash } from '../format/name-hash.js';
+import { ChangedSince } from './changed-since.js';
 import type { Inode } from './inode.js';
 
 /** A block as it will be stored: a header's room, then `length` bytes. */
@@ -94,6 +95,8 @@ export class LayerChanges {
   readonly orphans = new Map<number, boolean | null>();
   /** Orphans of this group that were none before it: when they go, nothing is stored of that. */
   readonly newOrphans = new Set<number>();
+  /** What of it is not in the intent log; undefined: nothing of it is. Every change is noted there. */
+  since: ChangedSince | undefined;
 
   constructor(readonly layer: number) {}
 
@@ -133,6 +136,14 @@ export class Group {
   records = 0;
   /** Bytes of names and metadata, estimated; blocks are counted by the arena. */
   metaBytes = 0;
+  /** Keys of `system` that are not in the intent log; undefined: nothing of the group is. */
+  systemSince: Set<string> | undefined;
+  /** It holds what the intent log is not for. */
+  isUnloggable = false;
+  /** Closed: LMDB alone will have some of it. */
+  isUnlogged = true;
+  /** Closed: how far the intent log had been written. */
+  logEnd = 0;
 
   constructor(
     readonly id: number,
@@ -143,13 +154,16 @@ export class Group {
     let changes = this.layers.get(number);
     if (changes === undefined) {
       changes = new LayerChanges(number);
+      if (this.systemSince !== undefined) changes.since = new ChangedSince();
       this.layers.set(number, changes);
     }
     return changes;
   }
 
   putSystem(table: TableNumber, key: Buffer, value: Buffer | undefined): void {
-    this.system.set(`${table}:${key.toString('latin1')}`, { table, key, value });
+    const id = `${table}:${key.toString('latin1')}`;
+    this.system.set(id, { table, key, value });
+    this.systemSince?.add(id);
     this.note(64 + (value?.length ?? 0));
   }
 
@@ -157,6 +171,24 @@ export class Group {
   note(bytes: number): void {
     this.records++;
     this.metaBytes += bytes;
+  }
+
+  /** The intent log has everything. */
+  get isLogged(): boolean {
+    if (this.systemSince === undefined) return this.isEmpty;
+    if (this.systemSince.size > 0) return false;
+    for (const { since } of this.layers.values()) if (since?.isEmpty === false) return false;
+    return true;
+  }
+
+  /** The intent log has all that is in the group now. */
+  logged(): void {
+    if (this.systemSince === undefined) this.systemSince = new Set();
+    else this.systemSince.clear();
+    for (const changes of this.layers.values()) {
+      if (changes.since === undefined) changes.since = new ChangedSince();
+      else changes.since.clear();
+    }
   }
 
   get isEmpty(): boolean {

@@ -87,6 +87,9 @@ export class ThreadSink implements GroupSink {
         this.collector = message.stats;
         this.events?.collected();
         break;
+      case 'log-made':
+        this.events?.logMade(message.isMade);
+        break;
       case 'closed':
         break;
     }
@@ -143,6 +146,10 @@ export class ThreadSink implements GroupSink {
 
   pin(layers: readonly number[]): void {
     this.#post({ type: 'pin', layers: [...layers] });
+  }
+
+  makeLog(bytes: number): void {
+    this.#post({ type: 'make-log', bytes });
   }
 
   close(): void {

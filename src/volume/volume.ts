@@ -27,6 +27,8 @@ import {
   type NewFile,
   type Owner,
 } from './namespace.js';
+import { copyRange } from './copy-range.js';
+import { openLog } from './open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
 import { Roles } from './roles.js';
@@ -59,7 +61,10 @@ export class Volume extends ReadableVolume {
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
     this.peers = new PeerTable(core, catalog);
     catalog.attach(core);
-    core.beforeClose = () => catalog.storeCounters();
+    core.beforeClose = (group) => {
+      catalog.storeCounters();
+      this.groups.log?.closing(group);
+    };
   }
 
   /** Throws CommandError: not-a-volume, volume-damaged, newer-format, base-mismatch … */
@@ -79,6 +84,7 @@ export class Volume extends ReadableVolume {
       sink.events = volume.groups.events((layer) => volume.#removeLayer(layer));
     }
     if (!readOnly) volume.#start(what, stored);
+    if (!readOnly) volume.groups.log = openLog(what, core, catalog, uuid);
     core.readOnly = readOnly;
     return volume;
   }
@@ -179,7 +185,7 @@ export class Volume extends ReadableVolume {
     targetOffset: number,
     length: number,
   ): number {
-    return this.data.copyRange(source, sourceOffset, target, targetOffset, length);
+    return copyRange(this.data, source, sourceOffset, target, targetOffset, length);
   }
 
   setAttribute(ino: number, name: string, value: Uint8Array, flags: number): void {
@@ -311,6 +317,11 @@ export class Volume extends ReadableVolume {
     return this.groups.commit();
   }
 
+  /** Resolves when everything done until now is on disk. */
+  durable(): Deferred<void> {
+    return this.groups.durable();
+  }
+
   whenCommitted(ticket: number): Deferred<void> {
     return this.groups.whenCommitted(ticket);
   }
@@ -322,6 +333,7 @@ export class Volume extends ReadableVolume {
   /** Takes in what the writer has said; the loop calls it when woken. */
   pump(): void {
     this.core.sink.pump();
+    this.groups.pump();
   }
 
   tick(nowMs: number): number {
@@ -381,7 +393,12 @@ export class Volume extends ReadableVolume {
   }
 
   close(): void {
-    if (!this.core.readOnly && this.core.failure === undefined) this.flush();
+    const isLogKnown = this.groups.endLog();
+    if (!this.core.readOnly && this.core.failure === undefined) {
+      if (isLogKnown) this.catalog.forgetLog();
+      this.flush();
+    }
+    this.groups.log?.close();
     this.core.sink.close();
     this.core.reader.close();
     this.core.base?.close();

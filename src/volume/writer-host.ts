@@ -9,6 +9,8 @@ import type { StoreStats } from '../store/env.js';
 import { StoreWriter } from '../store/writer.js';
 import { Collector } from './collector.js';
 import type { CommitCost, SinkSpace } from './group-sink.js';
+import { logFor } from '../base/log.js';
+import { makeLogFile } from '../store/log-file.js';
 import { sealBlocks } from './seal-blocks.js';
 
 export interface WriterSetup {
@@ -25,10 +27,16 @@ export interface SpaceReport extends SinkSpace {
 }
 
 /** Less than this is not worth a flush. */
+/** The intent log is made where so many times its size is left: it must not be what fills the disk. */
+const LOG_SHARE = 8;
+
+const log = logFor('writer');
+
 const YOUNG_WORTH_BYTES = 1024 * 1024;
 
 export class WriterHost {
   readonly #writer: StoreWriter;
+  readonly #path: string;
   readonly collector: Collector;
 
   constructor(setup: WriterSetup, emptied: (layer: number) => void) {
@@ -36,6 +44,7 @@ export class WriterHost {
       compression: setup.compression,
       ...(setup.quotaBytes > 0 && { quotaBytes: setup.quotaBytes }),
     });
+    this.#path = setup.path;
     this.collector = new Collector(setup.blockSize, setup.hasBase, emptied);
   }
 
@@ -81,6 +90,18 @@ export class WriterHost {
     if (this.#writer.space().youngBytes < YOUNG_WORTH_BYTES) return false;
     this.#writer.pass();
     return true;
+  }
+
+  /** False: there is too little room for the intent log's file. Flushed when it returns. */
+  makeLog(bytes: number): boolean {
+    if (this.#writer.space().roomBytes < LOG_SHARE * bytes) return false;
+    try {
+      makeLogFile(this.#path, bytes);
+      return true;
+    } catch (error) {
+      log(`the intent log: ${String(error)}`);
+      return false;
+    }
   }
 
   close(): void {

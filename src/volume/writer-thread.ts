@@ -16,6 +16,7 @@ export type ToWriter =
   | { type: 'batch'; batch: WriteBatch }
   | { type: 'ensure'; bytes: number }
   | { type: 'pin'; layers: number[] }
+  | { type: 'make-log'; bytes: number }
   | { type: 'close' };
 
 export type FromWriter =
@@ -24,6 +25,7 @@ export type FromWriter =
   | { type: 'failed'; id: number; message: string }
   | { type: 'emptied'; layer: number }
   | { type: 'collected'; stats: CollectorStats; space: SpaceReport }
+  | { type: 'log-made'; isMade: boolean }
   | { type: 'closed' };
 
 interface WriterData {
@@ -119,6 +121,9 @@ port.on('message', (message: ToWriter) => {
     case 'pin':
       host.collector.pin(message.layers);
       collectSoon();
+      break;
+    case 'make-log':
+      say({ type: 'log-made', isMade: host.makeLog(message.bytes) });
       break;
     case 'close':
       clearTimeout(timer);

@@ -24,6 +24,7 @@ function runSeed(seed: number): void {
   const run = new VolumeRun({
     ...(base !== undefined && { base }),
     keepUndo: random.pick([0, 1, 3]),
+    ...(random.chance(0.7) && { logBytes: random.pick([64, 256, 1024]) * 1024 }),
   });
   // Some runs store often, some hardly ever: so groups, layers and LMDB mix differently.
   const calm = random.pick([0.2, 1, 4]);
@@ -61,6 +62,7 @@ function runSeed(seed: number): void {
     [4 * calm, () => run.pump()],
     [3 * calm, () => run.commit()],
     [1 * calm, () => run.flush()],
+    [random.pick([1, 10, 30]), () => run.sync()],
     [4, () => run.fillDisk(random.between(1, 6))],
     [3, () => run.clock.advance(random.pick([0.001, 1, 5000]))],
     [1, () => compareLive(run)],

@@ -26,6 +26,8 @@ export interface RunOptions {
   /** A directory to lie under the volume. */
   base?: string;
   keepUndo?: number;
+  /** Bytes of the intent log's ring; absent: none. */
+  logBytes?: number;
 }
 
 /** `SHADOWFS_MODEL_TRACE=1` prints what is done. */
@@ -60,6 +62,13 @@ export class VolumeRun {
   #stored: PlainModel;
   #openGroup: number;
   #closingGroup: number | undefined;
+  /** Group → the model as the last record of it in the intent log has it. */
+  readonly #logged = new Map<number, PlainModel>();
+  /** What the last fsync that was answered promised; compared by how many operations it has. */
+  #promised = 0;
+  #operations = 0;
+  readonly #operationsOf = new WeakMap<PlainModel, number>();
+  synced = { byLog: 0, byStore: 0 };
   /** From then on the disk is full for this many questions. */
   #fullAfter: number | undefined;
   refused = 0;
@@ -104,6 +113,9 @@ export class VolumeRun {
       path: this.path,
       writer: { kind: 'inline' },
       clock: this.clock,
+      ...(this.options.logBytes !== undefined && {
+        log: { flush: 'inline', bytes: this.options.logBytes },
+      }),
       ...(base !== undefined && { base }),
     });
     const sink = this.sink(volume);
@@ -142,7 +154,7 @@ export class VolumeRun {
   note(): void {
     const { open, closing } = this.volume.core;
     if (open.id !== this.#openGroup) {
-      const copy = this.model.copy();
+      const copy = this.#copy();
       for (let id = this.#openGroup; id < open.id; id++) this.#closed.set(id, copy);
       this.#openGroup = open.id;
     }
@@ -153,6 +165,7 @@ export class VolumeRun {
       if (id === last) this.#stored = model;
       this.#closed.delete(id);
     }
+    for (const id of this.#logged.keys()) if (id <= last) this.#logged.delete(id);
   }
 
   /** Does a change on both sides: same answer, or the same refusal. */
@@ -186,6 +199,7 @@ export class VolumeRun {
       if (got !== expected && !isFull) throw new Error(`${name}: ${got}, expected ${expected}`);
     }
     this.#fullAfter = undefined;
+    this.#operations++;
     this.note();
   }
 
@@ -216,6 +230,47 @@ export class VolumeRun {
     trace('commit');
     this.volume.commit();
     this.note();
+  }
+
+  #copy(): PlainModel {
+    const copy = this.model.copy();
+    this.#operationsOf.set(copy, this.#operations);
+    return copy;
+  }
+
+  /** An fsync: what it promises when it is answered must outlive a crash. */
+  sync(): void {
+    trace('sync');
+    this.note();
+    const { commits, open } = this.volume.core;
+    const flushes = commits.figures().logFlushes;
+    const copy = this.#copy();
+    // Changes that were refused count as operations; there is nothing of them to be stored.
+    const isNothing = open.isLogged;
+    this.volume.durable().settled(
+      () => {
+        if (!isNothing) this.#promised = this.#operationsOf.get(copy) as number;
+      },
+      () => undefined,
+    );
+    if (commits.figures().logFlushes > flushes) {
+      this.#logged.set(open.id, copy);
+      this.synced.byLog++;
+    } else this.synced.byStore++;
+    this.note();
+  }
+
+  /** What a crash leaves: the last stored group, and the records of the log that follow it. */
+  #survivor(): PlainModel {
+    let survivor = this.#stored;
+    for (const group of [this.volume.core.closing, this.volume.core.open]) {
+      if (group === undefined) continue;
+      survivor = this.#logged.get(group.id) ?? survivor;
+      if (group === this.volume.core.closing && group.isUnlogged) break;
+    }
+    const operations = this.#operationsOf.get(survivor) ?? 0;
+    if (operations < this.#promised) throw new Error('what was fsynced would not survive');
+    return survivor;
   }
 
   flush(): void {
@@ -252,9 +307,9 @@ export class VolumeRun {
   crash(): void {
     trace('crash');
     this.note();
+    this.model = this.#survivor().copy();
     this.volume.core.failure = new Error('crashed');
     this.volume.close();
-    this.model = this.#stored.copy();
     this.#reopened();
   }
 
@@ -265,7 +320,9 @@ export class VolumeRun {
     this.held.clear();
     this.pinned = [];
     this.#closed.clear();
-    this.#stored = this.model.copy();
+    this.#logged.clear();
+    this.#stored = this.#copy();
+    this.#promised = 0;
     this.#openGroup = this.volume.core.open.id;
   }
 

@@ -99,6 +99,11 @@ function report(counts: RequestCounts, elapsedMs: number): StatsReport {
       storeMaxMs: 12,
       handOverMs: 0.5,
       waitedMs: 0,
+      syncsByLog: 0,
+      syncsByStore: 0,
+      logFlushes: 0,
+      logFlushMs: 0,
+      logFlushMaxMs: 0,
     },
     nodes: { live: 7, special: 1, asked: 0 },
     caches: [

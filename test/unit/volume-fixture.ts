@@ -26,6 +26,8 @@ export class VolumeFixture {
   readonly basePath = join(this.directory, 'base');
   readonly clock = new ManualClock();
   readonly hasBase: boolean;
+  /** Bytes of the intent log's ring, for the next opening; undefined: none. */
+  logBytes: number | undefined;
   #volume: Volume | undefined;
 
   constructor(
@@ -63,6 +65,7 @@ export class VolumeFixture {
         path: this.path,
         clock: this.clock,
         writer: { kind: 'inline' },
+        ...(this.logBytes !== undefined && { log: { flush: 'inline', bytes: this.logBytes } }),
         ...(base !== undefined && { base }),
       });
     }

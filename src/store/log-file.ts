@@ -1,0 +1,87 @@
+/**
+ * The file of the intent log: `intent.log` beside LMDB's. What is written into
+ * it later must change nothing but its bytes, since a flush then is one write of
+ * the disk: so it is made of written zeros in its full size.
+ */
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  ftruncateSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+
+export const LOG_FILE = 'intent.log';
+export const LOG_BYTES = 16 * 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
+
+export function logPath(volumePath: string): string {
+  return join(volumePath, LOG_FILE);
+}
+
+/** Makes the file, or leaves one that is as it must be. Throws what the disk says. Flushed. */
+export function makeLogFile(volumePath: string, bytes: number): void {
+  const path = logPath(volumePath);
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+  const fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error(`${path} is no regular file`);
+    // A copied file may have holes, where a write would have to find room first.
+    if (stat.size === bytes && stat.blocks * 512 >= bytes) return;
+    fchmodSync(fd, 0o600);
+    const zeros = Buffer.alloc(Math.min(CHUNK_BYTES, bytes));
+    for (let at = 0; at < bytes; at += zeros.length) {
+      if (writeSync(fd, zeros, 0, zeros.length, at) !== zeros.length) {
+        throw new Error(`${path}: no room for ${bytes} bytes`);
+      }
+    }
+    ftruncateSync(fd, bytes);
+    fsyncSync(fd);
+    flushDirectory(dirname(path));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function flushDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** To be written to. Throws when it is not as `makeLogFile` leaves it. */
+export function openLogFile(volumePath: string): number {
+  return openSync(logPath(volumePath), constants.O_RDWR | constants.O_NOFOLLOW);
+}
+
+/** All of it; undefined where there is none. */
+export function readLogFile(volumePath: string): Buffer | undefined {
+  let fd: number;
+  try {
+    fd = openSync(logPath(volumePath), constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const bytes = Buffer.alloc(Math.min(fstatSync(fd).size, LOG_BYTES));
+    let at = 0;
+    while (at < bytes.length) {
+      const count = readSync(fd, bytes, at, bytes.length - at, at);
+      if (count === 0) break;
+      at += count;
+    }
+    return bytes.subarray(0, at);
+  } finally {
+    closeSync(fd);
+  }
+}

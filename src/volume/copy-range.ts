@@ -1,0 +1,29 @@
+/** Copying between files of the live tree, in pieces. */
+import { FsError } from '../base/errors.js';
+import type { FileData } from './file-data.js';
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Returns the bytes copied: fewer than `length` at the end of the source. */
+export function copyRange(
+  data: FileData,
+  from: number,
+  fromOffset: number,
+  to: number,
+  toOffset: number,
+  length: number,
+): number {
+  const { live } = data.core;
+  const chunk = Buffer.alloc(Math.min(length, CHUNK_BYTES));
+  let done = 0;
+  while (done < length) {
+    const source = data.inodes.get(live, from);
+    if (source === undefined) throw new FsError('ESTALE', 'copy_file_range');
+    const want = Math.min(chunk.length, length - done);
+    const got = data.read(live, source, fromOffset + done, want, chunk, 0);
+    if (got === 0) break;
+    data.write(to, toOffset + done, chunk.subarray(0, got));
+    done += got;
+  }
+  return done;
+}
