@@ -104,9 +104,9 @@ export class Receiver {
     const { volume } = this;
     const { core } = volume;
     const before = core.beforeClose;
-    core.beforeClose = () => {
-      before();
+    core.beforeClose = (group) => {
       if (this.#isBehind) this.#note();
+      before(group);
     };
     volume.pin(parent);
     this.#letGo = () => {

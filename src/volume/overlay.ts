@@ -175,6 +175,7 @@ export class Group {
 
   /** The intent log has everything. */
   get isLogged(): boolean {
+    if (this.isUnloggable) return false;
     if (this.systemSince === undefined) return this.isEmpty;
     if (this.systemSince.size > 0) return false;
     for (const { since } of this.layers.values()) if (since?.isEmpty === false) return false;

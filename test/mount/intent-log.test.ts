@@ -145,7 +145,7 @@ t.test('tools see what was fsynced, and a copy of a volume at work has it', (t) 
     );
     await world.crash();
     for (const name of ['live', 'copied']) {
-      const checked = await world.shadowfs(['check', `${name}/volume`]);
+      const checked = await world.shadowfs(['check', '--volume', `${name}/volume`]);
       t.match(checked, { ok: true }, `check of ${name}`);
       await world.mount(mountAt(name));
       await compare(t, world, name);
