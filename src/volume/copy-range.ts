@@ -4,15 +4,18 @@ import type { FileData } from './file-data.js';
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** Returns the bytes copied: fewer than `length` at the end of the source. */
-export function copyRange(
-  data: FileData,
-  from: number,
-  fromOffset: number,
-  to: number,
-  toOffset: number,
+/** Files by inode number; offsets and lengths in bytes. */
+export type Copied = [
+  source: number,
+  sourceOffset: number,
+  target: number,
+  targetOffset: number,
   length: number,
-): number {
+];
+
+/** Returns the bytes copied: fewer than `length` at the end of the source. */
+export function copyRange(data: FileData, ...what: Copied): number {
+  const [from, fromOffset, to, toOffset, length] = what;
   const { live } = data.core;
   const chunk = Buffer.alloc(Math.min(length, CHUNK_BYTES));
   let done = 0;

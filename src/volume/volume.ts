@@ -27,7 +27,7 @@ import {
   type NewFile,
   type Owner,
 } from './namespace.js';
-import { copyRange } from './copy-range.js';
+import { type Copied, copyRange } from './copy-range.js';
 import { openLog } from './open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
@@ -178,14 +178,9 @@ export class Volume extends ReadableVolume {
     this.data.allocate(this.inodes.forChange(ino), offset, length, mode);
   }
 
-  copyRange(
-    source: number,
-    sourceOffset: number,
-    target: number,
-    targetOffset: number,
-    length: number,
-  ): number {
-    return copyRange(this.data, source, sourceOffset, target, targetOffset, length);
+  /** Returns the bytes copied. */
+  copyRange(...what: Copied): number {
+    return copyRange(this.data, ...what);
   }
 
   setAttribute(ino: number, name: string, value: Uint8Array, flags: number): void {
@@ -371,8 +366,7 @@ export class Volume extends ReadableVolume {
     };
   }
 
-  /** What is kept in memory, with its bounds. */
-  /** `pathsMax`: above it the kernel is asked to forget files of the base. */
+  /** What is kept in memory, with its bounds. `pathsMax`: above it the kernel is asked to forget files of the base. */
   caches(pathsMax: number): CacheFigures[] {
     const { base, basePaths, open, closing } = this.core;
     const { cache } = this.live;
