@@ -112,7 +112,11 @@ class KernelServer implements ServingHost {
       log,
     });
     this.#session = session;
-    this.#volume.othersWait = () => session.othersWait;
+    this.#volume.othersWait = () => {
+      if (session.othersWait) return true;
+      this.#loop.waits();
+      return false;
+    };
     tree.notifier = new SessionNotifier(this.#helpers, session, log);
     this.#loop.addSession(session, () => {
       log(`the mount has ended: ${session.ended}`);

@@ -103,6 +103,15 @@ export class Placement {
     this.#startWindow(this.#nowMs());
   }
 
+  /**
+   * A request waits for a disk: then both are idle, and whoever else is at work
+   * takes the shared processor, while the other one may be free.
+   */
+  waited(): void {
+    this.#part();
+    this.#startWindow(this.#nowMs());
+  }
+
   #startWindow(nowMs: number): void {
     this.#startMs = nowMs;
     this.#count = 0;

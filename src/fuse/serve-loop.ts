@@ -134,6 +134,11 @@ export class ServeLoop {
     };
   }
 
+  /** The request at hand is going to wait for a disk. */
+  waits(): void {
+    this.#placement?.waited();
+  }
+
   /** `run` returns after the request at hand. From another thread: by a message. */
   stop(): void {
     this.#isStopping = true;

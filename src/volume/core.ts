@@ -45,7 +45,7 @@ export class VolumeCore {
   failure: Error | undefined = undefined;
   /** Base reads may wait for the disk (false in the serving loop). */
   mayBlock = true;
-  /** Whether somebody else waits for this thread: then a read that needs the disk is put off. */
+  /** Asked before this thread waits for a disk: whether somebody else waits for it. Then it does not. */
   othersWait: () => boolean = () => false;
   readOnly = false;
   /** The live view takes no changes; commands and layers that are received do. */

@@ -6,7 +6,7 @@
 /** Files whose reading is followed. */
 export const FILES_FOLLOWED = 64;
 /** So many bytes are asked for at once, when a file has been read in order for a while. */
-export const AHEAD_BYTES = 2 * 1024 * 1024;
+export const AHEAD_BYTES = 4 * 1024 * 1024;
 const FIRST_AHEAD_BYTES = 128 * 1024;
 /** Requests of one reader overtake each other, and begin inside the block where the last one ended. */
 const NEAR_BYTES = 1024 * 1024;
@@ -56,10 +56,11 @@ export class ReadAhead {
     }
     if (!goesOn && first > 0) return undefined;
     const { asked, ahead } = following;
+    const span = Math.min(Math.max(ahead, end - first), this.#most);
     // While half of what was asked for last lies ahead there is time.
-    if (asked >= blocks || asked - following.next > ahead >> 2) return undefined;
-    following.asked = Math.min(asked + ahead, blocks);
-    following.ahead = Math.min(ahead * 2, this.#most);
+    if (asked >= blocks || asked - following.next > span >> 1) return undefined;
+    following.asked = Math.min(asked + span, blocks);
+    following.ahead = span * 2;
     return { from: asked, end: following.asked };
   }
 }

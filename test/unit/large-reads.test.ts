@@ -197,12 +197,18 @@ t.test('what is fetched ahead', (t) => {
     if (span === undefined) continue;
     t.equal(span.from, Math.max(asked, last + 1), 'nothing twice, nothing left out');
     t.ok(span.end > span.from && span.end <= 1000 && span.end - last <= 2 * most);
+    t.ok(span.from > last, 'beyond what is being read');
     sizes = Math.max(sizes, span.end - span.from);
     asked = span.end;
   }
   t.equal(asked, 1000);
   t.equal(sizes, most);
   t.equal(ahead.next(1, 996, 999, 1000), undefined, 'the end');
+  // Large requests: what the next one reads has been asked for.
+  for (let first = 0, until = 0; first < 900; first += 32) {
+    t.ok(first === 0 || until >= first + 32, 'the whole request');
+    until = Math.max(until, ahead.next(3, first, first + 31, 1000)?.end ?? 0);
+  }
   for (let ino = 10; ino < 10 + FILES_FOLLOWED; ino++) ahead.next(ino, 0, 0, 100);
   t.equal(ahead.next(1, 999, 999, 2000), undefined, 'no longer followed');
   t.end();

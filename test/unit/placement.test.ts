@@ -53,6 +53,23 @@ t.test('sharing that costs more is given up, and tried again later', async (t) =
   t.ok(m.serve(500) > 0.95, 'and kept as soon as it pays');
 });
 
+t.test('a request that waits for a disk ends sharing', async (t) => {
+  const m = machine(30, 10);
+  m.serve(20);
+  t.equal(m.placement.isSharing, true);
+  m.placement.waited();
+  t.equal(m.placement.isSharing, false);
+  for (let i = 0; i < 10; i++) {
+    m.serve(1);
+    m.placement.waited();
+  }
+  t.equal(m.placement.isSharing, false, 'not while it goes on');
+  m.serve(20);
+  t.equal(m.placement.isSharing, true);
+  m.placement.waited();
+  t.equal(m.calls.at(-1), 'leave');
+});
+
 t.test('two programs at once keep their own processors', async (t) => {
   const m = machine(30, 10);
   t.equal(m.serve(100, [PROGRAM, PROGRAM + 1]), 0);
