@@ -5,9 +5,10 @@ import { decodeJson } from '../format/values.js';
 import type { WriteTransaction } from '../store/write-transaction.js';
 import { Garbage, isTombstone, versionsIn } from './garbage.js';
 import { type Layer, LayerTree } from './lineage.js';
-import { type ReapCursor, Reaper, removeAll, SLICE_PLACES } from './reaper.js';
+import { type ReapCursor, Reaper, removeAll } from './reaper.js';
 import { ReleasedTops } from './released-tops.js';
 import { isSmall, recordBytes, Removals, type Swept } from './removals.js';
+import { SLICE_PLACES } from './slice-size.js';
 
 /** A round has at least so many records, and as many as a sweep looks at: so it costs O(1) each. */
 const ROUND_RECORDS = 4096;
@@ -185,29 +186,27 @@ export class Collector {
     return undefined;
   }
 
-  /** One small piece of work inside a transaction. Returns false when nothing is left to do. */
-  slice(tx: WriteTransaction): boolean {
+  /** Work on about `places` inside a transaction. Returns false when nothing is left to do. */
+  slice(tx: WriteTransaction, places = SLICE_PLACES): boolean {
     if (this.#stale) this.#load(tx);
     this.#garbage.forget();
     this.#before = {
       ...(this.#job !== undefined && { job: { ...this.#job } }),
       ...(this.#reaper.cursor !== undefined && { reapCursor: this.#reaper.cursor }),
     };
-    if (this.#reaper.slice(tx, this.#garbage)) return true;
-    if (this.#released.slice(tx, this.#garbage, SLICE_PLACES)) return true;
+    if (this.#reaper.slice(tx, this.#garbage, places)) return true;
+    if (this.#released.slice(tx, this.#garbage, places)) return true;
     this.#job ??= this.#nextJob();
     if (this.#job === undefined) return false;
     this.#before.job = { ...this.#job };
-    if (this.#job.phase === 'sweep') this.#sweepSlice(tx, this.#job);
-    else this.#foldSlice(tx, this.#job);
+    if (this.#job.phase === 'sweep') this.#sweepSlice(tx, this.#job, places);
+    else this.#foldSlice(tx, this.#job, places);
     return true;
   }
 
-  #sweepSlice(tx: WriteTransaction, job: LayerJob): void {
+  #sweepSlice(tx: WriteTransaction, job: LayerJob, limit: number): void {
     const end = prefixEnd(deltaPrefix(job.layer));
-    const keys = [
-      ...tx.range(TABLE.delta, job.cursor, end, { limit: SLICE_PLACES, keysOnly: true }),
-    ];
+    const keys = [...tx.range(TABLE.delta, job.cursor, end, { limit, keysOnly: true })];
     for (const { key } of keys) {
       const { table, place } = decodeDeltaKey(key);
       const versions = versionsIn(tx, table, place, job.layer);
@@ -229,7 +228,7 @@ export class Collector {
       }
     }
     const last = keys.at(-1);
-    if (keys.length === SLICE_PLACES && last !== undefined) {
+    if (keys.length === limit && last !== undefined) {
       job.cursor = afterKey(last.key);
       return;
     }
@@ -256,14 +255,14 @@ export class Collector {
     return only !== undefined && this.#garbage.tree.get(only).state === 'sealed' ? only : undefined;
   }
 
-  #foldSlice(tx: WriteTransaction, job: LayerJob): void {
+  #foldSlice(tx: WriteTransaction, job: LayerJob, limit: number): void {
     const target = this.#foldTarget(job.layer);
     if (target === undefined) {
       this.#job = undefined;
       return;
     }
     const prefix = deltaPrefix(job.layer);
-    const range = { limit: SLICE_PLACES, keysOnly: true };
+    const range = { limit, keysOnly: true };
     const keys = [...tx.range(TABLE.delta, prefix, prefixEnd(prefix), range)];
     for (const { key } of keys) {
       const { table, place } = decodeDeltaKey(key);
@@ -279,7 +278,7 @@ export class Collector {
       if (isReplaced) this.#removals.dropTombstones(tx, this.#garbage, table, place);
     }
     this.#garbage.forget();
-    if (keys.length < SLICE_PLACES) {
+    if (keys.length < limit) {
       this.#reportEmptied(job.layer);
       this.#job = undefined;
     }

@@ -19,8 +19,6 @@ import type { WriteTransaction } from '../store/write-transaction.js';
 import { REAP_ALL } from './file-data.js';
 import { type Garbage, type InodeState, versionsIn } from './garbage.js';
 
-/** Places looked at in one transaction. */
-export const SLICE_PLACES = 400;
 /** Items of the reap table that are taken together. */
 const REAP_ITEMS = 128;
 /** What may be left of an inode that is gone. */
@@ -67,12 +65,12 @@ export class Reaper {
 
   constructor(readonly stats: RemovalCount) {}
 
-  /** Works on the first items of the reap table. Returns false when it is empty. */
-  slice(tx: WriteTransaction, garbage: Garbage): boolean {
-    let left = SLICE_PLACES;
+  /** Works on about `places` of the first items of the reap table. Returns false when it is empty. */
+  slice(tx: WriteTransaction, garbage: Garbage, places: number): boolean {
+    let left = places;
     while (left > 0) {
       const items = [...tx.range(TABLE.reap, undefined, undefined, { limit: REAP_ITEMS })];
-      if (items.length === 0) return left < SLICE_PLACES;
+      if (items.length === 0) return left < places;
       const tables = this.#tablesOf(tx, items);
       for (const { key, value } of items) {
         left -= 1 + this.#reapItem(tx, garbage, key, value, tables, left);

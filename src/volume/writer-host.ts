@@ -12,6 +12,7 @@ import type { CommitCost, SinkSpace } from './group-sink.js';
 import { logFor } from '../base/log.js';
 import { makeLogFile } from '../store/log-file.js';
 import { sealBlocks } from './seal-blocks.js';
+import { SliceSize } from './slice-size.js';
 
 export interface WriterSetup {
   path: string;
@@ -38,6 +39,7 @@ export class WriterHost {
   readonly #writer: StoreWriter;
   readonly #path: string;
   readonly collector: Collector;
+  readonly #size = new SliceSize();
 
   constructor(setup: WriterSetup, emptied: (layer: number) => void) {
     this.#writer = StoreWriter.open(setup.path, {
@@ -71,14 +73,21 @@ export class WriterHost {
 
   /** One slice of collecting; false when there is nothing to do. */
   collect(): boolean {
+    const startMs = performance.now();
+    let workedMs = startMs;
     let more: boolean;
     try {
-      more = this.#writer.transaction((tx) => this.collector.slice(tx));
+      more = this.#writer.transaction((tx) => {
+        const isMore = this.collector.slice(tx, this.#size.places);
+        workedMs = performance.now();
+        return isMore;
+      });
     } catch (error) {
       this.collector.aborted();
       throw error;
     }
     this.collector.committed();
+    this.#size.took(workedMs - startMs, performance.now() - workedMs);
     return more;
   }
 
