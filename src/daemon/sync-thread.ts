@@ -13,7 +13,9 @@ import type { PeerAddress } from '../format/peer-address.js';
 import { decodeToken } from '../format/pairing-token.js';
 import type { Timers } from '../sync/fabric.js';
 import { joinByToken } from '../sync/join.js';
-import type { AgentPort, Listening } from '../sync/link.js';
+import type { CallMessage } from '../sync/agent/calls.js';
+import type { Listening } from '../sync/link.js';
+import { LinkFabric } from '../sync/link-fabric.js';
 import { GREETINGS } from '../sync/pairing.js';
 import { PeerHub } from '../sync/peer-hub.js';
 import type { AcceptRequest, ListenAnswer } from '../sync/peering-messages.js';
@@ -42,12 +44,8 @@ const timers: Timers = {
   },
 };
 
-/** Talks to peers once there is a link. */
-const agent: AgentPort = {
-  kinds: [],
-  linkUp: () => undefined,
-  linkDown: () => undefined,
-};
+/** The messages of the sync agent, which is made over it. */
+const agent = new LinkFabric<CallMessage>(config.self.volume, (action) => setImmediate(action));
 
 const accepting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
 let nextAccept = 1;
