@@ -89,6 +89,7 @@ export class MountServer {
       later: (delayMs, run) => host.later(delayMs, run),
       post: (message) => host.post({ kind: 'sync', message }),
       locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
+      releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
       nowMs: () => Date.now(),
       log,
     });

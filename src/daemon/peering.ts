@@ -52,6 +52,8 @@ export interface PeeringParts {
   post(message: ToSync): void;
   /** Snapshots that are kept for this peer. */
   locksOf(volume: string): readonly object[];
+  /** Nobody would ever release them once the peer is gone. */
+  releaseLocks(volume: string, source: string): void;
   nowMs(): number;
   log(message: string): void;
 }
@@ -209,10 +211,11 @@ export class Peering {
           'peer-holds-locks',
           'EBUSY',
           `${locks.length} snapshots are kept for ${name} (shadowfs locks shows them); ` +
-            '--force removes it all the same, and it may need a full transfer afterwards',
+            '--force releases them and removes it; it may need a full transfer afterwards',
           { locks },
         );
       }
+      if (locks.length > 0) this.#parts.releaseLocks(peer.volume, source);
       table.deletePeer(peer.volume);
       table.addHistory('peer-remove', name, source, force ? 'removed by force' : 'removed');
       return { name, volume: peer.volume };

@@ -196,6 +196,28 @@ t.test('TLS 1.2 is refused', async (t) => {
   t.equal(server.connections.length, 0);
 });
 
+t.test('a session is not resumed: each connection shows its certificate', async (t) => {
+  const server = await serve(t, transportOf(t), '127.0.0.1');
+  const { keyPem, certificatePem } = makeKeyAndCertificate();
+  const options = {
+    ...server.address,
+    key: keyPem,
+    cert: certificatePem,
+    rejectUnauthorized: false,
+  };
+  const first = tlsConnect(options);
+  first.on('error', () => undefined);
+  const session = await new Promise<Buffer | undefined>((resolve) => {
+    first.once('session', resolve);
+    setTimeout(() => resolve(undefined), 500);
+  });
+  const second = tlsConnect({ ...options, ...(session !== undefined && { session }) });
+  await new Promise<void>((resolve) => second.once('secureConnect', () => resolve()));
+  t.notOk(second.isSessionReused());
+  first.destroy();
+  second.destroy();
+});
+
 t.test('garbage, before and inside of TLS', async (t) => {
   const there = transportOf(t);
   const server = await serve(t, there, '127.0.0.1');

@@ -2,7 +2,7 @@
  * Makes the certificate by which a volume is known to its peers. Node reads
  * X.509 but can't write it; a self-signed certificate of one fixed form is this
  * short, since nobody reads it for what it says: peers pin its fingerprint
- * (native-notes/decisions/0008-certificates.md).
+ * (native-notes/decisions/0009-certificates.md).
  */
 import {
   createHash,

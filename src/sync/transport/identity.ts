@@ -2,7 +2,7 @@
  * The key and certificate of a volume, in one file `identity.pem` (mode 0600)
  * of the volume's directory: made when first needed, whole or not at all.
  */
-import { X509Certificate } from 'node:crypto';
+import { constants, X509Certificate } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
@@ -40,6 +40,8 @@ export function identityOf(volumeDirectory: string): TransportIdentity {
         cert: pem,
         minVersion: 'TLSv1.3',
         maxVersion: 'TLSv1.3',
+        // Each connection shows its certificate anew.
+        secureOptions: constants.SSL_OP_NO_TICKET,
       }),
     };
   } catch (error) {
