@@ -13,7 +13,15 @@ import { jsonLine } from '../format/grammar.js';
 import type { Answer } from './command.js';
 
 /** Commands that leave something to react to. */
-const EVENTS: ReadonlySet<unknown> = new Set(['save', 'restore', 'delete', 'rename']);
+const EVENTS: ReadonlySet<unknown> = new Set([
+  'save',
+  'restore',
+  'delete',
+  'rename',
+  'receive',
+  'promote',
+  'demote',
+]);
 
 /** What one reader may leave unread, in lines. An answer is a few hundred bytes. */
 export const UNREAD_LINES_MAX = 1000;

@@ -167,7 +167,7 @@ export class VolumeCommands<V> implements Commands {
     this.#inspected = { done, total };
   }
 
-  #finished(command: CommandName, answer: Answer): void {
+  #finished(command: string, answer: Answer): void {
     this.#result = answer;
     this.#tell(answer);
     if (answer['ok'] === false) {
@@ -252,6 +252,10 @@ export class VolumeCommands<V> implements Commands {
       made.push(moving.answer);
       return moving;
     });
+    done.settled(
+      (answer) => this.#finished('receive', { ok: true, command: 'receive', ...answer }),
+      (error) => this.#finished('receive', failureAnswer('receive', error)),
+    );
     return step(done, () => made[0] as A);
   }
 

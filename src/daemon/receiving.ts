@@ -50,7 +50,7 @@ export class ReceivingVolume {
       throw new CommandError(
         'receive-over-base',
         'EINVAL',
-        `${path}: a volume with a base directory receives nothing`,
+        `${path}: a volume with a base directory must be mounted to receive`,
       );
     }
   }

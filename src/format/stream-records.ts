@@ -49,6 +49,8 @@ export interface InodeRecord {
 export type StreamRecord =
   | InodeRecord
   | { kind: 'gone'; ino: number }
+  /** Where the inode of the record after it lies in the older snapshot, for who has it in a base. */
+  | { kind: 'path'; ino: number; path: string }
   /** No value: the attribute is gone. */
   | { kind: 'attribute'; name: string; value: Buffer | undefined }
   /** `ino` 0: the name is gone. */
@@ -56,11 +58,12 @@ export type StreamRecord =
   | { kind: 'block'; index: number; bytes: Buffer }
   | { kind: 'hole'; index: number };
 
-const KIND = { inode: 1, gone: 2, attribute: 3, entry: 4, block: 5, hole: 6 } as const;
+const KIND = { inode: 1, gone: 2, attribute: 3, entry: 4, block: 5, hole: 6, path: 7 } as const;
 const FLAG = { isNew: 1, hasData: 2, cut: 4, target: 8, removed: 16 } as const;
 const INODE_LIMIT = 2 ** 52;
 const MAX_VALUE = 65536;
 const MAX_TARGET = 65535;
+export const MAX_PATH = 65535;
 const NO_VALUE = 0xffffffff;
 const FIXED_INODE = 2 + 8 + 5 * 4 + 2 * 8 + 4 * 12;
 
@@ -76,6 +79,8 @@ export function recordRoom(record: StreamRecord): number {
       return 6 + record.name.length + (record.value?.length ?? 0);
     case 'entry':
       return 11 + record.name.length;
+    case 'path':
+      return 11 + record.path.length;
     case 'block':
       return 11 + record.bytes.length;
     default:
@@ -93,6 +98,11 @@ export function encodeRecord(record: StreamRecord, out: Buffer, at: number): num
       break;
     case 'gone':
       writer.uint64(record.ino);
+      break;
+    case 'path':
+      writer.uint64(record.ino);
+      writer.uint16(record.path.length);
+      writer.text(record.path);
       break;
     case 'attribute':
       writer.name(record.name);
@@ -154,6 +164,10 @@ function decode(reader: Reader): StreamRecord {
       return decodeInode(reader);
     case KIND.gone:
       return { kind: 'gone', ino: reader.ino() };
+    case KIND.path: {
+      const ino = reader.ino();
+      return { kind: 'path', ino, path: reader.text(reader.uint16(), MAX_PATH) };
+    }
     case KIND.attribute: {
       const name = reader.attributeName();
       const length = reader.uint32();

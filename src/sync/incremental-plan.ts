@@ -8,7 +8,8 @@
  * not by what the delta maps name, since the collector may shrink those.
  */
 import { attributeNameOf, blockIndexOf, entryNameOf, inodeOf } from '../format/keys.js';
-import { TABLE, type TableNumber } from '../format/tables.js';
+import { MAX_PATH } from '../format/stream-records.js';
+import { isBaseNumber, ROOT_INODE, TABLE, type TableNumber } from '../format/tables.js';
 import type { BlockSource } from '../volume/block-map.js';
 import type { Clip, Inode, LinkName } from '../volume/inode.js';
 import { MergedPlaces } from '../volume/merged-places.js';
@@ -56,6 +57,7 @@ export class IncrementalPlan {
     for (let place = inodes.take(); place !== undefined; place = inodes.take()) {
       const ino = inodeOf(place);
       const { before, after } = pairOf(this.volume, this.from, this.to, ino);
+      if (before !== undefined && before.layer !== after?.layer) yield* this.#path(ino);
       if (after === undefined) {
         if (before !== undefined) yield { kind: 'gone', ino };
       } else if (before === undefined) {
@@ -64,6 +66,18 @@ export class IncrementalPlan {
         yield* this.#changed(before, after, changed);
       }
     }
+  }
+
+  /**
+   * The way back: a volume with a base knows a file that was not touched there
+   * by its place only. A volume without one knows the places of all.
+   */
+  *#path(ino: number): Generator<PlannedRecord> {
+    const { volume } = this;
+    const isKnown = ino === ROOT_INODE || !isBaseNumber(ino);
+    if (isKnown || volume.core.base !== undefined) return;
+    const path = volume.pathOf(this.from, ino);
+    if (path !== undefined && path.length <= MAX_PATH) yield { kind: 'path', ino, path };
   }
 
   *#new(inode: Inode): Generator<PlannedRecord> {

@@ -119,11 +119,11 @@ export class Receiver {
   #checkIdentity({ history, blockSize, from }: StreamHeader): void {
     const { volume } = this;
     const { core, catalog } = volume;
-    if (core.reader.has(TABLE.meta, Buffer.from('base'))) {
+    if (from === null && core.reader.has(TABLE.meta, Buffer.from('base'))) {
       throw new CommandError(
         'receive-over-base',
         'EINVAL',
-        'a volume with a base directory receives nothing',
+        'a volume with a base directory receives only what has changed since a snapshot of its own',
       );
     }
     const isNew = isPristine(volume) && from === null;

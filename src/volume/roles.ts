@@ -222,11 +222,11 @@ export class Roles {
     const answer = volume.core.withReserve(change);
     step('role:switched');
     const to = volume.live;
-    if (to === from) {
-      volume.commit();
-      return { answer };
-    }
-    volume.leaveBehind(from);
-    return { answer, moved: { from, to } };
+    if (to !== from) volume.leaveBehind(from);
+    volume.whenCommitted(volume.commit()).settled(
+      () => step('role:stored'),
+      () => {},
+    );
+    return { answer, ...(to !== from && { moved: { from, to } }) };
   }
 }

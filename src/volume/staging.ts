@@ -93,6 +93,9 @@ export class Staging {
       case 'gone':
         this.#gone(record.ino);
         break;
+      case 'path':
+        this.#locate(record.ino, record.path);
+        break;
       case 'attribute':
         this.#attribute(record.name, record.value);
         break;
@@ -120,7 +123,9 @@ export class Staging {
   #staged(ino: number): Inode | undefined {
     // What is decoded once may have been changed and stored since.
     this.#own.cache.delete(ino);
-    return this.volume.inode(this.#own, ino);
+    const inode = this.volume.inode(this.#own, ino);
+    // Without a record of its own it may be one that the base has.
+    return inode?.layer === this.layer.number ? inode : undefined;
   }
 
   #required(): Current {
@@ -149,6 +154,18 @@ export class Staging {
     if (isNew && this.layer.parent !== BASE_LAYER) this.#hideRemains(inode);
   }
 
+  /** An untouched base file is known by its place: from now on its number is enough. */
+  #locate(ino: number, path: string): void {
+    const { volume } = this;
+    if (volume.core.base === undefined) return;
+    let found = volume.inode(this.#below, ROOT_INODE);
+    for (const name of path.split('/')) {
+      if (found?.isDirectory === true) found = volume.lookup(this.#below, found, name);
+      else found = undefined;
+    }
+    if (found?.ino !== ino) throw unfit(`inode ${ino} is not where it was at the sender`);
+  }
+
   #fields(inode: Inode, record: InodeRecord, before: Inode | undefined): void {
     const { number } = this.layer;
     inode.mode = record.mode;
@@ -169,6 +186,7 @@ export class Staging {
     inode.birthLayer = before?.birthLayer ?? number;
     inode.dataLayer = record.hasData ? number : (before?.dataLayer ?? 0);
     inode.clips = before?.clips ?? [];
+    inode.base = before?.base;
     inode.step = STEP;
     inode.layer = number;
   }
