@@ -25,6 +25,7 @@ import {
 } from './shadow-ino.js';
 import type { ShadowNodes } from './shadow-nodes.js';
 import { SpecialNode } from './special-node.js';
+import { isSaved } from '../volume/catalog.js';
 import type { TreeContext } from './tree-context.js';
 import type { SnapshotRecord } from './tree-volume.js';
 
@@ -108,7 +109,7 @@ export class SnapshotDirectoryNode extends SpecialNode {
   /** The newest snapshot that was saved (not an undo) and that has this directory. */
   #latest(): SnapshotRecord | undefined {
     return newestFirst(this.#context.volume.snapshots()).find(
-      (snapshot) => snapshot.kind !== 'undo' && this.#exists(snapshot),
+      (snapshot) => isSaved(snapshot) && this.#exists(snapshot),
     );
   }
 
@@ -156,7 +157,7 @@ export class SnapshotDirectoryNode extends SpecialNode {
     for (const snapshot of this.#context.volume.snapshots()) {
       const name = byteStringOfText(snapshot.name);
       if (name === LATEST || !this.#exists(snapshot)) continue;
-      if (snapshot.kind !== 'undo') hasSaved = true;
+      if (isSaved(snapshot)) hasSaved = true;
       names.push({ name, hash: nameHash(name), type: S_IFDIR });
     }
     if (hasSaved) names.push({ name: LATEST, hash: nameHash(LATEST), type: S_IFLNK });

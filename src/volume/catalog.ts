@@ -36,6 +36,11 @@ export interface Snapshot {
   source: string;
 }
 
+/** Saved by somebody or a schedule, not what a command left behind. */
+export function isSaved({ kind }: Pick<Snapshot, 'kind'>): boolean {
+  return kind === 'user' || kind === 'auto';
+}
+
 export interface HistoryRecord {
   sequence: number;
   timeMs: number;

@@ -7,7 +7,13 @@ import { Attributes } from './attributes.js';
 import { BaseIds } from './base-ids.js';
 import { BlockMap } from './block-map.js';
 import { type BlockRun, blockRuns } from './block-runs.js';
-import { type Catalog, type HistoryRecord, readHistory, type Snapshot } from './catalog.js';
+import {
+  type Catalog,
+  type HistoryRecord,
+  isSaved,
+  readHistory,
+  type Snapshot,
+} from './catalog.js';
 import { type Change, changedPlaces } from './changes.js';
 import type { VolumeCore } from './core.js';
 import { Directories } from './directories.js';
@@ -90,9 +96,7 @@ export class ReadableVolume {
 
   /** The newest snapshot that a user or the schedule made. */
   latest(): Snapshot | undefined {
-    return this.snapshots()
-      .filter((s) => s.kind !== 'undo')
-      .at(-1);
+    return this.snapshots().filter(isSaved).at(-1);
   }
 
   /** All soft locks, those of the oldest snapshot first, broken ones at the end. */
