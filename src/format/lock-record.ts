@@ -33,6 +33,8 @@ export interface LockRecord {
   text: string;
   /** Which of the dependent's datasets needs it. */
   dataset: string;
+  /** The volume that needs it, by its UUID, when the origin only passes that on; else empty. */
+  dependent: string;
 }
 
 export interface OriginRecord {
@@ -48,7 +50,7 @@ export interface LockKey {
 }
 
 const UUID_LENGTH = 16;
-const HEADER_LENGTH = 14;
+const HEADER_LENGTH = 15;
 const ORIGIN_VALUE_LENGTH = 20;
 const BROKEN = 1;
 const ORIGIN = /^[\x21-\x7e]{1,64}$/;
@@ -97,18 +99,22 @@ export function decodeLockKey(key: Buffer): LockKey | undefined {
   return { origin, lock: { uuid, number: key.readUInt16BE(key.length - 2) } };
 }
 
-/** u8 type · u8 flags · u16 lengths of text and dataset · i64 since ms · text · dataset · CRC-32. */
+/** u8 type · u8 flags · lengths (u16 text, u16 dataset, u8 dependent) · i64 since ms · those three · CRC-32. */
 export function encodeLock(lock: LockRecord): Buffer {
   const text = Buffer.from(lock.text);
   const dataset = Buffer.from(lock.dataset);
-  const value = Buffer.alloc(HEADER_LENGTH + text.length + dataset.length + 4);
+  const dependent = Buffer.from(lock.dependent);
+  const length = HEADER_LENGTH + text.length + dataset.length + dependent.length + 4;
+  const value = Buffer.alloc(length);
   value[0] = 1 + LOCK_TYPES.indexOf(lock.type);
   value[1] = lock.isBroken ? BROKEN : 0;
   value.writeUInt16BE(text.length, 2);
   value.writeUInt16BE(dataset.length, 4);
-  value.writeBigInt64BE(BigInt(Math.floor(lock.sinceMs)), 6);
+  value[6] = dependent.length;
+  value.writeBigInt64BE(BigInt(Math.floor(lock.sinceMs)), 7);
   text.copy(value, HEADER_LENGTH);
   dataset.copy(value, HEADER_LENGTH + text.length);
+  dependent.copy(value, length - 4 - dependent.length);
   return sealed(value);
 }
 
@@ -117,7 +123,8 @@ export function decodeLock(value: Uint8Array, where: string): LockRecord {
   const textLength = uint16At(value, 2);
   const datasetLength = uint16At(value, 4);
   const type = LOCK_TYPES[(value[0] ?? 0) - 1];
-  const length = HEADER_LENGTH + textLength + datasetLength + 4;
+  const datasetEnd = HEADER_LENGTH + textLength + datasetLength;
+  const length = datasetEnd + (value[6] ?? 0) + 4;
   if (value.length !== length || !isSealed(value) || type === undefined) {
     throw new CorruptionError('soft lock', where);
   }
@@ -125,9 +132,10 @@ export function decodeLock(value: Uint8Array, where: string): LockRecord {
   return {
     type,
     isBroken: ((value[1] as number) & BROKEN) !== 0,
-    sinceMs: int64At(value, 6),
+    sinceMs: int64At(value, 7),
     text: bytes.toString('utf8', HEADER_LENGTH, HEADER_LENGTH + textLength),
-    dataset: bytes.toString('utf8', HEADER_LENGTH + textLength, length - 4),
+    dataset: bytes.toString('utf8', HEADER_LENGTH + textLength, datasetEnd),
+    dependent: bytes.toString('utf8', datasetEnd, length - 4),
   };
 }
 

@@ -31,8 +31,9 @@ export function checkItems(sequence: number, items: readonly LockItem[]): void {
   if (items.length > MAX_LOCKS_OF_ORIGIN) {
     throw bad(`a set has more than ${MAX_LOCKS_OF_ORIGIN} locks`);
   }
-  for (const { snapshot, type, text, dataset } of items) {
+  for (const { snapshot, type, text, dataset, dependent } of items) {
     if (!isUuid(snapshot)) throw bad('a lock names a snapshot by its UUID');
+    if (dependent !== '' && !isOrigin(dependent)) throw bad('a lock names a volume by its UUID');
     if (!LOCK_TYPES.includes(type)) throw bad(`a lock's type is one of ${LOCK_TYPES.join(' ')}`);
     const objection =
       checkLockText(text, MAX_LOCK_TEXT_LENGTH) ?? checkLockText(dataset, MAX_DATASET_LENGTH);

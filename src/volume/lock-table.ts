@@ -28,6 +28,8 @@ export interface LockItem {
   /** Names the dependent, for people. */
   text: string;
   dataset: string;
+  /** The volume that needs it, by its UUID, when the origin only passes that on; else empty. */
+  dependent: string;
 }
 
 export interface Origin {
@@ -73,8 +75,8 @@ export class LockTable {
     }
     const { uuid, number } = lock;
     const read = readable(() => decodeLock(value, uuid));
-    const lost = { type: 'owner', text: '(damaged record)', dataset: '', isBroken: false } as const;
-    this.#add({ snapshot: uuid, origin, number, sinceMs: 0, ...(read ?? lost) });
+    const lost = { type: 'owner', text: '(damaged record)', dataset: '', dependent: '' } as const;
+    this.#add({ snapshot: uuid, origin, number, sinceMs: 0, isBroken: false, ...(read ?? lost) });
   }
 
   /** Made when it is not known yet. */
@@ -149,8 +151,8 @@ function keyOf({ origin, snapshot, number }: HeldLock): Buffer {
 }
 
 /** Two locks of one origin that agree in this are one. */
-export function identityOf({ snapshot, type, text, dataset }: LockItem): string {
-  return JSON.stringify([snapshot, type, text, dataset]);
+export function identityOf({ snapshot, type, text, dataset, dependent }: LockItem): string {
+  return JSON.stringify([snapshot, type, text, dataset, dependent]);
 }
 
 /** Gives out numbers that no lock of the same snapshot has. */

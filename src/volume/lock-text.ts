@@ -12,6 +12,8 @@ export interface ShownLock {
   text: string;
   origin: string;
   dataset: string;
+  /** The volume that needs it; empty: the origin itself. */
+  dependent: string;
   sequence: number;
   sinceMs: number;
   /** Null: the lock was set here by hand. */
@@ -20,7 +22,7 @@ export interface ShownLock {
 }
 
 export function shownLock(lock: SoftLock, name: string | undefined): ShownLock {
-  const { snapshot, type, text, origin, dataset, sequence, sinceMs, isBroken } = lock;
+  const { snapshot, type, text, origin, dataset, dependent, sequence, sinceMs, isBroken } = lock;
   return {
     snapshot: name ?? null,
     uuid: snapshot,
@@ -28,6 +30,7 @@ export function shownLock(lock: SoftLock, name: string | undefined): ShownLock {
     text,
     origin,
     dataset,
+    dependent,
     sequence,
     sinceMs,
     heardMs: lock.heardMs ?? null,

@@ -29,6 +29,8 @@ export interface SoftLock extends LockItem {
 export interface LockSetAnswer {
   /** False: the set was not newer than the one before, and changed nothing. */
   applied: boolean;
+  /** False: it locks what the one before did. */
+  changed: boolean;
   /** Of the set that counts now. */
   sequence: number;
   /** One for each item, in their order. `stale`: not locked, since the set was old. */
@@ -68,9 +70,10 @@ export class SoftLocks {
     const wanted = items.filter(({ snapshot }) => uuids.has(snapshot));
     const identities = new Set(wanted.map(identityOf));
     const surplus = this.#held(origin).filter((held) => !identities.has(identityOf(held)));
-    this.#change(origin, sequence, surplus, wanted);
+    const changed = this.#change(origin, sequence, surplus, wanted);
     return {
       applied: true,
+      changed,
       sequence,
       items: items.map(({ snapshot }) => ({
         snapshot,
@@ -85,13 +88,13 @@ export class SoftLocks {
     return [...locks].filter(({ isBroken }) => !isBroken);
   }
 
-  /** In one transaction; what is held already and wanted stays as it is. */
+  /** In one transaction; what is held already and wanted stays as it is. False: all of it. */
   #change(
     name: string,
     sequence: number,
     surplus: readonly HeldLock[],
     wanted: readonly LockItem[],
-  ): void {
+  ): boolean {
     const table = this.#table;
     const known = new Map(
       [...(table.origins.get(name)?.locks ?? [])].map((held) => [identityOf(held), held]),
@@ -110,9 +113,9 @@ export class SoftLocks {
       const numbers = new LockNumbers(origin.locks);
       const sinceMs = this.#core.clock.nowMs();
       for (const [, item] of added) {
-        const { snapshot, type, text, dataset } = item;
-        const number = numbers.take(snapshot);
-        table.put({ snapshot, type, text, dataset, origin, number, sinceMs, isBroken: false });
+        const { snapshot, type, text, dataset, dependent } = item;
+        const what = { snapshot, type, text, dataset, dependent };
+        table.put({ ...what, origin, number: numbers.take(snapshot), sinceMs, isBroken: false });
       }
       origin.sequence = sequence;
       table.heard(origin);
@@ -120,6 +123,7 @@ export class SoftLocks {
     // Releasing always works; locking may find the disk full.
     if (added.length === 0) this.#core.withReserve(change);
     else this.#core.change(1 + added.length, RECORD_BYTES * (1 + added.length), change);
+    return added.length + surplus.length > 0;
   }
 
   /** The origin is alive. Not known: nothing happens. */
@@ -161,7 +165,13 @@ export class SoftLocks {
     this.#checkWritable();
     const { name, uuid } = snapshot;
     if (reason === '') throw new CommandError('bad-lock', 'EINVAL', 'the reason is empty');
-    const item: LockItem = { snapshot: uuid, type: 'owner', text: reason, dataset: '' };
+    const item: LockItem = {
+      snapshot: uuid,
+      type: 'owner',
+      text: reason,
+      dataset: '',
+      dependent: '',
+    };
     checkItems(1, [item]);
     const isHeld = this.#held(LOCAL_ORIGIN).some((held) => identityOf(held) === identityOf(item));
     if (!isHeld) {
@@ -290,6 +300,7 @@ function staleAnswer(
   const held = new Set([...locks].filter(({ isBroken }) => !isBroken).map(identityOf));
   return {
     applied: false,
+    changed: false,
     sequence,
     items: items.map((item) => {
       const { snapshot } = item;
@@ -300,8 +311,9 @@ function staleAnswer(
 }
 
 function softLock(held: HeldLock): SoftLock {
-  const { origin, snapshot, type, text, dataset, sinceMs, isBroken } = held;
+  const { origin, snapshot, type, text, dataset, dependent, sinceMs, isBroken } = held;
+  const item = { snapshot, type, text, dataset, dependent };
   const { name, sequence } = origin;
   const heardMs = name === LOCAL_ORIGIN ? undefined : origin.heardMs;
-  return { snapshot, type, text, dataset, origin: name, sequence, sinceMs, heardMs, isBroken };
+  return { ...item, origin: name, sequence, sinceMs, heardMs, isBroken };
 }

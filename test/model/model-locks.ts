@@ -94,7 +94,7 @@ export class LockOperations {
     const items: LockItem[] = [];
     for (let n = random.below(5); n > 0; n--) {
       const snapshot = random.chance(0.1) ? UNKNOWN : (this.#snapshot()?.uuid ?? UNKNOWN);
-      items.push({ snapshot, type: 'owner', text: random.pick(TEXTS), dataset: '' });
+      items.push({ snapshot, type: 'owner', text: random.pick(TEXTS), dataset: '', dependent: '' });
     }
     const known = new Set(volume.snapshots().map(({ uuid }) => uuid));
     run.change(

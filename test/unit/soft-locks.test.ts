@@ -31,6 +31,7 @@ t.test('records and keys come back as they were, and damage is noticed (K2)', as
     sinceMs: times,
     text: texts,
     dataset: texts,
+    dependent: fc.oneof(fc.constant(''), uuids),
   });
   fc.assert(
     fc.property(locks, fc.nat(), fc.nat({ max: 7 }), (lock, at, bit) => {
@@ -97,8 +98,8 @@ class Locked extends VolumeFixture {
     return this.volume.requireSnapshot(name).uuid;
   }
 
-  item(snapshot: string, text = 'standby B', dataset = 'root'): LockItem {
-    return { snapshot, type: 'destination', text, dataset };
+  item(snapshot: string, text = 'standby B', dataset = 'root', dependent = ''): LockItem {
+    return { snapshot, type: 'destination', text, dataset, dependent };
   }
 
   texts(uuid: string): string[] {
@@ -119,6 +120,7 @@ t.test('a full set replaces the one before, and an old one changes nothing (L9)'
   const gone = '00000000-0000-0000-0000-000000000000';
   t.same(locks.set(B, 5, [fixture.item(one), fixture.item(gone)]), {
     applied: true,
+    changed: true,
     sequence: 5,
     items: [
       { snapshot: one, outcome: 'kept' },
@@ -126,11 +128,13 @@ t.test('a full set replaces the one before, and an old one changes nothing (L9)'
     ],
   });
   fixture.clock.advance(60_000);
-  locks.set(B, 6, [fixture.item(one), fixture.item(two), fixture.item(two, 'C', 'x')]);
+  locks.set(B, 6, [fixture.item(one), fixture.item(two), fixture.item(two, 'C', 'x', C)]);
+  t.match(locks.set(B, 6, []), { applied: false, changed: false, sequence: 6 });
   t.match(locks.of(one), [{ origin: B, sequence: 6, type: 'destination', isBroken: false }]);
   const [first] = locks.of(one);
   t.equal((first?.heardMs ?? 0) - (first?.sinceMs ?? 0), 60_000, 'it was set a minute ago');
   t.same(fixture.texts(two), ['standby B', 'C'], 'two datasets need it');
+  t.equal(locks.of(two)[1]?.dependent, C, 'B passes on what C needs');
   locks.set(C, 1, [fixture.item(two, 'elsewhere')]);
   locks.set(B, 7, []);
   t.same(fixture.texts(one), []);
@@ -253,6 +257,7 @@ t.test('what is no set of locks is refused whole', async (t) => {
     [B, 1.5, []],
     [B, 1, [{ ...item, snapshot: 'one' }]],
     [B, 1, [{ ...item, type: 'hostage' as 'owner' }]],
+    [B, 1, [{ ...item, dependent: 'a b' }]],
     [B, 1, [{ ...item, text: 'a\u0007b' }]],
     [B, 1, [item, { ...item, dataset: 'x'.repeat(256) }]],
     [B, 1, new Array<LockItem>(MAX_LOCKS_OF_ORIGIN + 1).fill(item)],
@@ -324,7 +329,14 @@ t.test('check finds locks of what is not there, and damage; damaged ones still l
   fixture.reopen(t);
   const gone = '00000000-0000-0000-0000-000000000001';
   fixture.damage((tx) => {
-    const value = { type: 'owner', isBroken: false, sinceMs: 1, text: 'x', dataset: '' } as const;
+    const value = {
+      type: 'owner',
+      isBroken: false,
+      sinceMs: 1,
+      text: 'x',
+      dataset: '',
+      dependent: '',
+    } as const;
     tx.put(TABLE.locks, lockKey(B, gone, 0), encodeLock(value));
     tx.put(TABLE.locks, lockKey(C, uuid, 0), Buffer.from('nonsense'));
     tx.put(TABLE.locks, Buffer.from('nonsense'), Buffer.from('x'));
