@@ -21,6 +21,7 @@ import { addSend } from './send.js';
 import { addSnapshots } from './snapshots.js';
 import { addStats } from './stats.js';
 import { addStatus } from './status.js';
+import { addRevert, addSync } from './sync.js';
 import { addTrace } from './trace.js';
 import { addUmount } from './umount.js';
 import { addVersions } from './versions.js';
@@ -59,6 +60,8 @@ for (const add of [
   addRole,
   addPromote,
   addDemote,
+  addRevert,
+  addSync,
   addPeer,
   addCheck,
 ]) {

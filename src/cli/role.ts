@@ -13,6 +13,8 @@ import { timingText } from './timings.js';
 interface RoleOptions extends CommonOptions {
   epoch?: string;
   to?: string;
+  peer?: string;
+  force?: boolean;
 }
 
 export function addRole(program: Command): void {
@@ -37,12 +39,16 @@ export function addPromote(program: Command): void {
     program
       .command('promote')
       .description('make a standby the primary: its tree can be changed from now on')
-      .option('--epoch <number>', 'the role epoch that begins (default: the next)'),
+      .option('--epoch <number>', 'the role epoch that begins (default: the next)')
+      .option('--force', 'also while the primary answers: then there are two'),
     'shadowfs promote',
   ).action(
     action(async (options: RoleOptions) => {
       const { control, mount } = findMount(options);
-      const answer = await control.run('promote', undefined, { epoch: epochOf(options) ?? 'next' });
+      const answer = await control.run('promote', undefined, {
+        epoch: epochOf(options) ?? 'next',
+        ...(options.force === true && { force: 'yes' }),
+      });
       if (options.json) printJson(answer);
       else {
         const already = answer['outcome'] === 'unchanged' ? ' already' : '';
@@ -61,16 +67,21 @@ export function addDemote(program: Command): void {
         'make this volume a standby: its tree becomes the snapshot that the other side has, and ' +
           'only what is received changes it; what was changed since is kept as diverged-EPOCH',
       )
+      .option('--peer <name>', 'the peer to follow: it is asked which snapshots it has')
       .option('--to <snapshot>', 'the newest snapshot that the other side has', LATEST_NAME)
       .option('--epoch <number>', 'the role epoch, when the other side has told it'),
-    'shadowfs demote --to monday',
+    'shadowfs demote --peer nas',
   ).action(
     action(async (options: RoleOptions) => {
       const { control, mount } = findMount(options);
       const sinceMs = Date.now();
       const epoch = epochOf(options);
-      const words: Record<string, string> = epoch === undefined ? {} : { epoch };
-      const answer = await control.run('demote', options.to, words);
+      const words: Record<string, string> = {
+        ...(epoch !== undefined && { epoch }),
+        ...(options.peer !== undefined && { peer: options.peer }),
+      };
+      const name = options.peer === undefined ? options.to : undefined;
+      const answer = await control.run('demote', name, words);
       const holders = staleFiles(mount, sinceMs);
       if (options.json) {
         printJson({ ...answer, holders });

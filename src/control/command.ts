@@ -20,6 +20,8 @@ export const COMMAND_NAMES = [
   'versions',
   'promote',
   'demote',
+  'revert',
+  'sync',
   'peer-invite',
   'peer-join',
   'peer-remove',
@@ -42,7 +44,9 @@ export interface CommandArguments {
   reason?: string;
   /** `unlock`: whose locks go. */
   from?: string;
-  /** `peer-invite`, `peer-join`: how the other side will be called here. */
+  /** `sync`: what it is to do. */
+  action?: 'sync' | 'pause' | 'resume';
+  /** `peer-invite`, `peer-join`: how the other side will be called here. `demote`: whom to follow. */
   peerName?: string;
   /** `peer-invite`: where to await it. */
   listen?: PeerAddress;

@@ -48,6 +48,8 @@ export type ControlFile = CommandFile | StateFile | StreamFile | IntakeFile;
 export interface ControlState {
   status(): Record<string, unknown>;
   role(): object;
+  /** How far a standby is behind. */
+  lag(): object;
   snapshots(): Iterable<object>;
   /** Newest first, at most `limit`. */
   history(limit: number): Iterable<object>;

@@ -2,19 +2,21 @@
 import { CommandError } from '../base/errors.js';
 import { refuseUnknownOptions } from '../format/grammar.js';
 import type { CommandFile } from './control-file.js';
-import { epochOf } from './parse-name.js';
+import { epochOf, isYes } from './parse-name.js';
 
 export const promoteFile: CommandFile = {
   kind: 'command',
   name: 'promote',
-  expected: 'epoch=next, or epoch=N for the epoch that begins',
+  expected:
+    'epoch=next, or epoch=N for the epoch that begins [force=yes, also while the primary answers]',
   example: 'echo epoch=next > promote',
   parse(line) {
-    refuseUnknownOptions(line, ['epoch']);
+    refuseUnknownOptions(line, ['epoch', 'force']);
     // As for `save`: an empty line mostly is a script's mistake.
     if (line.name !== undefined || !line.options.has('epoch')) {
       throw new CommandError('bad-command-line', 'EINVAL', 'epoch=next or epoch=N is expected');
     }
-    return line.options.get('epoch') === 'next' ? {} : epochOf(line);
+    const force = isYes(line, 'force') && { force: true };
+    return { ...(line.options.get('epoch') === 'next' ? {} : epochOf(line)), ...force };
   },
 };

@@ -18,6 +18,7 @@ import {
 } from '../control/command.js';
 import { CommandQueue } from '../control/command-queue.js';
 import { LATEST_NAME } from '../format/grammar.js';
+import type { AgentCommand } from './agent-messages.js';
 import type { PeeringCommand } from './peering.js';
 import { step } from './steps.js';
 
@@ -70,6 +71,8 @@ export interface CommandParts<V> {
   random(): number;
   /** Commands about peers: they wait for the network, and store what they change by `runChange`. */
   peering(command: PeeringCommand, args: CommandArguments, source: string): Deferred<Answer>;
+  /** Commands that the sync agent carries out; undefined: there are no peers to ask. */
+  agent(command: AgentCommand, args: CommandArguments): Deferred<Answer> | undefined;
   /** A monotonic clock, ms. */
   nowMs(): number;
   log(message: string): void;
@@ -190,11 +193,22 @@ export class VolumeCommands<V> implements Commands {
           const { from, to, ...answer } = volume.restore(this.#resolved(required(name)), source);
           return { answer, moved: { from, to } };
         });
+      case 'sync':
+        return this.#peerings.run(command, () => this.#agent(args.action ?? 'sync', args));
+      case 'revert':
+        return this.#peerings.run(command, () => this.#agent(command, args));
       case 'promote':
+        if (args.epoch === undefined) {
+          const asked = this.#parts.agent(command, args);
+          if (asked !== undefined) return this.#peerings.run(command, () => asked);
+        }
         return this.#moveTree(command, () =>
           volume.roles.promote(source, () => this.#parts.random(), args.epoch),
         );
       case 'demote':
+        if (args.peerName !== undefined) {
+          return this.#peerings.run(command, () => this.#agent(command, args));
+        }
         return this.#moveTree(command, () => {
           this.#parts.checkDemotion();
           return volume.roles.demote(name, source, args.epoch);
@@ -235,6 +249,12 @@ export class VolumeCommands<V> implements Commands {
     return this.#change(name, false, change);
   }
 
+  #agent(command: AgentCommand, args: CommandArguments): Deferred<Answer> {
+    const asked = this.#parts.agent(command, args);
+    if (asked !== undefined) return asked;
+    throw new CommandError('no-peers', 'ENOENT', 'this volume has no peers (shadowfs peer join)');
+  }
+
   /** `quiesced`: the command concerns what is in the live tree. */
   #change(command: string, quiesced: boolean, change: () => object): Deferred<Answer> {
     return this.#queue.run(command, () => {
@@ -246,8 +266,13 @@ export class VolumeCommands<V> implements Commands {
 
   /** A received layer becomes a snapshot, and maybe the live tree. */
   adopt<A extends object>(change: () => Moving<V, A>): Deferred<A> {
+    return this.move('receive', change);
+  }
+
+  /** A change of the agent's that may move the live tree. */
+  move<A extends object>(name: string, change: () => Moving<V, A>): Deferred<A> {
     const made: A[] = [];
-    const done = this.#moveTree('receive', () => {
+    const done = this.#moveTree(name, () => {
       const moving = change();
       made.push(moving.answer);
       return moving;

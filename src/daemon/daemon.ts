@@ -83,7 +83,10 @@ class Daemon {
     };
     this.#data = data;
     this.#inspector = new Inspector(plan, (message) => this.#post(message));
-    this.#syncHost = new SyncHost(plan.volume, (message) => this.#post({ kind: 'sync', message }));
+    this.#syncHost = new SyncHost(
+      { directory: plan.volume, mountpoint: plan.mountpoint },
+      (message) => this.#post({ kind: 'sync', message }),
+    );
   }
 
   async run(onReady: () => void): Promise<PlainError | undefined> {

@@ -25,9 +25,11 @@ import { IncomingStreams } from './incoming.js';
 import { type FromServer, fromPlainError, toPlainError, type ToServer } from './messages.js';
 import type { MountPlan } from './mount-plan.js';
 import { SaveSchedule } from './save-schedule.js';
+import { AgentService } from './agent-service.js';
 import { Peering } from './peering.js';
 import { type Connection, mountState } from './state.js';
 import { step } from './steps.js';
+import type { FromSync } from './sync-messages.js';
 
 /** The writer is behind: until it is looked at again. */
 const PAUSE_MS = 2;
@@ -55,6 +57,7 @@ export class MountServer {
   readonly control: ControlFiles;
   readonly incoming: IncomingStreams;
   readonly peering: Peering;
+  readonly agent: AgentService;
   readonly #host: ServingHost;
   readonly #inspections = new Map<number, Deferred<Answer>>();
   #nextInspection = 1;
@@ -76,9 +79,20 @@ export class MountServer {
       checkDemotion: () => this.#checkDemotion(),
       random: Math.random,
       peering: (command, args, source) => this.peering.run(command, args, source),
+      agent: (command, args) =>
+        volume.peers.peers.size === 0 ? undefined : this.agent.command(command, args),
       nowMs: () => performance.now(),
       log,
     });
+    this.agent = new AgentService({
+      volume,
+      commands: this.commands,
+      incoming: () => this.incoming,
+      random: Math.random,
+      checkDemotion: () => this.#checkDemotion(),
+      post: (message) => host.post({ kind: 'sync', message }),
+    });
+    this.commands.watch(() => this.agent.changed());
     this.peering = new Peering({
       table: volume.peers,
       volume: volume.uuid,
@@ -90,6 +104,7 @@ export class MountServer {
       post: (message) => host.post({ kind: 'sync', message }),
       locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
       releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
+      paired: (direction, peer) => this.agent.paired(direction, peer),
       nowMs: () => Date.now(),
       log,
     });
@@ -127,6 +142,7 @@ export class MountServer {
         incoming: this.incoming,
         schedule,
         peering: this.peering,
+        agent: this.agent,
         connection: () => host.connection(),
       }),
       nowMs: () => Date.now(),
@@ -192,7 +208,7 @@ export class MountServer {
         );
         break;
       case 'sync':
-        this.peering.handle(message.message);
+        this.#sync(message.message);
         break;
       case 'inspect-progress':
         this.commands.inspectProgress(message.done, message.total);
@@ -204,6 +220,22 @@ export class MountServer {
         else waiting?.resolve(message.answer ?? {});
         break;
       }
+    }
+  }
+
+  #sync(message: FromSync): void {
+    switch (message.kind) {
+      case 'agent-request':
+      case 'agent-commanded':
+      case 'agent-report':
+        this.agent.receive(message);
+        break;
+      case 'lost':
+        this.agent.lost();
+        this.peering.handle(message);
+        break;
+      default:
+        this.peering.handle(message);
     }
   }
 

@@ -11,7 +11,11 @@ import { Deferred } from '../base/deferred.js';
 import type { Answer, CommandArguments } from '../control/command.js';
 import { decodeToken, encodeToken, invitationId, SECRET_LENGTH } from '../format/pairing-token.js';
 import { formatAddress } from '../format/peer-address.js';
-import { type InvitationRecord, MAX_INVITATIONS } from '../format/peer-record.js';
+import {
+  type InvitationRecord,
+  MAX_INVITATIONS,
+  type PeerDirection,
+} from '../format/peer-record.js';
 import type {
   AcceptRequest,
   JoinAnswer,
@@ -50,6 +54,8 @@ export interface PeeringParts {
   /** Runs something once, in this thread. */
   later(delayMs: number, run: () => void): void;
   post(message: ToSync): void;
+  /** A new peer is stored. */
+  paired(direction: PeerDirection, volume: string): void;
   /** Snapshots that are kept for this peer. */
   locksOf(volume: string): readonly object[];
   /** Nobody would ever release them once the peer is gone. */
@@ -179,26 +185,26 @@ export class Peering {
       token: text,
       config: this.#config(),
     }));
-    return this.#thenConfigure(
-      step(joined, (answer) =>
-        this.#parts.change('peer-join', () => {
-          const name = freePeerName(table, args.peerName ?? answer.name);
-          const addresses = [
-            answer.address,
-            ...token.addresses.filter((a) => a !== answer.address),
-          ];
-          const peer = newPeer(name, answer, 'upstream', this.#parts.nowMs());
-          table.putPeer({ ...peer, addresses: addresses.filter(isFirst) });
-          table.addHistory('peer-join', name, source, 'joined');
-          return {
-            name,
-            volume: answer.volume,
-            direction: 'upstream',
-            fingerprint: answer.fingerprint,
-          };
-        }),
-      ),
+    const joining = step(joined, (answer) =>
+      this.#parts.change('peer-join', () => {
+        const name = freePeerName(table, args.peerName ?? answer.name);
+        const addresses = [answer.address, ...token.addresses.filter((a) => a !== answer.address)];
+        const peer = newPeer(name, answer, 'upstream', this.#parts.nowMs());
+        table.putPeer({ ...peer, addresses: addresses.filter(isFirst) });
+        table.addHistory('peer-join', name, source, 'joined');
+        return {
+          name,
+          volume: answer.volume,
+          direction: 'upstream',
+          fingerprint: answer.fingerprint,
+        };
+      }),
     );
+    joining.settled(
+      () => this.#parts.paired('upstream', token.volume),
+      () => undefined,
+    );
+    return this.#thenConfigure(joining);
   }
 
   #remove({ name = '', force = false }: CommandArguments, source: string): Deferred<Answer> {
@@ -234,6 +240,7 @@ export class Peering {
       this.#parts.post({ kind: 'accepted', id, ...(error !== undefined && { error }) });
     accepted.settled(
       () => {
+        this.#parts.paired('downstream', request.volume);
         this.#configure();
         done();
       },

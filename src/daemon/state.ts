@@ -11,6 +11,7 @@ import type { IncomingStreams } from './incoming.js';
 import type { MountPlan } from './mount-plan.js';
 import type { SaveSchedule } from './save-schedule.js';
 import { MountStats } from './mount-stats.js';
+import type { AgentService } from './agent-service.js';
 import type { Peering } from './peering.js';
 
 /** What is known of the conversation with the kernel. */
@@ -34,11 +35,12 @@ export interface MountedParts {
   incoming: IncomingStreams;
   schedule: SaveSchedule;
   peering: Peering;
+  agent: AgentService;
   connection: () => Connection | undefined;
 }
 
 export function mountState(parts: MountedParts): ControlState {
-  const { plan, volume, commands, tree, incoming, schedule, peering, connection } = parts;
+  const { plan, volume, commands, tree, incoming, schedule, peering, agent, connection } = parts;
   const startedMs = Date.now();
   const stats = new MountStats(parts, startedMs);
   return {
@@ -64,6 +66,7 @@ export function mountState(parts: MountedParts): ControlState {
       kernel: connection()?.negotiated ?? null,
       requestsServed: connection()?.served ?? 0,
     }),
+    lag: () => agent.lag(),
     role: () => volume.roles.current,
     snapshots: () => volume.shownSnapshots(),
     history: (limit) => volume.history(limit),

@@ -11,13 +11,13 @@ import type { FromSync, SyncData, ToSync } from './sync-messages.js';
 const FAREWELL_MS = 1_000;
 
 export class SyncHost {
-  readonly #directory: string;
+  readonly #place: { directory: string; mountpoint: string };
   readonly #tell: (message: FromSync) => void;
   #worker: Worker | undefined;
   #config: SyncData['config'] | undefined;
 
-  constructor(directory: string, tell: (message: FromSync) => void) {
-    this.#directory = directory;
+  constructor(place: { directory: string; mountpoint: string }, tell: (message: FromSync) => void) {
+    this.#place = place;
     this.#tell = tell;
   }
 
@@ -27,12 +27,14 @@ export class SyncHost {
       void this.stop();
       return;
     }
-    this.#start()?.postMessage(message);
+    // What the agent is told does not start it.
+    if (message.kind.startsWith('agent-')) this.#worker?.postMessage(message);
+    else this.#start()?.postMessage(message);
   }
 
   #start(): Worker | undefined {
     if (this.#worker !== undefined || this.#config === undefined) return this.#worker;
-    const data: SyncData = { directory: this.#directory, config: this.#config };
+    const data: SyncData = { ...this.#place, config: this.#config };
     const worker = new Worker(new URL('./sync-thread.js', import.meta.url), {
       workerData: data,
       resourceLimits: SYNC_LIMITS,

@@ -7,12 +7,14 @@ import type {
   PeeringConfig,
   PeeringState,
 } from '../sync/peering-messages.js';
+import type { AgentCommand, AgentReport, AgentRequest, AgentState } from './agent-messages.js';
 import type { PlainError } from './messages.js';
 
 /** `workerData` of the thread. */
 export interface SyncData {
   /** Where the volume keeps its key. */
   directory: string;
+  mountpoint: string;
   config: PeeringConfig;
 }
 
@@ -24,6 +26,10 @@ export type ToSync =
   /** Answered with JoinAnswer. */
   | { kind: 'join'; id: number; token: string; config: PeeringConfig }
   | { kind: 'accepted'; id: number; error?: PlainError }
+  | { kind: 'agent-state'; state: AgentState }
+  | { kind: 'agent-answer'; id: number; answer?: unknown; error?: PlainError }
+  /** `peer`: a UUID, or ''. Answered with agent-commanded. */
+  | { kind: 'agent-command'; id: number; command: AgentCommand; peer: string; force: boolean }
   | { kind: 'stop' };
 
 export type FromSync =
@@ -33,6 +39,9 @@ export type FromSync =
   | { kind: 'accept'; id: number; request: AcceptRequest }
   | { kind: 'upstreams'; volume: string; upstreams: string[] }
   | { kind: 'state'; state: PeeringState }
+  | { kind: 'agent-request'; id: number; request: AgentRequest }
+  | { kind: 'agent-commanded'; id: number; answer: Record<string, unknown>; error?: PlainError }
+  | { kind: 'agent-report'; report: AgentReport }
   /** The thread is gone, and was not meant to. */
   | { kind: 'lost'; message: string }
   /** All connections are closed: the thread may go. */

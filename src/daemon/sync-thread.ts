@@ -13,14 +13,13 @@ import type { PeerAddress } from '../format/peer-address.js';
 import { decodeToken } from '../format/pairing-token.js';
 import type { Timers } from '../sync/fabric.js';
 import { joinByToken } from '../sync/join.js';
-import type { CallMessage } from '../sync/agent/calls.js';
 import type { Listening } from '../sync/link.js';
-import { LinkFabric } from '../sync/link-fabric.js';
 import { GREETINGS } from '../sync/pairing.js';
 import { PeerHub } from '../sync/peer-hub.js';
 import type { AcceptRequest, ListenAnswer } from '../sync/peering-messages.js';
 import { identityOf } from '../sync/transport/identity.js';
 import { TlsTransport } from '../sync/transport/tls-transport.js';
+import { AgentHost } from './agent-host.js';
 import { log } from './log.js';
 import { fromPlainError, toPlainError } from './messages.js';
 import type { FromSync, SyncData, ToSync } from './sync-messages.js';
@@ -30,7 +29,7 @@ const DEFAULT_PORT = 7433;
 
 invariant(parentPort !== null, 'this file is the entry of a thread');
 const port = parentPort;
-const { directory, config } = workerData as SyncData;
+const { directory, mountpoint, config } = workerData as SyncData;
 
 function post(message: FromSync): void {
   port.postMessage(message);
@@ -44,8 +43,15 @@ const timers: Timers = {
   },
 };
 
-/** The messages of the sync agent, which is made over it. */
-const agent = new LinkFabric<CallMessage>(config.self.volume, (action) => setImmediate(action));
+const agent: AgentHost = new AgentHost({
+  volume: config.self.volume,
+  name: config.self.name,
+  place: { volume: directory, mounted: { pid: process.pid, mountpoint } },
+  timers,
+  peers: () => hub.stored.peers.map(({ volume }) => volume),
+  post,
+  log,
+});
 
 const accepting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
 let nextAccept = 1;
@@ -71,13 +77,13 @@ const transport = new TlsTransport(identityOf(directory), {
   ...(silentMs !== undefined && { silentMs }),
   ...(greetMs !== undefined && { greetMs }),
 });
-const hub = new PeerHub(
+const hub: PeerHub = new PeerHub(
   {
     transport,
     timers,
     wallMs: () => Date.now(),
     random: () => Math.random(),
-    agent,
+    agent: agent.port,
     accept,
     upstreamsChanged: (volume, upstreams) => post({ kind: 'upstreams', volume, upstreams }),
     onState: (state) => post({ kind: 'state', state }),
@@ -147,7 +153,13 @@ function handle(message: ToSync): void {
       else waiting?.reject(fromPlainError(message.error));
       break;
     }
+    case 'agent-state':
+    case 'agent-answer':
+    case 'agent-command':
+      agent.handle(message);
+      break;
     case 'stop':
+      agent.close();
       hub.close();
       // What was said last is still on its way out.
       setTimeout(() => post({ kind: 'stopped' }), 50);

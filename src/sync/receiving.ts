@@ -39,7 +39,7 @@ export function isPristine(volume: Volume): boolean {
     catalog.snapshots.size === 0 &&
     Object.keys(catalog.counters.nextInode).length === 0 &&
     core.layers.get(live.top).parent === BASE_LAYER &&
-    volume.history(HISTORY_LOOK).every(({ command }) => ROLE_COMMANDS.has(command))
+    volume.history(HISTORY_LOOK).every(({ command }) => TREELESS_COMMANDS.has(command))
   );
 }
 
@@ -50,7 +50,17 @@ export function putReceiving(volume: Volume, receiving: Receiving | undefined): 
 }
 
 /** Commands that leave nothing in a tree. */
-const ROLE_COMMANDS = new Set(['promote', 'demote', 'role']);
+const TREELESS_COMMANDS = new Set([
+  'promote',
+  'demote',
+  'role',
+  'follow',
+  'schedule',
+  'peer-invite',
+  'peer-accept',
+  'peer-join',
+  'peer-remove',
+]);
 const HISTORY_LOOK = 100;
 /** Taken in between two requests of programs. */
 const SLICE_RECORDS = 8;

@@ -58,6 +58,7 @@ export interface Counters {
   nextHistory: number;
   /** Next counter of each inode allocator. */
   nextInode: Record<string, number>;
+  agentRuns: number;
 }
 
 const metaKey = (name: string): Buffer => Buffer.from(name);
@@ -88,6 +89,7 @@ export class Catalog {
       nextLayer: readMeta<number>(reader, 'nextLayer') ?? 1,
       nextHistory: readMeta<number>(reader, 'nextHistory') ?? 1,
       nextInode: readMeta<Record<string, number>>(reader, 'nextInode') ?? {},
+      agentRuns: readMeta<number>(reader, 'agentRuns') ?? 0,
     };
     const identity =
       readMeta<Identity>(reader, 'identity') ?? ownIdentity(readMeta<string>(reader, 'uuid') ?? '');
@@ -171,6 +173,13 @@ export class Catalog {
   putIdentity(identity: Identity): void {
     this.identity = identity;
     this.putMeta('identity', identity);
+  }
+
+  /** The number of this run of the sync agent: higher than those of all before. */
+  takeAgentRun(): number {
+    this.counters.agentRuns++;
+    this.putMeta('agentRuns', this.counters.agentRuns);
+    return this.counters.agentRuns;
   }
 
   putRole(role: Role): void {

@@ -10,10 +10,22 @@ import { CommandError } from '../base/errors.js';
 export const ROLE_NAMES = ['none', 'primary', 'standby'] as const;
 export type RoleName = (typeof ROLE_NAMES)[number];
 
-export interface Role {
+export interface Role extends Following {
   /** 'none': it stands alone. */
   readonly role: RoleName;
   readonly epoch: number;
+}
+
+/** What belongs to a role among peers. */
+export interface Following {
+  /** UUID of the volume that was made primary in the epoch: of two in one epoch, each has its own. */
+  readonly by?: string;
+  /** UUID of the volume that a standby follows, or followed before it was promoted. */
+  readonly upstream?: string;
+  /** UUID of the snapshot that a standby shows. */
+  readonly shown?: string;
+  /** Of a primary that has turned standby for another one to take its place. */
+  readonly handover?: { to: string; epoch: { number: number; by: string }; snapshot: string };
 }
 
 /** Of a volume that was never told. */

@@ -9,7 +9,7 @@ import { BASE_LAYER } from '../format/tables.js';
 import type { Snapshot } from './catalog.js';
 import type { Commands } from './commands.js';
 import { drawAllocator } from './identity.js';
-import { checkEpoch, type Role, type RoleName } from './role.js';
+import { checkEpoch, type Following, type Role, type RoleName } from './role.js';
 import type { View } from './view.js';
 import type { Volume } from './volume.js';
 
@@ -116,7 +116,7 @@ export class Roles {
    * The live tree may be changed, under numbers that no other volume gives out
    * (rule D6). Without an epoch: the next one.
    */
-  promote(source: string, random: () => number, epoch?: number): Moving<RoleAnswer> {
+  promote(source: string, random: () => number, epoch?: number, by?: string): Moving<RoleAnswer> {
     const wanted = epoch ?? this.current.epoch + 1;
     checkEpoch(this.current, wanted);
     // Who asks again because no answer came must not begin one more epoch.
@@ -130,7 +130,13 @@ export class Roles {
         allocator,
         allocators: { ...allocators, [allocator]: uuid },
       });
-      const answer = this.#put('primary', wanted, 'promote', source, {});
+      const { upstream } = this.current;
+      const following = {
+        by: by ?? uuid,
+        // The way back begins with what it has.
+        ...(upstream !== undefined && { upstream }),
+      };
+      const answer = this.#put('primary', wanted, 'promote', source, {}, following);
       names.reapOrphans();
       return answer;
     });
@@ -141,13 +147,18 @@ export class Roles {
    * the other side has (default: the newest snapshot); what was changed since
    * is kept as `diverged-EPOCH`. Commands before it must be durable.
    */
-  demote(to: string | undefined, source: string, epoch?: number): Moving<RoleAnswer> {
+  demote(
+    to: string | undefined,
+    source: string,
+    epoch?: number,
+    following: Following = {},
+  ): Moving<RoleAnswer> {
     const { volume } = this;
     const { epoch: divergedIn } = this.current;
     checkEpoch(this.current, epoch ?? divergedIn);
     if (volume.isStandby) return this.#unchanged();
     const target = to === undefined ? volume.latest() : volume.requireSnapshot(to);
-    if (target === undefined) return this.#demoteEmpty(epoch ?? divergedIn, source);
+    if (target === undefined) return this.#demoteEmpty(epoch ?? divergedIn, source, following);
     const unsent = this.#hasUnsent(target);
     return this.#moving(() => {
       const { core, catalog } = volume;
@@ -164,13 +175,14 @@ export class Roles {
           source,
         });
       }
-      const answer = this.#put('standby', epoch ?? divergedIn, 'demote', source, { ...found });
+      const shown = { ...following, shown: target.uuid };
+      const answer = this.#put('standby', epoch ?? divergedIn, 'demote', source, found, shown);
       return { ...answer, ...found };
     });
   }
 
   /** Nothing was saved yet: there must be nothing to save, either. */
-  #demoteEmpty(epoch: number, source: string): Moving<RoleAnswer> {
+  #demoteEmpty(epoch: number, source: string, following: Following): Moving<RoleAnswer> {
     const { core, live, catalog } = this.volume;
     const isNew = core.layers.get(live.top).parent === BASE_LAYER;
     if (!isNew || core.base !== undefined || Object.keys(catalog.counters.nextInode).length > 0) {
@@ -180,7 +192,58 @@ export class Roles {
         'there is no saved snapshot that the other side could have: save one and send it first',
       );
     }
-    return this.#moving(() => this.#put('standby', epoch, 'demote', source, {}));
+    return this.#moving(() => this.#put('standby', epoch, 'demote', source, {}, following));
+  }
+
+  /**
+   * A primary turns standby for `to`, which is to be primary in the epoch: after a last snapshot,
+   * in the same transaction (Fig 15D). The live tree stays where it is.
+   */
+  handOver(
+    to: string,
+    epoch: { number: number; by: string },
+    source: string,
+  ): Moving<RoleAnswer & { handover: NonNullable<Role['handover']> }> {
+    return this.#moving(() => {
+      const name = this.commands.freeName(`handover-${epoch.number}`);
+      const { uuid } = this.commands.save(name, source);
+      const handover = { to, epoch, snapshot: uuid };
+      const { epoch: mine, by } = this.current;
+      const following = { ...(by !== undefined && { by }), shown: uuid, handover };
+      const answer = this.#put('standby', mine, 'hand-over', source, { to }, following);
+      return { ...answer, snapshot: name, handover };
+    });
+  }
+
+  /** A standby (or a volume that stands alone and has nothing) follows another one. */
+  follow(
+    upstream: string,
+    epoch: { number: number; by: string },
+    source: string,
+  ): Moving<RoleAnswer> {
+    checkEpoch(this.current, epoch.number);
+    const { shown, handover } = this.current;
+    const shows = handover?.snapshot ?? shown;
+    const following = { by: epoch.by, upstream, ...(shows !== undefined && { shown: shows }) };
+    return this.#moving(() =>
+      this.#put('standby', epoch.number, 'follow', source, { upstream }, following),
+    );
+  }
+
+  /** A standby's live tree becomes the snapshot. */
+  show(snapshot: Snapshot, source: string): Moving<RoleAnswer> {
+    return this.#moving(() => {
+      this.commands.switchTo(snapshot.layer, undefined);
+      const { role, epoch, ...following } = this.current;
+      const shown = { ...following, shown: snapshot.uuid };
+      const answer = this.#put(role, epoch, 'show', source, { name: snapshot.name }, shown);
+      return { ...answer, snapshot: snapshot.name };
+    });
+  }
+
+  /** What was adopted last is what it shows. In the open group. */
+  noteShown(snapshot: string): void {
+    this.volume.catalog.putRole({ ...this.current, shown: snapshot });
   }
 
   #hasUnsent(to: Snapshot): boolean {
@@ -194,10 +257,11 @@ export class Roles {
     epoch: number,
     command: string,
     source: string,
-    details: Record<string, unknown>,
+    details: object,
+    following: Following = {},
   ): RoleAnswer {
     const { core, catalog } = this.volume;
-    catalog.putRole({ role, epoch });
+    catalog.putRole({ role, epoch, ...following });
     core.isStandby = role === 'standby';
     catalog.addHistory({
       timeMs: core.clock.nowMs(),

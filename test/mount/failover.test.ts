@@ -61,6 +61,14 @@ eachIdentity(t, 'a base, its standby takes over, and back again', async (t, worl
   await world.sh('same_tree mnt copy; test "$(cat mnt/.snapshots/diverged-1/unsent)" = unsent');
 });
 
+/** Until the process that serves the mount has ended. */
+async function untilGone(world: World): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    if ((await world.trySh('ls mnt/.')).status !== 0) return;
+    await pause(50);
+  }
+}
+
 eachIdentity(t, 'a crash at each step of a change of role', async (t, world) => {
   const before = (command: string): string => (command === 'promote' ? 'standby' : 'primary');
   const after = (command: string): string => (command === 'promote' ? 'primary' : 'standby');
@@ -76,10 +84,7 @@ eachIdentity(t, 'a crash at each step of a change of role', async (t, world) => 
       await world.mount(['--no-base', '--volume', world.path('v'), 'mnt']);
       world.env = {};
       await world.tryShadowfs([command, '-C', world.mnt]);
-      for (let tries = 0; tries < 100; tries++) {
-        if ((await world.trySh('ls mnt/.')).status !== 0) break;
-        await pause(50);
-      }
+      await untilGone(world);
       await world.mount(['--no-base', '--volume', world.path('v'), 'mnt']);
       const role = (await world.on(['role']))['role'];
       const isDone = step === 'role:stored';

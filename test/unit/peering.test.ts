@@ -59,6 +59,7 @@ class Side {
       locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
       releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
       nowMs: () => clock.nowMs(),
+      paired: () => undefined,
       log: () => undefined,
     });
   }
@@ -150,7 +151,13 @@ test('a peer that snapshots are kept for', (t, side) => {
   const { volume } = side.fixture;
   volume.save('one', 'test');
   const snapshot = String(volume.latest()?.uuid);
-  const item = { snapshot, type: 'destination' as const, text: 'there', dataset: 'd' };
+  const item = {
+    snapshot,
+    type: 'destination' as const,
+    text: 'there',
+    dependent: '',
+    dataset: 'd',
+  };
   volume.locks.set(OTHER, 1, [item]);
   t.match(side.run('peer-remove', { name: 'there' }).error, {
     code: 'peer-holds-locks',

@@ -10,15 +10,15 @@
 import { CommandError } from '../../base/errors.js';
 import type { Fabric, Timers } from '../fabric.js';
 import { type CallMessage, Calls } from './calls.js';
-import {
-  compareEpochs,
-  type Epoch,
-  type Handover,
-  type Standing,
-  type SyncAnswer,
-  type SyncRequest,
-  type SyncSnapshot,
+import type {
+  Epoch,
+  Handover,
+  Standing,
+  SyncAnswer,
+  SyncRequest,
+  SyncSnapshot,
 } from './messages.js';
+import { type Conflict, KnownPeers } from './known-peers.js';
 import { Pull, type PullAnswer } from './pull.js';
 import { Roles } from './roles.js';
 import type { SyncVolume } from './sync-volume.js';
@@ -48,18 +48,6 @@ export interface AgentSetup {
   log: (message: string) => void;
 }
 
-/** Two that are primary at the same time, and what can be done. */
-export interface Conflict {
-  peer: string;
-  theirs: Epoch;
-  mine: Epoch;
-}
-
-export interface PeerState {
-  standing: Standing | undefined;
-  heardMs: number;
-}
-
 export interface AgentStatus {
   upstream: string | undefined;
   isRunning: boolean;
@@ -79,10 +67,9 @@ export class Agent {
   readonly #pull: Pull;
   readonly #upstream: Upstream;
   readonly roles: Roles;
-  readonly #peers = new Map<string, PeerState>();
+  readonly #known: KnownPeers;
   /** Of the newest set of locks that each peer has sent. */
   readonly #sequences = new Map<string, number>();
-  readonly #conflicts = new Map<string, Conflict>();
   #run: Promise<PullAnswer> | undefined;
   #isPaused = false;
   /** Changes of roles under way: nothing is pulled meanwhile. */
@@ -100,6 +87,7 @@ export class Agent {
     this.#setup = setup;
     const { volume, incarnation, fabric, timers, name, dataset, latestOnly, lockAll } = setup;
     const standing = (): Standing => this.standing();
+    this.#known = new KnownPeers(volume, timers, setup.log);
     this.#calls = new Calls({
       incarnation,
       fabric,
@@ -122,7 +110,12 @@ export class Agent {
         this.#bytes = bytes;
       },
     });
-    this.roles = new Roles({ volume, calls, standing, highestSeen: () => this.#highestSeen() });
+    this.roles = new Roles({
+      volume,
+      calls,
+      standing,
+      highestSeen: () => this.#known.highestEpoch(),
+    });
   }
 
   start(): void {
@@ -141,14 +134,13 @@ export class Agent {
     const { volume } = this.#setup;
     const { role, epoch, upstream, handover } = volume.role();
     const isFollowing = role === 'standby' && handover === undefined && upstream !== undefined;
-    const above = isFollowing ? (this.#peers.get(upstream)?.standing?.upstreams ?? []) : [];
     return {
       volume: volume.uuid,
       history: volume.history,
       role,
       epoch,
       ...(handover !== undefined && { handover }),
-      upstreams: isFollowing ? [upstream, ...above.filter((uuid) => uuid !== volume.uuid)] : [],
+      upstreams: isFollowing ? [upstream, ...this.#known.above(upstream)] : [],
     };
   }
 
@@ -161,12 +153,8 @@ export class Agent {
       bytes: this.#bytes,
       lastRunMs: this.#lastRunMs,
       error: this.#error,
-      conflicts: [...this.#conflicts.values()],
+      conflicts: this.#known.conflicts,
     };
-  }
-
-  peer(uuid: string): PeerState | undefined {
-    return this.#peers.get(uuid);
   }
 
   #followed(): string | undefined {
@@ -174,20 +162,17 @@ export class Agent {
     return role === 'standby' && handover === undefined ? upstream : undefined;
   }
 
-  #highestSeen(): Epoch {
-    let highest = this.#setup.volume.role().epoch;
-    for (const { standing } of this.#peers.values()) {
-      if (standing === undefined) continue;
-      for (const epoch of [standing.epoch, standing.handover?.epoch]) {
-        if (epoch !== undefined && compareEpochs(epoch, highest) > 0) highest = epoch;
-      }
-    }
-    return highest;
-  }
-
   /** There is a new snapshot here, or a new role: downstreams may want to know. */
   changed(): void {
     this.#calls.tell(this.#setup.peers(), { kind: 'news' });
+  }
+
+  /** A peer can be reached that could not before. */
+  met(peer: string): void {
+    this.#retryMs = RETRY_MIN_MS;
+    const { role, handover } = this.#setup.volume.role();
+    if (peer === this.#followed()) this.#schedule(0);
+    else if (role === 'primary' || peer === handover?.to) this.#lookAt(peer);
   }
 
   pause(isPaused: boolean): void {
@@ -235,7 +220,7 @@ export class Agent {
     const ended = run.then(
       async (answer) => {
         this.#run = undefined;
-        this.#note(upstream, answer.theirs);
+        this.#known.note(upstream, answer.theirs);
         this.#error = undefined;
         this.#retryMs = RETRY_MIN_MS;
         this.#lastRunMs = this.#setup.timers.nowMs();
@@ -268,7 +253,7 @@ export class Agent {
 
   /** Everybody hears of a role that has changed. */
   #tellRole(): void {
-    this.#conflicts.clear();
+    this.#known.forgetConflicts();
     this.#lookAround();
     this.changed();
   }
@@ -315,11 +300,11 @@ export class Agent {
     const { volume } = this.#setup;
     switch (request.kind) {
       case 'look':
-        this.#note(from, request.standing);
+        this.#known.note(from, request.standing);
         await this.#seeHeir(request.standing);
         return this.#upstream.look();
       case 'greet':
-        this.#note(from, request.standing);
+        this.#known.note(from, request.standing);
         return this.#upstream.greet(request.standing);
       case 'locks': {
         const { sequence, items } = request;
@@ -359,35 +344,23 @@ export class Agent {
     this.#pull.release(peer).catch(() => this.#released.delete(peer));
   }
 
-  #note(from: string, standing: Standing): void {
-    if (standing.volume !== from) return;
-    this.#peers.set(from, { standing, heardMs: this.#setup.timers.nowMs() });
-    const mine = this.#setup.volume.role();
-    const isTwo =
-      standing.role === 'primary' &&
-      mine.role === 'primary' &&
-      standing.history === this.#setup.volume.history;
-    if (!isTwo) {
-      this.#conflicts.delete(from);
-      return;
-    }
-    if (!this.#conflicts.has(from)) {
-      this.#setup.log(`${from} is primary too, in role epoch ${standing.epoch.number}`);
-    }
-    this.#conflicts.set(from, { peer: from, theirs: standing.epoch, mine: mine.epoch });
-  }
-
   async #seeHeir(standing: Standing): Promise<void> {
-    if (await this.roles.followHeir(standing)) {
+    // It is seen more than once before the first time is stored.
+    if (this.#isFollowingHeir) return;
+    this.#isFollowingHeir = true;
+    try {
+      if (!(await this.roles.followHeir(standing))) return;
       this.#setup.log(`${standing.volume} has taken the place of the primary`);
       this.#schedule(0);
+    } finally {
+      this.#isFollowingHeir = false;
     }
   }
 
   #lookAt(peer: string): void {
     this.roles.look(peer).then(
       async ({ standing }) => {
-        this.#note(peer, standing);
+        this.#known.note(peer, standing);
         await this.#seeHeir(standing);
       },
       () => undefined,
@@ -411,6 +384,7 @@ export class Agent {
   }
 
   #isLooking = false;
+  #isFollowingHeir = false;
   /** Peers that have been told, and have acknowledged or are about to, that nothing is needed of them. */
   readonly #released = new Set<string>();
 }

@@ -1,0 +1,89 @@
+/**
+ * The soft locks of the sync, as the volume's table holds them: those that
+ * downstreams have set, and the one by which a standby keeps what its next
+ * run starts from.
+ */
+import type { Deferred } from '../base/deferred.js';
+import { settledWith } from '../base/work.js';
+import type { LockItem } from '../sync/agent/messages.js';
+import type { StoredLocks } from '../sync/agent/sync-volume.js';
+import type { SoftLocks } from '../volume/soft-locks.js';
+import type { View } from '../volume/view.js';
+import type { Volume } from '../volume/volume.js';
+import type { VolumeCommands } from './commands.js';
+import { step } from './steps.js';
+
+type StoredItem = Parameters<SoftLocks['set']>[2][number];
+
+/** Those that others have set here; not this volume's own. */
+export function locksOfDownstreams(volume: Volume): LockItem[] {
+  return volume.locks
+    .all()
+    .filter(({ origin, isBroken }) => origin !== 'local' && origin !== volume.uuid && !isBroken)
+    .map(({ snapshot, type, text, dataset, origin, dependent }) => {
+      return { snapshot, type, text, origin: dependent || origin, dataset };
+    });
+}
+
+/** Settles when the set is durable; the same set once more costs nothing. */
+export function storeLocks(
+  volume: Volume,
+  commands: VolumeCommands<View>,
+  set: { from: string; sequence: number; items: readonly LockItem[] },
+): Deferred<StoredLocks> {
+  const { from, sequence, items } = set;
+  const wanted = items.map(({ snapshot, type, text, origin, dataset }) => {
+    return { snapshot, type, text, dataset, dependent: origin === from ? '' : origin };
+  });
+  const known = new Set(volume.snapshots().map(({ uuid }) => uuid));
+  const asked = wanted.filter(({ snapshot }) => known.has(snapshot));
+  const held = volume.locks.all().filter(({ origin, isBroken }) => origin === from && !isBroken);
+  if (isSameSet(held, asked)) {
+    volume.locks.heard(from);
+    const outcomes = items.map(({ snapshot }): StoredLocks['outcomes'][number] => ({
+      snapshot,
+      outcome: known.has(snapshot) ? 'kept' : 'unknown-snapshot',
+    }));
+    return settledWith<StoredLocks>({ outcomes, isChanged: false });
+  }
+  const stored: StoredLocks[] = [];
+  const done = commands.runChange('locks', () => {
+    const answer = volume.locks.set(from, sequence, wanted);
+    stored.push({
+      outcomes: answer.items.map(({ snapshot, outcome }) => ({
+        snapshot,
+        outcome: outcome === 'kept' ? 'kept' : 'unknown-snapshot',
+      })),
+      isChanged: answer.changed,
+    });
+    return {};
+  });
+  return step(done, () => stored[0] as StoredLocks);
+}
+
+function isSameSet(a: readonly StoredItem[], b: readonly StoredItem[]): boolean {
+  const texts = (items: readonly StoredItem[]): string =>
+    items
+      .map(({ snapshot, type, text, dataset, dependent }) =>
+        JSON.stringify([snapshot, type, text, dataset, dependent]),
+      )
+      .sort()
+      .join();
+  return texts(a) === texts(b);
+}
+
+/** What the next run starts from stays here, too: in the open group. */
+export function keepForSync(volume: Volume, snapshot: string): void {
+  const { upstream = '' } = volume.roles.current;
+  const name = volume.peers.peers.get(upstream)?.name ?? upstream;
+  const sequence = (volume.locks.sequenceOf(volume.uuid) ?? 0) + 1;
+  volume.locks.set(volume.uuid, sequence, [
+    {
+      snapshot,
+      type: 'owner',
+      text: `this standby of ${name}: the next changes start from it`,
+      dataset: '/',
+      dependent: '',
+    },
+  ]);
+}

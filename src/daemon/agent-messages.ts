@@ -1,0 +1,60 @@
+/**
+ * What the sync agent, in the thread of the connections, asks of its volume,
+ * in the serving thread. The answer to a request comes when it is durable, and
+ * after the state that it led to.
+ */
+import type { StreamPosition } from '../format/stream.js';
+import type { Epoch, LockItem, SyncSnapshot } from '../sync/agent/messages.js';
+import type { StoredRole } from '../sync/agent/sync-volume.js';
+
+export type AgentRequest =
+  /** Answered with AgentStarted. */
+  | { op: 'start' }
+  | { op: 'store-locks'; from: string; sequence: number; items: readonly LockItem[] }
+  | { op: 'receive'; from: string | null; to: string }
+  | { op: 'push'; bytes: Uint8Array }
+  | { op: 'adopt'; snapshot: string; bytes: Uint8Array; epoch: Epoch }
+  | { op: 'suspend' }
+  | { op: 'show'; snapshot: string; epoch: Epoch }
+  | { op: 'promote'; epoch: Epoch }
+  | { op: 'demote'; to: string | null; epoch: Epoch; upstream: string }
+  | { op: 'hand-over'; to: string; epoch: Epoch }
+  | { op: 'follow'; upstream: string; epoch: Epoch };
+
+export interface AgentStarted {
+  /** Higher at each start. */
+  incarnation: number;
+}
+
+export interface AgentReceiving {
+  /** Where an interrupted stream goes on. */
+  resumed: StreamPosition | null;
+}
+
+/** What the agent knows of its volume without asking. */
+export interface AgentState {
+  history: string;
+  role: StoredRole;
+  /** Those that can be sent, in the order in which they came to be. */
+  snapshots: SyncSnapshot[];
+  locks: LockItem[];
+  shown: string | null;
+}
+
+/** How the sync stands, for people. */
+export interface AgentReport {
+  /** UUID of the volume that is followed. */
+  upstream: string | null;
+  isRunning: boolean;
+  isPaused: boolean;
+  /** Not here yet, oldest first. */
+  pending: { name: string; createdMs: number }[];
+  /** Of the one under way. */
+  bytes: number;
+  error: string | null;
+  conflicts: { peer: string; mine: number; theirs: number }[];
+  /** By the clock of the agent's thread. */
+  lastRunMs: number | null;
+}
+
+export type AgentCommand = 'sync' | 'pause' | 'resume' | 'promote' | 'demote' | 'revert';

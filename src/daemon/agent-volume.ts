@@ -1,0 +1,168 @@
+/**
+ * The agent's volume as it is seen from the thread of the connections: changes
+ * are asked of the serving thread, snapshots to send are read from the store
+ * here.
+ */
+import { CommandError } from '../base/errors.js';
+import type { StreamPosition } from '../format/stream.js';
+import type {
+  Epoch,
+  Handover,
+  LockItem,
+  SyncSnapshot,
+  TransferRequest,
+} from '../sync/agent/messages.js';
+import type {
+  Incoming,
+  Outgoing,
+  StoredLocks,
+  StoredRole,
+  SyncVolume,
+} from '../sync/agent/sync-volume.js';
+import { type SendRequest, sendStream } from '../sync/sender.js';
+import type { Snapshot } from '../volume/catalog.js';
+import type { Volume } from '../volume/volume.js';
+import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
+import { openForSending, type SendingPlace } from './sending.js';
+
+export interface AgentVolumeParts {
+  uuid: string;
+  place: SendingPlace;
+  state: AgentState;
+  ask(request: AgentRequest): Promise<unknown>;
+}
+
+export class AgentVolume implements SyncVolume {
+  readonly #parts: AgentVolumeParts;
+  #state: AgentState;
+
+  constructor(parts: AgentVolumeParts) {
+    this.#parts = parts;
+    this.#state = parts.state;
+  }
+
+  /** The serving thread tells, before it answers what has changed it. */
+  update(state: AgentState): void {
+    this.#state = state;
+  }
+
+  get uuid(): string {
+    return this.#parts.uuid;
+  }
+
+  get history(): string {
+    return this.#state.history;
+  }
+
+  role(): StoredRole {
+    return this.#state.role;
+  }
+
+  snapshots(): readonly SyncSnapshot[] {
+    return this.#state.snapshots;
+  }
+
+  shown(): string | undefined {
+    return this.#state.shown ?? undefined;
+  }
+
+  locksOfDownstreams(): readonly LockItem[] {
+    return this.#state.locks;
+  }
+
+  async #ask<A>(request: AgentRequest): Promise<A> {
+    return (await this.#parts.ask(request)) as A;
+  }
+
+  storeLocks(from: string, sequence: number, items: readonly LockItem[]): Promise<StoredLocks> {
+    return this.#ask({ op: 'store-locks', from, sequence, items });
+  }
+
+  send(request: TransferRequest): Outgoing {
+    const volume = openForSending(this.#parts.place);
+    let frames: Generator<Buffer>;
+    try {
+      frames = sendStream(volume, requestOf(volume, request));
+    } catch (error) {
+      volume.close();
+      throw error;
+    }
+    let isClosed = false;
+    return {
+      next: async () => {
+        const { value, done } = frames.next();
+        return done === true ? undefined : (value as Buffer);
+      },
+      close() {
+        if (isClosed) return;
+        isClosed = true;
+        volume.close();
+      },
+    };
+  }
+
+  async receive(from: string | null, to: string): Promise<Incoming> {
+    const { resumed } = await this.#ask<AgentReceiving>({ op: 'receive', from, to });
+    // The last piece adopts: it is held back until it is known to be the last.
+    let held: Uint8Array | undefined;
+    const send = async (): Promise<void> => {
+      const bytes = held;
+      held = undefined;
+      if (bytes !== undefined) await this.#ask({ op: 'push', bytes });
+    };
+    const suspend = async (): Promise<void> => {
+      held = undefined;
+      await this.#ask({ op: 'suspend' });
+    };
+    return {
+      resumed: (resumed ?? undefined) as StreamPosition | undefined,
+      push: async (bytes) => {
+        await send();
+        held = bytes;
+      },
+      finish: async (epoch) => {
+        await this.#ask({ op: 'adopt', snapshot: to, bytes: held ?? new Uint8Array(0), epoch });
+        held = undefined;
+      },
+      suspend,
+      // What does not fit was dropped when that was found.
+      drop: suspend,
+    };
+  }
+
+  show(snapshot: string, epoch: Epoch): Promise<void> {
+    return this.#ask({ op: 'show', snapshot, epoch });
+  }
+
+  promote(epoch: Epoch): Promise<void> {
+    return this.#ask({ op: 'promote', epoch });
+  }
+
+  demote(to: string | undefined, epoch: Epoch, upstream: string): Promise<void> {
+    return this.#ask({ op: 'demote', to: to ?? null, epoch, upstream });
+  }
+
+  handOver(to: string, epoch: Epoch): Promise<Handover> {
+    return this.#ask({ op: 'hand-over', to, epoch });
+  }
+
+  follow(upstream: string, epoch: Epoch): Promise<void> {
+    return this.#ask({ op: 'follow', upstream, epoch });
+  }
+}
+
+function requestOf(volume: Volume, { from, to, resumed }: TransferRequest): SendRequest {
+  const find = (uuid: string): Snapshot => {
+    const found = volume.snapshots().find((snapshot) => snapshot.uuid === uuid);
+    if (found !== undefined) return found;
+    const message = `the snapshot ${uuid} is not here any more`;
+    throw new CommandError('no-such-snapshot', 'ENOENT', message);
+  };
+  return {
+    to: find(to),
+    ...(from !== null && { from: find(from) }),
+    ...(resumed !== undefined && {
+      resumed: { records: resumed.records, chain: resumed.chain },
+    }),
+  };
+}

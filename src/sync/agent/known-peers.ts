@@ -1,0 +1,69 @@
+/** What an agent knows of its peers from what they last said, and which of them is primary beside it. */
+import type { Timers } from '../fabric.js';
+import { compareEpochs, type Epoch, type Standing } from './messages.js';
+import type { SyncVolume } from './sync-volume.js';
+
+/** Two that are primary at the same time. */
+export interface Conflict {
+  peer: string;
+  theirs: Epoch;
+  mine: Epoch;
+}
+
+export class KnownPeers {
+  readonly #volume: SyncVolume;
+  readonly #timers: Timers;
+  readonly #log: (message: string) => void;
+  readonly #standings = new Map<string, { standing: Standing; heardMs: number }>();
+  readonly #conflicts = new Map<string, Conflict>();
+
+  constructor(volume: SyncVolume, timers: Timers, log: (message: string) => void) {
+    this.#volume = volume;
+    this.#timers = timers;
+    this.#log = log;
+  }
+
+  get conflicts(): readonly Conflict[] {
+    return [...this.#conflicts.values()];
+  }
+
+  /** Whom the peer follows, and whom that one follows, as it said last. */
+  above(peer: string): readonly string[] {
+    const upstreams = this.#standings.get(peer)?.standing.upstreams ?? [];
+    return upstreams.filter((uuid) => uuid !== this.#volume.uuid);
+  }
+
+  /** The highest epoch that this volume has had or any peer has shown. */
+  highestEpoch(): Epoch {
+    let highest = this.#volume.role().epoch;
+    for (const { standing } of this.#standings.values()) {
+      for (const epoch of [standing.epoch, standing.handover?.epoch]) {
+        if (epoch !== undefined && compareEpochs(epoch, highest) > 0) highest = epoch;
+      }
+    }
+    return highest;
+  }
+
+  note(from: string, standing: Standing): void {
+    if (standing.volume !== from) return;
+    this.#standings.set(from, { standing, heardMs: this.#timers.nowMs() });
+    const { role, epoch } = this.#volume.role();
+    const isTwo =
+      standing.role === 'primary' &&
+      role === 'primary' &&
+      standing.history === this.#volume.history;
+    if (!isTwo) {
+      this.#conflicts.delete(from);
+      return;
+    }
+    if (!this.#conflicts.has(from)) {
+      this.#log(`${from} is primary too, in role epoch ${standing.epoch.number}`);
+    }
+    this.#conflicts.set(from, { peer: from, theirs: standing.epoch, mine: epoch });
+  }
+
+  /** The role of this volume has changed: who is primary beside it, is to be seen anew. */
+  forgetConflicts(): void {
+    this.#conflicts.clear();
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * Two paired mounts: a standby that follows, a failover, and the way back, step by step as in the
+ * figures 15B, 15C and 15D; soft locks on the way.
+ */
+import t from 'tap';
+import { type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
+
+const WAIT_MS = 30_000;
+
+/** Asks until it is as wanted; the last answer is told when it never is. */
+async function when<A>(
+  what: string,
+  ask: () => Promise<A>,
+  isIt: (answer: A) => boolean,
+): Promise<A> {
+  let answer: A | undefined;
+  for (let waitedMs = 0; waitedMs < WAIT_MS; waitedMs += 100) {
+    answer = await ask();
+    if (isIt(answer)) return answer;
+    await pause(100);
+  }
+  throw new Error(`${what}: ${JSON.stringify(answer)}`);
+}
+
+const on = (world: World, name: string, ...words: string[]): Promise<Answer> =>
+  world.shadowfs([...words, '-C', world.path(name)]);
+
+const mount = (world: World, name: string): Promise<Answer> =>
+  world.mount(['--no-base', '--volume', world.path(`v${name}`), world.path(name)]);
+
+async function paired(world: World): Promise<void> {
+  await world.sh('mkdir a b');
+  for (const name of ['a', 'b']) await mount(world, name);
+  const words = ['peer', 'invite', world.path('a'), '--listen', '127.0.0.1:0', '--name', 'b'];
+  const { token } = await world.shadowfs(words);
+  await world.shadowfs(['peer', 'join', String(token), world.path('b'), '--name', 'a']);
+  await roleIs(world, 'a', 'primary');
+  await roleIs(world, 'b', 'standby');
+}
+
+const roleIs = (world: World, name: string, role: string): Promise<Answer> =>
+  when(
+    `${name} is ${role}`,
+    () => on(world, name, 'role'),
+    (answer) => answer['role'] === role,
+  );
+
+async function snapshotsOf(world: World, name: string): Promise<string[]> {
+  const ran = await world.trySh(`ls ${name}/.snapshots`);
+  return ran.out.split('\n').filter((line) => line !== '');
+}
+
+/** The standby has the snapshot, and shows it. */
+async function arrived(world: World, name: string, snapshot: string): Promise<void> {
+  await when(
+    `${name} has ${snapshot}`,
+    () => snapshotsOf(world, name),
+    (names) => names.includes(snapshot),
+  );
+}
+
+async function same(world: World): Promise<void> {
+  await when(
+    'the trees are equal',
+    () => world.trySh('same_tree a b'),
+    ({ status }) => status === 0,
+  );
+}
+
+interface Lock {
+  snapshot: string;
+  type: string;
+  text: string;
+}
+
+async function locksOf(world: World, name: string): Promise<Lock[]> {
+  const ran = await world.tryShadowfs(['locks', '--json', '-C', world.path(name)]);
+  return ran.out
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Lock);
+}
+
+eachIdentity(t, 'a standby follows, takes over, and gives back', async (t, world) => {
+  await paired(world);
+
+  // Fig 15B. A and B are initialised; A takes snapshot 0; B restores it and has it.
+  await world.sh(
+    'mkdir a/d; for i in 1 2 3 4 5 6 7 8 9; do echo $i > a/d/$i; done; ln a/d/1 a/hard',
+  );
+  await on(world, 'a', 'save', 'zero');
+  await arrived(world, 'b', 'zero');
+  await same(world);
+  // A takes 1; the changes between 0 and 1 travel; B applies them and has 1.
+  await world.sh(
+    'echo more >> a/d/1; rm a/d/2; mv a/d/3 a/three; head -c 200000 /dev/urandom > a/big',
+  );
+  await on(world, 'a', 'save', 'one');
+  await arrived(world, 'b', 'one');
+  await same(world);
+  t.not((await world.trySh('echo x > b/x')).status, 0, 'a standby is read-only');
+  // What the next changes start from is kept for B on A, and B keeps it itself.
+  const held = await when(
+    'the lock of snapshot 1',
+    () => locksOf(world, 'a'),
+    (locks) => locks.length === 1 && locks[0]?.snapshot === 'one',
+  );
+  t.match(held, [{ type: 'destination' }]);
+  t.match(await world.refused(['delete', 'one', '-C', world.path('a')]), {
+    code: 'snapshot-locked',
+  });
+  t.match(await world.refused(['delete', 'one', '-C', world.path('b')]), {
+    code: 'snapshot-locked',
+  });
+  await on(world, 'a', 'delete', 'zero');
+  // Snapshots of its own, and reading, don't disturb the standby.
+  await on(world, 'b', 'save', 'local');
+  await world.sh('cat b/d/* > /dev/null');
+
+  // Fig 15C. A fails, with writes that B has not; B becomes primary, takes writes and a snapshot.
+  await world.sh('echo unsent > a/unsent; sync a/unsent');
+  await world.crash(world.path('a'));
+  await on(world, 'b', 'promote');
+  await world.sh('echo two > b/two');
+  await on(world, 'b', 'save', 'two');
+  // A comes back as what it was: both say that there are two, and nothing is merged.
+  await mount(world, 'a');
+  for (const name of ['a', 'b']) {
+    await when(
+      `${name} sees two primaries`,
+      () => on(world, name, 'sync'),
+      (lag) => (lag['conflicts'] as unknown[]).length === 1,
+    );
+  }
+  t.equal(await world.sh('cat a/unsent'), 'unsent\n');
+  // It goes to the last common snapshot, is a standby, and receives B's changes.
+  await on(world, 'a', 'demote', '--peer', 'b');
+  await arrived(world, 'a', 'two');
+  await same(world);
+  t.equal(await world.sh('cat a/.snapshots/diverged-1/unsent'), 'unsent\n', 'nothing is lost');
+
+  // Fig 15D. B takes 4; A receives and has it; B reverts to standby first; A is primary again.
+  await world.sh('echo four > b/four');
+  await on(world, 'b', 'save', 'four');
+  await arrived(world, 'a', 'four');
+  await world.sh('echo late > b/late');
+  await on(world, 'a', 'revert');
+  await roleIs(world, 'a', 'primary');
+  await roleIs(world, 'b', 'standby');
+  t.equal(await world.sh('cat a/late'), 'late\n', 'what was written until then has come along');
+  await world.sh('echo five > a/five');
+  await on(world, 'a', 'save', 'five');
+  await arrived(world, 'b', 'five');
+  await same(world);
+  for (const name of ['a', 'b']) await world.check(['-C', world.path(name)]);
+});
+
+eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, world) => {
+  await paired(world);
+  t.match(await world.refused(['sync', 'now', '-C', world.path('a')]), {
+    code: 'nothing-to-follow',
+  });
+  t.match(await world.refused(['demote', '--peer', 'nobody', '-C', world.path('a')]), {
+    code: 'no-such-peer',
+  });
+  t.match(await world.refused(['promote', '-C', world.path('b')]), { code: 'primary-alive' });
+  t.match(await world.refused(['demote', '--peer', 'b', '-C', world.path('a')]), {
+    code: 'peer-cycle',
+  });
+  for (let round = 1; round <= 3; round++) {
+    await world.sh(`head -c 8000000 /dev/urandom > a/big${round}; echo ${round} > a/round`);
+    await on(world, 'a', 'save', `round-${round}`);
+    await pause(50 * round);
+    const victim = round === 2 ? 'a' : 'b';
+    await world.crash(world.path(victim));
+    await mount(world, victim);
+    await arrived(world, 'b', `round-${round}`);
+    await same(world);
+  }
+  // The way back is refused, before anything changes, when the other side is away.
+  await world.umount(world.path('a'));
+  t.match(await world.refused(['revert', '-C', world.path('b')]), { code: 'peer-silent' });
+  t.match(await on(world, 'b', 'role'), { role: 'standby' });
+  await mount(world, 'a');
+  await on(world, 'b', 'sync', 'pause');
+  t.match(await on(world, 'b', 'sync'), { isPaused: true });
+  await on(world, 'b', 'sync', 'resume');
+  for (const name of ['a', 'b']) await world.check(['-C', world.path(name)]);
+});
