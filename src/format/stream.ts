@@ -30,6 +30,8 @@ export interface StreamSnapshot {
   uuid: string;
   name: string;
   createdMs: number;
+  /** A schedule made it: where it is received, the schedule there may delete it. */
+  isAuto?: true;
 }
 
 /** Where a stream goes on, or how far a receiver has come. */
@@ -321,6 +323,7 @@ function isHeader(value: unknown): value is StreamHeader {
     isUuid(to?.uuid) &&
     typeof to?.name === 'string' &&
     isCount(to.createdMs) &&
+    (to.isAuto === undefined || to.isAuto === true) &&
     isCount(blockSize) &&
     (blockSize as number) >= MIN_BLOCK_SIZE &&
     (blockSize as number) <= MAX_BLOCK_SIZE &&

@@ -379,7 +379,7 @@ export class Receiver {
   /** Whatever has happened to the volume while the stream came, it still fits. */
   #adopt(header: StreamHeader, staging: Staging): Moving<AdoptAnswer> {
     const { volume } = this;
-    const { name, uuid, createdMs } = header.to;
+    const { name, uuid, createdMs, isAuto } = header.to;
     this.#checkName(name);
     const move = this.#move();
     this.#isBehind = false;
@@ -387,7 +387,7 @@ export class Receiver {
     const { source } = this.options;
     const adopted = volume.roles.adopt(
       staging.layer.number,
-      { name, uuid, createdMs },
+      { name, uuid, createdMs, kind: isAuto === true ? 'auto' : 'user' },
       source,
       move,
     );

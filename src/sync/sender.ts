@@ -97,7 +97,12 @@ export function headerOf(volume: ReadableVolume, { to, from, resumed }: SendRequ
     volume: volume.uuid,
     history,
     from: from === undefined ? null : { uuid: from.uuid, name: from.name },
-    to: { uuid: to.uuid, name: to.name, createdMs: to.createdMs },
+    to: {
+      uuid: to.uuid,
+      name: to.name,
+      createdMs: to.createdMs,
+      ...(to.kind === 'auto' && { isAuto: true as const }),
+    },
     blockSize,
     compression,
     allocators,

@@ -54,7 +54,7 @@ export class Roles {
   /** A staging layer becomes a snapshot (S11). Durable when its group is. */
   adopt(
     staging: number,
-    snapshot: { name: string; uuid: string; createdMs: number },
+    snapshot: Pick<Snapshot, 'name' | 'uuid' | 'createdMs' | 'kind'>,
     source: string,
     move: LiveMove,
   ): Moving<AdoptAnswer> {
@@ -73,7 +73,7 @@ export class Roles {
         }
       }
       const { fileset } = core;
-      catalog.addSnapshot({ ...snapshot, layer: staging, fileset, kind: 'user', source });
+      catalog.addSnapshot({ ...snapshot, layer: staging, fileset, source });
       if (answer.isLive) {
         const { pruned, locked } = this.commands.pruneUndo(answer.undo ?? '');
         answer.pruned = pruned;
