@@ -154,7 +154,9 @@ export class AgentService {
         theirs,
         message:
           `${nameOf(peer)} is primary too, in role epoch ${theirs} (this volume: ${mine}): ` +
-          `one of the two has to follow: shadowfs demote PEER there or here`,
+          (theirs > mine
+            ? `make this one follow it with "shadowfs demote --peer ${nameOf(peer)}"`
+            : 'make it follow this one with "shadowfs demote --peer NAME" there'),
       })),
     };
   }

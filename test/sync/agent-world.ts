@@ -198,9 +198,11 @@ export class AgentMachine {
     }
     if (isForced) world.forced.add(`${this.name} ${uuid}`);
     else world.needHolds(this, uuid);
-    // Whoever deletes the only copy means it.
+    // Whoever deletes the only copy means it. What a standby shows is replaced by what arrives.
+    const isKeptLive = disk.role.role === 'primary';
     for (const write of snapshot.content) {
-      const isThere = disk.live.has(write) || disk.snapshots.some((s) => s.content.has(write));
+      const isThere =
+        (isKeptLive && disk.live.has(write)) || disk.snapshots.some((s) => s.content.has(write));
       if (!isThere) this.written.delete(write);
     }
   }

@@ -178,6 +178,13 @@ t.test(
   },
 );
 
+t.test('histories that have shown faults', async (t) => {
+  // A role that changed while a peer was looked at; a deletion of what only a standby still showed.
+  for (const seed of [710_005_234, 710_010_240]) {
+    t.equal((await agentHistory(seed)).broken, undefined, `SEED=${seed}`);
+  }
+});
+
 t.test(
   'histories with loss, cuts, stops, full disks, changes of roles and deletions',
   async (t) => {

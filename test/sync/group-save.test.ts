@@ -3,7 +3,7 @@ import t from 'tap';
 import { BarrierTable } from '../../src/sync/barrier.js';
 import { GroupWorld, groupHistory } from './group-world.js';
 
-const HISTORIES = Number(process.env['HISTORIES'] ?? 2000);
+const HISTORIES = Number(process.env['HISTORIES'] ?? 10_000);
 const FIRST_SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 const HEALTHY_PARKED_MAX_MS = 100;
 

@@ -358,13 +358,14 @@ export class Agent {
   }
 
   #lookAt(peer: string): void {
-    this.roles.look(peer).then(
-      async ({ standing }) => {
+    // What it does not answer, or what can't be stored now, is looked at again.
+    this.roles
+      .look(peer)
+      .then(({ standing }) => {
         this.#known.note(peer, standing);
-        await this.#seeHeir(standing);
-      },
-      () => undefined,
-    );
+        return this.#seeHeir(standing);
+      })
+      .catch(() => undefined);
   }
 
   /** A second primary is noticed at the first contact; so is the one that has taken over. */
