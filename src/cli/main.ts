@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { addCheck } from './check.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
+import { addGroupSave } from './group-save.js';
 import { addHistory } from './history.js';
 import { addLock, addLocks, addUnlock } from './locks.js';
 import { addMount } from './mount.js';
@@ -41,6 +42,7 @@ for (const add of [
   addMount,
   addUmount,
   addSave,
+  addGroupSave,
   addRestore,
   addSnapshots,
   addDelete,

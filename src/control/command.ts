@@ -9,6 +9,7 @@ import type { PeerAddress } from '../format/peer-address.js';
 
 export const COMMAND_NAMES = [
   'save',
+  'group-save',
   'restore',
   'delete',
   'rename',
@@ -48,6 +49,8 @@ export interface CommandArguments {
   action?: 'sync' | 'pause' | 'resume';
   /** `peer-invite`, `peer-join`: how the other side will be called here. `demote`: whom to follow. */
   peerName?: string;
+  /** `group-save`: the other members, as they are called here. */
+  peers?: readonly string[];
   /** `peer-invite`: where to await it. */
   listen?: PeerAddress;
   /** `peer-invite`: how long the token can be used. */

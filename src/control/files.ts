@@ -6,6 +6,7 @@ import { demoteFile } from './demote.js';
 import { diffFile } from './diff.js';
 import { eventsFile } from './events.js';
 import { lagFile } from './lag.js';
+import { groupSaveFile } from './group-save.js';
 import { historyFile, layersFile, locksFile, peersFile, snapshotsFile } from './lists.js';
 import { lockFile } from './lock.js';
 import { peerInviteFile } from './peer-invite.js';
@@ -29,6 +30,7 @@ import { versionsFile } from './versions.js';
 
 export const CONTROL_FILES: readonly ControlFile[] = [
   saveFile,
+  groupSaveFile,
   restoreFile,
   deleteFile,
   renameFile,

@@ -4,10 +4,11 @@
  */
 import { CommandError } from '../base/errors.js';
 import { Agent } from '../sync/agent/agent.js';
-import type { CallMessage } from '../sync/agent/calls.js';
 import type { Timers } from '../sync/fabric.js';
+import type { GroupAnswer } from '../sync/group-messages.js';
 import type { AgentPort } from '../sync/link.js';
 import { LinkFabric } from '../sync/link-fabric.js';
+import { PeerChannels, type PeerMessage } from '../sync/peer-channels.js';
 import type {
   AgentCommand,
   AgentReport,
@@ -16,6 +17,8 @@ import type {
   AgentState,
 } from './agent-messages.js';
 import { AgentVolume } from './agent-volume.js';
+import { GroupHost } from './group-host.js';
+import type { GroupCommand } from './group-requests.js';
 import { fromPlainError, type PlainError, toPlainError } from './messages.js';
 import type { SendingPlace } from './sending.js';
 import type { FromSync, ToSync } from './sync-messages.js';
@@ -39,7 +42,9 @@ export type ToAgent = Extract<ToSync, { kind: `agent-${string}` }>;
 
 export class AgentHost {
   readonly #parts: AgentHostParts;
-  readonly #fabric: LinkFabric<CallMessage>;
+  readonly #fabric: LinkFabric<PeerMessage>;
+  readonly #channels: PeerChannels;
+  #groups: GroupHost | undefined;
   readonly #waiting = new Map<
     number,
     { resolve: (answer: unknown) => void; reject: (error: Error) => void }
@@ -54,6 +59,7 @@ export class AgentHost {
   constructor(parts: AgentHostParts) {
     this.#parts = parts;
     this.#fabric = new LinkFabric(parts.volume, (action) => void setImmediate(action));
+    this.#channels = new PeerChannels(parts.volume, this.#fabric);
     this.#start().catch((error: unknown) => parts.log(`the sync agent: ${String(error)}`));
   }
 
@@ -72,14 +78,14 @@ export class AgentHost {
 
   async #start(): Promise<void> {
     const { volume, name, place, timers, peers, log } = this.#parts;
-    const { incarnation } = (await this.#ask({ op: 'start' })) as AgentStarted;
+    const { incarnation, groups } = (await this.#ask({ op: 'start' })) as AgentStarted;
     if (this.#state === undefined || this.#isClosed) return;
     const ask = (request: AgentRequest): Promise<unknown> => this.#ask(request);
     this.#volume = new AgentVolume({ uuid: volume, place, state: this.#state, ask });
     this.#agent = new Agent({
       volume: this.#volume,
       incarnation,
-      fabric: this.#fabric,
+      fabric: this.#channels.agent,
       timers,
       random: () => Math.random(),
       name,
@@ -91,6 +97,15 @@ export class AgentHost {
       log,
     });
     this.#agent.start();
+    this.#groups = new GroupHost({
+      volume,
+      incarnation,
+      stored: groups,
+      fabric: this.#channels.group,
+      timers,
+      ask,
+      log,
+    });
     this.#reportNowAndThen();
   }
 
@@ -119,6 +134,14 @@ export class AgentHost {
         else waiting?.resolve(message.answer);
         break;
       }
+      case 'agent-group-save': {
+        const { id, command } = message;
+        this.#groupSave(command).then(
+          (answer) => this.#commanded(id, { ...answer }),
+          (error: unknown) => this.#commanded(id, {}, toPlainError(error)),
+        );
+        break;
+      }
       case 'agent-command': {
         const { id, command, peer, force } = message;
         this.#command(command, peer, force).then(
@@ -136,15 +159,18 @@ export class AgentHost {
     this.#parts.post({ kind: 'agent-commanded', id, answer, ...failed });
   }
 
+  async #groupSave(command: GroupCommand): Promise<GroupAnswer> {
+    if (this.#groups === undefined) throw starting();
+    return await this.#groups.save(command);
+  }
+
   async #command(
     command: AgentCommand,
     peer: string,
     force: boolean,
   ): Promise<Record<string, unknown>> {
     const agent = this.#agent;
-    if (agent === undefined) {
-      throw new CommandError('sync-starting', 'EAGAIN', 'the sync agent is just being started');
-    }
+    if (agent === undefined) throw starting();
     switch (command) {
       case 'sync': {
         const { received } = await agent.syncNow();
@@ -201,6 +227,10 @@ export class AgentHost {
     this.#isClosed = true;
     this.#agent?.close();
   }
+}
+
+function starting(): CommandError {
+  return new CommandError('sync-starting', 'EAGAIN', 'the sync agent is just being started');
 }
 
 function newest(state: AgentState | undefined): string | undefined {

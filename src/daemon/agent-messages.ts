@@ -4,10 +4,12 @@
  * after the state that it led to.
  */
 import type { StreamPosition } from '../format/stream.js';
+import type { GroupRequest, GroupStored } from './group-requests.js';
 import type { Epoch, LockItem, SyncSnapshot } from '../sync/agent/messages.js';
 import type { StoredRole } from '../sync/agent/sync-volume.js';
 
 export type AgentRequest =
+  | GroupRequest
   /** Answered with AgentStarted. */
   | { op: 'start' }
   | { op: 'store-locks'; from: string; sequence: number; items: readonly LockItem[] }
@@ -24,6 +26,7 @@ export type AgentRequest =
 export interface AgentStarted {
   /** Higher at each start. */
   incarnation: number;
+  groups: GroupStored;
 }
 
 export interface AgentReceiving {
@@ -57,4 +60,6 @@ export interface AgentReport {
   lastRunMs: number | null;
 }
 
+/** `group-save` is carried out beside the agent. */
+export type AskedCommand = AgentCommand | 'group-save';
 export type AgentCommand = 'sync' | 'pause' | 'resume' | 'promote' | 'demote' | 'revert';

@@ -30,6 +30,8 @@ import type {
 import type { Moving, VolumeCommands } from './commands.js';
 import type { IncomingStreams } from './incoming.js';
 import { keepForSync, locksOfDownstreams, storeLocks } from './agent-locks.js';
+import { groupAnswer } from './group-answer.js';
+import type { GroupService } from './group-service.js';
 import { fromPlainError, toPlainError } from './messages.js';
 import { requirePeer } from './peer-rules.js';
 import { step } from './steps.js';
@@ -46,6 +48,7 @@ export interface AgentServiceParts {
   commands: VolumeCommands<View>;
   incoming: () => IncomingStreams;
   random: () => number;
+  groups: GroupService;
   /** Throws CommandError when the volume can't be a standby as it is mounted. */
   checkDemotion(): void;
   post(message: ToSync): void;
@@ -100,6 +103,19 @@ export class AgentService {
     this.#commanded.set(id, answer);
     this.#parts.post({ kind: 'agent-command', id, command, peer, force: force ?? false });
     return answer;
+  }
+
+  /** Saves this volume and those of the peers, at one point. */
+  groupSave({ name = '', peers = [] }: CommandArguments, source: string): Deferred<Answer> {
+    const { groups, volume } = this.#parts;
+    groups.check(name);
+    const members = peers.map((peer) => requirePeer(volume.peers, peer).volume);
+    const done = new Deferred<Answer>();
+    const id = this.#nextId++;
+    groups.source = source;
+    this.#commanded.set(id, done);
+    this.#parts.post({ kind: 'agent-group-save', id, command: { name, peers: members } });
+    return step(done, (answer) => groupAnswer(answer, name, peers, volume, groups));
   }
 
   receive(message: FromAgent): void {
@@ -172,6 +188,7 @@ export class AgentService {
 
   /** The agent is gone: what was coming in is kept as far as it came. */
   lost(): void {
+    this.#parts.groups.lost();
     this.#stream?.suspend();
     this.#stream = undefined;
     this.#told = '';
@@ -193,6 +210,10 @@ export class AgentService {
     }
   }
 
+  peerRemoved(peer: string): void {
+    this.#parts.groups.peerRemoved(peer);
+  }
+
   #handle(request: AgentRequest): Deferred<unknown> {
     if (request.op === 'start') this.#told = '';
     const answer = this.#run(request);
@@ -209,9 +230,18 @@ export class AgentService {
       case 'start':
         return plain(
           commands.runChange('sync-start', (): AgentStarted => {
-            return { incarnation: volume.catalog.takeAgentRun() };
+            const groups = this.#parts.groups.stored();
+            return { incarnation: volume.catalog.takeAgentRun(), groups };
           }),
         );
+      case 'group-park':
+      case 'group-unpark':
+      case 'group-save':
+      case 'group-keep':
+      case 'group-drop':
+      case 'group-commit':
+      case 'group-forget':
+        return this.#parts.groups.run(request);
       case 'store-locks':
         return plain(storeLocks(volume, commands, request));
       case 'receive':

@@ -18,7 +18,7 @@ import {
 } from '../control/command.js';
 import { CommandQueue } from '../control/command-queue.js';
 import { LATEST_NAME } from '../format/grammar.js';
-import type { AgentCommand } from './agent-messages.js';
+import type { AskedCommand } from './agent-messages.js';
 import type { PeeringCommand } from './peering.js';
 import { step } from './steps.js';
 
@@ -72,7 +72,11 @@ export interface CommandParts<V> {
   /** Commands about peers: they wait for the network, and store what they change by `runChange`. */
   peering(command: PeeringCommand, args: CommandArguments, source: string): Deferred<Answer>;
   /** Commands that the sync agent carries out; undefined: there are no peers to ask. */
-  agent(command: AgentCommand, args: CommandArguments): Deferred<Answer> | undefined;
+  agent(
+    command: AskedCommand,
+    args: CommandArguments,
+    source: string,
+  ): Deferred<Answer> | undefined;
   /** A monotonic clock, ms. */
   nowMs(): number;
   log(message: string): void;
@@ -194,12 +198,13 @@ export class VolumeCommands<V> implements Commands {
           return { answer, moved: { from, to } };
         });
       case 'sync':
-        return this.#peerings.run(command, () => this.#agent(args.action ?? 'sync', args));
+        return this.#peerings.run(command, () => this.#agent(args.action ?? 'sync', args, source));
       case 'revert':
-        return this.#peerings.run(command, () => this.#agent(command, args));
+      case 'group-save':
+        return this.#peerings.run(command, () => this.#agent(command, args, source));
       case 'promote':
         if (args.epoch === undefined) {
-          const asked = this.#parts.agent(command, args);
+          const asked = this.#parts.agent(command, args, source);
           if (asked !== undefined) return this.#peerings.run(command, () => asked);
         }
         return this.#moveTree(command, () =>
@@ -207,7 +212,7 @@ export class VolumeCommands<V> implements Commands {
         );
       case 'demote':
         if (args.peerName !== undefined) {
-          return this.#peerings.run(command, () => this.#agent(command, args));
+          return this.#peerings.run(command, () => this.#agent(command, args, source));
         }
         return this.#moveTree(command, () => {
           this.#parts.checkDemotion();
@@ -249,8 +254,13 @@ export class VolumeCommands<V> implements Commands {
     return this.#change(name, false, change);
   }
 
-  #agent(command: AgentCommand, args: CommandArguments): Deferred<Answer> {
-    const asked = this.#parts.agent(command, args);
+  /** From a moment at which all that was written has arrived no command runs until `held` settles. */
+  hold(name: string, held: () => Deferred<Answer>): Deferred<Answer> {
+    return this.#queue.run(name, () => step(this.#quiesce(this.#begin()), held));
+  }
+
+  #agent(command: AskedCommand, args: CommandArguments, source: string): Deferred<Answer> {
+    const asked = this.#parts.agent(command, args, source);
     if (asked !== undefined) return asked;
     throw new CommandError('no-peers', 'ENOENT', 'this volume has no peers (shadowfs peer join)');
   }

@@ -26,6 +26,7 @@ import { type FromServer, fromPlainError, toPlainError, type ToServer } from './
 import type { MountPlan } from './mount-plan.js';
 import { SaveSchedule } from './save-schedule.js';
 import { AgentService } from './agent-service.js';
+import { GroupService } from './group-service.js';
 import { Peering } from './peering.js';
 import { type Connection, mountState } from './state.js';
 import { step } from './steps.js';
@@ -37,6 +38,9 @@ const PAUSE_MS = 2;
 export interface ServingHost {
   /** Settles when every write that had returned to its program has reached the volume. */
   quiesce(): Deferred<void>;
+  /** Changes of programs wait, until `letGo`. Not while a quiesce is under way. */
+  holdChanges(): void;
+  letGo(): void;
   /** Runs `next` in the thread's spare time until it returns true. */
   addJob(next: () => boolean): void;
   /** What is known of the conversation with the kernel. */
@@ -79,8 +83,11 @@ export class MountServer {
       checkDemotion: () => this.#checkDemotion(),
       random: Math.random,
       peering: (command, args, source) => this.peering.run(command, args, source),
-      agent: (command, args) =>
-        volume.peers.peers.size === 0 ? undefined : this.agent.command(command, args),
+      agent: (command, args, source) => {
+        if (volume.peers.peers.size === 0) return undefined;
+        if (command === 'group-save') return this.agent.groupSave(args, source);
+        return this.agent.command(command, args);
+      },
       nowMs: () => performance.now(),
       log,
     });
@@ -91,6 +98,13 @@ export class MountServer {
       random: Math.random,
       checkDemotion: () => this.#checkDemotion(),
       post: (message) => host.post({ kind: 'sync', message }),
+      groups: new GroupService({
+        volume,
+        commands: this.commands,
+        holdChanges: () => host.holdChanges(),
+        letGo: () => host.letGo(),
+        later: (delayMs, run) => host.later(delayMs, run),
+      }),
     });
     this.commands.watch(() => this.agent.changed());
     this.peering = new Peering({
@@ -104,6 +118,7 @@ export class MountServer {
       post: (message) => host.post({ kind: 'sync', message }),
       locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
       releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
+      removed: (peer) => this.agent.peerRemoved(peer),
       paired: (direction, peer) => this.agent.paired(direction, peer),
       nowMs: () => Date.now(),
       log,

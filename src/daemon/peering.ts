@@ -60,6 +60,8 @@ export interface PeeringParts {
   locksOf(volume: string): readonly object[];
   /** Nobody would ever release them once the peer is gone. */
   releaseLocks(volume: string, source: string): void;
+  /** In the group of the removal. */
+  removed(volume: string): void;
   nowMs(): number;
   log(message: string): void;
 }
@@ -223,6 +225,7 @@ export class Peering {
       }
       if (locks.length > 0) this.#parts.releaseLocks(peer.volume, source);
       table.deletePeer(peer.volume);
+      this.#parts.removed(peer.volume);
       table.addHistory('peer-remove', name, source, force ? 'removed by force' : 'removed');
       return { name, volume: peer.volume };
     });

@@ -165,6 +165,14 @@ class NativeServer implements ServingHost {
     setImmediate(slice);
   }
 
+  holdChanges(): void {
+    this.#mount?.operations.answering.holdChanges();
+  }
+
+  letGo(): void {
+    this.#mount?.operations.answering.letGo();
+  }
+
   /**
    * A write that has returned was answered here: nothing is left to wait for but
    * the stores through shared maps, which the kernel writes out when asked to.

@@ -162,6 +162,14 @@ class KernelServer implements ServingHost {
     this.#loop.addJob(slices());
   }
 
+  holdChanges(): void {
+    this.#session?.holdMutations();
+  }
+
+  letGo(): void {
+    this.#session?.releaseMutations();
+  }
+
   quiesce(): Deferred<void> {
     const session = this.#session;
     if (session !== undefined) return quiesce(this.#loop, session, this.#helpers, plan.mountpoint);

@@ -8,6 +8,7 @@ import type {
   PeeringState,
 } from '../sync/peering-messages.js';
 import type { AgentCommand, AgentReport, AgentRequest, AgentState } from './agent-messages.js';
+import type { GroupCommand } from './group-requests.js';
 import type { PlainError } from './messages.js';
 
 /** `workerData` of the thread. */
@@ -30,6 +31,8 @@ export type ToSync =
   | { kind: 'agent-answer'; id: number; answer?: unknown; error?: PlainError }
   /** `peer`: a UUID, or ''. Answered with agent-commanded. */
   | { kind: 'agent-command'; id: number; command: AgentCommand; peer: string; force: boolean }
+  /** Answered with agent-commanded. */
+  | { kind: 'agent-group-save'; id: number; command: GroupCommand }
   | { kind: 'stop' };
 
 export type FromSync =

@@ -156,6 +156,7 @@ function handle(message: ToSync): void {
     case 'agent-state':
     case 'agent-answer':
     case 'agent-command':
+    case 'agent-group-save':
       agent.handle(message);
       break;
     case 'stop':

@@ -20,6 +20,7 @@ export class Answering {
   /** Calls that were answered, or will be. */
   served = 0;
   #isClosed = false;
+  #isHeld = false;
 
   constructor(
     readonly acceptsWrites: () => boolean,
@@ -42,8 +43,22 @@ export class Answering {
   }
 
   change<T>(work: () => T | Deferred<T>, answer: Answer<T>): void {
-    if (this.#waiting.length === 0 && this.acceptsWrites()) this.run(work, answer);
+    if (this.#waiting.length === 0 && this.#mayChange()) this.run(work, answer);
     else this.#wait(() => this.run(work, answer));
+  }
+
+  #mayChange(): boolean {
+    return !this.#isHeld && this.acceptsWrites();
+  }
+
+  /** Changes that come from now on wait, until they are let go. Reads go on. */
+  holdChanges(): void {
+    this.#isHeld = true;
+  }
+
+  letGo(): void {
+    this.#isHeld = false;
+    this.retry();
   }
 
   #wait(run: () => void): void {
@@ -55,7 +70,7 @@ export class Answering {
   retry(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    while (this.#waiting.length > 0 && this.acceptsWrites()) this.#waiting.shift()?.();
+    while (this.#waiting.length > 0 && this.#mayChange()) this.#waiting.shift()?.();
     if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.retry(), RETRY_MS);
   }
 

@@ -121,7 +121,7 @@ export class GroupDirector {
     const joined: Joined = { point, selected, stage: 'parking', callOff };
     this.#active = joined;
     try {
-      await volume.park();
+      await volume.park(point);
     } catch (error) {
       this.#fail(joined, { [this.name]: messageOf(error) });
       this.#active = undefined;

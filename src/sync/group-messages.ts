@@ -60,8 +60,8 @@ export type GroupMessage =
 
 /** What a director does to its mount. Everything may fail, and may be repeated after a crash. */
 export interface GroupVolume {
-  /** Writes out what programs wrote and parks further changes. */
-  park(): Promise<void>;
+  /** Writes out what programs wrote and parks further changes, for the point's time at most. */
+  park(point: Point): Promise<void>;
   /** Lets parked changes go on. */
   unpark(): void;
   /** Stores a tentative snapshot and the point, in one transaction; the tree as it is now. */

@@ -176,7 +176,8 @@ export class GroupSaves {
     const again = (): void => {
       if (untold.size === 0) {
         this.#untold.delete(key);
-        void records.remove(key);
+        // A record that stays is told once more after the next start.
+        records.remove(key).catch(() => undefined);
         return;
       }
       fabric.send([...untold], { kind: 'outcome', about: key, outcome: 'committed' });
@@ -221,9 +222,14 @@ export class GroupSaves {
         return;
       case 'outcome': {
         const { about, outcome } = message;
-        void this.director.settle(about, outcome).then((isSettled) => {
-          if (isSettled && outcome === 'committed') fabric.send([from], { kind: 'settled', about });
-        });
+        this.director.settle(about, outcome).then(
+          (isSettled) => {
+            if (isSettled && outcome === 'committed')
+              fabric.send([from], { kind: 'settled', about });
+          },
+          // Whoever is told again tries again.
+          () => undefined,
+        );
         return;
       }
       case 'settled':

@@ -50,6 +50,10 @@ export class LinkFabric<Message> implements Fabric<Message>, AgentPort {
     }
   }
 
+  isUp(peer: string): boolean {
+    return [...this.#open.keys()].some((link) => link.peer === peer);
+  }
+
   receive(handler: (from: string, message: Message) => void): void {
     this.#handler = handler;
   }

@@ -149,7 +149,7 @@ export class Receiver {
     if (problem !== undefined) {
       throw new CommandError('stream-damaged', 'EIO', `the snapshot's name: ${problem}`);
     }
-    if (!this.volume.catalog.snapshots.has(name)) return;
+    if (!this.volume.catalog.isTaken(name)) return;
     throw new CommandError(
       'snapshot-exists',
       'EEXIST',

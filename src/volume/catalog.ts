@@ -36,6 +36,18 @@ export interface Snapshot {
   source: string;
 }
 
+/**
+ * A member's part of a group save whose outcome is not known yet: its name is
+ * taken, and what it sees is kept, but it is no snapshot for anybody.
+ */
+export interface TentativeSnapshot extends Omit<Snapshot, 'kind'> {
+  kind: 'tentative';
+  /** Of the group save. */
+  key: string;
+  /** What the sync needs to know of it. */
+  point: object;
+}
+
 /** Saved by somebody or a schedule, not what a command left behind. */
 export function isSaved({ kind }: Pick<Snapshot, 'kind'>): boolean {
   return kind === 'user' || kind === 'auto';
@@ -73,6 +85,8 @@ const FIRST = Buffer.of(0);
 
 export class Catalog {
   readonly snapshots = new Map<string, Snapshot>();
+  /** By the key of the group save. */
+  readonly tentative = new Map<string, TentativeSnapshot>();
   #core: VolumeCore | undefined;
   #inodesTaken = false;
   #isLogKnown = false;
@@ -100,10 +114,13 @@ export class Catalog {
     }
     for (const { key, value } of reader.range(TABLE.snapshots, FIRST, ALL, {})) {
       const name = key.toString();
-      catalog.snapshots.set(name, {
-        ...decodeJson<Omit<Snapshot, 'name'>>(value, `snapshot ${name}`),
-        name,
-      });
+      const record = decodeJson<Omit<Snapshot | TentativeSnapshot, 'name'>>(
+        value,
+        `snapshot ${name}`,
+      );
+      const stored = { ...record, name } as Snapshot | TentativeSnapshot;
+      if (stored.kind === 'tentative') catalog.tentative.set(stored.key, stored);
+      else catalog.snapshots.set(name, stored);
     }
     return catalog;
   }
@@ -158,6 +175,26 @@ export class Catalog {
   putSnapshot(snapshot: Snapshot): void {
     const { name, ...record } = snapshot;
     this.#put(TABLE.snapshots, Buffer.from(name), record);
+  }
+
+  /** A snapshot has the name, or will have it if its group save succeeds. */
+  isTaken(name: string): boolean {
+    return this.snapshots.has(name) || [...this.tentative.values()].some((t) => t.name === name);
+  }
+
+  putTentative(tentative: TentativeSnapshot): void {
+    const { name, ...record } = tentative;
+    this.tentative.set(tentative.key, tentative);
+    this.#put(TABLE.snapshots, Buffer.from(name), record);
+  }
+
+  /** To be followed by the snapshot of that name, or by nothing. */
+  takeTentative(key: string): TentativeSnapshot | undefined {
+    const found = this.tentative.get(key);
+    if (found === undefined) return undefined;
+    this.tentative.delete(key);
+    this.#put(TABLE.snapshots, Buffer.from(found.name), undefined);
+    return found;
   }
 
   deleteSnapshot(name: string): void {

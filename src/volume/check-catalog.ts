@@ -36,7 +36,7 @@ export interface CheckedCatalog {
 }
 
 const STATES = new Set(['base', 'open', 'sealed', 'staging']);
-const KINDS = new Set(['user', 'undo', 'auto', 'diverged']);
+const KINDS = new Set(['user', 'undo', 'auto', 'diverged', 'tentative']);
 
 export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCatalog {
   const catalog: CheckedCatalog = {

@@ -78,7 +78,8 @@ export class Commands {
     }
   }
 
-  #checkNew(name: string): void {
+  /** Throws bad-snapshot-name, snapshot-exists. */
+  checkNew(name: string): void {
     const reason = checkSnapshotName(name);
     if (reason !== undefined) {
       throw new CommandError(
@@ -87,7 +88,7 @@ export class Commands {
         `bad snapshot name ${JSON.stringify(name.slice(0, 300))}: ${reason}`,
       );
     }
-    if (this.catalog.snapshots.has(name)) {
+    if (this.catalog.isTaken(name)) {
       throw new CommandError('snapshot-exists', 'EEXIST', `snapshot ${name} exists already`, {
         name,
       });
@@ -111,7 +112,7 @@ export class Commands {
   /** The name, with a number behind it when it is taken. */
   freeName(wanted: string): string {
     let name = wanted;
-    for (let n = 2; this.catalog.snapshots.has(name); n++) name = `${wanted}.${n}`;
+    for (let n = 2; this.catalog.isTaken(name); n++) name = `${wanted}.${n}`;
     return name;
   }
 
@@ -144,7 +145,7 @@ export class Commands {
     this.writable();
     const nowMs = this.core.clock.nowMs();
     const chosen = name ?? this.freeName(timeName(nowMs));
-    this.#checkNew(chosen);
+    this.checkNew(chosen);
     const { sealed } = this.switchTo(this.core.live.top, this.core.live);
     const snapshot = this.catalog.addSnapshot({
       name: chosen,
@@ -277,7 +278,7 @@ export class Commands {
   ): { command: 'rename'; name: string; newName: string } {
     this.writable();
     const snapshot = this.require(from);
-    this.#checkNew(to);
+    this.checkNew(to);
     this.catalog.deleteSnapshot(from);
     // A name given by hand is kept: the undo policy no longer applies to it.
     const renamed: Snapshot = { ...snapshot, name: to, kind: 'user' };

@@ -58,6 +58,7 @@ class Side {
       post: (message) => this.sent.push(message),
       locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
       releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
+      removed: () => undefined,
       nowMs: () => clock.nowMs(),
       paired: () => undefined,
       log: () => undefined,

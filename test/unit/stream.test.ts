@@ -70,19 +70,22 @@ t.test('full, then incremental; renames, links and holes stay what they are', as
   sound(t, whole);
 });
 
-t.test('a snapshot of a schedule is one at the other end, for the schedule there to delete', async (t) => {
-  const source = new VolumeFixture(t);
-  source.write('f', 'x');
-  source.volume.schedules.set('every 1m, keep 3 all', 'test');
-  const auto = String(source.volume.schedules.run(false).saved);
-  source.write('f', 'y');
-  source.save('mine');
-  const target = new VolumeFixture(t);
-  receive(target, [...streamOf(source, auto), ...streamOf(source, 'mine', auto)]);
-  t.equal(target.volume.snapshot(auto)?.kind, 'auto');
-  t.equal(target.volume.snapshot('mine')?.kind, 'user');
-  sound(t, target);
-});
+t.test(
+  'a snapshot of a schedule is one at the other end, for the schedule there to delete',
+  async (t) => {
+    const source = new VolumeFixture(t);
+    source.write('f', 'x');
+    source.volume.schedules.set('every 1m, keep 3 all', 'test');
+    const auto = String(source.volume.schedules.run(false).saved);
+    source.write('f', 'y');
+    source.save('mine');
+    const target = new VolumeFixture(t);
+    receive(target, [...streamOf(source, auto), ...streamOf(source, 'mine', auto)]);
+    t.equal(target.volume.snapshot(auto)?.kind, 'auto');
+    t.equal(target.volume.snapshot('mine')?.kind, 'user');
+    sound(t, target);
+  },
+);
 
 t.test('what is refused, and that nothing has changed then', async (t) => {
   const source = twoSnapshots(t);

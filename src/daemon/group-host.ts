@@ -1,0 +1,81 @@
+/**
+ * Group saves in the thread of the connections: the protocol, put together with
+ * the volume as it is seen from here. What is stored is known here as it was at
+ * the start, and as it was changed from here since: nobody else changes it.
+ */
+import type { Fabric, Timers } from '../sync/fabric.js';
+import type {
+  CommitRecords,
+  GroupAnswer,
+  GroupMessage,
+  GroupVolume,
+} from '../sync/group-messages.js';
+import { GroupSaves } from '../sync/group-saves.js';
+import type { GroupCommand, GroupRequest, GroupStored } from './group-requests.js';
+
+const LIMITS = { greetMaxMs: 3_000, parkMaxMs: 5_000, saveMaxMs: 15_000 };
+/** For tests: so long the others may take to store their snapshots. */
+const saveMaxText = process.env['SHADOWFS_GROUP_SAVE_MS'] ?? '';
+if (/^\d+$/.test(saveMaxText)) LIMITS.saveMaxMs = Number(saveMaxText);
+
+export interface GroupHostParts {
+  /** UUID of this volume. */
+  volume: string;
+  incarnation: number;
+  stored: GroupStored;
+  fabric: Fabric<GroupMessage>;
+  timers: Timers;
+  ask(request: GroupRequest): Promise<unknown>;
+  log(message: string): void;
+}
+
+export class GroupHost {
+  readonly #saves: GroupSaves;
+
+  constructor(parts: GroupHostParts) {
+    const { volume, incarnation, fabric, timers } = parts;
+    this.#saves = new GroupSaves({
+      name: volume,
+      incarnation,
+      fabric,
+      timers,
+      volume: volumeOf(parts),
+      records: recordsOf(parts),
+    });
+  }
+
+  save({ name, peers }: GroupCommand): Promise<GroupAnswer> {
+    return this.#saves.save(name, peers, LIMITS);
+  }
+}
+
+function volumeOf({ stored, ask, log }: GroupHostParts): GroupVolume {
+  const change = async (request: GroupRequest): Promise<void> => void (await ask(request));
+  return {
+    park: (point) => change({ op: 'group-park', point }),
+    unpark: () => {
+      // The serving thread lets go by itself should it not hear of this.
+      ask({ op: 'group-unpark' }).catch((error: unknown) => log(`group saves: ${String(error)}`));
+    },
+    saveTentative: (point) => change({ op: 'group-save', point }),
+    keep: (key) => change({ op: 'group-keep', key }),
+    drop: (key) => change({ op: 'group-drop', key }),
+    tentative: () => stored.tentative,
+  };
+}
+
+function recordsOf({ stored, ask }: GroupHostParts): CommitRecords {
+  const known = new Map(stored.commits.map(({ key, directors }) => [key, directors]));
+  return {
+    add: async (key, directors) => {
+      await ask({ op: 'group-commit', key, directors });
+      known.set(key, directors);
+    },
+    has: (key) => known.has(key),
+    remove: async (key) => {
+      known.delete(key);
+      await ask({ op: 'group-forget', key });
+    },
+    all: () => [...known].map(([key, directors]) => ({ key, directors })),
+  };
+}
