@@ -67,7 +67,7 @@ class Member {
     this.open();
   }
 
-  outcome(start: () => Deferred<unknown>): () => Outcome {
+  outcome<A>(start: () => Deferred<A>): () => Outcome {
     let outcome: Outcome = 'waits';
     const failed = (error: unknown): void => {
       outcome = error as { code?: string };
