@@ -14,7 +14,8 @@ import {
 } from '../mount/harness.js';
 
 const NAMES = ['a', 'b', 'c'] as const;
-const WAIT_MS = 30_000;
+/** Who dials may pause for half a minute between attempts. */
+const WAIT_MS = 60_000;
 /** The machine may be busy; what may be parked at most is asserted as such. */
 const PARKED_MAX_MS = 5_500;
 
