@@ -5,7 +5,7 @@
  */
 import type { Deferred } from '../base/deferred.js';
 import { settledWith } from '../base/work.js';
-import type { LockItem } from '../sync/agent/messages.js';
+import type { LockItem, LockSet } from '../sync/agent/messages.js';
 import type { StoredLocks } from '../sync/agent/sync-volume.js';
 import type { SoftLocks } from '../volume/soft-locks.js';
 import type { View } from '../volume/view.js';
@@ -29,27 +29,31 @@ export function locksOfDownstreams(volume: Volume): LockItem[] {
 export function storeLocks(
   volume: Volume,
   commands: VolumeCommands<View>,
-  set: { from: string; sequence: number; items: readonly LockItem[] },
+  from: string,
+  { sequence, items, seen }: LockSet,
 ): Deferred<StoredLocks> {
-  const { from, sequence, items } = set;
   const wanted = items.map(({ snapshot, type, text, origin, dataset }) => {
     return { snapshot, type, text, dataset, dependent: origin === from ? '' : origin };
   });
   const known = new Set(volume.snapshots().map(({ uuid }) => uuid));
   const asked = wanted.filter(({ snapshot }) => known.has(snapshot));
+  const brokenNow = (): string[] => volume.locks.broken(from).map(({ snapshot }) => snapshot);
+  const heard = brokenNow().filter((snapshot) => seen.includes(snapshot));
   const held = volume.locks.all().filter(({ origin, isBroken }) => origin === from && !isBroken);
-  if (isSameSet(held, asked)) {
+  if (isSameSet(held, asked) && heard.length === 0) {
     volume.locks.heard(from);
     const outcomes = items.map(({ snapshot }): StoredLocks['outcomes'][number] => ({
       snapshot,
       outcome: known.has(snapshot) ? 'kept' : 'unknown-snapshot',
     }));
-    return settledWith<StoredLocks>({ outcomes, isChanged: false });
+    return settledWith<StoredLocks>({ outcomes, broken: brokenNow(), isChanged: false });
   }
   const stored: StoredLocks[] = [];
   const done = commands.runChange('locks', () => {
+    if (heard.length > 0) volume.locks.acknowledgeBroken(from, heard);
     const answer = volume.locks.set(from, sequence, wanted);
     stored.push({
+      broken: brokenNow(),
       outcomes: answer.items.map(({ snapshot, outcome }) => ({
         snapshot,
         outcome: outcome === 'kept' ? 'kept' : 'unknown-snapshot',

@@ -5,14 +5,14 @@
  */
 import type { StreamPosition } from '../format/stream.js';
 import type { GroupRequest, GroupStored } from './group-requests.js';
-import type { Epoch, LockItem, SyncSnapshot } from '../sync/agent/messages.js';
+import type { Epoch, LockItem, LockSet, SyncSnapshot } from '../sync/agent/messages.js';
 import type { StoredRole } from '../sync/agent/sync-volume.js';
 
 export type AgentRequest =
   | GroupRequest
   /** Answered with AgentStarted. */
   | { op: 'start' }
-  | { op: 'store-locks'; from: string; sequence: number; items: readonly LockItem[] }
+  | { op: 'store-locks'; from: string; set: LockSet }
   | { op: 'receive'; from: string | null; to: string }
   | { op: 'push'; bytes: Uint8Array }
   | { op: 'adopt'; snapshot: string; bytes: Uint8Array; epoch: Epoch }

@@ -243,7 +243,7 @@ export class AgentService {
       case 'group-forget':
         return this.#parts.groups.run(request);
       case 'store-locks':
-        return plain(storeLocks(volume, commands, request));
+        return plain(storeLocks(volume, commands, request.from, request.set));
       case 'receive':
         return plain(this.#receive(request.from, request.to));
       case 'push':

@@ -9,6 +9,7 @@ import type {
   Epoch,
   Handover,
   LockItem,
+  LockSet,
   SyncSnapshot,
   TransferRequest,
 } from '../sync/agent/messages.js';
@@ -74,8 +75,8 @@ export class AgentVolume implements SyncVolume {
     return (await this.#parts.ask(request)) as A;
   }
 
-  storeLocks(from: string, sequence: number, items: readonly LockItem[]): Promise<StoredLocks> {
-    return this.#ask({ op: 'store-locks', from, sequence, items });
+  storeLocks(from: string, { sequence, items, seen }: LockSet): Promise<StoredLocks> {
+    return this.#ask({ op: 'store-locks', from, set: { sequence, items, seen } });
   }
 
   send(request: TransferRequest): Outgoing {

@@ -149,7 +149,9 @@ export class Receiver {
     if (problem !== undefined) {
       throw new CommandError('stream-damaged', 'EIO', `the snapshot's name: ${problem}`);
     }
-    if (!this.volume.catalog.isTaken(name)) return;
+    const { catalog, isStandby } = this.volume;
+    // On a standby one of its own makes way; a name that is reserved does not.
+    if (!catalog.isTaken(name) || (isStandby && catalog.snapshots.has(name))) return;
     throw new CommandError(
       'snapshot-exists',
       'EEXIST',

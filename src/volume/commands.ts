@@ -281,7 +281,8 @@ export class Commands {
     this.checkNew(to);
     this.catalog.deleteSnapshot(from);
     // A name given by hand is kept: the undo policy no longer applies to it.
-    const renamed: Snapshot = { ...snapshot, name: to, kind: 'user' };
+    const kind = snapshot.kind === 'diverged' ? 'diverged' : 'user';
+    const renamed: Snapshot = { ...snapshot, name: to, kind };
     this.catalog.snapshots.set(to, renamed);
     this.catalog.putSnapshot(renamed);
     this.catalog.addHistory({

@@ -28,6 +28,8 @@ export interface AdoptAnswer {
   /** The snapshot of what the live tree had; absent when it had nothing of its own. */
   undo?: string;
   pruned: string[];
+  /** What a snapshot of that name is called from now on. */
+  renamed?: string;
   /** Undo snapshots that the policy would have removed, but somebody needs them. */
   locked?: string[];
 }
@@ -71,6 +73,11 @@ export class Roles {
         if (move === 'move-keep-undo') {
           answer.undo = this.commands.keepAsUndo(sealed.number, nowMs, source);
         }
+      }
+      // The names on a standby are its primary's: one of its own makes way.
+      if (catalog.snapshots.has(snapshot.name)) {
+        answer.renamed = this.commands.freeName(`${snapshot.name}.local`);
+        this.commands.rename(snapshot.name, answer.renamed, source);
       }
       const { fileset } = core;
       catalog.addSnapshot({ ...snapshot, layer: staging, fileset, source });

@@ -9,6 +9,7 @@ import type {
   Handover,
   LockItem,
   LockOutcome,
+  LockSet,
   SyncSnapshot,
   TransferRequest,
 } from '../../src/sync/agent/messages.js';
@@ -34,6 +35,8 @@ export class Disk {
   role: StoredRole;
   live = new Set<number>();
   snapshots: StoredSnapshot[] = [];
+  /** By downstream: what it had locked and somebody deleted by force. */
+  readonly broken = new Map<string, Set<string>>();
   readonly locks = new Map<string, { sequence: number; items: readonly LockItem[] }>();
   staging:
     | { from: string | null; to: string; base: Content; pieces: number[][]; chain: string }
@@ -166,12 +169,10 @@ export class AgentVolume implements SyncVolume {
     });
   }
 
-  async storeLocks(
-    from: string,
-    sequence: number,
-    items: readonly LockItem[],
-  ): Promise<StoredLocks> {
+  async storeLocks(from: string, { sequence, items, seen }: LockSet): Promise<StoredLocks> {
     const { disk } = this;
+    const broken = disk.broken.get(from);
+    for (const snapshot of seen) broken?.delete(snapshot);
     const known = disk.locks.get(from);
     const isNewer = known === undefined || known.sequence < sequence;
     const asStored = JSON.stringify(
@@ -184,7 +185,7 @@ export class AgentVolume implements SyncVolume {
     ) {
       return this.#step('locks', () => this.#storeSet(from, sequence, items));
     }
-    return { outcomes: this.#outcomes(items), isChanged: false };
+    return { outcomes: this.#outcomes(items), broken: [...(broken ?? [])], isChanged: false };
   }
 
   #outcomes(items: readonly LockItem[]): LockOutcome[] {
@@ -203,7 +204,8 @@ export class AgentVolume implements SyncVolume {
       const kept = items.filter(({ snapshot }) => disk.find(snapshot) !== undefined);
       disk.locks.set(from, { sequence, items: kept });
     }
-    return { outcomes: this.#outcomes(items), isChanged: isNewer };
+    const broken = [...(disk.broken.get(from) ?? [])];
+    return { outcomes: this.#outcomes(items), broken, isChanged: isNewer };
   }
 
   send({ from, to, resumed }: TransferRequest): Outgoing {

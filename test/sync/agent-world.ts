@@ -193,7 +193,11 @@ export class AgentMachine {
     }
     world.say(() => `${this.name} deletes ${uuid}${isForced ? ' by force' : ''}`);
     disk.snapshots = disk.snapshots.filter((one) => one !== snapshot);
-    for (const set of disk.locks.values()) {
+    for (const [from, set] of disk.locks) {
+      if (set.items.some((item) => item.snapshot === uuid)) {
+        const broken = disk.broken.get(from) ?? new Set();
+        disk.broken.set(from, broken.add(uuid));
+      }
       set.items = set.items.filter((item) => item.snapshot !== uuid);
     }
     if (isForced) world.forced.add(`${this.name} ${uuid}`);
@@ -364,6 +368,12 @@ export class AgentWorld {
       if (!this.#reaches(machine, primary)) return `${name} does not follow ${primary.name}`;
       if (!isSame(disk.live, primary.disk.live)) {
         return `${name} is not like ${primary.name} at the end: ${agent?.status().error}`;
+      }
+      for (const [from, broken] of disk.broken) {
+        const theirs = this.machines.find((one) => one.name === from)?.disk.role;
+        const isFollower = theirs?.role === 'standby' && theirs.upstream === name;
+        if (isFollower && broken.size > 0)
+          return `${name}: ${from} was not told of a deletion by force`;
       }
       for (const [from, { items }] of disk.locks) {
         const follower = this.machines.find((one) => one.name === from);

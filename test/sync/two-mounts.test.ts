@@ -115,6 +115,13 @@ eachIdentity(t, 'a standby follows, takes over, and gives back', async (t, world
   await on(world, 'a', 'delete', 'zero');
   // Snapshots of its own, and reading, don't disturb the standby.
   await on(world, 'b', 'save', 'local');
+  await on(world, 'b', 'save', 'named');
+  await world.sh('echo named > a/named');
+  await on(world, 'a', 'save', 'named');
+  await same(world);
+  const names = await snapshotsOf(world, 'b');
+  t.strictSame(names, ['latest', 'local', 'named', 'named.local', 'one', 'zero']);
+  t.equal(await world.sh('cat b/.snapshots/named/named'), 'named\n');
   await world.sh('cat b/d/* > /dev/null');
 
   // Fig 15C. A fails, with writes that B has not; B becomes primary, takes writes and a snapshot.

@@ -105,6 +105,8 @@ export class Agent {
       dataset,
       latestOnly,
       lockAll,
+      onBroken: (peer, snapshot) =>
+        setup.log(`${peer} has deleted the snapshot ${snapshot} by force; it was needed here`),
       onProgress: ({ pending, bytes }) => {
         if (bytes === 0) this.#pending = pending;
         this.#bytes = bytes;
@@ -307,17 +309,17 @@ export class Agent {
         this.#known.note(from, request.standing);
         return this.#upstream.greet(request.standing);
       case 'locks': {
-        const { sequence, items } = request;
+        const { sequence } = request;
         // Late ones are known also where the set after them was not stored, being the same.
         if (sequence < (this.#sequences.get(from) ?? 0))
           throw new CommandError('stale-locks', 'ESTALE', 'there is a newer set');
         this.#sequences.set(from, sequence);
-        const { outcomes, isChanged } = await volume.storeLocks(from, sequence, items);
+        const { outcomes, broken, isChanged } = await volume.storeLocks(from, request);
         // Further up they are needed as well.
         if (isChanged) this.#schedule(0);
         // It follows this volume now: what this volume needed of it once is no longer needed.
         if (from !== this.#followed()) this.#release(from);
-        return { sequence, items: outcomes };
+        return { sequence, items: outcomes, broken };
       }
       case 'read':
         return this.#upstream.read(from, request);

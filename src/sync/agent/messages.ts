@@ -59,6 +59,13 @@ export interface LockItem {
   dataset: string;
 }
 
+export interface LockSet {
+  sequence: number;
+  items: readonly LockItem[];
+  /** UUIDs of snapshots: the sender has heard that they were deleted in spite of its locks. */
+  seen: readonly string[];
+}
+
 export interface LockOutcome {
   snapshot: string;
   outcome: 'kept' | 'unknown-snapshot';
@@ -77,7 +84,7 @@ export type SyncRequest =
   /** The same, by a downstream that means to pull. */
   | { kind: 'greet'; standing: Standing }
   /** The full set of the sender; of two the higher number counts. */
-  | { kind: 'locks'; sequence: number; items: readonly LockItem[] }
+  | ({ kind: 'locks' } & LockSet)
   /** A piece of a stream; `transfer` is the same in all of one transfer. */
   | { kind: 'read'; transfer: number; request: TransferRequest; index: number }
   /** Make me primary in your place. `epoch`: yours, as I know it. */
@@ -94,6 +101,8 @@ export interface LookAnswer {
 export interface LocksAnswer {
   sequence: number;
   items: readonly LockOutcome[];
+  /** UUIDs of snapshots that the asker had locked and somebody deleted by force; told until it has heard. */
+  broken: readonly string[];
 }
 
 export type ReadAnswer = { bytes: Uint8Array; isLast: boolean };

@@ -36,6 +36,8 @@ export interface PullSetup {
   latestOnly: boolean;
   /** Lock everything that both have, not only what the next run starts from. */
   lockAll: boolean;
+  /** A snapshot that was locked there was deleted by force. */
+  onBroken: (peer: string, snapshot: string) => void;
   /** How far it is; also called when nothing has to travel. */
   onProgress: (progress: PullProgress) => void;
 }
@@ -57,6 +59,8 @@ export class Pull {
   #sequence: number;
   #transfers: number;
   #isStopped = false;
+  /** By peer: what it has deleted in spite of our locks, and has not heard that we know. */
+  readonly #broken = new Map<string, Set<string>>();
 
   constructor(setup: PullSetup) {
     this.#setup = setup;
@@ -134,7 +138,9 @@ export class Pull {
       alsoCommon: lockAll ? common(theirSnapshots, volume.snapshots()) : [],
     });
     const sequence = ++this.#sequence;
-    const stored = await calls.call(peer, { kind: 'locks', sequence, items }, ANSWER_MAX_MS);
+    const seen = [...(this.#broken.get(peer) ?? [])];
+    const stored = await calls.call(peer, { kind: 'locks', sequence, items, seen }, ANSWER_MAX_MS);
+    this.#hearOfBroken(peer, seen, stored.broken);
     const gone = new Set(
       stored.items
         .filter(({ outcome }) => outcome === 'unknown-snapshot')
@@ -147,6 +153,17 @@ export class Pull {
       'ESTALE',
       `${needed.name} was deleted on ${peer} before it was locked`,
     );
+  }
+
+  /** The next run finds something else to start from by itself. */
+  #hearOfBroken(peer: string, told: readonly string[], broken: readonly string[]): void {
+    const known = this.#broken.get(peer) ?? new Set();
+    for (const snapshot of told) known.delete(snapshot);
+    for (const snapshot of broken) {
+      if (!told.includes(snapshot)) this.#setup.onBroken(peer, snapshot);
+      known.add(snapshot);
+    }
+    this.#broken.set(peer, known);
   }
 
   async #transfer(peer: string, { base }: PullPlan, to: SyncSnapshot, epoch: Epoch): Promise<void> {
@@ -203,6 +220,8 @@ export class Pull {
   /** Nothing of the peer is needed any more. */
   async release(peer: string): Promise<void> {
     const sequence = ++this.#sequence;
-    await this.#setup.calls.call(peer, { kind: 'locks', sequence, items: [] }, ANSWER_MAX_MS);
+    const seen = [...(this.#broken.get(peer) ?? [])];
+    const { calls } = this.#setup;
+    await calls.call(peer, { kind: 'locks', sequence, items: [], seen }, ANSWER_MAX_MS);
   }
 }

@@ -9,6 +9,7 @@ import type {
   Handover,
   LockItem,
   LockOutcome,
+  LockSet,
   Role,
   SyncSnapshot,
   TransferRequest,
@@ -48,6 +49,8 @@ export interface Incoming {
 
 export interface StoredLocks {
   outcomes: readonly LockOutcome[];
+  /** As in LocksAnswer. */
+  broken: readonly string[];
   isChanged: boolean;
 }
 
@@ -67,7 +70,7 @@ export interface SyncVolume {
    * Replaces the set of a downstream, unless a newer one is stored. The same set once more is not
    * stored again: nothing older can take its place.
    */
-  storeLocks(from: string, sequence: number, items: readonly LockItem[]): Promise<StoredLocks>;
+  storeLocks(from: string, set: LockSet): Promise<StoredLocks>;
 
   /** Throws CommandError: `no-such-snapshot`. */
   send(request: TransferRequest): Outgoing;
