@@ -163,7 +163,7 @@ export class Roles {
     const { volume } = this;
     const { epoch: divergedIn } = this.current;
     checkEpoch(this.current, epoch ?? divergedIn);
-    if (volume.isStandby) return this.#unchanged();
+    if (volume.isStandby && this.current.handover === undefined) return this.#unchanged();
     const target = to === undefined ? volume.latest() : volume.requireSnapshot(to);
     if (target === undefined) return this.#demoteEmpty(epoch ?? divergedIn, source, following);
     const unsent = this.#hasUnsent(target);

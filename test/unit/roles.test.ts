@@ -36,7 +36,8 @@ t.test('promote: a new epoch, a new allocator, once', async (t) => {
   t.equal(allocatorOf(fixture.write('after', 'x')), drawn);
   t.match(roles.promote('test', half), { answer: { outcome: 'unchanged', epoch: 1 } });
   fixture.close();
-  t.same(fixture.volume.roles.current, { role: 'primary', epoch: 1 }, 'it is stored');
+  const by = fixture.volume.uuid;
+  t.same(fixture.volume.roles.current, { role: 'primary', epoch: 1, by }, 'it is stored');
   t.equal(fixture.volume.catalog.identity.allocator, drawn);
   t.match(fixture.volume.history(1), [{ command: 'promote', outcome: 'primary' }]);
   t.match(fixture.volume.roles.promote('test', half, 7), { answer: { epoch: 7 } });
@@ -48,7 +49,7 @@ t.test('promote: a new epoch, a new allocator, once', async (t) => {
     codeOf(() => fixture.volume.roles.setRole({ role: 'standby', epoch: 6 }, 'test', half)),
     'epoch-too-low',
   );
-  t.same(fixture.volume.roles.current, { role: 'primary', epoch: 7 });
+  t.same(fixture.volume.roles.current, { role: 'primary', epoch: 7, by });
   sound(t, fixture);
 });
 

@@ -13,6 +13,7 @@ import { type CallMessage, Calls } from './calls.js';
 import type {
   Epoch,
   Handover,
+  LookAnswer,
   Standing,
   SyncAnswer,
   SyncRequest,
@@ -303,7 +304,7 @@ export class Agent {
     switch (request.kind) {
       case 'look':
         this.#known.note(from, request.standing);
-        await this.#seeHeir(request.standing);
+        if (from === volume.role().handover?.to) this.#lookAt(from);
         return this.#upstream.look();
       case 'greet':
         this.#known.note(from, request.standing);
@@ -346,13 +347,13 @@ export class Agent {
     this.#pull.release(peer).catch(() => this.#released.delete(peer));
   }
 
-  async #seeHeir(standing: Standing): Promise<void> {
+  async #seeHeir(answer: LookAnswer): Promise<void> {
     // It is seen more than once before the first time is stored.
     if (this.#isFollowingHeir) return;
     this.#isFollowingHeir = true;
     try {
-      if (!(await this.roles.followHeir(standing))) return;
-      this.#setup.log(`${standing.volume} has taken the place of the primary`);
+      if (!(await this.roles.followHeir(answer))) return;
+      this.#setup.log(`${answer.standing.volume} has taken the place of the primary`);
       this.#schedule(0);
     } finally {
       this.#isFollowingHeir = false;
@@ -363,9 +364,9 @@ export class Agent {
     // What it does not answer, or what can't be stored now, is looked at again.
     this.roles
       .look(peer)
-      .then(({ standing }) => {
-        this.#known.note(peer, standing);
-        return this.#seeHeir(standing);
+      .then((answer) => {
+        this.#known.note(peer, answer.standing);
+        return this.#seeHeir(answer);
       })
       .catch(() => undefined);
   }

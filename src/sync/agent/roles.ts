@@ -178,13 +178,21 @@ export class Roles {
     return true;
   }
 
-  /** Handed over, and the other side has taken the place: follows it. */
-  async followHeir(theirs: Standing): Promise<boolean> {
+  /**
+   * Handed over, and the other side is primary: follows it. Did it become so without the last
+   * snapshot (promoted by hand), what it does not have is kept as for `demote`.
+   */
+  async followHeir({ standing: theirs, snapshots }: LookAnswer): Promise<boolean> {
     const { volume } = this.#setup;
     const { handover } = volume.role();
     if (handover === undefined || theirs.volume !== handover.to) return false;
     if (theirs.role !== 'primary' || compareEpochs(theirs.epoch, handover.epoch) < 0) return false;
-    await volume.follow(theirs.volume, theirs.epoch);
+    if (snapshots.some(({ uuid }) => uuid === handover.snapshot)) {
+      await volume.follow(theirs.volume, theirs.epoch);
+    } else {
+      const [newest] = common(snapshots, volume.snapshots());
+      await volume.demote(newest?.uuid, theirs.epoch, theirs.volume);
+    }
     return true;
   }
 }

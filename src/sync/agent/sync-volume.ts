@@ -80,7 +80,7 @@ export interface SyncVolume {
   /** Standby to primary, with the live tree as it is. */
   promote(epoch: Epoch): Promise<void>;
   /**
-   * To a standby of `upstream`: the live view goes to `to` (undefined: it stays, for there is nothing
+   * A primary, or one that has handed over, to a standby of `upstream`: the live view goes to `to` (undefined: it stays, for there is nothing
    * in common, until the first snapshot arrives); what was written since becomes `diverged-…`.
    */
   demote(to: string | undefined, epoch: Epoch, upstream: string): Promise<void>;
