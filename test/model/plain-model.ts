@@ -443,7 +443,10 @@ export class PlainModel {
     if (flags === 1 && inode.xattrs.has(name)) throw new Refusal('EEXIST');
     if (flags === 2 && !inode.xattrs.has(name)) throw new Refusal('ENODATA');
     real();
-    inode.xattrs.set(name, value.toString('latin1'));
+    const text = value.toString('latin1');
+    // As ext4: what is there already is no change.
+    if (inode.xattrs.get(name) === text) return;
+    inode.xattrs.set(name, text);
     inode.ctime = this.now();
   }
 
