@@ -268,14 +268,18 @@ export class Collector {
       const { table, place } = decodeDeltaKey(key);
       const newest = versionsIn(tx, table, place, job.layer)[0];
       const isReplaced = versionsIn(tx, table, place, target).length > 0;
+      // What was needed when the layer was swept may be hidden since: an orphan was let go, a file cut.
+      const isNeeded =
+        newest !== undefined && this.#garbage.isNeeded(tx, table, place, newest, job.layer);
+      if (table === TABLE.inodes) this.#garbage.forget();
       const value = newest === undefined ? undefined : tx.get(table, newest);
-      if (!isReplaced && value !== undefined) {
+      if (!isReplaced && value !== undefined && isNeeded) {
         tx.put(table, versionedKey(table, place, target, 0), Buffer.from(value));
         this.stats.foldedRecords++;
         this.#removals.moved(target, recordBytes(table, place, this.blockSize));
       }
       removeAll(tx, table, place, job.layer, this.stats);
-      if (isReplaced) this.#removals.dropTombstones(tx, this.#garbage, table, place);
+      if (isReplaced || !isNeeded) this.#removals.dropTombstones(tx, this.#garbage, table, place);
     }
     this.#garbage.forget();
     if (keys.length < limit) {
