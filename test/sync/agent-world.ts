@@ -193,6 +193,8 @@ export class AgentMachine {
     }
     world.say(() => `${this.name} deletes ${uuid}${isForced ? ' by force' : ''}`);
     disk.snapshots = disk.snapshots.filter((one) => one !== snapshot);
+    // Who deletes by force what it starts from itself has to start from something else.
+    if (disk.need?.snapshot === uuid) disk.need = undefined;
     for (const [from, set] of disk.locks) {
       if (set.items.some((item) => item.snapshot === uuid)) {
         const broken = disk.broken.get(from) ?? new Set();
