@@ -91,6 +91,9 @@ eachIdentity(t, 'programs see one whole snapshot after the other', async (t, wor
   watcher.stdout?.on('data', (data: Buffer) => {
     said += data.toString();
   });
+  watcher.stderr?.on('data', (data: Buffer) => {
+    said += data.toString();
+  });
   const ended = new Promise<number | null>((resolve) => watcher.once('exit', resolve));
   for (let round = 1; round <= 6; round++) {
     await world.sh(`cd mnt/set; for i in $(seq 40); do echo ${round} > f$i
