@@ -24,6 +24,8 @@ export class SyncHost {
   handle(message: ToSync): void {
     if ('config' in message) this.#config = message.config;
     if (message.kind === 'config' && !message.isNeeded) {
+      // The last peer hears that it was removed, not that we are being unmounted.
+      this.#worker?.postMessage(message);
       void this.stop();
       return;
     }
