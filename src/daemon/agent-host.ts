@@ -201,7 +201,7 @@ export class AgentHost {
 
   #report(): void {
     if (this.#agent === undefined) return;
-    const { upstream, isRunning, isPaused, pending, bytes, error, conflicts, lastRunMs } =
+    const { upstream, isRunning, isPaused, pending, bytes, error, conflicts } =
       this.#agent.status();
     const report: AgentReport = {
       upstream: upstream ?? null,
@@ -215,7 +215,6 @@ export class AgentHost {
         mine: mine.number,
         theirs: theirs.number,
       })),
-      lastRunMs: lastRunMs ?? null,
     };
     const text = JSON.stringify(report);
     if (text === this.#reported) return;

@@ -56,8 +56,6 @@ export interface AgentReport {
   bytes: number;
   error: string | null;
   conflicts: { peer: string; mine: number; theirs: number }[];
-  /** By the clock of the agent's thread. */
-  lastRunMs: number | null;
 }
 
 /** `group-save` is carried out beside the agent. */

@@ -13,7 +13,7 @@ import type { Answer, CommandArguments } from '../control/command.js';
 import type { IncomingStream } from '../control/intake-handle.js';
 import type { PeerDirection } from '../format/peer-record.js';
 import type { Epoch, SyncSnapshot } from '../sync/agent/messages.js';
-import { decodeToken } from '../sync/sender.js';
+import { decodeToken, snapshotOfUuid } from '../sync/sender.js';
 import { isPristine, resumeToken } from '../sync/receiving.js';
 import type { Snapshot } from '../volume/catalog.js';
 import type { RoleAnswer } from '../volume/roles.js';
@@ -57,7 +57,8 @@ export interface AgentServiceParts {
 export class AgentService {
   readonly #parts: AgentServiceParts;
   #stream: IncomingStream | undefined;
-  #told = '';
+  /** The state that the agent was told last; undefined: there is no agent. */
+  #told: string | undefined;
   #report: AgentReport | undefined;
   readonly #commanded = new Map<number, Deferred<Answer>>();
   #nextId = 1;
@@ -177,8 +178,9 @@ export class AgentService {
     };
   }
 
-  /** To be called after each command; tells the agent what is new. */
+  /** To be called after each command; tells the agent, if there is one, what is new. */
   changed(): void {
+    if (this.#told === undefined) return;
     const state = this.state();
     const text = JSON.stringify(state);
     if (text === this.#told) return;
@@ -191,7 +193,7 @@ export class AgentService {
     this.#parts.groups.lost();
     this.#stream?.suspend();
     this.#stream = undefined;
-    this.#told = '';
+    this.#told = undefined;
     this.#report = undefined;
     const lost = new CommandError('internal-error', 'EIO', 'the thread of the peers has failed');
     for (const waiting of this.#commanded.values()) waiting.reject(lost);
@@ -217,6 +219,8 @@ export class AgentService {
   #handle(request: AgentRequest): Deferred<unknown> {
     if (request.op === 'start') this.#told = '';
     const answer = this.#run(request);
+    // A piece of a stream changes nothing that the agent is told, and there are many.
+    if (request.op === 'push') return answer;
     answer.settled(
       () => this.changed(),
       () => this.changed(),
@@ -300,10 +304,7 @@ export class AgentService {
   }
 
   #require(uuid: string): Snapshot {
-    const found = this.#parts.volume.snapshots().find((snapshot) => snapshot.uuid === uuid);
-    if (found !== undefined) return found;
-    const message = `the snapshot ${uuid} is not here any more`;
-    throw new CommandError('no-such-snapshot', 'ENOENT', message);
+    return snapshotOfUuid(this.#parts.volume, uuid);
   }
 
   /** The role may have changed since the agent began. */

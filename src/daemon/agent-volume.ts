@@ -3,7 +3,6 @@
  * are asked of the serving thread, snapshots to send are read from the store
  * here.
  */
-import { CommandError } from '../base/errors.js';
 import type { StreamPosition } from '../format/stream.js';
 import type {
   Epoch,
@@ -20,8 +19,7 @@ import type {
   StoredRole,
   SyncVolume,
 } from '../sync/agent/sync-volume.js';
-import { type SendRequest, sendStream } from '../sync/sender.js';
-import type { Snapshot } from '../volume/catalog.js';
+import { type SendRequest, sendStream, snapshotOfUuid } from '../sync/sender.js';
 import type { Volume } from '../volume/volume.js';
 import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
 import { openForSending, type SendingPlace } from './sending.js';
@@ -153,15 +151,9 @@ export class AgentVolume implements SyncVolume {
 }
 
 function requestOf(volume: Volume, { from, to, resumed }: TransferRequest): SendRequest {
-  const find = (uuid: string): Snapshot => {
-    const found = volume.snapshots().find((snapshot) => snapshot.uuid === uuid);
-    if (found !== undefined) return found;
-    const message = `the snapshot ${uuid} is not here any more`;
-    throw new CommandError('no-such-snapshot', 'ENOENT', message);
-  };
   return {
-    to: find(to),
-    ...(from !== null && { from: find(from) }),
+    to: snapshotOfUuid(volume, to),
+    ...(from !== null && { from: snapshotOfUuid(volume, from) }),
     ...(resumed !== undefined && {
       resumed: { records: resumed.records, chain: resumed.chain },
     }),

@@ -8,7 +8,8 @@
  * is durable; a command that fails before the switch leaves everything as it was.
  */
 import { CommandError, messageOf } from '../base/errors.js';
-import { Deferred } from '../base/deferred.js';
+import type { Deferred } from '../base/deferred.js';
+import { settledWith } from '../base/work.js';
 import {
   type Answer,
   type CommandArguments,
@@ -269,7 +270,7 @@ export class VolumeCommands<V> implements Commands {
   #change(command: string, quiesced: boolean, change: () => object): Deferred<Answer> {
     return this.#queue.run(command, () => {
       const timings = this.#begin();
-      const ready = quiesced ? this.#quiesce(timings) : settledNow();
+      const ready = quiesced ? this.#quiesce(timings) : settledWith<void>(undefined);
       return step(ready, () => this.#commit(timings, this.#switch(timings, change)));
     });
   }
@@ -384,12 +385,6 @@ export class VolumeCommands<V> implements Commands {
 function required(name: string | undefined): string {
   if (name !== undefined) return name;
   throw new CommandError('bad-command-line', 'EINVAL', 'the name of a snapshot is missing');
-}
-
-function settledNow(): Deferred<void> {
-  const done = new Deferred<void>();
-  done.resolve();
-  return done;
 }
 
 /** Microseconds are enough for a person. */

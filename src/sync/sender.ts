@@ -53,6 +53,13 @@ export function decodeToken(text: string): ResumeToken {
   throw new CommandError('bad-token', 'EINVAL', 'this is not a token of shadowfs receive');
 }
 
+/** Throws CommandError `no-such-snapshot`. */
+export function snapshotOfUuid(volume: ReadableVolume, uuid: string): Snapshot {
+  const found = volume.snapshots().find((snapshot) => snapshot.uuid === uuid);
+  if (found !== undefined) return found;
+  throw new CommandError('no-such-snapshot', 'ENOENT', `the snapshot ${uuid} is not here any more`);
+}
+
 /** The snapshots that a token is about. Throws CommandError `no-such-snapshot`. */
 export function requestOfToken(volume: ReadableVolume, token: ResumeToken): SendRequest {
   const find = (uuid: string): Snapshot => {

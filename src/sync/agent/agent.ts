@@ -57,7 +57,6 @@ export interface AgentStatus {
   pending: readonly SyncSnapshot[];
   /** Of the one under way. */
   bytes: number;
-  lastRunMs: number | undefined;
   error: string | undefined;
   conflicts: readonly Conflict[];
 }
@@ -80,7 +79,6 @@ export class Agent {
   #isWanted = false;
   #pending: readonly SyncSnapshot[] = [];
   #bytes = 0;
-  #lastRunMs: number | undefined;
   #error: string | undefined;
   #isClosed = false;
 
@@ -88,7 +86,7 @@ export class Agent {
     this.#setup = setup;
     const { volume, incarnation, fabric, timers, name, dataset, latestOnly, lockAll } = setup;
     const standing = (): Standing => this.standing();
-    this.#known = new KnownPeers(volume, timers, setup.log);
+    this.#known = new KnownPeers(volume, setup.log);
     this.#calls = new Calls({
       incarnation,
       fabric,
@@ -154,7 +152,6 @@ export class Agent {
       isPaused: this.#isPaused,
       pending: this.#pending,
       bytes: this.#bytes,
-      lastRunMs: this.#lastRunMs,
       error: this.#error,
       conflicts: this.#known.conflicts,
     };
@@ -226,7 +223,6 @@ export class Agent {
         this.#known.note(upstream, answer.theirs);
         this.#error = undefined;
         this.#retryMs = RETRY_MIN_MS;
-        this.#lastRunMs = this.#setup.timers.nowMs();
         const { handover } = answer.theirs;
         if (handover !== undefined) await this.#takeOver(handover);
         if (answer.received.length > 0) this.changed();

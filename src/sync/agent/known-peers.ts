@@ -1,5 +1,4 @@
 /** What an agent knows of its peers from what they last said, and which of them is primary beside it. */
-import type { Timers } from '../fabric.js';
 import { compareEpochs, type Epoch, type Standing } from './messages.js';
 import type { SyncVolume } from './sync-volume.js';
 
@@ -12,14 +11,12 @@ export interface Conflict {
 
 export class KnownPeers {
   readonly #volume: SyncVolume;
-  readonly #timers: Timers;
   readonly #log: (message: string) => void;
-  readonly #standings = new Map<string, { standing: Standing; heardMs: number }>();
+  readonly #standings = new Map<string, Standing>();
   readonly #conflicts = new Map<string, Conflict>();
 
-  constructor(volume: SyncVolume, timers: Timers, log: (message: string) => void) {
+  constructor(volume: SyncVolume, log: (message: string) => void) {
     this.#volume = volume;
-    this.#timers = timers;
     this.#log = log;
   }
 
@@ -29,14 +26,14 @@ export class KnownPeers {
 
   /** Whom the peer follows, and whom that one follows, as it said last. */
   above(peer: string): readonly string[] {
-    const upstreams = this.#standings.get(peer)?.standing.upstreams ?? [];
+    const upstreams = this.#standings.get(peer)?.upstreams ?? [];
     return upstreams.filter((uuid) => uuid !== this.#volume.uuid);
   }
 
   /** The highest epoch that this volume has had or any peer has shown. */
   highestEpoch(): Epoch {
     let highest = this.#volume.role().epoch;
-    for (const { standing } of this.#standings.values()) {
+    for (const standing of this.#standings.values()) {
       for (const epoch of [standing.epoch, standing.handover?.epoch]) {
         if (epoch !== undefined && compareEpochs(epoch, highest) > 0) highest = epoch;
       }
@@ -46,7 +43,7 @@ export class KnownPeers {
 
   note(from: string, standing: Standing): void {
     if (standing.volume !== from) return;
-    this.#standings.set(from, { standing, heardMs: this.#timers.nowMs() });
+    this.#standings.set(from, standing);
     const { role, epoch } = this.#volume.role();
     const isTwo =
       standing.role === 'primary' &&
