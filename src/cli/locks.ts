@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { ageText } from '../base/age.js';
 import { CommandError } from '../base/errors.js';
+import type { Answer } from '../control/command.js';
 import { action, type CommonOptions, withTarget } from './options.js';
 import { formatTable, printable, printJson, printLine } from './output.js';
 import { listOf } from './state.js';
@@ -80,8 +81,9 @@ export function addLocks(program: Command): void {
       const rows = locks.map((lock) => [
         printable(String(lock['snapshot'] ?? `(deleted: ${lock['uuid']})`)),
         String(lock['type']),
-        printable(String(lock['text'])),
+        printable(neededBy(lock)),
         printable(String(lock['dataset'] || '-')),
+        printable(String(lock['peer'] ?? '-')),
         printable(String(lock['origin'])),
         ago(lock['sinceMs']),
         ago(lock['heardMs']),
@@ -91,6 +93,7 @@ export function addLocks(program: Command): void {
         'TYPE',
         'NEEDED BY',
         'DATASET',
+        'PEER',
         'ORIGIN',
         'SINCE',
         'LAST HEARD',
@@ -98,4 +101,9 @@ export function addLocks(program: Command): void {
       printLine(formatTable(headings, rows));
     }),
   );
+}
+
+/** A peer may only pass on what another volume, which follows it, needs. */
+function neededBy({ text, dependent, peer, origin }: Answer): string {
+  return dependent === '' ? String(text) : `${text} through ${peer ?? origin}`;
 }

@@ -7,8 +7,10 @@ import { findMount } from './target.js';
 interface Lag {
   role: string;
   upstream: string | null;
+  every: string;
   snapshots: number;
   seconds: number;
+  bytes: number | null;
   bytesReceived: number;
   isRunning: boolean;
   isPaused: boolean;
@@ -16,17 +18,21 @@ interface Lag {
   conflicts: { message: string }[];
 }
 
-const ACTIONS = ['status', 'now', 'pause', 'resume'];
+const ACTIONS = ['status', 'now', 'pause', 'resume', 'every INTERVAL', 'always'];
 
 export function addSync(program: Command): void {
   withTarget(
     program
       .command('sync')
-      .argument('[action]', ACTIONS.join(', '), 'status')
-      .description('how far this standby is behind its primary; fetch what is new, pause, resume'),
-    'shadowfs sync now',
+      .argument('[action...]', ACTIONS.join(', '))
+      .description(
+        'how far this standby is behind its primary; fetch what is new, pause, resume; ' +
+          'fetch every so often, or always: as soon as there is something',
+      ),
+    'shadowfs sync now\n  shadowfs sync every 15m',
   ).action(
-    action(async (wanted: string, options: CommonOptions) => {
+    action(async (words: string[], options: CommonOptions) => {
+      const wanted = words.join(' ') || 'status';
       const { control, mount } = findMount(options);
       if (wanted === 'status') {
         const lag = (await control.state('lag')) as unknown as Lag;
@@ -39,8 +45,9 @@ export function addSync(program: Command): void {
         printJson(answer);
         return;
       }
-      const { received } = answer;
-      if (!Array.isArray(received)) printLine(`sync of ${mount.mountpoint}: ${wanted}d`);
+      const { received, every } = answer;
+      if (every !== undefined) printLine(`${mount.mountpoint} fetches what is new: ${every}`);
+      else if (!Array.isArray(received)) printLine(`sync of ${mount.mountpoint}: ${wanted}d`);
       else if (received.length === 0) printLine('nothing new');
       else for (const name of received) printLine(`received ${printable(String(name))}`);
     }),
@@ -52,16 +59,25 @@ function lagLines(lag: Lag, mountpoint: string): string[] {
   if (lag.upstream === null) lines.push(`${mountpoint} (${lag.role}) follows nobody`);
   else {
     const behind =
-      lag.snapshots === 0
-        ? 'has all of its snapshots'
-        : `is ${lag.snapshots} snapshots and ${Math.round(lag.seconds)} s behind`;
+      lag.snapshots === 0 ? 'has all of its snapshots' : `is ${behindText(lag)} behind`;
     lines.push(`${mountpoint} (${lag.role}) follows ${printable(lag.upstream)} and ${behind}`);
   }
+  if (lag.every !== 'always') lines.push(`fetches what is new ${lag.every}`);
   if (lag.isRunning) lines.push(`receiving: ${formatBytes(lag.bytesReceived)} so far`);
   if (lag.isPaused) lines.push('paused (shadowfs sync resume)');
   if (lag.error !== null) lines.push(`the last attempt failed: ${printable(lag.error)}`);
   for (const { message } of lag.conflicts) lines.push(printable(message));
   return lines;
+}
+
+/** Pure. */
+function behindText({ snapshots, seconds, bytes }: Lag): string {
+  const parts = [
+    `${snapshots} ${snapshots === 1 ? 'snapshot' : 'snapshots'}`,
+    ...(bytes === null ? [] : [formatBytes(bytes)]),
+    `${Math.round(seconds)} s`,
+  ];
+  return `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
 }
 
 export function addRevert(program: Command): void {

@@ -31,7 +31,7 @@ export type CommandName = (typeof COMMAND_NAMES)[number];
 
 /** A command as it was read: its name word and its options, checked by its own file. */
 export interface CommandArguments {
-  /** The first word: a snapshot's name, or a path for `versions`, the text of a schedule. Absent: none was given. */
+  /** The first word: a snapshot's name, or a path for `versions`, the text of a schedule (also for `sync`). Absent: none was given. */
   name?: string;
   /** `rename`: the new name. `diff`: the second snapshot; absent there: the live tree. */
   to?: string;
@@ -46,7 +46,7 @@ export interface CommandArguments {
   /** `unlock`: whose locks go. */
   from?: string;
   /** `sync`: what it is to do. */
-  action?: 'sync' | 'pause' | 'resume';
+  action?: 'sync' | 'pause' | 'resume' | 'schedule';
   /** `peer-invite`, `peer-join`: how the other side will be called here. `demote`: whom to follow. */
   peerName?: string;
   /** `group-save`: the other members, as they are called here. */

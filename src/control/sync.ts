@@ -1,19 +1,26 @@
-/** `sync`: `now`, `pause` or `resume`. */
+/** `sync`: `now`, `pause`, `resume`, or when to fetch: `"every 10m"` or `always`. */
 import { CommandError } from '../base/errors.js';
 import { refuseUnknownOptions } from '../format/grammar.js';
+import { parseEvery } from '../format/schedule.js';
 import type { CommandFile } from './control-file.js';
 
 const ACTIONS = { now: 'sync', pause: 'pause', resume: 'resume' } as const;
+const EXPECTED = 'now, pause, resume, "every INTERVAL", or always';
 
 export const syncFile: CommandFile = {
   kind: 'command',
   name: 'sync',
-  expected: 'now, pause or resume',
+  expected: EXPECTED,
   example: 'echo now > sync',
   parse(line) {
     refuseUnknownOptions(line, []);
-    const action = Object.entries(ACTIONS).find(([name]) => name === line.name)?.[1];
+    const { name = '' } = line;
+    const action = Object.entries(ACTIONS).find(([word]) => word === name)?.[1];
     if (action !== undefined) return { action };
-    throw new CommandError('bad-command-line', 'EINVAL', 'now, pause or resume is expected');
+    if (/^every\b/i.test(name)) parseEvery(name);
+    else if (name !== 'always') {
+      throw new CommandError('bad-command-line', 'EINVAL', `${EXPECTED} is expected`);
+    }
+    return { name, action: 'schedule' };
   },
 };

@@ -23,8 +23,8 @@ import { fromPlainError, type PlainError, toPlainError } from './messages.js';
 import type { SendingPlace } from './sending.js';
 import type { FromSync, ToSync } from './sync-messages.js';
 
-/** Between two runs when there is no news. */
-const PULL_EVERY_MS = 60_000;
+/** Between two runs when there is no news, unless a person has said how often. */
+const IDLE_MS = 60_000;
 const REPORT_EVERY_MS = 500;
 
 export interface AgentHostParts {
@@ -90,7 +90,7 @@ export class AgentHost {
       random: () => Math.random(),
       name,
       dataset: '/',
-      pullEveryMs: PULL_EVERY_MS,
+      idleMs: IDLE_MS,
       latestOnly: false,
       lockAll: false,
       peers,
@@ -122,8 +122,10 @@ export class AgentHost {
       case 'agent-state': {
         const isNew = newest(this.#state) !== newest(message.state);
         const wasRole = this.#state?.role.role;
+        const wasEveryMs = this.#state?.pullEveryMs;
         this.#state = message.state;
         this.#volume?.update(message.state);
+        if (wasEveryMs !== message.state.pullEveryMs) this.#agent?.rescheduled();
         if (isNew || wasRole !== message.state.role.role) this.#agent?.changed();
         break;
       }
@@ -201,14 +203,15 @@ export class AgentHost {
 
   #report(): void {
     if (this.#agent === undefined) return;
-    const { upstream, isRunning, isPaused, pending, bytes, error, conflicts } =
+    const { upstream, isRunning, isPaused, pending, bytes, received, error, conflicts } =
       this.#agent.status();
     const report: AgentReport = {
       upstream: upstream ?? null,
       isRunning,
       isPaused,
       pending: pending.map(({ name, createdMs }) => ({ name, createdMs })),
-      bytes,
+      bytes: bytes ?? null,
+      received,
       error: error ?? null,
       conflicts: conflicts.map(({ peer, mine, theirs }) => ({
         peer,

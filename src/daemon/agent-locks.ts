@@ -79,7 +79,7 @@ function isSameSet(a: readonly StoredItem[], b: readonly StoredItem[]): boolean 
 /** What the next run starts from stays here, too: in the open group. */
 export function keepForSync(volume: Volume, snapshot: string): void {
   const { upstream = '' } = volume.roles.current;
-  const name = volume.peers.peers.get(upstream)?.name ?? upstream;
+  const name = volume.peers.nameOf(upstream) ?? upstream;
   const sequence = (volume.locks.sequenceOf(volume.uuid) ?? 0) + 1;
   volume.locks.set(volume.uuid, sequence, [
     {

@@ -42,6 +42,8 @@ export interface AgentState {
   snapshots: SyncSnapshot[];
   locks: LockItem[];
   shown: string | null;
+  /** Null: as soon as there is news. */
+  pullEveryMs: number | null;
 }
 
 /** How the sync stands, for people. */
@@ -52,8 +54,10 @@ export interface AgentReport {
   isPaused: boolean;
   /** Not here yet, oldest first. */
   pending: { name: string; createdMs: number }[];
+  /** Of what is pending, at most; null: not known yet. */
+  bytes: number | null;
   /** Of the one under way. */
-  bytes: number;
+  received: number;
   error: string | null;
   conflicts: { peer: string; mine: number; theirs: number }[];
 }

@@ -12,10 +12,12 @@ import { settledWith } from '../base/work.js';
 import type { Answer, CommandArguments } from '../control/command.js';
 import type { IncomingStream } from '../control/intake-handle.js';
 import type { PeerDirection } from '../format/peer-record.js';
+import { formatEvery } from '../format/schedule.js';
 import type { Epoch, SyncSnapshot } from '../sync/agent/messages.js';
 import { decodeToken, snapshotOfUuid } from '../sync/sender.js';
 import { isPristine, resumeToken } from '../sync/receiving.js';
 import type { Snapshot } from '../volume/catalog.js';
+import { ALWAYS } from '../volume/pull-schedule.js';
 import type { RoleAnswer } from '../volume/roles.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
@@ -81,6 +83,7 @@ export class AgentService {
       snapshots: volume.snapshots().filter(isSent).slice(-SNAPSHOTS_MAX).map(syncSnapshot),
       locks: locksOfDownstreams(volume),
       shown: shown ?? null,
+      pullEveryMs: volume.pulls.everyMs ?? null,
     };
   }
 
@@ -153,15 +156,18 @@ export class AgentService {
   lag(): object {
     const { volume } = this.#parts;
     const report = this.#report;
-    const nameOf = (uuid: string): string => volume.peers.peers.get(uuid)?.name ?? uuid;
+    const nameOf = (uuid: string): string => volume.peers.nameOf(uuid) ?? uuid;
     const { upstream = null, pending = [], conflicts = [] } = report ?? {};
     const [oldest] = pending;
+    const every = volume.pulls.everyMs;
     return {
       role: volume.roles.current.role,
       upstream: upstream === null ? null : nameOf(upstream),
+      every: every === undefined ? ALWAYS : formatEvery(every),
       snapshots: pending.length,
       seconds: oldest === undefined ? 0 : Math.max(0, (Date.now() - oldest.createdMs) / 1000),
-      bytesReceived: report?.bytes ?? 0,
+      bytes: report?.bytes ?? (pending.length === 0 ? 0 : null),
+      bytesReceived: report?.received ?? 0,
       isRunning: report?.isRunning ?? false,
       isPaused: report?.isPaused ?? false,
       error: report?.error ?? null,

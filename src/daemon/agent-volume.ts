@@ -3,6 +3,7 @@
  * are asked of the serving thread, snapshots to send are read from the store
  * here.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { StreamPosition } from '../format/stream.js';
 import type {
   Epoch,
@@ -19,7 +20,7 @@ import type {
   StoredRole,
   SyncVolume,
 } from '../sync/agent/sync-volume.js';
-import { type SendRequest, sendStream, snapshotOfUuid } from '../sync/sender.js';
+import { estimates, type SendRequest, sendStream, snapshotOfUuid } from '../sync/sender.js';
 import type { Volume } from '../volume/volume.js';
 import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
 import { openForSending, type SendingPlace } from './sending.js';
@@ -69,6 +70,10 @@ export class AgentVolume implements SyncVolume {
     return this.#state.locks;
   }
 
+  pullEveryMs(): number | undefined {
+    return this.#state.pullEveryMs ?? undefined;
+  }
+
   async #ask<A>(request: AgentRequest): Promise<A> {
     return (await this.#parts.ask(request)) as A;
   }
@@ -98,6 +103,20 @@ export class AgentVolume implements SyncVolume {
         volume.close();
       },
     };
+  }
+
+  async sizeOf(request: TransferRequest): Promise<number> {
+    const volume = openForSending(this.#parts.place);
+    try {
+      let last = 0;
+      for (const { bytes } of estimates(volume, requestOf(volume, request))) {
+        last = bytes;
+        await setImmediate();
+      }
+      return last;
+    } finally {
+      volume.close();
+    }
   }
 
   async receive(from: string | null, to: string): Promise<Incoming> {

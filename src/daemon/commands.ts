@@ -32,6 +32,7 @@ export interface CommandVolume<V> {
   unlockSnapshot(name: string, reason: string | undefined, source: string): object;
   readonly locks: { release(origin: string, source: string): object };
   readonly schedules: { set(text: string, source: string): object };
+  readonly pulls: { set(text: string, source: string): object };
   runSchedule(): object;
   renameSnapshot(from: string, to: string, source: string): object;
   readonly roles: {
@@ -198,8 +199,13 @@ export class VolumeCommands<V> implements Commands {
           const { from, to, ...answer } = volume.restore(this.#resolved(required(name)), source);
           return { answer, moved: { from, to } };
         });
-      case 'sync':
-        return this.#peerings.run(command, () => this.#agent(args.action ?? 'sync', args, source));
+      case 'sync': {
+        const { action = 'sync' } = args;
+        if (action !== 'schedule') {
+          return this.#peerings.run(command, () => this.#agent(action, args, source));
+        }
+        return this.#change(command, false, () => volume.pulls.set(required(name), source));
+      }
       case 'revert':
       case 'group-save':
         return this.#peerings.run(command, () => this.#agent(command, args, source));

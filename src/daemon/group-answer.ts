@@ -17,7 +17,7 @@ export function groupAnswer(
   const parked = { parkedMs: 0, ...groups.parked(key) };
   if (outcome === 'committed') return { name, outcome, peers, group: key, ...parked };
   const nameOf = (uuid: string): string =>
-    uuid === volume.uuid ? 'this mount' : (volume.peers.peers.get(uuid)?.name ?? uuid);
+    uuid === volume.uuid ? 'this mount' : (volume.peers.nameOf(uuid) ?? uuid);
   const named = Object.entries(missing).map(([uuid, reason]) => ({ member: nameOf(uuid), reason }));
   const reasons = named.map(({ member, reason }) => `${member}: ${reason}`).join('; ');
   throw new CommandError('group-save-failed', 'EAGAIN', `nobody was saved as ${name}: ${reasons}`, {

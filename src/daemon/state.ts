@@ -63,6 +63,7 @@ export function mountState(parts: MountedParts): ControlState {
       options: volume.options,
       nodes: tree.status(),
       peering: peering.status(),
+      lag: agent.lag(),
       kernel: connection()?.negotiated ?? null,
       requestsServed: connection()?.served ?? 0,
     }),

@@ -101,9 +101,20 @@ function found(word: string | undefined): string {
   return word === undefined ? 'it ends' : `"${shorten(word, 40)}" stands`;
 }
 
-export function formatSchedule({ everyMs, keep }: Schedule): string {
+/** Only how often. Throws CommandError `bad-schedule`. */
+export function parseEvery(text: string): number {
+  const { everyMs, keep } = parseSchedule(text);
+  if (keep !== undefined) throw bad('only how often is expected, without "keep"');
+  return everyMs;
+}
+
+export function formatEvery(everyMs: number): string {
   const unit = UNITS.find(({ ms }) => everyMs % ms === 0) ?? { unit: 's', ms: 1000 };
-  const every = `every ${Math.max(1, everyMs / unit.ms)}${unit.unit}`;
+  return `every ${Math.max(1, everyMs / unit.ms)}${unit.unit}`;
+}
+
+export function formatSchedule({ everyMs, keep }: Schedule): string {
+  const every = formatEvery(everyMs);
   if (keep === undefined) return every;
   const kept = KEEP_CLASSES.filter((name) => keep.has(name)).map(
     (name) => `${keep.get(name)} ${name}`,

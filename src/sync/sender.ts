@@ -35,6 +35,8 @@ export interface ResumeToken extends StreamPosition {
   to: string;
 }
 
+const SUM_EVERY = 500;
+
 export function encodeToken(token: ResumeToken): string {
   return Buffer.from(JSON.stringify(token)).toString('base64url');
 }
@@ -87,14 +89,26 @@ function planOf(volume: ReadableVolume, { to, from }: SendRequest): Generator<Pl
 
 /** Looks at what would be sent, and reads no content. */
 export function estimate(volume: ReadableVolume, request: SendRequest): SendEstimate {
+  let last: SendEstimate = { records: 0, bytes: 0 };
+  for (const sum of estimates(volume, request)) last = sum;
+  return last;
+}
+
+/** The same as sums after every few records, for a thread that has other work in between. */
+export function* estimates(
+  volume: ReadableVolume,
+  request: SendRequest,
+): Generator<SendEstimate, void> {
   const skipped = request.resumed?.records ?? 0;
   let records = 0;
   let bytes = 0;
+  const sum = (): SendEstimate => ({ records: Math.max(0, records - skipped), bytes });
   for (const plan of planOf(volume, request)) {
     records++;
     if (records > skipped) bytes += plannedBytes(volume, plan);
+    if (records % SUM_EVERY === 0) yield sum();
   }
-  return { records: Math.max(0, records - skipped), bytes };
+  yield sum();
 }
 
 export function headerOf(volume: ReadableVolume, { to, from, resumed }: SendRequest): StreamHeader {

@@ -10,7 +10,8 @@ import type { VolumeCore } from './core.js';
 import type { Layer } from './lineage.js';
 import { lockText, type ShownLock, shownLock } from './lock-text.js';
 import type { Namespace } from './namespace.js';
-import type { SoftLocks } from './soft-locks.js';
+import type { PeerTable } from './peer-table.js';
+import type { SoftLock, SoftLocks } from './soft-locks.js';
 import { View } from './view.js';
 
 /** In a message for people; the answer's data has all. */
@@ -62,6 +63,7 @@ export class Commands {
     readonly catalog: Catalog,
     readonly namespace: Namespace,
     readonly locks: SoftLocks,
+    readonly peers: PeerTable,
   ) {}
 
   /** Throws CommandError: volume-failed, read-only. */
@@ -239,7 +241,7 @@ export class Commands {
     const { uuid, layer } = snapshot;
     if (!force) this.#refuseLocked(snapshot);
     this.catalog.deleteSnapshot(name);
-    const broken = this.locks.breakOf(uuid).map((lock) => shownLock(lock, name));
+    const broken = this.locks.breakOf(uuid).map((lock) => this.#shown(lock, name));
     const details = broken.length > 0 ? { forced: true as const, locks: broken } : undefined;
     this.catalog.addHistory({
       timeMs: this.core.clock.nowMs(),
@@ -253,11 +255,17 @@ export class Commands {
     return { command: 'delete', name, layer, ...details };
   }
 
+  #shown(lock: SoftLock, name: string): ShownLock {
+    return shownLock(lock, name, this.peers.nameOf(lock.origin));
+  }
+
   #refuseLocked({ name, uuid }: Snapshot): void {
     const locks = this.locks.of(uuid);
     if (locks.length === 0) return;
     const nowMs = this.core.clock.nowMs();
-    const reasons = locks.slice(0, MAX_TOLD_LOCKS).map((lock) => `  ${lockText(lock, nowMs)}`);
+    const reasons = locks
+      .slice(0, MAX_TOLD_LOCKS)
+      .map((lock) => `  ${lockText(lock, nowMs, this.peers.nameOf(lock.origin))}`);
     if (locks.length > reasons.length) reasons.push(`  and ${locks.length - reasons.length} more`);
     throw new CommandError(
       'snapshot-locked',
@@ -267,7 +275,7 @@ export class Commands {
         ...reasons,
         '--force (force=yes in the control file) deletes it all the same',
       ].join('\n'),
-      { name, uuid, locks: locks.map((lock) => shownLock(lock, name)) },
+      { name, uuid, locks: locks.map((lock) => this.#shown(lock, name)) },
     );
   }
 

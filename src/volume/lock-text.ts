@@ -12,6 +12,8 @@ export interface ShownLock {
   text: string;
   origin: string;
   dataset: string;
+  /** What people here call the origin; null: it is no peer. */
+  peer: string | null;
   /** The volume that needs it; empty: the origin itself. */
   dependent: string;
   sequence: number;
@@ -21,7 +23,12 @@ export interface ShownLock {
   broken: boolean;
 }
 
-export function shownLock(lock: SoftLock, name: string | undefined): ShownLock {
+/** `name`: the snapshot's; `peer`: what people here call the origin. */
+export function shownLock(
+  lock: SoftLock,
+  name: string | undefined,
+  peer: string | undefined,
+): ShownLock {
   const { snapshot, type, text, origin, dataset, dependent, sequence, sinceMs, isBroken } = lock;
   return {
     snapshot: name ?? null,
@@ -30,6 +37,7 @@ export function shownLock(lock: SoftLock, name: string | undefined): ShownLock {
     text,
     origin,
     dataset,
+    peer: peer ?? null,
     dependent,
     sequence,
     sinceMs,
@@ -39,11 +47,13 @@ export function shownLock(lock: SoftLock, name: string | undefined): ShownLock {
 }
 
 /** Who needs it, why, since when, and when that was last heard. */
-export function lockText(lock: SoftLock, nowMs: number): string {
-  const { type, text, origin, dataset, sinceMs, heardMs } = lock;
+export function lockText(lock: SoftLock, nowMs: number, peer: string | undefined): string {
+  const { type, text, origin, dataset, dependent, sinceMs, heardMs } = lock;
   const since = `set ${ageText(nowMs - sinceMs)}`;
   if (origin === LOCAL_ORIGIN) return `locked by hand: ${text} (${since})`;
   const of = dataset === '' ? '' : ` of ${dataset}`;
   const heard = heardMs === undefined ? 'never' : ageText(nowMs - heardMs);
-  return `needed by ${type} ${text}${of} (origin ${origin}, ${since}, last heard ${heard})`;
+  const teller = peer === undefined ? `origin ${origin}` : `peer ${peer}`;
+  const through = dependent === '' ? '' : ` through ${peer ?? origin}`;
+  return `needed by ${type} ${text}${of}${through} (${teller}, ${since}, last heard ${heard})`;
 }

@@ -41,6 +41,11 @@ export class PeerTable {
     }
   }
 
+  /** What people here call the volume; undefined: it is no peer. */
+  nameOf(volume: string): string | undefined {
+    return this.peers.get(volume)?.name;
+  }
+
   /** Where peers are awaited. */
   get listen(): PeerAddress | undefined {
     return this.#listen;

@@ -23,6 +23,7 @@ import { Inodes, joinPath } from './inode-reader.js';
 import type { VolumeOptions } from './options.js';
 import { type ShownLock, shownLock } from './lock-text.js';
 import { Paths } from './paths.js';
+import { PeerTable } from './peer-table.js';
 import { SoftLocks } from './soft-locks.js';
 import { View } from './view.js';
 
@@ -38,6 +39,7 @@ export class ReadableVolume {
   readonly attributes: Attributes;
   readonly paths: Paths;
   readonly locks: SoftLocks;
+  readonly peers: PeerTable;
   protected readonly views = new Map<number, View>();
 
   protected constructor(
@@ -59,6 +61,7 @@ export class ReadableVolume {
     this.attributes = new Attributes(core, this.inodes);
     this.paths = new Paths(core, this.inodes);
     this.locks = new SoftLocks(core, catalog);
+    this.peers = new PeerTable(core, catalog);
   }
 
   protected newInodeNumber(): number {
@@ -107,7 +110,10 @@ export class ReadableVolume {
       broken ? snapshots.length : (byUuid.get(uuid)?.order ?? snapshots.length);
     return this.locks
       .all()
-      .map((lock) => shownLock(lock, byUuid.get(lock.snapshot)?.name))
+      .map((lock) => {
+        const name = byUuid.get(lock.snapshot)?.name;
+        return shownLock(lock, name, this.peers.nameOf(lock.origin));
+      })
       .sort((a, b) => orderOf(a) - orderOf(b) || a.sinceMs - b.sinceMs);
   }
 

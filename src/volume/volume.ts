@@ -30,11 +30,11 @@ import {
 import { type Copied, copyRange } from './copy-range.js';
 import { openLog } from './open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
+import { PullSchedule } from './pull-schedule.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
 import { Roles } from './roles.js';
 import { type ScheduledAnswer, Schedules } from './schedules.js';
 import { ThreadSink } from './thread-sink.js';
-import { PeerTable } from './peer-table.js';
 import { View } from './view.js';
 
 export type { VolumeOpenOptions } from './open-volume.js';
@@ -44,7 +44,7 @@ export class Volume extends ReadableVolume {
   readonly groups: Groups;
   readonly roles: Roles;
   readonly schedules: Schedules;
-  readonly peers: PeerTable;
+  readonly pulls: PullSchedule;
   readonly #commands: Commands;
   /** Layer → how many open views keep it. */
   readonly #pinned = new Map<number, number>();
@@ -55,11 +55,11 @@ export class Volume extends ReadableVolume {
       this.newInodeNumber(),
     );
     this.groups = new Groups(core);
-    this.#commands = new Commands(core, catalog, this.names, this.locks);
+    this.#commands = new Commands(core, catalog, this.names, this.locks, this.peers);
     this.roles = new Roles(this, this.#commands);
     const schedule = readMeta<unknown>(core.reader, 'schedule');
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
-    this.peers = new PeerTable(core, catalog);
+    this.pulls = new PullSchedule(core, catalog, this.#commands);
     catalog.attach(core);
     core.beforeClose = (group) => {
       catalog.storeCounters();

@@ -22,7 +22,7 @@ import { run, sleepMs, succeeds } from './shell.js';
 const PARENT = '/var/tmp';
 const PREFIX = 'shadowfs-bench-';
 const UNMOUNT_MAX_MS = 10_000;
-const MKFS_EXT4 = [
+export const MKFS_EXT4 = [
   'mkfs.ext4',
   '-q',
   '-F',

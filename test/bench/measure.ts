@@ -5,6 +5,7 @@ import { bySize } from './figures/by-size.js';
 import { coherentFigures } from './figures/coherent.js';
 import { deleteFigures } from './figures/delete-middle.js';
 import { depthFigures } from './figures/depth.js';
+import { transferFigures } from './figures/transfer.js';
 import type { Image } from './image.js';
 import type { Material } from './material.js';
 import type { Options } from './options.js';
@@ -21,7 +22,7 @@ import type { Stage } from './workloads/workload.js';
 const OTHERS: readonly System[] = [btrfs, xfs, overlayfs, ...FUSE_PEERS];
 export const OWN = 'shadowfs';
 const OWN_NATIVE = 'shadowfs-native';
-const FIGURES = [bySize, coherentFigures, depthFigures, deleteFigures];
+const FIGURES = [bySize, coherentFigures, depthFigures, deleteFigures, transferFigures];
 
 export const KNOWN = {
   stages: STAGES,

@@ -1,5 +1,5 @@
 /** Child processes of the benchmark: each is waited for, and each must succeed. */
-import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
+import { spawn, type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024;
@@ -52,6 +52,26 @@ export function child(job: string, ...args: (string | number)[]): Record<string,
   const script = fileURLToPath(new URL('child/io-child.js', import.meta.url));
   const output = run(process.execPath, [script, job, ...args.map(String)]);
   return JSON.parse(output) as Record<string, unknown>;
+}
+
+/** The same beside others: the answer comes when the job is done. */
+export function childBeside(
+  job: string,
+  ...args: (string | number)[]
+): Promise<Record<string, unknown>> {
+  const script = fileURLToPath(new URL('child/io-child.js', import.meta.url));
+  const started = spawn(process.execPath, [script, job, ...args.map(String)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  started.stdout.on('data', (data) => (output += String(data)));
+  return new Promise((resolve, reject) => {
+    started.once('error', reject);
+    started.once('exit', (status) => {
+      if (status === 0) resolve(JSON.parse(output) as Record<string, unknown>);
+      else reject(new Error(`${job} ${args.join(' ')}: exit ${status}`));
+    });
+  });
 }
 
 /** A job that measures itself, without its start-up: ms. */

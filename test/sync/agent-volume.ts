@@ -45,6 +45,7 @@ export class Disk {
   need: { snapshot: string; from: string } | undefined;
   /** The snapshot that a standby shows. */
   shown: string | undefined;
+  pullEveryMs: number | undefined;
   incarnation = 0;
   made = 0;
 
@@ -131,6 +132,10 @@ export class AgentVolume implements SyncVolume {
     return this.disk.snapshots
       .filter(({ kind }) => kind !== 'diverged')
       .map(({ uuid, name, createdMs }) => ({ uuid, name, createdMs }));
+  }
+
+  pullEveryMs(): number | undefined {
+    return this.disk.pullEveryMs;
   }
 
   shown(): string | undefined {
@@ -223,6 +228,12 @@ export class AgentVolume implements SyncVolume {
       },
       close: () => undefined,
     };
+  }
+
+  async sizeOf({ from, to }: TransferRequest): Promise<number> {
+    const target = this.disk.find(to);
+    if (target === undefined) throw new CommandError('no-such-snapshot', 'ENOENT', 'it has gone');
+    return pieces(this.disk.find(from)?.content ?? new Set(), target.content).flat().length;
   }
 
   async receive(from: string | null, to: string): Promise<Incoming> {

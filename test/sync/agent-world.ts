@@ -12,6 +12,8 @@ const SLOW_MS = 400;
 /** A run of everybody's, with its retries. */
 const ROUND_MS = 150_000;
 const ROUNDS = 10;
+/** Of those that do not fetch as soon as there is news. */
+const SCHEDULE_MS = 45_000;
 
 /** The changes of a machine's disk at which it can stop. */
 export const STEPS = [
@@ -46,6 +48,7 @@ export class AgentMachine {
     upstream: string | undefined,
   ) {
     this.disk = new Disk(name, upstream === undefined, upstream);
+    if (world.isScheduled()) this.disk.pullEveryMs = SCHEDULE_MS;
   }
 
   start(): void {
@@ -63,7 +66,7 @@ export class AgentMachine {
       random: () => world.random.below(1000) / 1000,
       name: `tree of ${this.name}`,
       dataset: '/',
-      pullEveryMs: 60_000,
+      idleMs: 60_000,
       latestOnly: world.latestOnly,
       lockAll: world.lockAll,
       peers: () => world.machines.map(({ name }) => name).filter((name) => name !== this.name),
@@ -237,14 +240,17 @@ export class AgentWorld {
   done: Record<string, number> = {};
   #fault: string | undefined;
   readonly #skews: number[];
+  /** Of its own: the histories of older seeds stay what they are. */
+  readonly #schedules: Random;
 
   constructor(
     readonly seed: number,
     count: number,
     /** Every snapshot travels, and only what the next run starts from is locked. */
-    isPlain = false,
+    readonly isPlain = false,
   ) {
     this.random = new Random(seed);
+    this.#schedules = new Random(~seed);
     this.network = new VirtualNetwork(this.time, this.random);
     this.latestOnly = isPlain ? false : this.random.chance(0.2);
     this.lockAll = isPlain ? false : this.random.chance(0.2);
@@ -260,6 +266,10 @@ export class AgentWorld {
     // Clocks are apart by up to an hour.
     this.#skews = this.machines.map(() => this.random.between(-3_600_000, 3_600_000));
     for (const machine of this.machines) machine.start();
+  }
+
+  isScheduled(): boolean {
+    return !this.isPlain && this.#schedules.chance(0.15);
   }
 
   skewOf(machine: AgentMachine): number {

@@ -151,6 +151,39 @@ t.test('a standby is kept, takes over, and gives back (Figs 15B, 15C, 15D)', asy
   t.equal(world.broken(), undefined);
 });
 
+t.test('a standby with a schedule fetches when it is due, and is known to be behind', async (t) => {
+  const { world, a, b } = pair(6);
+  const HOUR_MS = 3_600_000;
+  b.disk.pullEveryMs = HOUR_MS;
+  a.write();
+  a.save();
+  await run(world, 70_000);
+  const [first] = a.disk.snapshots;
+  t.ok(b.disk.find(first?.uuid), 'the first run is due at once');
+  a.write();
+  a.save();
+  const second = a.disk.snapshots.at(-1)?.uuid as string;
+  await run(world, 600_000);
+  t.notOk(b.disk.find(second));
+  t.equal(b.running.status().pending.length, 1, 'it is known to be missing');
+  t.ok(Number(b.running.status().bytes) > 0);
+  t.match(a.disk.lockOf(first?.uuid as string), /needed by m1/);
+  await run(world, HOUR_MS);
+  t.ok(b.disk.find(second), 'an hour later');
+  a.write();
+  a.save();
+  const done = b.running.syncNow();
+  await run(world);
+  t.match(await done, { received: [/m0/] }, 'or when somebody asks');
+  // What the next primary lacks does not wait.
+  a.write();
+  const reverted = b.running.revert();
+  await run(world, 20_000);
+  await reverted;
+  t.same([...b.disk.live], [...a.disk.live]);
+  t.equal(b.disk.role.role, 'primary');
+});
+
 t.test('the way back is refused before anything changes when the other side is away', async (t) => {
   const { world, a, b } = pair(4);
   a.write();
@@ -179,9 +212,34 @@ t.test(
   },
 );
 
+t.test('what the next changes start from is locked before anybody is followed', async (t) => {
+  const { world, a, b } = pair(7);
+  a.write();
+  a.save();
+  await run(world);
+  const common = a.disk.snapshots.at(-1)?.uuid as string;
+  const volume = a.volume as NonNullable<typeof a.volume>;
+  const demote = volume.demote.bind(volume);
+  let heldBy: string | undefined;
+  volume.demote = (...words) => {
+    heldBy = b.disk.lockOf(common);
+    return demote(...words);
+  };
+  const promoted = b.running.promote(true);
+  await run(world);
+  await promoted;
+  b.disk.need = undefined;
+  t.equal(b.disk.lockOf(common), undefined);
+  const demoted = a.running.demote('m1');
+  await run(world);
+  await demoted;
+  t.match(heldBy, /needed by m0/);
+});
+
 t.test('histories that have shown faults', async (t) => {
-  // A role that changed while a peer was looked at; a deletion of what only a standby still showed.
-  for (const seed of [710_005_234, 710_010_240]) {
+  // A role that changed while a peer was looked at; a deletion of what only a standby still showed;
+  // one of what a volume was just about to follow from.
+  for (const seed of [710_005_234, 710_010_240, 23_619]) {
     t.equal((await agentHistory(seed)).broken, undefined, `SEED=${seed}`);
   }
 });

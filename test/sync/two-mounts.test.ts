@@ -189,8 +189,56 @@ eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, 
   t.match(await world.refused(['revert', '-C', world.path('b')]), { code: 'peer-silent' });
   t.match(await on(world, 'b', 'role'), { role: 'standby' });
   await mount(world, 'a');
+  // While it is paused, it is known how far it is behind.
   await on(world, 'b', 'sync', 'pause');
-  t.match(await on(world, 'b', 'sync'), { isPaused: true });
+  t.match(await on(world, 'b', 'sync'), { isPaused: true, snapshots: 0, bytes: 0, seconds: 0 });
+  for (const name of ['missed', 'missed too']) {
+    await world.sh(`head -c 3000000 /dev/urandom > 'a/${name}'`);
+    await on(world, 'a', 'save', name);
+  }
+  const behind = await when(
+    'b knows what it is behind',
+    () => on(world, 'b', 'sync'),
+    (lag) => lag['bytes'] !== null && lag['snapshots'] === 2,
+  );
+  const bytes = Number(behind['bytes']);
+  t.ok(bytes > 6_000_000 && bytes < 6_300_000, `${bytes} bytes are missing`);
+  t.ok(Number(behind['seconds']) > 0);
+  const { out } = await world.tryShadowfs(['sync', '-C', world.path('b')]);
+  t.match(out, /is 2 snapshots, [56]\.\dM and \d+ s behind/);
+  t.match(await on(world, 'b', 'status'), { lag: { snapshots: 2, bytes } });
   await on(world, 'b', 'sync', 'resume');
+  await arrived(world, 'b', 'missed too');
+  const level = (lag: Answer): boolean => lag['snapshots'] === 0 && lag['bytes'] === 0;
+  await when('b is level', () => on(world, 'b', 'sync'), level);
+  await same(world);
+  // With a schedule of its own it fetches when that says so, or when it is asked, also after a restart.
+  t.match(await world.refused(['sync', 'often', '-C', world.path('b')]), {
+    code: 'bad-command-line',
+  });
+  for (const words of ['every 1x', 'every 1h keep 2 daily', 'every']) {
+    const refused = await world.refused(['sync', ...words.split(' '), '-C', world.path('b')]);
+    t.match(refused, { code: 'bad-schedule' }, words);
+  }
+  t.match(await on(world, 'b', 'sync', 'every', '60 minutes'), { ok: true, every: 'every 1h' });
+  await when('b is level', () => on(world, 'b', 'sync'), level);
+  await world.sh('echo scheduled > a/scheduled');
+  await on(world, 'a', 'save', 'scheduled');
+  await when(
+    'b knows of it',
+    () => on(world, 'b', 'sync'),
+    (lag) => lag['snapshots'] === 1 && lag['every'] === 'every 1h',
+  );
+  t.notOk((await snapshotsOf(world, 'b')).includes('scheduled'));
+  await world.umount(world.path('b'));
+  await mount(world, 'b');
+  await arrived(world, 'b', 'scheduled');
+  await world.sh('echo again >> a/scheduled');
+  await on(world, 'a', 'save', 'again');
+  t.match(await on(world, 'b', 'sync', 'now'), { received: ['again'] });
+  t.match(await on(world, 'b', 'sync', 'always'), { every: 'always' });
+  await on(world, 'a', 'save', 'at once');
+  await arrived(world, 'b', 'at once');
+  await same(world);
   for (const name of ['a', 'b']) await world.check(['-C', world.path(name)]);
 });

@@ -8,21 +8,15 @@
  * nothing is pulled while it is under way.
  */
 import { CommandError } from '../../base/errors.js';
-import type { Fabric, Timers } from '../fabric.js';
-import { type CallMessage, Calls } from './calls.js';
-import type {
-  Epoch,
-  Handover,
-  LookAnswer,
-  Standing,
-  SyncAnswer,
-  SyncRequest,
-  SyncSnapshot,
-} from './messages.js';
-import { type Conflict, KnownPeers } from './known-peers.js';
+import type { AgentSetup, AgentStatus } from './agent-setup.js';
+import { Calls } from './calls.js';
+import type { Epoch, Handover, LookAnswer, Standing, SyncAnswer, SyncRequest } from './messages.js';
+import { KnownPeers } from './known-peers.js';
+import { Lag } from './lag.js';
+import { planPull } from './needs.js';
+import { PullClock, type RunKind } from './pull-clock.js';
 import { Pull, type PullAnswer } from './pull.js';
 import { Roles } from './roles.js';
-import type { SyncVolume } from './sync-volume.js';
 import { Upstream } from './upstream.js';
 
 /** After a run that failed: doubled each time, to the longest. */
@@ -30,36 +24,6 @@ const RETRY_MIN_MS = 1000;
 const RETRY_MAX_MS = 60_000;
 /** How often a primary, or one that has handed over, looks after its peers. */
 const LOOK_EVERY_MS = 10_000;
-
-export interface AgentSetup {
-  volume: SyncVolume;
-  incarnation: number;
-  fabric: Fabric<CallMessage>;
-  timers: Timers;
-  /** Evenly from 0 to below 1: spreads the retries of many. */
-  random: () => number;
-  name: string;
-  dataset: string;
-  /** Between two runs, without news; 0: only when asked or told. */
-  pullEveryMs: number;
-  latestOnly: boolean;
-  lockAll: boolean;
-  /** UUIDs of all peers that are paired. */
-  peers: () => readonly string[];
-  log: (message: string) => void;
-}
-
-export interface AgentStatus {
-  upstream: string | undefined;
-  isRunning: boolean;
-  isPaused: boolean;
-  /** Not here yet, as far as known. */
-  pending: readonly SyncSnapshot[];
-  /** Of the one under way. */
-  bytes: number;
-  error: string | undefined;
-  conflicts: readonly Conflict[];
-}
 
 export class Agent {
   readonly #setup: AgentSetup;
@@ -77,8 +41,8 @@ export class Agent {
   #callOff: () => void = () => undefined;
   #retryMs = RETRY_MIN_MS;
   #isWanted = false;
-  #pending: readonly SyncSnapshot[] = [];
-  #bytes = 0;
+  readonly #clock: PullClock;
+  readonly #lag: Lag;
   #error: string | undefined;
   #isClosed = false;
 
@@ -94,6 +58,8 @@ export class Agent {
       serve: (from, request) => this.#serve(from, request),
     });
     const calls = this.#calls;
+    this.#lag = new Lag(calls, timers);
+    this.#clock = new PullClock(volume, timers, setup.idleMs);
     this.#upstream = new Upstream(volume, standing);
     this.#pull = new Pull({
       volume,
@@ -106,16 +72,18 @@ export class Agent {
       lockAll,
       onBroken: (peer, snapshot) =>
         setup.log(`${peer} has deleted the snapshot ${snapshot} by force; it was needed here`),
-      onProgress: ({ pending, bytes }) => {
-        if (bytes === 0) this.#pending = pending;
-        this.#bytes = bytes;
-      },
+      lag: this.#lag,
     });
     this.roles = new Roles({
       volume,
       calls,
       standing,
       highestSeen: () => this.#known.highestEpoch(),
+      hold: (peer, theirs) => {
+        // Should it not be followed in the end, this is released again.
+        this.#released.delete(peer);
+        return this.#pull.hold(peer, theirs);
+      },
     });
   }
 
@@ -150,8 +118,9 @@ export class Agent {
       upstream: this.#followed(),
       isRunning: this.#run !== undefined,
       isPaused: this.#isPaused,
-      pending: this.#pending,
-      bytes: this.#bytes,
+      pending: this.#lag.pending,
+      bytes: this.#lag.bytes,
+      received: this.#lag.received,
       error: this.#error,
       conflicts: this.#known.conflicts,
     };
@@ -175,10 +144,16 @@ export class Agent {
     else if (role === 'primary' || peer === handover?.to) this.#lookAt(peer);
   }
 
+  /** How often to pull has changed. */
+  rescheduled(): void {
+    this.#clock.reset();
+    this.#schedule(0);
+  }
+
   pause(isPaused: boolean): void {
     this.#isPaused = isPaused;
     if (isPaused) this.#pull.stop();
-    else this.#schedule(0);
+    this.#schedule(0);
   }
 
   /** Pulls now, or waits for the run under way. Throws CommandError. */
@@ -191,7 +166,7 @@ export class Agent {
       throw new CommandError('role-changing', 'EBUSY', 'the role of this volume is being changed');
     }
     if (this.#run !== undefined) return this.#run;
-    return this.#start(upstream);
+    return this.#start(upstream, 'pull');
   }
 
   #schedule(delayMs: number): void {
@@ -203,19 +178,35 @@ export class Agent {
   async #runWhenDue(): Promise<void> {
     const upstream = this.#followed();
     // Whatever changes this, schedules the next run.
-    if (upstream === undefined || this.#isPaused || this.#changing > 0) return;
+    if (upstream === undefined || this.#changing > 0) return;
+    if (this.#isPaused) {
+      this.#measureBehind();
+      return;
+    }
     if (this.#run !== undefined) {
       this.#isWanted = true;
       return;
     }
-    await this.#start(upstream).catch(() => undefined);
+    await this.#start(upstream, this.#clock.kind).catch(() => undefined);
+  }
+
+  /** Nothing is pulled now; how far it is behind is known all the same. */
+  #measureBehind(): void {
+    const upstream = this.#followed();
+    if (upstream === undefined || this.#run !== undefined) return;
+    const saw = ({ snapshots }: LookAnswer): void => {
+      const { volume, latestOnly } = this.#setup;
+      if (this.#run !== undefined || this.#followed() !== upstream) return;
+      this.#lag.saw(upstream, planPull(snapshots, volume.snapshots(), latestOnly));
+    };
+    this.roles.look(upstream).then(saw, () => undefined);
   }
 
   /** What fails is in the status, and tried again. */
-  #start(upstream: string): Promise<PullAnswer> {
+  #start(upstream: string, kind: RunKind): Promise<PullAnswer> {
     this.#isWanted = false;
     this.#released.delete(upstream);
-    const run = this.#pull.run(upstream);
+    const run = this.#pull.run(upstream, kind);
     this.#run = run;
     const ended = run.then(
       async (answer) => {
@@ -224,11 +215,11 @@ export class Agent {
         this.#error = undefined;
         this.#retryMs = RETRY_MIN_MS;
         const { handover } = answer.theirs;
-        if (handover !== undefined) await this.#takeOver(handover);
+        const pauseMs = this.#clock.ended(kind);
+        if (handover !== undefined) await this.#takeOver(handover, kind);
         if (answer.received.length > 0) this.changed();
-        const { pullEveryMs } = this.#setup;
         if (this.#isWanted) this.#schedule(0);
-        else if (pullEveryMs > 0) this.#schedule(pullEveryMs);
+        else if (pauseMs !== undefined) this.#schedule(pauseMs);
         return answer;
       },
       (error: unknown) => {
@@ -244,8 +235,15 @@ export class Agent {
     return ended;
   }
 
-  async #takeOver(handover: Handover): Promise<void> {
-    if (!(await this.roles.takeOver(handover))) return;
+  async #takeOver(handover: Handover, kind: RunKind): Promise<void> {
+    if (!(await this.roles.takeOver(handover))) {
+      // What the next primary lacks is due now, whatever the schedule says.
+      if (kind === 'locks' && handover.to === this.#setup.volume.uuid) {
+        this.#clock.reset();
+        this.#isWanted = true;
+      }
+      return;
+    }
     this.#setup.log('primary in the place of the one before');
     this.#tellRole();
   }
@@ -320,6 +318,8 @@ export class Agent {
       }
       case 'read':
         return this.#upstream.read(from, request);
+      case 'size':
+        return { bytes: await volume.sizeOf(request.request) };
       case 'hand-over':
         return this.#change(() => this.roles.handOver(from, request.epoch));
       case 'news':
@@ -332,6 +332,8 @@ export class Agent {
 
   /** Whom this volume neither follows nor followed until it was made primary has nothing to keep for it. */
   #releaseOthers(): void {
+    // One of them may be the one to be followed.
+    if (this.#changing > 0 || this.#isFollowingHeir) return;
     const { upstream } = this.#setup.volume.role();
     for (const peer of this.#setup.peers()) if (peer !== upstream) this.#release(peer);
   }

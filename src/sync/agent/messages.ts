@@ -87,6 +87,8 @@ export type SyncRequest =
   | ({ kind: 'locks' } & LockSet)
   /** A piece of a stream; `transfer` is the same in all of one transfer. */
   | { kind: 'read'; transfer: number; request: TransferRequest; index: number }
+  /** How long would this stream be? */
+  | { kind: 'size'; request: TransferRequest }
   /** Make me primary in your place. `epoch`: yours, as I know it. */
   | { kind: 'hand-over'; epoch: Epoch }
   /** There is something new to pull, or a role has changed. */
@@ -107,11 +109,17 @@ export interface LocksAnswer {
 
 export type ReadAnswer = { bytes: Uint8Array; isLast: boolean };
 
+/** Of a whole stream, at most. */
+export interface SizeAnswer {
+  bytes: number;
+}
+
 export interface SyncAnswers {
   look: LookAnswer;
   greet: LookAnswer;
   locks: LocksAnswer;
   read: ReadAnswer;
+  size: SizeAnswer;
   'hand-over': Handover;
   news: null;
 }

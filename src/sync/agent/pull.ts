@@ -13,7 +13,9 @@ import {
   type Standing,
   type SyncSnapshot,
 } from './messages.js';
+import type { Lag } from './lag.js';
 import { common, locksToSend, type PullPlan, planPull } from './needs.js';
+import type { RunKind } from './pull-clock.js';
 import type { Incoming, SyncVolume } from './sync-volume.js';
 import { refuseStrangers } from './upstream.js';
 
@@ -38,14 +40,8 @@ export interface PullSetup {
   lockAll: boolean;
   /** A snapshot that was locked there was deleted by force. */
   onBroken: (peer: string, snapshot: string) => void;
-  /** How far it is; also called when nothing has to travel. */
-  onProgress: (progress: PullProgress) => void;
-}
-
-export interface PullProgress {
-  pending: readonly SyncSnapshot[];
-  /** Of the one under way. */
-  bytes: number;
+  /** Is told what has to travel, also when that is nothing, and how far it is. */
+  lag: Lag;
 }
 
 export interface PullAnswer {
@@ -73,13 +69,17 @@ export class Pull {
     this.#isStopped = true;
   }
 
-  /** Throws CommandError; what was adopted before stays. */
-  async run(peer: string): Promise<PullAnswer> {
+  /** `locks`: says what is needed, and fetches nothing. Throws CommandError; what was adopted before stays. */
+  async run(peer: string, kind: RunKind): Promise<PullAnswer> {
     this.#isStopped = false;
-    const { volume, onProgress } = this.#setup;
+    const { volume, lag } = this.#setup;
     const { standing: theirs, snapshots } = await this.#greet(peer);
     const plan = planPull(snapshots, volume.snapshots(), this.#setup.latestOnly);
-    onProgress({ pending: plan.pending, bytes: 0 });
+    lag.saw(peer, plan);
+    if (kind === 'locks') {
+      await this.#sendLocks(peer, { base: plan.base, pending: [] }, snapshots);
+      return { received: [], theirs };
+    }
     let left: PullPlan = plan;
     await this.#sendLocks(peer, left, snapshots);
     const { base } = plan;
@@ -92,7 +92,7 @@ export class Pull {
       await this.#transfer(peer, left, snapshot, theirs.epoch);
       received.push(snapshot.name);
       left = { base: snapshot, pending: left.pending.slice(1) };
-      onProgress({ pending: left.pending, bytes: 0 });
+      lag.arrived();
       await this.#sendLocks(peer, left, snapshots);
     }
     return { received, theirs };
@@ -190,7 +190,7 @@ export class Pull {
     to: SyncSnapshot,
     incoming: Incoming,
   ): Promise<void> {
-    const { calls, onProgress } = this.#setup;
+    const { calls, lag } = this.#setup;
     const transfer = ++this.#transfers;
     const { resumed } = incoming;
     const request = {
@@ -213,8 +213,19 @@ export class Pull {
       next = read(index);
       await incoming.push(piece.bytes);
       bytes += piece.bytes.length;
-      onProgress({ pending: [to], bytes });
+      lag.came(bytes);
     }
+  }
+
+  /**
+   * Before this volume follows the peer: locks there what a run would start from.
+   * Throws CommandError: `snapshot-gone`, and what a call throws.
+   */
+  async hold(peer: string, theirs: readonly SyncSnapshot[]): Promise<SyncSnapshot | undefined> {
+    this.#isStopped = false;
+    const [base] = common(theirs, this.#setup.volume.snapshots());
+    if (base !== undefined) await this.#sendLocks(peer, { base, pending: [] }, theirs);
+    return base;
   }
 
   /** Nothing of the peer is needed any more. */

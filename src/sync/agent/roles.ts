@@ -15,8 +15,8 @@ import {
   type Handover,
   type LookAnswer,
   type Standing,
+  type SyncSnapshot,
 } from './messages.js';
-import { common } from './needs.js';
 import type { SyncVolume } from './sync-volume.js';
 import { refuseStrangers } from './upstream.js';
 
@@ -31,6 +31,11 @@ export interface RolesSetup {
   standing: () => Standing;
   /** The highest epoch that any peer has shown. */
   highestSeen: () => Epoch;
+  /**
+   * Locks at a peer that is about to be followed what both have and the next run starts from, the
+   * newest of `theirs`; from then on only force deletes it there. Undefined: nothing in common.
+   */
+  hold: (peer: string, theirs: readonly SyncSnapshot[]) => Promise<SyncSnapshot | undefined>;
 }
 
 export class Roles {
@@ -90,20 +95,21 @@ export class Roles {
 
   /** Primary to standby of a newer primary: what it does not have becomes a snapshot `diverged-…`. */
   async demote(upstream: string): Promise<void> {
-    const { volume, standing } = this.#setup;
+    const { volume, standing, hold } = this.#setup;
     const mine = standing();
     if (mine.role === 'standby') return this.follow(upstream);
     const { standing: theirs, snapshots } = await this.look(upstream);
     this.#refuseUpstream(mine, theirs);
-    const [newest] = common(snapshots, volume.snapshots());
+    const newest = await hold(upstream, snapshots);
     await volume.demote(newest?.uuid, theirs.epoch, upstream);
   }
 
   /** A standby follows another volume. */
   async follow(upstream: string): Promise<void> {
-    const { volume, standing } = this.#setup;
-    const { standing: theirs } = await this.look(upstream);
+    const { volume, standing, hold } = this.#setup;
+    const { standing: theirs, snapshots } = await this.look(upstream);
     this.#refuseUpstream(standing(), theirs);
+    await hold(upstream, snapshots);
     await volume.follow(upstream, theirs.epoch);
   }
 
@@ -183,14 +189,14 @@ export class Roles {
    * snapshot (promoted by hand), what it does not have is kept as for `demote`.
    */
   async followHeir({ standing: theirs, snapshots }: LookAnswer): Promise<boolean> {
-    const { volume } = this.#setup;
+    const { volume, hold } = this.#setup;
     const { handover } = volume.role();
     if (handover === undefined || theirs.volume !== handover.to) return false;
     if (theirs.role !== 'primary' || compareEpochs(theirs.epoch, handover.epoch) < 0) return false;
+    const newest = await hold(theirs.volume, snapshots);
     if (snapshots.some(({ uuid }) => uuid === handover.snapshot)) {
       await volume.follow(theirs.volume, theirs.epoch);
     } else {
-      const [newest] = common(snapshots, volume.snapshots());
       await volume.demote(newest?.uuid, theirs.epoch, theirs.volume);
     }
     return true;

@@ -64,6 +64,8 @@ export interface SyncVolume {
   shown(): string | undefined;
   /** Moves a standby's live view; the snapshot is from then on what the volume needs of its upstream. */
   show(snapshot: string, epoch: Epoch): Promise<void>;
+  /** Between two runs, when a person has said so; undefined: as soon as there is news. */
+  pullEveryMs(): number | undefined;
   /** The locks that downstreams have set here; not this volume's own. */
   locksOfDownstreams(): readonly LockItem[];
   /**
@@ -74,6 +76,8 @@ export interface SyncVolume {
 
   /** Throws CommandError: `no-such-snapshot`. */
   send(request: TransferRequest): Outgoing;
+  /** Bytes of that stream, at most; reads no content. Throws CommandError: `no-such-snapshot`. */
+  sizeOf(request: TransferRequest): Promise<number>;
   /** Throws CommandError when it can't be received here. */
   receive(from: string | null, to: string): Promise<Incoming>;
 

@@ -30,6 +30,7 @@ import {
   treeDigest,
   unlinkAll,
 } from './name-jobs.js';
+import { fill, rewrite, work as workFor } from './transfer-jobs.js';
 
 /** A job that returns a number returns ms. */
 type Job = (path: string, ...rest: string[]) => number | object;
@@ -66,6 +67,10 @@ const JOBS: Record<string, Job> = {
     checkChanged(path, Number(files), Number(count), stamp);
     return {};
   },
+  fill: (path, files, bytes) => fill(path, Number(files), Number(bytes)),
+  rewrite: (path, files, bytes, step, round) =>
+    rewrite(path, Number(files), Number(bytes), Number(step), Number(round)),
+  work: (path, ms) => workFor(path, Number(ms)),
   'read-each': (path, count) => readEach(path, Number(count)),
 };
 

@@ -29,15 +29,23 @@ export class Shadowfs implements System {
     this.#setup = setup;
   }
 
+  get #main(): string {
+    return join(this.#setup.checkout, 'dist/cli/main.js');
+  }
+
   cli(...args: string[]): string {
     const { SHADOWFS_BENCH_NODE_OPTIONS: nodeOptions } = process.env;
     const env = {
       SHADOWFS_STATE_DIR: this.#setup.stateDirectory,
       ...(nodeOptions !== undefined && { NODE_OPTIONS: nodeOptions }),
     };
-    return run(process.execPath, [join(this.#setup.checkout, 'dist/cli/main.js'), ...args], {
-      env,
-    });
+    return run(process.execPath, [this.#main, ...args], { env });
+  }
+
+  /** The same as a line for a shell; no argument needs quotes. */
+  line(...args: string[]): string {
+    const { stateDirectory } = this.#setup;
+    return `SHADOWFS_STATE_DIR=${stateDirectory} ${process.execPath} ${this.#main} ${args.join(' ')}`;
   }
 
   mount({ data, mountpoint }: Place, base?: string): string {

@@ -1,0 +1,48 @@
+/**
+ * When to pull: as soon as there is news, or when the volume's own schedule
+ * says so. In between, runs that fetch nothing keep both sides up to date about
+ * what is needed, and how far this one is behind.
+ */
+import type { Timers } from '../fabric.js';
+import type { SyncVolume } from './sync-volume.js';
+
+/** `locks`: the upstream is told what is needed, and nothing is fetched. */
+export type RunKind = 'pull' | 'locks';
+
+export class PullClock {
+  readonly #volume: SyncVolume;
+  readonly #timers: Timers;
+  /** Without news and without a schedule; 0: never. */
+  readonly #idleMs: number;
+  /** In the past without a schedule, and when a run that was due has failed. */
+  #dueMs = 0;
+
+  constructor(volume: SyncVolume, timers: Timers, idleMs: number) {
+    this.#volume = volume;
+    this.#timers = timers;
+    this.#idleMs = idleMs;
+  }
+
+  /** What a run is for that begins now. */
+  get kind(): RunKind {
+    return this.#timers.nowMs() >= this.#dueMs ? 'pull' : 'locks';
+  }
+
+  /** The next run is due now. */
+  reset(): void {
+    this.#dueMs = 0;
+  }
+
+  /** A run has ended well: how long until the next one; undefined: until there is news. */
+  ended(kind: RunKind): number | undefined {
+    const everyMs = this.#volume.pullEveryMs();
+    if (everyMs === undefined) {
+      this.#dueMs = 0;
+      return this.#idleMs === 0 ? undefined : this.#idleMs;
+    }
+    const nowMs = this.#timers.nowMs();
+    if (kind === 'pull') this.#dueMs = nowMs + everyMs;
+    const leftMs = Math.max(0, this.#dueMs - nowMs);
+    return this.#idleMs === 0 ? leftMs : Math.min(leftMs, this.#idleMs);
+  }
+}
