@@ -118,7 +118,7 @@ export class Groups {
     if (log === undefined || !log.isReady || core.failure !== undefined) {
       log?.wanted();
       this.#byStore(this.commit(), waiting);
-    } else if (open.isLogged) {
+    } else if (open.isLogged && !log.hasUnflushed) {
       for (const done of waiting) this.#wait(needs, done);
     } else if (log.write(open)) {
       this.#flushed = { waiting, group: open.id, needs, startMs: performance.now() };
@@ -144,7 +144,7 @@ export class Groups {
     const flushed = this.#flushed;
     if (log === undefined || flushed === undefined) return;
     const { waiting, group, needs, startMs } = flushed;
-    const isDurable = log.take(group, waits);
+    const isDurable = log.take(waits);
     if (isDurable === undefined) return;
     this.#flushed = undefined;
     if (isDurable) {

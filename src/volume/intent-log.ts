@@ -7,7 +7,8 @@
  * record before, in an order that leaves nothing out; a group that is closed
  * with changes that no record has takes a sequence number itself, so that no
  * later record is applied without it. LMDB's own transaction says where the
- * records begin that it does not cover.
+ * records begin that it does not cover. A record alone promises nothing: an
+ * answer waits for a flush that began after it was written.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync } from 'node:fs';
@@ -67,6 +68,7 @@ export class IntentLog {
   /** From this group on LMDB knows of the log, or has what could not be logged. */
   #fromGroup = 0;
   #isFlushing = false;
+  #hasUnflushed = false;
 
   constructor(
     readonly core: VolumeCore,
@@ -81,6 +83,11 @@ export class IntentLog {
 
   get isFlushing(): boolean {
     return this.#isFlushing;
+  }
+
+  /** There is a record for which no flush was begun yet. */
+  get hasUnflushed(): boolean {
+    return this.#hasUnflushed;
   }
 
   /** The other half takes what comes while LMDB stores what is in this one. */
@@ -126,6 +133,8 @@ export class IntentLog {
       this.#state = 'begun';
       this.#fromGroup = group.id;
     } else if (this.#state === 'ready' || this.#state === 'paused') {
+      // Who fsyncs now and then will do so again: that one need not wait for LMDB to have the rest.
+      if (this.isReady && group.systemSince !== undefined && !group.isLogged) this.#append(group);
       group.isUnlogged = !group.isLogged;
       if (group.isUnlogged) this.#sequence++;
     } else if (this.#state !== 'begun') return;
@@ -138,6 +147,7 @@ export class IntentLog {
     if (this.#state === 'begun' && group.id >= this.#fromGroup) this.#state = 'ready';
     else if (this.#state === 'paused' && group.id >= this.#fromGroup) this.#state = 'ready';
     this.#freed = Math.max(this.#freed, group.logEnd);
+    if (this.#written === group.logEnd) this.#hasUnflushed = false;
   }
 
   /**
@@ -146,6 +156,19 @@ export class IntentLog {
    */
   write(group: Group): boolean {
     invariant(!this.#isFlushing && this.isReady, 'one flush of a ready log at a time');
+    if (!group.isLogged && !this.#append(group)) return false;
+    const answer = this.setup.flush.submit(this.#fd);
+    if (answer !== 0) {
+      this.#failed(`a flush: ${answer}`);
+      return false;
+    }
+    this.#hasUnflushed = false;
+    this.#isFlushing = true;
+    return true;
+  }
+
+  /** Writes a record of what of the open group is not in the log. False: as for `write`. */
+  #append(group: Group): boolean {
     if (group.isUnloggable || this.#isLargeAtFirst(group)) return false;
     this.setup.storeCounters();
     const builder = this.#builder;
@@ -158,13 +181,12 @@ export class IntentLog {
     step('log:before-write');
     const count = pwrite(this.#fd, record, record.length, at);
     step('log:after-write');
-    const answer = count === record.length ? this.setup.flush.submit(this.#fd) : count;
-    if (answer !== 0) {
-      this.#failed(`record ${this.#sequence}: ${answer}`, group.id);
+    if (count !== record.length) {
+      this.#failed(`record ${this.#sequence}: ${count}`);
       return false;
     }
     this.#sequence++;
-    this.#isFlushing = true;
+    this.#hasUnflushed = true;
     group.logged();
     return true;
   }
@@ -184,22 +206,26 @@ export class IntentLog {
     return skipped > 0 ? 0 : at;
   }
 
-  /** The record may be there or not: the group's transaction covers it either way. */
-  #failed(what: string, group: number): void {
+  /**
+   * What was to be logged may be there or not: the groups' transactions cover it either way. A
+   * group that is closed from now on tells LMDB of the number that comes next.
+   */
+  #failed(what: string): void {
     log(`not written: ${what}`);
     this.#state = 'paused';
-    this.#fromGroup = group;
+    this.#fromGroup = this.core.open.id;
     this.#sequence++;
+    this.#hasUnflushed = false;
   }
 
   /** What became of the flush: true, it is durable; undefined: it still runs. */
-  take(group: number, waits = false): boolean | undefined {
+  take(waits = false): boolean | undefined {
     const answer = this.setup.flush.take(waits);
     if (answer === undefined) return undefined;
     this.#isFlushing = false;
     step('log:after-flush');
     if (answer === 0) return true;
-    this.#failed(`a flush: ${answer}`, group);
+    this.#failed(`a flush: ${answer}`);
     return false;
   }
 

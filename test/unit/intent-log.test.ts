@@ -265,6 +265,84 @@ t.test('a log that can not be written or flushed leaves it to LMDB', (t) => {
   t.end();
 });
 
+/** What the file has after a crash now. */
+function afterCrash(fixture: VolumeFixture, copy: string, name: string): string {
+  const path = copyOf(fixture, copy);
+  applyLog(path, false);
+  const survivor = Volume.open({ path, writer: { kind: 'none' } });
+  const root = survivor.inode(survivor.live, 1);
+  const inode = root && survivor.lookup(survivor.live, root, name);
+  const out = Buffer.alloc(inode?.size ?? 0);
+  if (inode !== undefined) survivor.read(survivor.live, inode, 0, out.length, out, 0);
+  survivor.close();
+  return out.toString('latin1');
+}
+
+/** fsync, without LMDB getting on with anything; whether it is answered. */
+function answeredAtOnce({ volume }: VolumeFixture): boolean {
+  let isDone = false;
+  const done = (): void => {
+    isDone = true;
+  };
+  volume.durable().settled(done, (error) => {
+    throw error;
+  });
+  return isDone;
+}
+
+t.test('a flush that fails after its group was closed: what is logged later is found', (t) => {
+  const fixture = logged(t);
+  const { volume } = fixture;
+  const { log } = volume.groups;
+  if (log === undefined) throw new Error('there is a log');
+  const { submit, take } = log.setup.flush;
+  let answer: number | undefined;
+  Object.assign(log.setup.flush, { submit: () => 0, take: () => answer });
+  fixture.write('first', 'in a flush that fails');
+  t.notOk(answeredAtOnce(fixture));
+  volume.commit();
+  answer = -5;
+  volume.groups.pump();
+  t.ok(volume.core.closing, 'LMDB gets the group later');
+  for (let i = 0; i < 5; i++) volume.pump();
+  Object.assign(log.setup.flush, { submit, take });
+  for (const [i, text] of ['one', 'two', 'three'].entries()) {
+    fixture.write('first', text);
+    sync(fixture);
+    t.match(afterCrash(fixture, `after${i}`, 'first'), new RegExp(`^${text}`));
+  }
+  t.end();
+});
+
+t.test('an fsync does not wait for a group that was closed by age', (t) => {
+  const fixture = logged(t);
+  const { volume } = fixture;
+  const { log } = volume.groups;
+  if (log === undefined) throw new Error('there is a log');
+  const { flush } = log.setup;
+  const submit = flush.submit.bind(flush);
+  let flushes = 0;
+  flush.submit = (fd) => {
+    flushes++;
+    return submit(fd);
+  };
+  fixture.write('first', 'not yet synced');
+  volume.commit();
+  t.equal(flushes, 0, 'closing a group flushes nothing');
+  t.ok(volume.core.closing, 'LMDB does not have it');
+  t.ok(answeredAtOnce(fixture), 'the log had the rest of it');
+  t.equal(flushes, 1, 'once it is flushed');
+  t.match(afterCrash(fixture, 'closed', 'first'), /^not yet synced/);
+  t.ok(answeredAtOnce(fixture));
+  t.equal(flushes, 1, 'nothing new: nothing to flush');
+  fixture.write('second', 'new');
+  t.ok(volume.core.closing);
+  t.ok(answeredAtOnce(fixture));
+  t.match(afterCrash(fixture, 'both', 'first'), /^not yet synced/);
+  t.match(afterCrash(fixture, 'both2', 'second'), /^new/);
+  t.end();
+});
+
 t.test('a record that does not fit says so', (t) => {
   const builder = new LogRecordBuilder(1000);
   builder.begin();
