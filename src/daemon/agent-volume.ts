@@ -25,6 +25,9 @@ import type { Volume } from '../volume/volume.js';
 import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
 import { openForSending, type SendingPlace } from './sending.js';
 
+/** Of a stream, at least; up to a frame more. */
+const PIECE_BYTES = 768 * 1024;
+
 export interface AgentVolumeParts {
   uuid: string;
   place: SendingPlace;
@@ -84,7 +87,7 @@ export class AgentVolume implements SyncVolume {
 
   send(request: TransferRequest): Outgoing {
     const volume = openForSending(this.#parts.place);
-    let frames: Generator<Buffer>;
+    let frames: Generator<Buffer, void>;
     try {
       frames = sendStream(volume, requestOf(volume, request));
     } catch (error) {
@@ -93,10 +96,7 @@ export class AgentVolume implements SyncVolume {
     }
     let isClosed = false;
     return {
-      next: async () => {
-        const { value, done } = frames.next();
-        return done === true ? undefined : (value as Buffer);
-      },
+      next: async () => nextPiece(frames),
       close() {
         if (isClosed) return;
         isClosed = true;
@@ -167,6 +167,18 @@ export class AgentVolume implements SyncVolume {
   follow(upstream: string, epoch: Epoch): Promise<void> {
     return this.#ask({ op: 'follow', upstream, epoch });
   }
+}
+
+/** Some frames together: each piece is a question to the other side. */
+function nextPiece(frames: Generator<Buffer, void>): Uint8Array | undefined {
+  const piece: Buffer[] = [];
+  for (let bytes = 0; bytes < PIECE_BYTES; ) {
+    const { value } = frames.next();
+    if (value === undefined) break;
+    piece.push(value);
+    bytes += value.length;
+  }
+  return piece.length > 1 ? Buffer.concat(piece) : piece[0];
 }
 
 function requestOf(volume: Volume, { from, to, resumed }: TransferRequest): SendRequest {

@@ -8,6 +8,7 @@ import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../base/deferred.js';
 import { CommandError } from '../base/errors.js';
+import { settledWith } from '../base/work.js';
 import type { Answer, CommandArguments, CommandName } from '../control/command.js';
 import { ControlFiles } from '../control/control-files.js';
 import { byteStringOfText } from '../format/grammar.js';
@@ -17,6 +18,7 @@ import type { TraceSink } from '../measure/trace-entry.js';
 import { smallLimits } from '../tree/forgetting-plan.js';
 import { Tree } from '../tree/tree.js';
 import type { Finding } from '../volume/check-report.js';
+import { checkStaged } from '../volume/check-staged.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
 import { type InspectRequest, VolumeCommands } from './commands.js';
@@ -34,6 +36,8 @@ import type { FromSync } from './sync-messages.js';
 
 /** The writer is behind: until it is looked at again. */
 const PAUSE_MS = 2;
+/** A received layer of so few records is looked through at once: to start a thread takes longer. */
+const VERIFIED_HERE_MAX = 1000;
 
 export interface ServingHost {
   /** Settles when every write that had returned to its program has reached the volume. */
@@ -170,6 +174,7 @@ export class MountServer {
   #incomingStreams(): IncomingStreams {
     const { volume, commands } = this;
     const host = this.#host;
+    const inspect = (request: InspectRequest): Deferred<Answer> => this.#inspect(request);
     return new IncomingStreams({
       volume,
       host: {
@@ -178,11 +183,15 @@ export class MountServer {
           host.later(PAUSE_MS, () => later.resolve());
           return later;
         },
-        verify: (layer) =>
-          step(
-            this.#inspect({ command: 'staged', args: { layer } }),
+        verify(layer, records) {
+          if (records <= VERIFIED_HERE_MAX) {
+            return settledWith(checkStaged(volume, volume.core.layers.get(layer))[0]);
+          }
+          return step(
+            inspect({ command: 'staged', args: { layer } }),
             ({ finding }) => (finding ?? undefined) as Finding | undefined,
-          ),
+          );
+        },
         adopt: (change) => commands.adopt(change),
       },
       random: Math.random,

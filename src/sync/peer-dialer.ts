@@ -7,7 +7,7 @@ import type { Timers } from './fabric.js';
 import type { Connection, EndReason, Transport } from './link.js';
 
 const FIRST_PAUSE_MS = 500;
-const MAX_PAUSE_MS = 30_000;
+const MAX_PAUSE_MS = 10_000;
 /** A connection that lived for so long was a good one: the pauses are short again. */
 const PROVEN_MS = 10_000;
 

@@ -16,8 +16,8 @@ export interface ReceiveHost {
   readonly groupRecords: number;
   /** The writer is behind: settles when it is worth another look. */
   pause(): Deferred<void>;
-  /** The first thing that is wrong with a staging layer, which is stored. */
-  verify(layer: number): Deferred<Finding | undefined>;
+  /** The first thing that is wrong with a staging layer, which is stored, and has so many records. */
+  verify(layer: number, records: number): Deferred<Finding | undefined>;
   /** Settles when the change is durable and no program sees what was before. */
   adopt(change: () => Moving<AdoptAnswer>): Deferred<AdoptAnswer>;
 }

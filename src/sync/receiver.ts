@@ -354,7 +354,7 @@ export class Receiver {
     }
     const staging = this.#staging as Staging;
     yield* this.#store();
-    const wrong = yield* answerOf(this.host.verify(staging.layer.number));
+    const wrong = yield* answerOf(this.host.verify(staging.layer.number, records));
     if (wrong !== undefined) {
       yield* this.#abandon(staging);
       throw new CommandError(

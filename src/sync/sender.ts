@@ -150,7 +150,7 @@ export function* sendStream(
   volume: ReadableVolume,
   request: SendRequest,
   frameBytes?: number,
-): Generator<Buffer> {
+): Generator<Buffer, void> {
   refuseUndo(request);
   const encoder = new StreamEncoder(headerOf(volume, request), frameBytes);
   yield encoder.start();

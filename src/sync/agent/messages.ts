@@ -107,6 +107,9 @@ export interface LocksAnswer {
   broken: readonly string[];
 }
 
+/** So many pieces are asked for at once: a round trip takes longer than to read one. */
+export const PIECES_AHEAD = 4;
+
 export type ReadAnswer = { bytes: Uint8Array; isLast: boolean };
 
 /** Of a whole stream, at most. */

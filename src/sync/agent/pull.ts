@@ -10,6 +10,7 @@ import {
   compareEpochs,
   type Epoch,
   type LookAnswer,
+  PIECES_AHEAD,
   type Standing,
   type SyncSnapshot,
 } from './messages.js';
@@ -183,7 +184,7 @@ export class Pull {
     }
   }
 
-  /** One piece is stored while the next one is on its way. */
+  /** One piece is stored while the next ones are on their way. */
   async #pieces(
     peer: string,
     from: string | null,
@@ -205,12 +206,12 @@ export class Pull {
       return piece;
     };
     let bytes = 0;
-    let next = read(0);
-    for (let index = 1; ; index++) {
-      const piece = await next;
+    const asked = Array.from({ length: PIECES_AHEAD }, (_, index) => read(index));
+    for (let index = PIECES_AHEAD; ; index++) {
+      const piece = await (asked.shift() as (typeof asked)[number]);
       if (piece.isLast) return;
       this.#checkpoint();
-      next = read(index);
+      asked.push(read(index));
       await incoming.push(piece.bytes);
       bytes += piece.bytes.length;
       lag.came(bytes);

@@ -1,12 +1,14 @@
 /**
  * The side that is asked: answers who it is, stores what downstreams need, and
  * gives out streams piece by piece. Holds at most one stream per downstream,
- * and of it the last two pieces, for an answer may get lost.
+ * and of it the last few pieces, for an answer may get lost, and questions may
+ * overtake each other.
  */
 import { CommandError } from '../../base/errors.js';
 import {
   compareEpochs,
   type LookAnswer,
+  PIECES_AHEAD,
   type ReadAnswer,
   type Standing,
   type SyncRequest,
@@ -24,7 +26,9 @@ interface Sending {
   isOver: boolean;
 }
 
-const PIECES_KEPT = 2;
+/** What is asked for behind the end. */
+const END: ReadAnswer = { bytes: new Uint8Array(0), isLast: true };
+const PIECES_KEPT = 2 * PIECES_AHEAD;
 
 export class Upstream {
   readonly #sending = new Map<string, Sending>();
@@ -65,7 +69,8 @@ export class Upstream {
     const { transfer, index } = request;
     let sending = this.#sending.get(from);
     if (sending === undefined || transfer > sending.transfer) {
-      if (index !== 0) throw lost();
+      // The stream is the same each time: who asks for one of the first can have it.
+      if (index >= PIECES_AHEAD) throw lost();
       sending?.stream.close();
       sending = {
         transfer,
@@ -84,26 +89,33 @@ export class Upstream {
   async #piece(from: string, sending: Sending, index: number): Promise<ReadAnswer> {
     const before = sending.reading;
     const reading = before.then(async () => {
+      if (index >= sending.index + PIECES_AHEAD) throw lost();
+      while (sending.index <= index && !sending.isOver) await this.#readOn(from, sending);
+      if (index >= sending.index) return END;
       const kept = sending.pieces.get(index);
-      if (kept !== undefined) return kept;
-      if (index !== sending.index || sending.isOver) throw lost();
-      let bytes: Uint8Array | undefined;
-      try {
-        bytes = await sending.stream.next();
-      } catch (error) {
-        this.forget(from);
-        throw error;
-      }
-      const answer = { bytes: bytes ?? new Uint8Array(0), isLast: bytes === undefined };
-      sending.isOver = answer.isLast;
-      if (answer.isLast) sending.stream.close();
-      sending.pieces.set(index, answer);
-      sending.pieces.delete(index - PIECES_KEPT);
-      sending.index = index + 1;
-      return answer;
+      if (kept === undefined) throw lost();
+      return kept;
     });
     sending.reading = reading.catch(() => undefined);
     return reading;
+  }
+
+  async #readOn(from: string, sending: Sending): Promise<void> {
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = await sending.stream.next();
+    } catch (error) {
+      this.forget(from);
+      throw error;
+    }
+    if (bytes === undefined) {
+      sending.isOver = true;
+      sending.stream.close();
+      return;
+    }
+    sending.pieces.set(sending.index, { bytes, isLast: false });
+    sending.pieces.delete(sending.index - PIECES_KEPT);
+    sending.index++;
   }
 
   /** The downstream is gone: what was held for it is let go. */
