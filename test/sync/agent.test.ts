@@ -1,6 +1,11 @@
 /** The sync agent: which locks go upstream, the standby's figures, and simulated histories of whole groups. */
 import t from 'tap';
-import { compareEpochs, type LockItem, type SyncSnapshot } from '../../src/sync/agent/messages.js';
+import {
+  compareEpochs,
+  type LockItem,
+  type SyncRequest,
+  type SyncSnapshot,
+} from '../../src/sync/agent/messages.js';
 import { common, locksToSend, planPull } from '../../src/sync/agent/needs.js';
 import { agentHistory } from './agent-history.js';
 import { type AgentMachine, AgentWorld } from './agent-world.js';
@@ -234,6 +239,18 @@ t.test('what the next changes start from is locked before anybody is followed', 
   await run(world);
   await demoted;
   t.match(heldBy, /needed by m0/);
+});
+
+t.test('what a newer peer asks and this one does not know is refused', async (t) => {
+  const { world } = pair(8);
+  const answers: unknown[] = [];
+  const newer = world.network.connect('newer', () => true);
+  newer.receive((_from, message) => answers.push(message));
+  const request = { kind: 'of tomorrow' } as unknown as SyncRequest;
+  newer.send(['m0'], { incarnation: 1, call: 1, request });
+  await run(world, 100);
+  const refusal = { code: 'unknown-question', errno: 'EOPNOTSUPP', message: /of tomorrow.*update/ };
+  t.match(answers, [{ call: 1, refusal }]);
 });
 
 t.test('histories that have shown faults', async (t) => {

@@ -14,8 +14,8 @@ import { Random } from '../model/random.js';
 import { Namespaces } from './namespaces.js';
 import { Relay } from './relay.js';
 
-const ROUNDS = Number(process.env['ROUNDS'] ?? 3);
-const FILES = Number(process.env['FILES'] ?? 5_000);
+const ROUNDS = Number(process.env['ROUNDS'] ?? 2);
+const FILES = Number(process.env['FILES'] ?? 2_000);
 /** Zero after every transaction, and never else. */
 const BALANCE =
   'select cast(total(amount) + (select total(amount) from taken) as integer) from sent';

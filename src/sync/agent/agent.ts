@@ -9,7 +9,7 @@
  */
 import { CommandError } from '../../base/errors.js';
 import type { AgentSetup, AgentStatus } from './agent-setup.js';
-import { Calls } from './calls.js';
+import { Calls, unknownQuestion } from './calls.js';
 import type { Epoch, Handover, LookAnswer, Standing, SyncAnswer, SyncRequest } from './messages.js';
 import { KnownPeers } from './known-peers.js';
 import { Lag } from './lag.js';
@@ -312,8 +312,8 @@ export class Agent {
         const { outcomes, broken, isChanged } = await volume.storeLocks(from, request);
         // Further up they are needed as well.
         if (isChanged) this.#schedule(0);
-        // It follows this volume now: what this volume needed of it once is no longer needed.
-        if (from !== this.#followed()) this.#release(from);
+        // Once it follows this volume, what this one needed of it is no longer needed.
+        if (from !== this.#followed() && this.#known.isStandby(from)) this.#release(from);
         return { sequence, items: outcomes, broken };
       }
       case 'read':
@@ -327,6 +327,8 @@ export class Agent {
         if (from === this.#followed()) this.#schedule(0);
         else if (from === volume.role().handover?.to) this.#lookAt(from);
         return null;
+      default:
+        throw unknownQuestion(request);
     }
   }
 

@@ -138,3 +138,10 @@ function refusalOf(error: unknown): Refusal {
   }
   return { code: 'peer-failed', errno: 'EIO', message: messageOf(error) };
 }
+
+/** A newer version may ask what this one does not know. */
+export function unknownQuestion(request: never): CommandError {
+  const { kind } = request as { kind: unknown };
+  const message = `the question ${JSON.stringify(kind)} is not known here: update this side`;
+  return new CommandError('unknown-question', 'EOPNOTSUPP', message);
+}

@@ -30,6 +30,11 @@ export class KnownPeers {
     return upstreams.filter((uuid) => uuid !== this.#volume.uuid);
   }
 
+  /** As it said last: one that is about to follow may still be primary. */
+  isStandby(peer: string): boolean {
+    return this.#standings.get(peer)?.role === 'standby';
+  }
+
   /** The highest epoch that this volume has had or any peer has shown. */
   highestEpoch(): Epoch {
     let highest = this.#volume.role().epoch;
