@@ -14,8 +14,9 @@ export type AgentRequest =
   | { op: 'start' }
   | { op: 'store-locks'; from: string; set: LockSet }
   | { op: 'receive'; from: string | null; to: string }
-  | { op: 'push'; bytes: Uint8Array }
-  | { op: 'adopt'; snapshot: string; bytes: Uint8Array; epoch: Epoch }
+  /** `bytes` here and in `adopt`: a buffer of its own, which moves along. */
+  | { op: 'push'; bytes: Uint8Array<ArrayBuffer> }
+  | { op: 'adopt'; snapshot: string; bytes: Uint8Array<ArrayBuffer>; epoch: Epoch }
   | { op: 'suspend' }
   | { op: 'show'; snapshot: string; epoch: Epoch }
   | { op: 'promote'; epoch: Epoch }

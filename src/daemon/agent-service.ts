@@ -257,9 +257,9 @@ export class AgentService {
       case 'receive':
         return plain(this.#receive(request.from, request.to));
       case 'push':
-        return plain(this.#open().push(Buffer.from(request.bytes)));
+        return plain(this.#open().push(bufferOf(request.bytes)));
       case 'adopt':
-        return plain(this.#adopt(request.snapshot, Buffer.from(request.bytes), request.epoch));
+        return plain(this.#adopt(request.snapshot, bufferOf(request.bytes), request.epoch));
       case 'suspend': {
         const stream = this.#stream;
         this.#stream = undefined;
@@ -350,6 +350,11 @@ export class AgentService {
       });
     });
   }
+}
+
+/** The same memory. */
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function isSent({ kind }: Snapshot): boolean {

@@ -126,7 +126,7 @@ export class AgentVolume implements SyncVolume {
     const send = async (): Promise<void> => {
       const bytes = held;
       held = undefined;
-      if (bytes !== undefined) await this.#ask({ op: 'push', bytes });
+      if (bytes !== undefined) await this.#ask({ op: 'push', bytes: bytes.slice() });
     };
     const suspend = async (): Promise<void> => {
       held = undefined;
@@ -139,7 +139,8 @@ export class AgentVolume implements SyncVolume {
         held = bytes;
       },
       finish: async (epoch) => {
-        await this.#ask({ op: 'adopt', snapshot: to, bytes: held ?? new Uint8Array(0), epoch });
+        const bytes = held?.slice() ?? new Uint8Array(0);
+        await this.#ask({ op: 'adopt', snapshot: to, bytes, epoch });
         held = undefined;
       },
       suspend,

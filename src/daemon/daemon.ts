@@ -31,6 +31,7 @@ import { type MountRecord, startTicksOf, writeMountRecord } from './mount-record
 import { CONTROL_SUBTYPE, mountAt, MOUNT_TYPE, readMountTable } from './mount-table.js';
 import { ensurePrivateDirectory } from './places.js';
 import { SyncHost } from './sync-host.js';
+import { buffersOf } from './sync-messages.js';
 import { registerVolume, volumeKey } from './registry.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from './unmount-thread.js';
 
@@ -85,7 +86,7 @@ class Daemon {
     this.#inspector = new Inspector(plan, (message) => this.#post(message));
     this.#syncHost = new SyncHost(
       { directory: plan.volume, mountpoint: plan.mountpoint },
-      (message) => this.#post({ kind: 'sync', message }),
+      (message) => this.#post({ kind: 'sync', message }, buffersOf(message)),
     );
   }
 
@@ -245,8 +246,8 @@ class Daemon {
     writeMountRecord(plan.places, this.#record);
   }
 
-  #post(message: ToServer): void {
-    this.#port.postMessage(message);
+  #post(message: ToServer, transfer: readonly ArrayBuffer[] = []): void {
+    this.#port.postMessage(message, transfer);
     eventfdSignal(this.#wakeFd);
   }
 

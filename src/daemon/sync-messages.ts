@@ -49,3 +49,9 @@ export type FromSync =
   | { kind: 'lost'; message: string }
   /** All connections are closed: the thread may go. */
   | { kind: 'stopped' };
+
+/** What moves with the message to another thread, instead of being copied: the sender has it no longer. */
+export function buffersOf(message: FromSync): ArrayBuffer[] {
+  if (message.kind !== 'agent-request' || !('bytes' in message.request)) return [];
+  return [message.request.bytes.buffer];
+}

@@ -22,7 +22,7 @@ import { TlsTransport } from '../sync/transport/tls-transport.js';
 import { AgentHost } from './agent-host.js';
 import { log } from './log.js';
 import { fromPlainError, toPlainError } from './messages.js';
-import type { FromSync, SyncData, ToSync } from './sync-messages.js';
+import { buffersOf, type FromSync, type SyncData, type ToSync } from './sync-messages.js';
 
 /** Taken when nobody says where to listen; if it is taken, any port that is free. */
 const DEFAULT_PORT = 7433;
@@ -32,7 +32,7 @@ const port = parentPort;
 const { directory, mountpoint, config } = workerData as SyncData;
 
 function post(message: FromSync): void {
-  port.postMessage(message);
+  port.postMessage(message, buffersOf(message));
 }
 
 const timers: Timers = {
