@@ -10,13 +10,19 @@ import type {
   GroupMessage,
   GroupVolume,
 } from '../sync/group-messages.js';
-import { GroupSaves } from '../sync/group-saves.js';
+import { type GroupLimits, GroupSaves } from '../sync/group-saves.js';
 import type { GroupCommand, GroupRequest, GroupStored } from './group-requests.js';
 
-const LIMITS = { greetMaxMs: 3_000, parkMaxMs: 5_000, saveMaxMs: 15_000 };
-/** For tests: so long the others may take to store their snapshots. */
-const saveMaxText = process.env['SHADOWFS_GROUP_SAVE_MS'] ?? '';
-if (/^\d+$/.test(saveMaxText)) LIMITS.saveMaxMs = Number(saveMaxText);
+const LIMITS: GroupLimits = {
+  greetMaxMs: 3_000,
+  parkMaxMs: forTests('SHADOWFS_GROUP_PARK_MS') ?? 5_000,
+  saveMaxMs: forTests('SHADOWFS_GROUP_SAVE_MS') ?? 15_000,
+};
+
+function forTests(name: string): number | undefined {
+  const text = process.env[name] ?? '';
+  return /^\d+$/.test(text) ? Number(text) : undefined;
+}
 
 export interface GroupHostParts {
   /** UUID of this volume. */

@@ -9,7 +9,7 @@ import type { Connection, EndReason, Transport } from './link.js';
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
 /** A connection that lived for so long was a good one: the pauses are short again. */
-const PROVEN_MS = 10_000;
+const PROVEN_MS = 2_000;
 
 /** Before attempt number `failures` + 1: at random between half and the whole of a doubling pause. */
 export function pauseBefore(failures: number, random: () => number): number {

@@ -206,6 +206,7 @@ t.test('a member, and the one who asked, killed at each step', (t) =>
 );
 
 async function killedAtEachStep(t: Test, world: World): Promise<void> {
+  world.env['SHADOWFS_GROUP_PARK_MS'] = '1500';
   world.env['SHADOWFS_GROUP_SAVE_MS'] = '1500';
   await group(world);
   const kills = [
