@@ -3,6 +3,7 @@
  * the volume as it is seen from here. What is stored is known here as it was at
  * the start, and as it was changed from here since: nobody else changes it.
  */
+import { testLimitMs } from '../base/test-limit.js';
 import type { Fabric, Timers } from '../sync/fabric.js';
 import type {
   CommitRecords,
@@ -15,14 +16,9 @@ import type { GroupCommand, GroupRequest, GroupStored } from './group-requests.j
 
 const LIMITS: GroupLimits = {
   greetMaxMs: 3_000,
-  parkMaxMs: forTests('SHADOWFS_GROUP_PARK_MS') ?? 5_000,
-  saveMaxMs: forTests('SHADOWFS_GROUP_SAVE_MS') ?? 15_000,
+  parkMaxMs: testLimitMs('SHADOWFS_GROUP_PARK_MS') ?? 5_000,
+  saveMaxMs: testLimitMs('SHADOWFS_GROUP_SAVE_MS') ?? 15_000,
 };
-
-function forTests(name: string): number | undefined {
-  const text = process.env[name] ?? '';
-  return /^\d+$/.test(text) ? Number(text) : undefined;
-}
 
 export interface GroupHostParts {
   /** UUID of this volume. */

@@ -9,6 +9,7 @@ import { performance } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CommandError } from '../base/errors.js';
 import { invariant } from '../base/invariant.js';
+import { testLimitMs } from '../base/test-limit.js';
 import type { PeerAddress } from '../format/peer-address.js';
 import { decodeToken } from '../format/pairing-token.js';
 import type { Timers } from '../sync/fabric.js';
@@ -64,13 +65,8 @@ function accept(request: AcceptRequest): Promise<void> {
   });
 }
 
-function number(name: string, otherwise: number | undefined): number | undefined {
-  const text = process.env[name];
-  return text === undefined || !/^\d+$/.test(text) ? otherwise : Number(text);
-}
-
-const silentMs = number('SHADOWFS_PEER_SILENT_MS', undefined);
-const greetMs = number('SHADOWFS_PEER_GREET_MS', undefined);
+const silentMs = testLimitMs('SHADOWFS_PEER_SILENT_MS');
+const greetMs = testLimitMs('SHADOWFS_PEER_GREET_MS');
 const transport = new TlsTransport(identityOf(directory), {
   timers,
   greetings: GREETINGS,

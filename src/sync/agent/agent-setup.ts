@@ -14,7 +14,7 @@ export interface AgentSetup {
   random: () => number;
   name: string;
   dataset: string;
-  /** Between two runs, without news; 0: only when asked or told. Not when the volume says how often. */
+  /** Between two runs, without news. */
   idleMs: number;
   latestOnly: boolean;
   lockAll: boolean;

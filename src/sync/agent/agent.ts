@@ -218,8 +218,7 @@ export class Agent {
         const pauseMs = this.#clock.ended(kind);
         if (handover !== undefined) await this.#takeOver(handover, kind);
         if (answer.received.length > 0) this.changed();
-        if (this.#isWanted) this.#schedule(0);
-        else if (pauseMs !== undefined) this.#schedule(pauseMs);
+        this.#schedule(this.#isWanted ? 0 : pauseMs);
         return answer;
       },
       (error: unknown) => {

@@ -12,7 +12,7 @@ export type RunKind = 'pull' | 'locks';
 export class PullClock {
   readonly #volume: SyncVolume;
   readonly #timers: Timers;
-  /** Without news and without a schedule; 0: never. */
+  /** Without news and without a schedule. */
   readonly #idleMs: number;
   /** In the past without a schedule, and when a run that was due has failed. */
   #dueMs = 0;
@@ -33,16 +33,15 @@ export class PullClock {
     this.#dueMs = 0;
   }
 
-  /** A run has ended well: how long until the next one; undefined: until there is news. */
-  ended(kind: RunKind): number | undefined {
+  /** A run has ended well: how long until the next one, without news. */
+  ended(kind: RunKind): number {
     const everyMs = this.#volume.pullEveryMs();
     if (everyMs === undefined) {
       this.#dueMs = 0;
-      return this.#idleMs === 0 ? undefined : this.#idleMs;
+      return this.#idleMs;
     }
     const nowMs = this.#timers.nowMs();
     if (kind === 'pull') this.#dueMs = nowMs + everyMs;
-    const leftMs = Math.max(0, this.#dueMs - nowMs);
-    return this.#idleMs === 0 ? leftMs : Math.min(leftMs, this.#idleMs);
+    return Math.min(Math.max(0, this.#dueMs - nowMs), this.#idleMs);
   }
 }

@@ -1,0 +1,5 @@
+/** Milliseconds that a test has set in the environment, in place of a limit of ours; undefined: none. */
+export function testLimitMs(name: string): number | undefined {
+  const text = process.env[name] ?? '';
+  return /^\d+$/.test(text) ? Number(text) : undefined;
+}
