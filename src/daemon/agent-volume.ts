@@ -25,7 +25,7 @@ import type { Volume } from '../volume/volume.js';
 import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
 import { openForSending, type SendingPlace } from './sending.js';
 
-/** Of a stream, at least; up to a frame more. */
+/** Of a stream, at least; up to a frame more. Its frames of records are as large: one is a piece. */
 const PIECE_BYTES = 768 * 1024;
 
 export interface AgentVolumeParts {
@@ -89,7 +89,7 @@ export class AgentVolume implements SyncVolume {
     const volume = openForSending(this.#parts.place);
     let frames: Generator<Buffer, void>;
     try {
-      frames = sendStream(volume, requestOf(volume, request));
+      frames = sendStream(volume, requestOf(volume, request), PIECE_BYTES);
     } catch (error) {
       volume.close();
       throw error;
@@ -126,7 +126,7 @@ export class AgentVolume implements SyncVolume {
     const send = async (): Promise<void> => {
       const bytes = held;
       held = undefined;
-      if (bytes !== undefined) await this.#ask({ op: 'push', bytes: bytes.slice() });
+      if (bytes !== undefined) await this.#ask({ op: 'push', bytes: movable(bytes) });
     };
     const suspend = async (): Promise<void> => {
       held = undefined;
@@ -139,7 +139,7 @@ export class AgentVolume implements SyncVolume {
         held = bytes;
       },
       finish: async (epoch) => {
-        const bytes = held?.slice() ?? new Uint8Array(0);
+        const bytes = movable(held ?? new Uint8Array(0));
         await this.#ask({ op: 'adopt', snapshot: to, bytes, epoch });
         held = undefined;
       },
@@ -168,6 +168,13 @@ export class AgentVolume implements SyncVolume {
   follow(upstream: string, epoch: Epoch): Promise<void> {
     return this.#ask({ op: 'follow', upstream, epoch });
   }
+}
+
+/** Bytes whose memory may go to another thread: nothing else is in it. */
+function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes;
+  const isAlone = buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength;
+  return isAlone ? new Uint8Array(buffer) : bytes.slice();
 }
 
 /** Some frames together: each piece is a question to the other side. */

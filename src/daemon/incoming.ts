@@ -22,7 +22,7 @@ import { fromPlainError, toPlainError } from './messages.js';
 /** What was handed in and waits. Whoever hands in more than it was given room for is refused. */
 export const HELD_BYTES = 4 * 1024 * 1024;
 /** Staged in one group; the rest of its room is for what programs change. */
-export const STAGED_BYTES = 4 * 1024 * 1024;
+export const STAGED_BYTES = 12 * 1024 * 1024;
 export const STAGED_RECORDS = 20_000;
 
 export interface IncomingParts {

@@ -4,7 +4,7 @@
  * stored about peers and asks for every change of it; it holds nothing that
  * must outlive it.
  */
-import { networkInterfaces } from 'node:os';
+import { getPriority, networkInterfaces, setPriority } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CommandError } from '../base/errors.js';
@@ -34,6 +34,17 @@ const { directory, mountpoint, config } = workerData as SyncData;
 
 function post(message: FromSync): void {
   port.postMessage(message, buffersOf(message));
+}
+
+/**
+ * A transfer takes what programs leave over: this thread has a tenth of the weight of the one that
+ * serves them. On Linux a priority is a thread's own.
+ */
+const NICE = 10;
+try {
+  setPriority(Math.max(NICE, getPriority()));
+} catch (error) {
+  log(`the priority of transfers: ${String(error)}`);
 }
 
 const timers: Timers = {

@@ -47,8 +47,8 @@ const EMPTY = Buffer.alloc(0);
 /** Of a frame that carries none. */
 export const NO_PAYLOAD: Uint8Array = EMPTY;
 
-/** Throws FrameError when the frame is beyond the limits: a mistake of the caller. */
-export function encodeFrame(frame: Frame): Buffer {
+/** All of a frame but its payload. Throws FrameError when it is beyond the limits: a mistake of the caller. */
+export function encodeFrameHead(frame: Frame): Buffer {
   const kind = Buffer.from(frame.kind, 'latin1');
   const body = Buffer.from(JSON.stringify(frame.body));
   const { payload } = frame;
@@ -57,7 +57,7 @@ export function encodeFrame(frame: Frame): Buffer {
   if (payload.length > MAX_PAYLOAD_LENGTH) {
     throw new FrameError(`${frame.kind}: the payload is too long`);
   }
-  const out = Buffer.allocUnsafe(FRAME_HEADER_LENGTH + kind.length + body.length + payload.length);
+  const out = Buffer.allocUnsafe(FRAME_HEADER_LENGTH + kind.length + body.length);
   out.writeUInt16BE(MAGIC, 0);
   out[2] = FRAME_VERSION;
   out[3] = kind.length;
@@ -67,8 +67,12 @@ export function encodeFrame(frame: Frame): Buffer {
   out.writeUInt32BE(checksum(out, 0, CHECKED_LENGTH), CHECKED_LENGTH);
   out.set(kind, FRAME_HEADER_LENGTH);
   out.set(body, FRAME_HEADER_LENGTH + kind.length);
-  out.set(payload, FRAME_HEADER_LENGTH + kind.length + body.length);
   return out;
+}
+
+/** Throws as `encodeFrameHead`. */
+export function encodeFrame(frame: Frame): Buffer {
+  return Buffer.concat([encodeFrameHead(frame), frame.payload]);
 }
 
 interface Lengths {
@@ -83,8 +87,12 @@ export class FrameDecoder {
   readonly #header = Buffer.alloc(FRAME_HEADER_LENGTH);
   #headerLength = 0;
   #lengths: Lengths | undefined;
-  #rest: Buffer = EMPTY;
-  #restLength = 0;
+  /** Kind and body. */
+  #text: Buffer = EMPTY;
+  #textLength = 0;
+  /** Memory of its own, which whoever takes the frame may pass on. */
+  #payload: Buffer = EMPTY;
+  #payloadLength = 0;
 
   constructor(limits: FrameLimits) {
     this.limits = limits;
@@ -109,17 +117,24 @@ export class FrameDecoder {
         if (this.#headerLength < FRAME_HEADER_LENGTH) return;
         this.#lengths = readHeader(this.#header, this.limits);
         const { kind, body, payload } = this.#lengths;
-        this.#rest = Buffer.alloc(kind + body + payload);
-        this.#restLength = 0;
+        this.#text = Buffer.allocUnsafe(kind + body);
+        this.#textLength = 0;
+        this.#payload = payload === 0 ? EMPTY : Buffer.allocUnsafeSlow(payload);
+        this.#payloadLength = 0;
       }
-      const count = copyInto(this.#rest, this.#restLength, bytes, at);
-      at += count;
-      this.#restLength += count;
-      if (this.#restLength < this.#rest.length) return;
-      const frame = readRest(this.#rest, this.#lengths, this.limits);
+      const ofText = copyInto(this.#text, this.#textLength, bytes, at);
+      at += ofText;
+      this.#textLength += ofText;
+      const ofPayload = copyInto(this.#payload, this.#payloadLength, bytes, at);
+      at += ofPayload;
+      this.#payloadLength += ofPayload;
+      if (this.#textLength < this.#text.length) return;
+      if (this.#payloadLength < this.#payload.length) return;
+      const frame = frameOf(this.#text, this.#payload, this.#lengths, this.limits);
       this.#lengths = undefined;
       this.#headerLength = 0;
-      this.#rest = EMPTY;
+      this.#text = EMPTY;
+      this.#payload = EMPTY;
       yield frame;
     }
   }
@@ -155,18 +170,12 @@ function readHeader(header: Buffer, limits: FrameLimits): Lengths {
   return lengths;
 }
 
-function readRest(rest: Buffer, lengths: Lengths, limits: FrameLimits): Frame {
-  const bodyStart = lengths.kind;
-  const bodyEnd = bodyStart + lengths.body;
-  const kind = rest.toString('latin1', 0, bodyStart);
+function frameOf(text: Buffer, payload: Buffer, lengths: Lengths, limits: FrameLimits): Frame {
+  const kind = text.toString('latin1', 0, lengths.kind);
   if (!limits.kinds.has(kind)) {
     throw new FrameError(`a frame of the unknown kind ${JSON.stringify(kind)}`);
   }
-  return {
-    kind,
-    body: readBody(kind, rest.subarray(bodyStart, bodyEnd)),
-    payload: rest.subarray(bodyEnd),
-  };
+  return { kind, body: readBody(kind, text.subarray(lengths.kind)), payload };
 }
 
 function readBody(kind: string, bytes: Uint8Array): Record<string, unknown> {

@@ -119,7 +119,7 @@ export class StreamEncoder {
   /** What was added since the last frame, as a frame. */
   flush(): Buffer | undefined {
     if (this.#used === LENGTH_BYTES + 1) return undefined;
-    const payload = Buffer.from(this.#room.subarray(LENGTH_BYTES + 1, this.#used));
+    const payload = this.#room.subarray(LENGTH_BYTES + 1, this.#used);
     this.#used = LENGTH_BYTES + 1;
     return this.#frame(FRAME.records, payload);
   }

@@ -69,6 +69,14 @@ export function blockBytes(value: Buffer, where: string): Buffer | undefined {
   return bytes;
 }
 
+/**
+ * Whether a value that was read in two parts is that of a raw block of `bytes`: its header stands
+ * in `headers[at…]`.
+ */
+export function isRawBlock(headers: Buffer, at: number, bytes: Uint8Array): boolean {
+  return headers[at] === BLOCK_RAW && headers.readUInt32BE(at + 4) === crc32(bytes);
+}
+
 /** An attribute's value, or *gone* for undefined. */
 export function encodeAttribute(value: Uint8Array | undefined): Buffer {
   const length = value === undefined ? 0 : value.length;

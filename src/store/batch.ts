@@ -58,6 +58,14 @@ export class SlabArena {
 
   /** Room for `length` bytes, zeros, 8-byte aligned. */
   alloc(length: number): Buffer {
+    const room = this.allocUncleared(length);
+    // A slab of its own is new.
+    if (this.#currentIsUsed && room.buffer === this.#current) room.fill(0);
+    return room;
+  }
+
+  /** As `alloc` for bytes that are all written at once: what is in there now is any. */
+  allocUncleared(length: number): Buffer {
     const rounded = (length + 7) & ~7;
     this.#bytesUsed += rounded;
     if (rounded > this.#slabBytes) {
@@ -67,7 +75,6 @@ export class SlabArena {
     }
     const room = Buffer.from(this.#slabFor(rounded), this.#currentUsed, length);
     this.#currentUsed += rounded;
-    if (this.#currentIsUsed) room.fill(0);
     return room;
   }
 

@@ -16,6 +16,7 @@ import { ERRNO } from '../base/errors.js';
 import { TABLE_NAMES, type TableNumber } from '../format/tables.js';
 import { FADVISE_RANDOM, FADVISE_WILLNEED } from '../libc/constants.js';
 import { fadvise, pread, preadNowait } from '../libc/libc.js';
+import { ScatteredRead } from '../libc/scattered-read.js';
 import { DamagedFile, type MetaPage, readMeta } from './mdb-file.js';
 import {
   branchIndex,
@@ -35,6 +36,14 @@ const PAGES_KEPT = 128;
 const MAX_DEPTH = 32;
 const NOTHING = Buffer.alloc(0);
 const FIRST_VALUE_BYTES = 32 * 1024 + 8;
+/** Between two values that one read may take in: the end of a page, and the header of the next. */
+const GAP_MAX_BYTES = 4096;
+
+/** The values lie one behind the other, with nothing between them that is worth a second read. */
+export function areNeighbours(first: ValuePlace, second: ValuePlace): boolean {
+  const gap = second.offset - first.offset - first.length;
+  return gap >= 0 && gap < GAP_MAX_BYTES;
+}
 
 /** A leaf and a place in it. */
 interface LeafPlace {
@@ -44,12 +53,20 @@ interface LeafPlace {
   next: Buffer | undefined;
 }
 
+function isKeyAt({ page }: LeafPlace, index: number, key: Uint8Array): boolean {
+  return index < nodeCount(page) && keyAt(page, index)?.equals(key) === true;
+}
+
 export class ValueFile {
   readonly #fd: number;
   readonly #pages = new Map<number, Buffer>();
   readonly #roots: (number | undefined)[] = [];
   #meta: MetaPage | undefined;
   #value: Buffer = Buffer.allocUnsafeSlow(FIRST_VALUE_BYTES);
+  /** What was found last: who reads in order wants the one behind it. */
+  #found: LeafPlace | undefined;
+  readonly #scattered = new ScatteredRead();
+  readonly #gap = Buffer.allocUnsafeSlow(GAP_MAX_BYTES);
 
   /** `path`: the file. Throws what open(2) does. */
   private constructor(path: string) {
@@ -71,17 +88,23 @@ export class ValueFile {
   moved(): void {
     if (this.#meta === undefined) return;
     this.#meta = undefined;
+    this.#found = undefined;
     this.#pages.clear();
     this.#roots.length = 0;
   }
 
   /** Where the key's value lies; undefined: not found, or in the tree itself. */
   find(table: TableNumber, key: Uint8Array): ValuePlace | undefined {
-    const place = this.#seek(table, key);
-    if (place === undefined || keyAt(place.page, place.index)?.equals(key) !== true) {
-      return undefined;
+    const found = this.#found;
+    if (found !== undefined && isKeyAt(found, found.index + 1, key)) {
+      found.index++;
+    } else {
+      const place = this.#seek(table, key);
+      if (place === undefined || !isKeyAt(place, place.index, key)) return undefined;
+      this.#found = place;
     }
-    return valuePlace(place.page, place.index);
+    const { page, index } = this.#found as LeafPlace;
+    return valuePlace(page, index);
   }
 
   /**
@@ -122,6 +145,41 @@ export class ValueFile {
     const count = preadNowait(this.#fd, this.#value, length, offset);
     if (count === length) return this.#value.subarray(0, length);
     return count >= 0 || count === -ERRNO.EAGAIN ? undefined : NOTHING;
+  }
+
+  /**
+   * Reads neighbours of one length at once, each in two parts: the first `headBytes` go to
+   * `heads`, the rest to `out[at…]`, both one value behind the other. Returns how many are there
+   * as a whole; 0, too, for what can't be read. `waits`: for the disk.
+   */
+  readNeighbours(
+    places: readonly ValuePlace[],
+    headBytes: number,
+    heads: Buffer,
+    out: Buffer,
+    at: number,
+    waits: boolean,
+  ): number {
+    const scattered = this.#scattered;
+    const [{ offset, length } = { offset: 0, length: 0 }] = places;
+    const restBytes = length - headBytes;
+    scattered.begin();
+    for (let i = 0; i < places.length; i++) {
+      if (i > 0) {
+        const before = places[i - 1] as ValuePlace;
+        const gap = (places[i] as ValuePlace).offset - before.offset - before.length;
+        if (gap > 0) scattered.into(this.#gap, 0, gap);
+      }
+      scattered.into(heads, i * headBytes, headBytes);
+      scattered.into(out, at + i * restBytes, restBytes);
+    }
+    const count = waits ? scattered.read(this.#fd, offset) : scattered.readNowait(this.#fd, offset);
+    let whole = 0;
+    for (const place of places) {
+      if (place.offset + place.length - offset > count) break;
+      whole++;
+    }
+    return whole;
   }
 
   /** As `read`, and waits for the disk. */

@@ -15,6 +15,8 @@ import type { AgentPort, Link } from './link.js';
 
 /** Of one message, as it travels. */
 export const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
+/** A message of so many bytes is one frame. */
+const SMALL_BYTES = 16 * 1024;
 const KIND = 'message';
 /** Stands in the JSON where bytes belong: `{"$bytes": [offset, length]}`. */
 const BYTES = '$bytes';
@@ -77,10 +79,9 @@ export class LinkFabric<Message> implements Fabric<Message>, AgentPort {
       return;
     }
     if (body['more'] === true) return;
-    const bytes = parts.length === 1 ? payload : Buffer.concat(parts);
     open.parts = [];
     open.bytes = 0;
-    const message = messageIn<Message>(bytes, body['json']);
+    const message = messageIn<Message>(parts, body['json']);
     if (message === undefined) link.close(`${link.name} sent a message that is not understood`);
     else this.#handler?.(link.peer, message);
   }
@@ -90,42 +91,71 @@ export class LinkFabric<Message> implements Fabric<Message>, AgentPort {
 function framesOf(message: unknown): Frame[] {
   const pieces: Uint8Array[] = [];
   let length = 0;
-  const text = JSON.stringify(message, function (this: Record<string, unknown>, key, value) {
-    // Buffers have been made into something else by now.
-    const original = this[key];
-    if (!(original instanceof Uint8Array)) return value as unknown;
-    pieces.push(original);
-    length += original.length;
-    return { [BYTES]: [length - original.length, original.length] };
-  });
+  const text = JSON.stringify(
+    withoutBytes(message, (piece) => {
+      pieces.push(piece);
+      length += piece.length;
+      return { [BYTES]: [length - piece.length, piece.length] };
+    }),
+  );
   const json = Buffer.from(text);
-  const bytes = Buffer.concat([json, ...pieces]);
-  if (bytes.length > MESSAGE_MAX_BYTES) {
-    throw new CommandError('message-too-long', 'E2BIG', `a message of ${bytes.length} bytes`);
+  if (json.length + length > MESSAGE_MAX_BYTES) {
+    const bytes = json.length + length;
+    throw new CommandError('message-too-long', 'E2BIG', `a message of ${bytes} bytes`);
   }
   const frames: Frame[] = [];
-  for (let at = 0; at < bytes.length; at += MAX_PAYLOAD_LENGTH) {
-    const payload = bytes.subarray(at, at + MAX_PAYLOAD_LENGTH);
-    const isLast = at + payload.length === bytes.length;
-    frames.push({ kind: KIND, body: isLast ? { json: json.length } : { more: true }, payload });
+  const isSmall = json.length + length <= SMALL_BYTES;
+  for (const bytes of isSmall ? [Buffer.concat([json, ...pieces])] : [json, ...pieces]) {
+    for (let at = 0; at < bytes.length; at += MAX_PAYLOAD_LENGTH) {
+      const payload = bytes.subarray(at, at + MAX_PAYLOAD_LENGTH);
+      frames.push({ kind: KIND, body: { more: true }, payload });
+    }
   }
+  (frames.at(-1) as Frame).body = { json: json.length };
   return frames;
 }
 
+/**
+ * The message with a mark for each run of bytes in it. Not left to a replacer of
+ * JSON.stringify: that is asked once a Buffer has been made into an array of numbers.
+ */
+function withoutBytes(value: unknown, mark: (bytes: Uint8Array) => unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return mark(value);
+  if (Array.isArray(value)) return value.map((one) => withoutBytes(one, mark));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, one]) => [key, withoutBytes(one, mark)]),
+  );
+}
+
 /** Undefined: it is none. */
-function messageIn<Message>(bytes: Uint8Array, jsonLength: unknown): Message | undefined {
+function messageIn<Message>(parts: Uint8Array[], jsonLength: unknown): Message | undefined {
   if (!Number.isSafeInteger(jsonLength)) return undefined;
   const end = jsonLength as number;
-  if (end < 0 || end > bytes.length) return undefined;
-  const text = decodeUtf8(bytes.subarray(0, end));
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (end < 0 || end > length) return undefined;
+  // As a rule the text is a part of its own, and what it speaks of another one: nothing is copied.
+  const [first] = parts;
+  const [head, rest] =
+    first !== undefined && first.length === end
+      ? [first, together(parts.slice(1))]
+      : cut(together(parts), end);
+  const text = decodeUtf8(head);
   if (text === undefined) return undefined;
-  const rest = bytes.subarray(end);
   try {
     return JSON.parse(text, (_key, value: unknown) => lifted(value, rest)) as Message;
   } catch {
     return undefined;
   }
 }
+
+const together = (parts: Uint8Array[]): Uint8Array =>
+  parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
+
+const cut = (bytes: Uint8Array, at: number): [Uint8Array, Uint8Array] => [
+  bytes.subarray(0, at),
+  bytes.subarray(at),
+];
 
 function lifted(value: unknown, rest: Uint8Array): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, BYTES)) return value;

@@ -24,7 +24,7 @@ export interface Connection {
   readonly lastHeardMs: number;
   /** Bytes that were sent and are still here. */
   readonly backlogBytes: number;
-  /** After the end: nothing happens. A backlog beyond BACKLOG_MAX_BYTES ends the connection. */
+  /** After the end: nothing happens. The payload must stay as it is. A backlog beyond BACKLOG_MAX_BYTES ends the connection. */
   send(frame: Frame): void;
   /** From now on frames of a peer are taken, not those of a stranger only. */
   trust(kinds: ReadonlySet<string>): void;

@@ -12,15 +12,15 @@
 import { CommandError, FsError } from '../base/errors.js';
 import { step } from '../base/steps.js';
 import { answerOf, type Work } from '../base/work.js';
-import { checkSnapshotName } from '../format/grammar.js';
 import type { StreamHeader, StreamPosition } from '../format/stream.js';
 import type { StreamRecord } from '../format/stream-records.js';
-import { BASE_LAYER, TABLE } from '../format/tables.js';
+import { BASE_LAYER } from '../format/tables.js';
 import type { Snapshot } from '../volume/catalog.js';
 import { drawAllocator, mergeAllocators } from '../volume/identity.js';
 import type { AdoptAnswer, LiveMove, Moving } from '../volume/roles.js';
 import { Staging } from '../volume/staging.js';
 import type { Volume } from '../volume/volume.js';
+import { checkIdentity, checkName, requireBase } from './receive-checks.js';
 import { type ReceiveHost, unmountedHost } from './receive-host.js';
 import {
   blockBytes,
@@ -75,11 +75,11 @@ export class Receiver {
     const { volume } = this;
     this.#header = header;
     yield volume.whenCommitted(volume.commit());
-    this.#checkIdentity(header);
+    checkIdentity(volume, header);
     this.#present = volume.snapshots().find(({ uuid }) => uuid === header.to.uuid);
     if (this.#present !== undefined) return;
-    this.#checkName(header.to.name);
-    this.#base = this.#requireBase(header);
+    checkName(volume, header.to.name);
+    this.#base = requireBase(volume, header);
     if (!this.options.force && volume.roles.current.role === 'none') this.#refuseMovedOn(header);
     const parent = this.#parent;
     const stored = readReceiving(volume);
@@ -114,64 +114,6 @@ export class Receiver {
       volume.unpin(parent);
       this.#letGo = undefined;
     };
-  }
-
-  #checkIdentity({ history, blockSize, from }: StreamHeader): void {
-    const { volume } = this;
-    const { core, catalog } = volume;
-    if (from === null && core.reader.has(TABLE.meta, Buffer.from('base'))) {
-      throw new CommandError(
-        'receive-over-base',
-        'EINVAL',
-        'a volume with a base directory receives only what has changed since a snapshot of its own',
-      );
-    }
-    const isNew = isPristine(volume) && from === null;
-    if (history !== catalog.identity.history && !isNew) {
-      throw new CommandError(
-        'other-history',
-        'EINVAL',
-        `the stream is of another history (${history}) than the volume ` +
-          `(${catalog.identity.history})`,
-      );
-    }
-    if (blockSize !== volume.options.blockSize) {
-      throw new CommandError(
-        'block-size-mismatch',
-        'EINVAL',
-        `the stream has blocks of ${blockSize} bytes, the volume of ${volume.options.blockSize}`,
-      );
-    }
-  }
-
-  #checkName(name: string): void {
-    const problem = checkSnapshotName(name);
-    if (problem !== undefined) {
-      throw new CommandError('stream-damaged', 'EIO', `the snapshot's name: ${problem}`);
-    }
-    const { catalog, isStandby } = this.volume;
-    // On a standby one of its own makes way; a name that is reserved does not.
-    if (!catalog.isTaken(name) || (isStandby && catalog.snapshots.has(name))) return;
-    throw new CommandError(
-      'snapshot-exists',
-      'EEXIST',
-      `another snapshot with the name ${name} is here already (rename or delete it)`,
-      { name },
-    );
-  }
-
-  #requireBase({ from }: StreamHeader): Snapshot | undefined {
-    if (from === null) return undefined;
-    const base = this.volume.snapshots().find(({ uuid }) => uuid === from.uuid);
-    if (base !== undefined) return base;
-    const latest = this.volume.latest()?.name;
-    throw new CommandError(
-      'base-snapshot-missing',
-      'ENOENT',
-      `the stream starts from the snapshot ${from.name}, which is not here` +
-        (latest === undefined ? '' : `; the latest here is ${latest}`),
-      { name: from.name, uuid: from.uuid, latest: latest ?? null },
-    );
   }
 
   #refuseMovedOn(header: StreamHeader): void {
@@ -289,11 +231,24 @@ export class Receiver {
     const { core } = this.volume;
     const { groupBytes, groupRecords } = this.host;
     while (core.failure === undefined) {
-      if (core.open.bytes >= groupBytes || core.open.records >= groupRecords) yield* this.#store();
+      if (core.open.bytes >= groupBytes || core.open.records >= groupRecords) yield* this.#handOn();
       else if (core.acceptsWrites()) return;
       else yield this.host.pause();
     }
     throw new FsError('EIO', 'receive', 'the volume');
+  }
+
+  /** One group is filled while the one before it is stored: only for that one it waits. */
+  *#handOn(): Work<void> {
+    const { volume } = this;
+    const { closing } = volume.core;
+    if (closing === undefined) {
+      volume.commit();
+      this.#forgetDecoded();
+      return;
+    }
+    yield volume.whenCommitted(closing.id);
+    step('receive:stored');
   }
 
   *#abandon(staging: Staging): Work<void> {
@@ -329,7 +284,11 @@ export class Receiver {
     this.#note();
     yield volume.whenCommitted(volume.commit());
     step('receive:stored');
-    // Only changed records are looked at again: what is decoded is not needed.
+    this.#forgetDecoded();
+  }
+
+  /** Only changed records are looked at again: what is decoded is not needed. */
+  #forgetDecoded(): void {
     this.#staging?.goOn(this.#staging.currentIno);
   }
 
@@ -382,7 +341,7 @@ export class Receiver {
   #adopt(header: StreamHeader, staging: Staging): Moving<AdoptAnswer> {
     const { volume } = this;
     const { name, uuid, createdMs, isAuto } = header.to;
-    this.#checkName(name);
+    checkName(volume, name);
     const move = this.#move();
     this.#isBehind = false;
     putReceiving(volume, undefined);

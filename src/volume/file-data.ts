@@ -73,6 +73,14 @@ export class FileData {
         i = run;
         continue;
       }
+      if (source.where === 'stored' && at === blockStart) {
+        const count = Math.floor((end - at) / blockSize);
+        const outAt = outOffset + at - offset;
+        const read = this.#stored.neighbours(inode, sources, i, count, out, outAt, mayPutOff);
+        at += read * blockSize;
+        i += read;
+        if (read > 0) continue;
+      }
       const bytes =
         source.where === 'stored'
           ? this.#stored.bytes(inode, source.key, sources, i, mayPutOff)

@@ -313,7 +313,8 @@ export class Staging {
     }
     const length = BLOCK_HEADER_LENGTH + bytes.length;
     this.volume.core.admit(1, 40, length);
-    const room = this.volume.core.open.arena.alloc(length);
+    const room = this.volume.core.open.arena.allocUncleared(length);
+    room.fill(0, 0, BLOCK_HEADER_LENGTH);
     bytes.copy(room, BLOCK_HEADER_LENGTH);
     this.volume.core.open.note(40);
     this.#changes()

@@ -10,9 +10,9 @@
 import { Fetching } from '../base/errors.js';
 import { blockIndexOf, blockKey, layerOf } from '../format/keys.js';
 import { MAX_LAYER, MAX_STEP, TABLE } from '../format/tables.js';
-import { blockBytes } from '../format/values.js';
+import { BLOCK_HEADER_LENGTH, blockBytes, isRawBlock } from '../format/values.js';
 import type { ValuePlace } from '../store/tree-page.js';
-import type { ValueFile } from '../store/value-file.js';
+import { areNeighbours, type ValueFile } from '../store/value-file.js';
 import type { BlockMap, BlockSource } from './block-map.js';
 import type { Inode } from './inode.js';
 import { ReadAhead } from './read-ahead.js';
@@ -20,14 +20,19 @@ import type { View } from './view.js';
 
 /** Smaller files are read through the map: with a page come its neighbours, other small files. */
 export const LARGE_BYTES = 256 * 1024;
+const AT_ONCE_MAX = 256;
 /** What LZ4 made smaller begins with such a byte, and only LMDB unpacks it. */
 const PACKED_FROM = 250;
 
 export class StoredBlocks {
   readonly #ahead: ReadAhead;
+  readonly #blockSize: number;
+  /** Headers of blocks that are read at once. */
+  readonly #heads = Buffer.allocUnsafeSlow(AT_ONCE_MAX * BLOCK_HEADER_LENGTH);
 
   constructor(readonly map: BlockMap) {
-    this.#ahead = new ReadAhead(map.core.options.blockSize);
+    this.#blockSize = map.core.options.blockSize;
+    this.#ahead = new ReadAhead(this.#blockSize);
   }
 
   /**
@@ -38,7 +43,7 @@ export class StoredBlocks {
     const values = this.#valuesFor(inode);
     if (values === undefined || inode.dataLayer === 0) return;
     values.touch(TABLE.blocks, blockKey(view.fileset, inode.ino, first, view.top, MAX_STEP));
-    const blocks = Math.ceil(inode.size / this.map.core.options.blockSize);
+    const blocks = Math.ceil(inode.size / this.#blockSize);
     const span = this.#ahead.next(inode.ino, first, last, blocks);
     if (span === undefined) return;
     const places: ValuePlace[] = [];
@@ -78,8 +83,81 @@ export class StoredBlocks {
     return blockBytes(value, `inode ${inode.ino} block ${blockIndexOf(key)} layer ${layer}`);
   }
 
+  /**
+   * Reads blocks sources[first … first + count - 1], all of each, into out[outOffset…] while they
+   * are whole and lie beside each other in the file. Returns how many are there, checked; for the
+   * one that follows, and for 0, `bytes` is the way. Throws Fetching.
+   */
+  neighbours(
+    inode: Inode,
+    sources: readonly BlockSource[],
+    first: number,
+    count: number,
+    out: Buffer,
+    outOffset: number,
+    mayPutOff: boolean,
+  ): number {
+    const values = count > 1 ? this.#valuesFor(inode) : undefined;
+    if (values === undefined) return 0;
+    const places = this.#neighbourPlaces(values, sources, first, Math.min(count, AT_ONCE_MAX));
+    if (places.length < 2) return 0;
+    const read = (waits: boolean): number =>
+      values.readNeighbours(places, BLOCK_HEADER_LENGTH, this.#heads, out, outOffset, waits);
+    let found = read(false);
+    if (found === 0) {
+      this.#fetchRest(values, sources, first, mayPutOff);
+      found = read(true);
+    }
+    const blockSize = this.#blockSize;
+    for (let i = 0; i < found; i++) {
+      const start = outOffset + i * blockSize;
+      const bytes = out.subarray(start, start + blockSize);
+      if (!isRawBlock(this.#heads, i * BLOCK_HEADER_LENGTH, bytes)) return i;
+    }
+    return found;
+  }
+
+  #neighbourPlaces(
+    values: ValueFile,
+    sources: readonly BlockSource[],
+    first: number,
+    count: number,
+  ): ValuePlace[] {
+    const places: ValuePlace[] = [];
+    let before: ValuePlace | undefined;
+    for (let i = first; i < first + count; i++) {
+      const source = sources[i];
+      if (source?.where !== 'stored') break;
+      const place = values.find(TABLE.blocks, source.key);
+      if (place?.length !== BLOCK_HEADER_LENGTH + this.#blockSize) break;
+      if (before !== undefined && !areNeighbours(before, place)) break;
+      places.push(place);
+      before = place;
+    }
+    return places;
+  }
+
   #valuesFor(inode: Inode): ValueFile | undefined {
     return inode.size >= LARGE_BYTES ? this.map.core.reader.values : undefined;
+  }
+
+  /** What sources[at] and those behind it need is fetched; throws Fetching when others are to be served meanwhile. */
+  #fetchRest(
+    values: ValueFile,
+    sources: readonly BlockSource[],
+    at: number,
+    mayPutOff: boolean,
+  ): void {
+    const places: ValuePlace[] = [];
+    for (let i = at + 1; i < sources.length; i++) {
+      const source = sources[i] as BlockSource;
+      if (source.where !== 'stored') continue;
+      const other = values.find(TABLE.blocks, source.key);
+      if (other !== undefined) places.push(other);
+    }
+    fetch(values, places);
+    const { core } = this.map;
+    if (mayPutOff && !core.mayBlock && core.othersWait()) throw new Fetching();
   }
 
   #wait(
@@ -89,16 +167,7 @@ export class StoredBlocks {
     at: number,
     mayPutOff: boolean,
   ): Buffer {
-    const places: ValuePlace[] = [];
-    for (let i = at + 1; i < rest.length; i++) {
-      const source = rest[i] as BlockSource;
-      if (source.where !== 'stored') continue;
-      const other = values.find(TABLE.blocks, source.key);
-      if (other !== undefined) places.push(other);
-    }
-    fetch(values, places);
-    const { core } = this.map;
-    if (mayPutOff && !core.mayBlock && core.othersWait()) throw new Fetching();
+    this.#fetchRest(values, rest, at, mayPutOff);
     return values.wait(place);
   }
 }

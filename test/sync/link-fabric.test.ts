@@ -80,6 +80,15 @@ t.test('large ones, to oneself, to nobody', async (t) => {
   t.same(heard, []);
 });
 
+t.test('bytes are never made into text on the way', async (t) => {
+  const { one, heard } = pair();
+  const bytes = Object.assign(Buffer.alloc(1000, 7), {
+    toJSON: () => t.fail('an array of numbers was made'),
+  });
+  one.send(['two'], { list: [{ bytes }] });
+  t.match(heard.pop(), ['one', { list: [{ bytes: Buffer.alloc(1000, 7) }] }]);
+});
+
 t.test('what is no message ends the link', async (t) => {
   const wrong: [Record<string, unknown>, string][] = [
     [{}, '{}'],

@@ -1,5 +1,6 @@
 /** Large values read past LMDB's map, reading ahead, and reads that are put off. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -149,6 +150,32 @@ for (const compression of [false, true]) {
     t.end();
   });
 }
+
+t.test('of blocks that are read at once a damaged one is found, and only that one', (t) => {
+  const fixture = new VolumeFixture(t, { blockSize: 32768 });
+  const content = randomBytes(32 * 32768);
+  fixture.write('file', content);
+  fixture.flush();
+  const file = join(fixture.path, 'data.mdb');
+  const damaged = 5;
+  const fd = openSync(file, 'r+');
+  const start = readFileSync(file).indexOf(content.subarray(damaged * 32768, damaged * 32768 + 64));
+  writeSync(fd, Buffer.of((content[damaged * 32768 + 40] as number) ^ 1), 0, 1, start + 40);
+  closeSync(fd);
+  const { volume } = fixture;
+  const out = Buffer.alloc(content.length);
+  const read = (from: number, blocks: number): boolean => {
+    const at = from * 32768;
+    const length = blocks * 32768;
+    volume.read(volume.live, fixture.at('file'), at, length, out, 0);
+    return out.subarray(0, length).equals(content.subarray(at, at + length));
+  };
+  t.throws(() => read(0, 32), { message: /block 5/ });
+  t.throws(() => read(damaged, 1), { message: /block 5/ });
+  t.ok(read(0, damaged));
+  t.ok(read(damaged + 1, 32 - damaged - 1));
+  t.end();
+});
 
 t.test('a cold block is put off while others wait, and read when they do not', (t) => {
   const fixture = new VolumeFixture(t, { blockSize: 32768 });

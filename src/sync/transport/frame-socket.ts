@@ -9,6 +9,7 @@
 import type { TLSSocket } from 'node:tls';
 import {
   encodeFrame,
+  encodeFrameHead,
   type Frame,
   FrameDecoder,
   FrameError,
@@ -24,6 +25,8 @@ import { fingerprintOf } from './certificate.js';
 
 /** Who sends more without waiting for `onDrain` loses the connection. */
 export const BACKLOG_MAX_BYTES = 16 * 1024 * 1024;
+/** A payload of so many bytes is handed over as it is, not copied behind its header. */
+const APART_BYTES = 64 * 1024;
 /** Kinds that this layer itself uses. */
 const PING = 'ping';
 const END = 'end';
@@ -98,7 +101,12 @@ export class FrameSocket implements Connection {
   send(frame: Frame): void {
     if (this.#isEnded) return;
     this.#lastSentMs = this.#options.timers.nowMs();
-    this.#socket.write(encodeFrame(frame));
+    if (frame.payload.length < APART_BYTES) {
+      this.#socket.write(encodeFrame(frame));
+    } else {
+      this.#socket.write(encodeFrameHead(frame));
+      this.#socket.write(frame.payload);
+    }
     if (this.backlogBytes > BACKLOG_MAX_BYTES) {
       this.#socket.destroy();
       this.#ended('peer-too-slow', `${this.address} does not take what is sent to it`);
