@@ -14,9 +14,12 @@ export type AgentRequest =
   | { op: 'start' }
   | { op: 'store-locks'; from: string; set: LockSet }
   | { op: 'receive'; from: string | null; to: string }
-  /** `bytes` here and in `adopt`: a buffer of its own, which moves along. */
-  | { op: 'push'; bytes: Uint8Array<ArrayBuffer> }
-  | { op: 'adopt'; snapshot: string; bytes: Uint8Array<ArrayBuffer>; epoch: Epoch }
+  /**
+   * `bytes` here and in `adopt`: shared memory, which is let alone until the answer, or a buffer of
+   * its own, which moves along.
+   */
+  | { op: 'push'; bytes: Uint8Array }
+  | { op: 'adopt'; snapshot: string; bytes: Uint8Array; epoch: Epoch }
   | { op: 'suspend' }
   | { op: 'show'; snapshot: string; epoch: Epoch }
   | { op: 'promote'; epoch: Epoch }

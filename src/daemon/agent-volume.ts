@@ -23,6 +23,7 @@ import type {
 import { estimates, type SendRequest, sendStream, snapshotOfUuid } from '../sync/sender.js';
 import type { Volume } from '../volume/volume.js';
 import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
+import { payloadRooms } from '../sync/transport/payload-rooms.js';
 import { openForSending, type SendingPlace } from './sending.js';
 
 /** Of a stream, at least; up to a frame more. Its frames of records are as large: one is a piece. */
@@ -126,7 +127,9 @@ export class AgentVolume implements SyncVolume {
     const send = async (): Promise<void> => {
       const bytes = held;
       held = undefined;
-      if (bytes !== undefined) await this.#ask({ op: 'push', bytes: movable(bytes) });
+      if (bytes === undefined) return;
+      await this.#ask({ op: 'push', bytes: movable(bytes) });
+      payloadRooms.giveBack(bytes);
     };
     const suspend = async (): Promise<void> => {
       held = undefined;
@@ -141,6 +144,7 @@ export class AgentVolume implements SyncVolume {
       finish: async (epoch) => {
         const bytes = movable(held ?? new Uint8Array(0));
         await this.#ask({ op: 'adopt', snapshot: to, bytes, epoch });
+        payloadRooms.giveBack(bytes);
         held = undefined;
       },
       suspend,
@@ -170,11 +174,11 @@ export class AgentVolume implements SyncVolume {
   }
 }
 
-/** Bytes whose memory may go to another thread: nothing else is in it. */
-function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+/** Bytes that another thread may have: in memory that is shared, or that nothing else is in. */
+function movable(bytes: Uint8Array): Uint8Array {
   const { buffer } = bytes;
-  const isAlone = buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength;
-  return isAlone ? new Uint8Array(buffer) : bytes.slice();
+  const isAlone = buffer instanceof SharedArrayBuffer || buffer.byteLength === bytes.byteLength;
+  return isAlone ? bytes : bytes.slice();
 }
 
 /** Some frames together: each piece is a question to the other side. */

@@ -23,7 +23,7 @@ import { fromPlainError, toPlainError } from './messages.js';
 export const HELD_BYTES = 4 * 1024 * 1024;
 /** Staged in one group; the rest of its room is for what programs change. */
 export const STAGED_BYTES = 12 * 1024 * 1024;
-export const STAGED_RECORDS = 20_000;
+export const STAGED_RECORDS = 10_000;
 
 export interface IncomingParts {
   volume: Volume;
@@ -92,7 +92,7 @@ export class Incoming implements IncomingStream {
     return HELD_BYTES - this.#heldBytes;
   }
 
-  /** Settles when they are taken in. What has failed keeps failing, with the same error. */
+  /** Settles when they are taken in: until then their memory is let alone. What has failed keeps failing, with the same error. */
   push(chunk: Buffer): Deferred<void> {
     if (chunk.length > this.room) {
       const refused = new Deferred<void>();
@@ -113,6 +113,7 @@ export class Incoming implements IncomingStream {
     if (this.#failure !== undefined) throw this.#failure;
     try {
       this.#answers.push(...(yield* this.#intake.push(chunk)));
+      this.#intake.keep();
     } catch (error) {
       throw yield* this.#fail(error);
     }

@@ -53,5 +53,6 @@ export type FromSync =
 /** What moves with the message to another thread, instead of being copied: the sender has it no longer. */
 export function buffersOf(message: FromSync): ArrayBuffer[] {
   if (message.kind !== 'agent-request' || !('bytes' in message.request)) return [];
-  return [message.request.bytes.buffer];
+  const { buffer } = message.request.bytes;
+  return buffer instanceof ArrayBuffer ? [buffer] : [];
 }

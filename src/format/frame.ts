@@ -94,7 +94,11 @@ export class FrameDecoder {
   #payload: Buffer = EMPTY;
   #payloadLength = 0;
 
-  constructor(limits: FrameLimits) {
+  /** `room` gives memory for a payload of so many bytes, which belongs to the frame. */
+  constructor(
+    limits: FrameLimits,
+    readonly room: (length: number) => Buffer = (length) => Buffer.allocUnsafeSlow(length),
+  ) {
     this.limits = limits;
   }
 
@@ -119,7 +123,7 @@ export class FrameDecoder {
         const { kind, body, payload } = this.#lengths;
         this.#text = Buffer.allocUnsafe(kind + body);
         this.#textLength = 0;
-        this.#payload = payload === 0 ? EMPTY : Buffer.allocUnsafeSlow(payload);
+        this.#payload = payload === 0 ? EMPTY : this.room(payload);
         this.#payloadLength = 0;
       }
       const ofText = copyInto(this.#text, this.#textLength, bytes, at);

@@ -162,6 +162,12 @@ export class StreamDecoder {
     return this.#isDone;
   }
 
+  /** What is still needed of the chunk pushed last is copied: its memory may be used again. */
+  keep(): void {
+    const last = this.#pending.pop();
+    if (last !== undefined) this.#pending.push(Buffer.from(last));
+  }
+
   /** Bytes that were handed in and lie behind the trailer. */
   rest(): Buffer {
     return Buffer.concat(this.#pending);

@@ -55,6 +55,11 @@ export class StreamIntake {
     return undefined;
   }
 
+  /** The memory of the chunk pushed last may be used again. */
+  keep(): void {
+    this.#decoder.keep();
+  }
+
   /** No more bytes will come. Throws `stream-incomplete` in the middle of a stream. */
   end(): void {
     if (this.#isBetween) return;
@@ -85,8 +90,11 @@ export class StreamReceiver {
     return workNow(work, () => this.#receiver?.volume.flush());
   }
 
+  /** The memory of `chunk` may be used again when this returns. */
   push(chunk: Buffer): ReceiveAnswer[] {
-    return this.#now(this.#intake.push(chunk));
+    const answers = this.#now(this.#intake.push(chunk));
+    this.#intake.keep();
+    return answers;
   }
 
   end(): void {

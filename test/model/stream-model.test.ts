@@ -11,6 +11,7 @@ import { StreamReceiver } from '../../src/sync/receive-stream.js';
 import { RandomHistory } from '../unit/random-history.js';
 import {
   assertSame,
+  pushCut,
   receive,
   receiverOf,
   requestOf,
@@ -54,7 +55,7 @@ function receiveInPieces(
     let frames = 0;
     for (const frame of sendStream(source.volume, request, 600)) {
       if (frames++ === 2 + (round % 3)) break;
-      if ([...receiver.push(frame)].length > 0) return;
+      if (pushCut(receiver, frame).length > 0) return;
     }
     const token = receiver.suspend();
     if (round % 4 === 3) target.close();

@@ -22,6 +22,7 @@ import { shorten } from '../../format/grammar.js';
 import type { Timers } from '../fabric.js';
 import type { Connection, EndReason } from '../link.js';
 import { fingerprintOf } from './certificate.js';
+import { payloadRooms } from './payload-rooms.js';
 
 /** Who sends more without waiting for `onDrain` loses the connection. */
 export const BACKLOG_MAX_BYTES = 16 * 1024 * 1024;
@@ -62,11 +63,14 @@ export class FrameSocket implements Connection {
     const { raw } = socket.getPeerCertificate();
     this.fingerprint = raw === undefined ? '' : fingerprintOf(raw);
     this.address = `${socket.remoteAddress ?? 'unknown'} port ${socket.remotePort ?? 0}`;
-    this.#decoder = new FrameDecoder({
-      kinds: new Set([PING, END, ...options.greetings]),
-      bodyMax: MAX_BODY_LENGTH,
-      payloadMax: 0,
-    });
+    this.#decoder = new FrameDecoder(
+      {
+        kinds: new Set([PING, END, ...options.greetings]),
+        bodyMax: MAX_BODY_LENGTH,
+        payloadMax: 0,
+      },
+      (length) => payloadRooms.take(length),
+    );
     this.#lastHeardMs = options.timers.nowMs();
     this.#lastSentMs = this.#lastHeardMs;
     socket.on('data', (data) => this.#data(data));
