@@ -324,7 +324,8 @@ export class AgentWorld {
     const primary = this.#newestPrimary();
     primary?.write();
     primary?.save();
-    await this.time.run(this.time.nowMs + ROUND_MS);
+    // In a chain each may wait for its own schedule.
+    await this.time.run(this.time.nowMs + ROUND_MS + this.machines.length * SCHEDULE_MS);
   }
 
   #newestPrimary(): AgentMachine | undefined {

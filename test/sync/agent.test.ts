@@ -1,12 +1,16 @@
 /** The sync agent: which locks go upstream, the standby's figures, and simulated histories of whole groups. */
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
+import { LockSets } from '../../src/sync/agent/lock-sets.js';
 import {
   compareEpochs,
   type LockItem,
+  type LockSet,
   type SyncRequest,
   type SyncSnapshot,
 } from '../../src/sync/agent/messages.js';
 import { common, locksToSend, planPull } from '../../src/sync/agent/needs.js';
+import type { StoredLocks, SyncVolume } from '../../src/sync/agent/sync-volume.js';
 import { agentHistory } from './agent-history.js';
 import { type AgentMachine, AgentWorld } from './agent-world.js';
 
@@ -253,10 +257,41 @@ t.test('what a newer peer asks and this one does not know is refused', async (t)
   t.match(answers, [{ call: 1, refusal }]);
 });
 
+t.test('a set of locks waits until the one before it is stored', async (t) => {
+  const storing: (() => void)[] = [];
+  const stored: string[] = [];
+  const storeLocks = (from: string, { sequence }: LockSet): Promise<StoredLocks> =>
+    new Promise((resolve) => {
+      storing.push(() => {
+        stored.push(`${from} ${sequence}`);
+        resolve({ outcomes: [], broken: [], isChanged: true });
+      });
+    });
+  const sets = new LockSets({ storeLocks } as unknown as SyncVolume);
+  const set = (sequence: number): LockSet => ({ sequence, items: [], seen: [] });
+  const first = sets.store('a', set(1));
+  await setImmediate();
+  const second = sets.store('a', set(2));
+  const other = sets.store('b', set(1));
+  await setImmediate();
+  t.equal(storing.length, 2, 'one of each');
+  await t.rejects(sets.store('a', set(1)), { code: 'stale-locks' });
+  const newest = sets.store('a', set(3));
+  const overtaken = t.rejects(second, { code: 'stale-locks' });
+  while (storing.length > 0) {
+    storing.shift()?.();
+    await setImmediate();
+  }
+  await overtaken;
+  await Promise.all([first, other, newest]);
+  t.same(stored, ['a 1', 'b 1', 'a 3']);
+});
+
 t.test('histories that have shown faults', async (t) => {
   // A role that changed while a peer was looked at; a deletion of what only a standby still showed;
-  // one of what a volume was just about to follow from.
-  for (const seed of [710_005_234, 710_010_240, 23_619]) {
+  // one of what a volume was just about to follow from; a set of locks that overtook the one before
+  // it on the way to the disk; a run that went on in the old role while a place was taken.
+  for (const seed of [710_005_234, 710_010_240, 23_619, 20_003_121, 20_054_552]) {
     t.equal((await agentHistory(seed)).broken, undefined, `SEED=${seed}`);
   }
 });

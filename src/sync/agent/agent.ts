@@ -13,6 +13,7 @@ import { Calls, unknownQuestion } from './calls.js';
 import type { Epoch, Handover, LookAnswer, Standing, SyncAnswer, SyncRequest } from './messages.js';
 import { KnownPeers } from './known-peers.js';
 import { Lag } from './lag.js';
+import { LockSets } from './lock-sets.js';
 import { planPull } from './needs.js';
 import { PullClock, type RunKind } from './pull-clock.js';
 import { Pull, type PullAnswer } from './pull.js';
@@ -32,8 +33,7 @@ export class Agent {
   readonly #upstream: Upstream;
   readonly roles: Roles;
   readonly #known: KnownPeers;
-  /** Of the newest set of locks that each peer has sent. */
-  readonly #sequences = new Map<string, number>();
+  readonly #lockSets: LockSets;
   #run: Promise<PullAnswer> | undefined;
   #isPaused = false;
   /** Changes of roles under way: nothing is pulled meanwhile. */
@@ -61,6 +61,7 @@ export class Agent {
     this.#lag = new Lag(calls, timers);
     this.#clock = new PullClock(volume, timers, setup.idleMs);
     this.#upstream = new Upstream(volume, standing);
+    this.#lockSets = new LockSets(volume);
     this.#pull = new Pull({
       volume,
       calls,
@@ -206,18 +207,14 @@ export class Agent {
   #start(upstream: string, kind: RunKind): Promise<PullAnswer> {
     this.#isWanted = false;
     this.#released.delete(upstream);
-    const run = this.#pull.run(upstream, kind);
+    const run = this.#pullAndTakeOver(upstream, kind);
     this.#run = run;
-    const ended = run.then(
-      async (answer) => {
+    return run.then(
+      (answer) => {
         this.#run = undefined;
-        this.#known.note(upstream, answer.theirs);
         this.#error = undefined;
         this.#retryMs = RETRY_MIN_MS;
-        const { handover } = answer.theirs;
         const pauseMs = this.#clock.ended(kind);
-        if (handover !== undefined) await this.#takeOver(handover, kind);
-        if (answer.received.length > 0) this.changed();
         this.#schedule(this.#isWanted ? 0 : pauseMs);
         return answer;
       },
@@ -231,7 +228,16 @@ export class Agent {
         throw error;
       },
     );
-    return ended;
+  }
+
+  /** A place that was handed over is taken within the run: no other one may go on in the old role. */
+  async #pullAndTakeOver(upstream: string, kind: RunKind): Promise<PullAnswer> {
+    const answer = await this.#pull.run(upstream, kind);
+    this.#known.note(upstream, answer.theirs);
+    const { handover } = answer.theirs;
+    if (handover !== undefined) await this.#takeOver(handover, kind);
+    if (answer.received.length > 0) this.changed();
+    return answer;
   }
 
   async #takeOver(handover: Handover, kind: RunKind): Promise<void> {
@@ -304,11 +310,7 @@ export class Agent {
         return this.#upstream.greet(request.standing);
       case 'locks': {
         const { sequence } = request;
-        // Late ones are known also where the set after them was not stored, being the same.
-        if (sequence < (this.#sequences.get(from) ?? 0))
-          throw new CommandError('stale-locks', 'ESTALE', 'there is a newer set');
-        this.#sequences.set(from, sequence);
-        const { outcomes, broken, isChanged } = await volume.storeLocks(from, request);
+        const { outcomes, broken, isChanged } = await this.#lockSets.store(from, request);
         // Further up they are needed as well.
         if (isChanged) this.#schedule(0);
         // Once it follows this volume, what this one needed of it is no longer needed.
