@@ -325,7 +325,8 @@ export class AgentWorld {
     primary?.write();
     primary?.save();
     // In a chain each may wait for its own schedule.
-    await this.time.run(this.time.nowMs + ROUND_MS + this.machines.length * SCHEDULE_MS);
+    const scheduled = this.machines.filter(({ disk }) => disk.pullEveryMs !== undefined);
+    await this.time.run(this.time.nowMs + ROUND_MS + scheduled.length * SCHEDULE_MS);
   }
 
   #newestPrimary(): AgentMachine | undefined {

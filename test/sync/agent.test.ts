@@ -1,5 +1,7 @@
 /** The sync agent: which locks go upstream, the standby's figures, and simulated histories of whole groups. */
+import { spawnSync } from 'node:child_process';
 import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { LockSets } from '../../src/sync/agent/lock-sets.js';
 import {
@@ -11,6 +13,7 @@ import {
 } from '../../src/sync/agent/messages.js';
 import { common, locksToSend, planPull } from '../../src/sync/agent/needs.js';
 import type { StoredLocks, SyncVolume } from '../../src/sync/agent/sync-volume.js';
+import type { Histories } from './agent-histories.js';
 import { agentHistory } from './agent-history.js';
 import { type AgentMachine, AgentWorld } from './agent-world.js';
 
@@ -299,21 +302,12 @@ t.test('histories that have shown faults', async (t) => {
 t.test(
   'histories with loss, cuts, stops, full disks, changes of roles and deletions',
   async (t) => {
-    const done: Record<string, number> = {};
-    let stops = 0;
-    let refused = 0;
-    for (let i = 0; i < HISTORIES; i++) {
-      const seed = FIRST_SEED + i;
-      const { broken, world } = await agentHistory(seed);
-      stops += world.stops;
-      refused += world.refused;
-      for (const [what, count] of Object.entries(world.done))
-        done[what] = (done[what] ?? 0) + count;
-      if (broken !== undefined) {
-        t.fail(`${broken} (SEED=${seed} HISTORIES=1; SAY=1 tells what happens)`);
-        return;
-      }
-    }
+    const child = fileURLToPath(new URL('./agent-histories.ts', import.meta.url));
+    const loader = process.execArgv.filter((word) => word.includes('typescript'));
+    const words = [...loader, child, String(FIRST_SEED), String(HISTORIES)];
+    const ran = spawnSync(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const { stops, refused, done, broken } = JSON.parse(String(ran.stdout)) as Histories;
+    if (broken !== undefined) t.fail(broken);
     if (HISTORIES >= 100) t.ok(refused > 0, 'locked snapshots were not deleted');
     t.pass(
       `${HISTORIES} histories from SEED=${FIRST_SEED}: ${stops} stops, ${refused} deletions refused, ` +

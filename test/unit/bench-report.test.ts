@@ -45,6 +45,9 @@ t.test('medians, ratios, targets', async (t) => {
   const sizes = figuresOf({ ...bytes, target: { atMost: 150 } }, roles);
   t.same(sizes.ratios, {}, 'amounts are not divided');
   t.same(sizes.isMet, { shadowfs: true });
+  const block = row('block', { shadowfs: [36_864] }, { unit: 'bytes' });
+  const exact = figuresOf({ ...block, target: { atMost: 36_864 } }, roles);
+  t.same(exact.isMet, { shadowfs: true }, 'a limit that has more places than the table');
   const failed = figuresOf(row('cp', { ext4: [], shadowfs: [5] }, { target: { ratio: 1 } }), roles);
   t.same([failed.ratios, failed.isMet], [{}, {}], 'without the disk nothing is judged');
 });

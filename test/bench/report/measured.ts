@@ -69,8 +69,8 @@ export function figuresOf(
     if (row.target === undefined) continue;
     const [value, limit] =
       'ratio' in row.target ? [ratios[name], row.target.ratio] : [own, row.target.atMost];
-    // As many places as the table shows.
-    if (value !== undefined) isMet[name] = Number(value.toPrecision(3)) <= limit;
+    // As many places as the table shows, in favour of what is measured.
+    if (value !== undefined) isMet[name] = Math.min(value, Number(value.toPrecision(3))) <= limit;
   }
   return { medians, ratios, bestPeer, worstPeer, toBestPeer, isMet };
 }
