@@ -286,13 +286,28 @@ export class AgentWorld {
     this.#fault ??= `at ${Math.round(this.time.nowMs)} ms: ${what}`;
   }
 
+  /** The downstream `name` has locked at `upstream` something else that both have: its next run starts there. */
+  #startsElsewhere(upstream: AgentMachine, name: string): boolean {
+    const downstream = this.machines.find((one) => one.name === name)?.disk;
+    const items = upstream.disk.locks.get(name)?.items ?? [];
+    return items.some(
+      ({ origin, snapshot }) =>
+        origin === name &&
+        upstream.disk.find(snapshot) !== undefined &&
+        downstream?.find(snapshot) !== undefined,
+    );
+  }
+
   /** A plain deletion at `upstream` must not have hit what somebody needs. */
   needHolds(upstream: AgentMachine, snapshot: string): void {
     // Once it was gone by force, the downstream has to find out that it is back.
     if (this.forced.has(`${upstream.name} ${snapshot}`)) return;
     for (const { name, disk } of this.machines) {
       const { need, role } = disk;
-      const depends = need?.snapshot === snapshot && need.from === upstream.name;
+      const depends =
+        need?.snapshot === snapshot &&
+        need.from === upstream.name &&
+        !this.#startsElsewhere(upstream, name);
       if (depends && role.role === 'standby' && role.upstream === upstream.name) {
         this.fault(`${snapshot} is gone on ${upstream.name}, and ${name} needs it`);
       }
