@@ -9,7 +9,7 @@ const callPreadv2: Preadv2 = glibc.func('int64_t preadv2(int, void *, int, int64
 const RWF_NOWAIT = 8;
 /** UIO_MAXIOV. */
 const PARTS_MAX = 1024;
-/** The addresses that were asked for last: asking takes longer than the rest of a call. */
+/** Memories of one read, whose addresses are asked for once: that takes longer than the rest. */
 const KNOWN_MAX = 4;
 
 export class ScatteredRead {

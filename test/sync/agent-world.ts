@@ -286,15 +286,16 @@ export class AgentWorld {
     this.#fault ??= `at ${Math.round(this.time.nowMs)} ms: ${what}`;
   }
 
-  /** The downstream `name` has locked at `upstream` something else that both have: its next run starts there. */
-  #startsElsewhere(upstream: AgentMachine, name: string): boolean {
-    const downstream = this.machines.find((one) => one.name === name)?.disk;
+  /**
+   * The downstream has let go of `gone` at `upstream`, and locked something else there that both
+   * have: its next run starts from that.
+   */
+  #startsElsewhere(upstream: AgentMachine, { name, disk }: AgentMachine, gone: string): boolean {
     const items = upstream.disk.locks.get(name)?.items ?? [];
-    return items.some(
-      ({ origin, snapshot }) =>
-        origin === name &&
-        upstream.disk.find(snapshot) !== undefined &&
-        downstream?.find(snapshot) !== undefined,
+    const own = items.filter(({ origin }) => origin === name).map(({ snapshot }) => snapshot);
+    return (
+      !own.includes(gone) &&
+      own.some((one) => upstream.disk.find(one) !== undefined && disk.find(one) !== undefined)
     );
   }
 
@@ -302,12 +303,13 @@ export class AgentWorld {
   needHolds(upstream: AgentMachine, snapshot: string): void {
     // Once it was gone by force, the downstream has to find out that it is back.
     if (this.forced.has(`${upstream.name} ${snapshot}`)) return;
-    for (const { name, disk } of this.machines) {
+    for (const machine of this.machines) {
+      const { name, disk } = machine;
       const { need, role } = disk;
       const depends =
         need?.snapshot === snapshot &&
         need.from === upstream.name &&
-        !this.#startsElsewhere(upstream, name);
+        !this.#startsElsewhere(upstream, machine, snapshot);
       if (depends && role.role === 'standby' && role.upstream === upstream.name) {
         this.fault(`${snapshot} is gone on ${upstream.name}, and ${name} needs it`);
       }

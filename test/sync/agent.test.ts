@@ -307,7 +307,10 @@ t.test(
     const words = [...loader, child, String(FIRST_SEED), String(HISTORIES)];
     const ran = spawnSync(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
     const { stops, refused, done, broken } = JSON.parse(String(ran.stdout)) as Histories;
-    if (broken !== undefined) t.fail(broken);
+    if (broken !== undefined) {
+      t.fail(broken);
+      return;
+    }
     if (HISTORIES >= 100) t.ok(refused > 0, 'locked snapshots were not deleted');
     t.pass(
       `${HISTORIES} histories from SEED=${FIRST_SEED}: ${stops} stops, ${refused} deletions refused, ` +
