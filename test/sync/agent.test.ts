@@ -16,6 +16,7 @@ import type { StoredLocks, SyncVolume } from '../../src/sync/agent/sync-volume.j
 import type { Histories } from './agent-histories.js';
 import { agentHistory } from './agent-history.js';
 import { type AgentMachine, AgentWorld } from './agent-world.js';
+import { FAIR } from './virtual.js';
 
 const HISTORIES = Number(process.env['HISTORIES'] ?? 10_000);
 // The same ones each time, so that a change is to blame for what fails; `npm run soak:sync` draws new ones.
@@ -102,6 +103,41 @@ function pair(seed: number): { world: AgentWorld; a: AgentMachine; b: AgentMachi
 
 const run = (world: AgentWorld, ms = RUN_MS): Promise<void> =>
   world.time.run(world.time.nowMs + ms);
+
+t.test('what is new while a run ends is fetched at once', async (t) => {
+  const late: number[] = [];
+  for (let afterMs = 0; afterMs < 30; afterMs += 0.5) {
+    const { world, a, b } = pair(7);
+    world.time.shortestTimerMs = 1;
+    world.network.weather = { ...FAIR, delayMinMs: 1, delayMaxMs: 1 };
+    a.save();
+    await run(world, afterMs);
+    a.write();
+    a.save();
+    await run(world, 1000);
+    const { uuid } = a.disk.snapshots.at(-1) as SyncSnapshot;
+    if (b.disk.find(uuid) === undefined) late.push(afterMs);
+  }
+  t.same(late, []);
+});
+
+t.test('a sync that was asked for brings what was there when it was', async (t) => {
+  const missing: number[] = [];
+  for (let afterMs = 0; afterMs < 30; afterMs += 0.5) {
+    const { world, a, b } = pair(8);
+    a.save();
+    await run(world, afterMs);
+    a.write();
+    a.save();
+    const { uuid } = a.disk.snapshots.at(-1) as SyncSnapshot;
+    const asked = b.agent?.syncNow().then(() => {
+      if (b.disk.find(uuid) === undefined) missing.push(afterMs);
+    });
+    await run(world, 1000);
+    await asked;
+  }
+  t.same(missing, []);
+});
 
 t.test('a standby is kept, takes over, and gives back (Figs 15B, 15C, 15D)', async (t) => {
   const { world, a, b } = pair(3);

@@ -14,6 +14,8 @@ interface Due {
 
 /** Runs what is due, one after the other, in the order of virtual time. */
 export class VirtualTime {
+  /** Node's timers take a millisecond at least. */
+  shortestTimerMs = 0;
   #nowMs = 0;
   #order = 0;
   /** A binary heap by (atMs, order). */
@@ -157,7 +159,7 @@ export function timersOf(time: VirtualTime, isRunning: () => boolean): Timers {
   return {
     nowMs: () => time.nowMs,
     after: (delayMs, action) =>
-      time.after(delayMs, () => {
+      time.after(Math.max(time.shortestTimerMs, delayMs), () => {
         if (isRunning()) action();
       }),
   };

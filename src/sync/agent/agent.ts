@@ -157,8 +157,10 @@ export class Agent {
     this.#schedule(0);
   }
 
-  /** Pulls now, or waits for the run under way. Throws CommandError. */
+  /** When it resolves, all that the upstream had at the call is here. Throws CommandError. */
   async syncNow(): Promise<PullAnswer> {
+    // The run under way may have asked before.
+    await this.#run?.catch(() => undefined);
     const upstream = this.#followed();
     if (upstream === undefined) {
       throw new CommandError('nothing-to-follow', 'EINVAL', 'this volume follows no other');
@@ -166,13 +168,14 @@ export class Agent {
     if (this.#changing > 0) {
       throw new CommandError('role-changing', 'EBUSY', 'the role of this volume is being changed');
     }
-    if (this.#run !== undefined) return this.#run;
-    return this.#start(upstream, 'pull');
+    return this.#run ?? this.#start(upstream, 'pull');
   }
 
   #schedule(delayMs: number): void {
     this.#callOff();
     if (this.#isClosed) return;
+    // The end of the run under way would call off what comes after it.
+    if (this.#run !== undefined && delayMs === 0) this.#isWanted = true;
     this.#callOff = this.#setup.timers.after(delayMs, () => void this.#runWhenDue());
   }
 
@@ -184,10 +187,7 @@ export class Agent {
       this.#measureBehind();
       return;
     }
-    if (this.#run !== undefined) {
-      this.#isWanted = true;
-      return;
-    }
+    if (this.#run !== undefined) return;
     await this.#start(upstream, this.#clock.kind).catch(() => undefined);
   }
 
