@@ -13,8 +13,7 @@ import { type Inode, type LinkName, DIRECTORY_TYPE } from '../volume/inode.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
 import {
-  attributes,
-  blocks,
+  Contents,
   hasData,
   inodeRecord,
   type Listed,
@@ -38,18 +37,22 @@ export class FullPlan {
   /** Base files with several names: told at the end, when all names are known. */
   readonly #linked = new Map<number, Linked>();
   readonly #told = new Set<number>();
+  readonly #contents: Contents;
 
   constructor(
     readonly volume: ReadableVolume,
     readonly view: View,
-  ) {}
+    isEstimate = false,
+  ) {
+    this.#contents = new Contents(volume, view, isEstimate);
+  }
 
   *records(): Generator<PlannedRecord> {
     const { volume, view } = this;
     const root = volume.inode(view, ROOT_INODE);
     if (root === undefined) return;
     yield* this.#directory(root, []);
-    const levels: Level[] = [{ directory: root, left: names(volume, view, root) }];
+    const levels: Level[] = [{ directory: root, left: names(volume, view, root, true) }];
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const { value: listed } = level.left.next();
       if (!listed) {
@@ -63,7 +66,7 @@ export class FullPlan {
       const link = { parent: level.directory.ino, name };
       if (inode.isDirectory) {
         yield* this.#directory(inode, [link]);
-        levels.push({ directory: inode, left: names(volume, view, inode) });
+        levels.push({ directory: inode, left: names(volume, view, inode, true) });
       } else {
         yield* this.#file(inode, link);
       }
@@ -110,10 +113,9 @@ export class FullPlan {
   }
 
   *#inode(inode: Inode, links: readonly LinkName[], nlink: number): Generator<PlannedRecord> {
-    const { volume, view } = this;
     const parts = { isNew: true, hasData: hasData(inode), nlink, links };
-    yield inodeRecord(volume, inode, parts);
-    yield* attributes(volume, view, inode);
-    if (parts.hasData) yield* blocks(volume, view, inode);
+    yield inodeRecord(this.volume, inode, parts);
+    yield* this.#contents.attributes(inode);
+    if (parts.hasData) yield* this.#contents.blocks(inode);
   }
 }

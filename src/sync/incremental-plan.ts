@@ -17,10 +17,10 @@ import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
 import { BaseNames, pairOf, shown } from './base-names.js';
 import {
-  attributes,
-  blocks,
+  Contents,
   hasData,
   inodeRecord,
+  isTold,
   names,
   planOf,
   type PlannedRecord,
@@ -29,15 +29,18 @@ import {
 export class IncrementalPlan {
   readonly #layers: readonly number[];
   readonly #baseNames: BaseNames;
+  readonly #contents: Contents;
 
   constructor(
     readonly volume: ReadableVolume,
     readonly from: View,
     readonly to: View,
+    isEstimate = false,
   ) {
     const { onlyA, onlyB } = volume.core.layers.difference(from.top, to.top);
     this.#layers = [...onlyA, ...onlyB];
     this.#baseNames = new BaseNames(volume, from, to);
+    this.#contents = new Contents(volume, to, isEstimate);
   }
 
   #places(table: TableNumber): MergedPlaces {
@@ -87,11 +90,11 @@ export class IncrementalPlan {
       hasData: hasData(inode),
       ...this.#names(inode),
     });
-    yield* attributes(volume, to, inode);
+    yield* this.#contents.attributes(inode);
     if (inode.isDirectory) {
       for (const listed of names(volume, to, inode)) yield { kind: 'entry', ...listed };
     }
-    if (hasData(inode)) yield* blocks(volume, to, inode);
+    if (hasData(inode)) yield* this.#contents.blocks(inode);
   }
 
   #names({ ino, base, nlink, links }: Inode): {
@@ -166,17 +169,18 @@ export class IncrementalPlan {
       const old = volume.blocks.source(from, before, index);
       const now = volume.blocks.source(to, after, index);
       if (isSameSource(old, now)) continue;
-      yield planOf(after, index, now) ?? { kind: 'hole', index };
+      const plan = planOf(after, index, now);
+      if (plan !== undefined && isTold(volume, plan)) yield plan;
+      else if (volume.blocks.isData(old)) yield { kind: 'hole', index };
     }
-    if (firstCutBlock < end) yield* blocks(volume, to, after, firstCutBlock);
+    if (firstCutBlock < end) yield* this.#contents.blocks(after, firstCutBlock);
   }
 }
 
-/** Nothing but the same stored block, or nothing at all, is the same. */
+/** The same without a look at it. */
 function isSameSource(a: BlockSource, b: BlockSource): boolean {
   if (a.where === 'stored') return b.where === 'stored' && a.key.equals(b.key);
-  if (a.where === 'base' || b.where === 'base') return a.where === b.where;
-  return b.where !== 'stored';
+  return a.where === b.where;
 }
 
 /** From which byte on what the older view shows was cut off on the way to either. */

@@ -14,13 +14,18 @@ import type { View } from '../volume/view.js';
 /** Blocks looked up at a time. */
 const PIECE_BLOCKS = 64;
 /** Names read at a time. */
-const PIECE_NAMES = 1024;
+const PIECE_NAMES = 512;
+/** Besides its bytes. */
+const BLOCK_RECORD_BYTES = 11;
 
 export type PlannedRecord =
   | StreamRecord
-  /** A block or a hole: the record is read when it is sent. */
+  /** Read when it is sent. Nothing, when what is stored says that nothing is there. */
   | { kind: 'stored-block'; inode: Inode; index: number; key: Buffer }
-  | { kind: 'base-block'; inode: Inode; index: number };
+  /** A block, or a hole when it has only zeros. */
+  | { kind: 'base-block'; inode: Inode; index: number }
+  /** All blocks of a file, in an estimate. */
+  | { kind: 'data'; inode: Inode };
 
 export interface InodeParts {
   isNew: boolean;
@@ -64,31 +69,27 @@ export function hasData(inode: Inode): boolean {
   return inode.isRegular && inode.size > 0 && (inode.dataLayer !== 0 || inode.base !== undefined);
 }
 
-/** All attributes, in the order of their names. */
-export function* attributes(
-  volume: ReadableVolume,
-  view: View,
-  inode: Inode,
-): Generator<StreamRecord> {
-  for (const name of volume.listAttributes(view, inode).sort()) {
-    const value = volume.readAttribute(view, inode, name);
-    if (value !== undefined) yield { kind: 'attribute', name, value: Buffer.from(value) };
-  }
-}
-
 export interface Listed {
   name: string;
   ino: number;
   type: number;
 }
 
-/** The names of a directory in the order of their hashes, read piece by piece. */
-export function* names(volume: ReadableVolume, view: View, directory: Inode): Generator<Listed> {
+/**
+ * The names of a directory in the order of their hashes, read piece by piece.
+ * `withInodes`: their inodes will be asked for.
+ */
+export function* names(
+  volume: ReadableVolume,
+  view: View,
+  directory: Inode,
+  withInodes = false,
+): Generator<Listed> {
   let last = 0;
   for (let isLast = false; !isLast; ) {
     const piece: Listed[] = [];
     isLast = true;
-    volume.list(view, directory, last, (name, ino, type, hash) => {
+    const take = (name: string, ino: number, type: number, hash: number): boolean => {
       // Names of one hash stay together: the next piece begins after it.
       if (piece.length >= PIECE_NAMES && hash !== last) {
         isLast = false;
@@ -97,30 +98,64 @@ export function* names(volume: ReadableVolume, view: View, directory: Inode): Ge
       piece.push({ name, ino, type });
       last = hash;
       return true;
-    });
+    };
+    volume.list(view, directory, last, take, withInodes);
     yield* piece;
   }
 }
 
-/** The data blocks at or above `first`, ascending; what lies between is holes. */
-export function* blocks(
-  volume: ReadableVolume,
-  view: View,
-  inode: Inode,
-  first = 0,
-): Generator<PlannedRecord> {
-  const { blockSize } = volume.options;
-  const end = Math.ceil(inode.size / blockSize);
-  let at = first;
-  while (at < end) {
-    at = volume.blocks.firstBlock(view, inode, at, 'data');
-    if (at >= end) return;
-    const last = Math.min(at + PIECE_BLOCKS, end) - 1;
-    for (const [i, source] of volume.blocks.sources(view, inode, at, last).entries()) {
-      const plan = planOf(inode, at + i, source);
-      if (plan !== undefined) yield plan;
+/** What belongs to an inode besides its record and its names, as one view shows it. */
+export class Contents {
+  /** Between two inodes with attributes: from the first number to below the second, none has any. */
+  #bare = { from: 0, to: 0 };
+
+  constructor(
+    readonly volume: ReadableVolume,
+    readonly view: View,
+    /** Blocks are summed up, not looked up. */
+    readonly isEstimate: boolean,
+  ) {}
+
+  /** All attributes, in the order of their names. */
+  *attributes(inode: Inode): Generator<StreamRecord> {
+    const { volume, view } = this;
+    if (this.#isBare(inode)) return;
+    for (const name of volume.listAttributes(view, inode).sort()) {
+      const value = volume.readAttribute(view, inode, name);
+      if (value !== undefined) yield { kind: 'attribute', name, value: Buffer.from(value) };
     }
-    at = last + 1;
+  }
+
+  /** Of a base file only the host knows. */
+  #isBare({ ino, base }: Inode): boolean {
+    if (base !== undefined) return false;
+    if (ino < this.#bare.from || ino >= this.#bare.to) {
+      this.#bare = { from: ino, to: this.volume.attributes.nextOwner(this.view, ino) };
+    }
+    return ino < this.#bare.to;
+  }
+
+  /** The data blocks at or above `first`, ascending; what lies between is holes. */
+  *blocks(inode: Inode, first = 0): Generator<PlannedRecord> {
+    const { volume, view } = this;
+    const { blockSize } = volume.options;
+    if (this.isEstimate && first === 0 && inode.base === undefined) {
+      yield { kind: 'data', inode };
+      return;
+    }
+    const end = Math.ceil(inode.size / blockSize);
+    let at = first;
+    while (at < end) {
+      // A few are as soon looked up as the first of them is found.
+      if (end - at > PIECE_BLOCKS) at = volume.blocks.firstBlock(view, inode, at, 'data');
+      if (at >= end) return;
+      const last = Math.min(at + PIECE_BLOCKS, end) - 1;
+      for (const [i, source] of volume.blocks.sources(view, inode, at, last).entries()) {
+        const plan = planOf(inode, at + i, source);
+        if (plan !== undefined) yield plan;
+      }
+      at = last + 1;
+    }
   }
 }
 
@@ -135,16 +170,28 @@ export function planOf(
   return undefined;
 }
 
-/** Reads what a plan promises. Throws CorruptionError, EIO when the base has changed. */
-export function readPlanned(volume: ReadableVolume, view: View, plan: PlannedRecord): StreamRecord {
+/** Will it be a record? What the collector has cleared away and what it will are the same. */
+export function isTold(volume: ReadableVolume, plan: PlannedRecord): boolean {
+  if (plan.kind !== 'stored-block') return true;
+  return volume.blocks.isData({ where: 'stored', layer: 0, key: plan.key });
+}
+
+/** Reads what a plan promises; undefined: no record. Throws CorruptionError, EIO when the base has changed. */
+export function readPlanned(
+  volume: ReadableVolume,
+  view: View,
+  plan: PlannedRecord,
+): StreamRecord | undefined {
+  if (plan.kind === 'data') return undefined;
   if (plan.kind !== 'stored-block' && plan.kind !== 'base-block') return plan;
   const { inode, index } = plan;
   const { blockSize } = volume.options;
   const length = Math.min(blockSize, inode.size - index * blockSize);
   if (plan.kind === 'stored-block') {
     const bytes = volume.blocks.storedBytes(inode, plan.key);
-    if (bytes === undefined) return { kind: 'hole', index };
-    return { kind: 'block', index, bytes: bytes.subarray(0, length) };
+    return bytes === undefined
+      ? undefined
+      : { kind: 'block', index, bytes: bytes.subarray(0, length) };
   }
   const bytes = Buffer.alloc(length);
   volume.read(view, inode, index * blockSize, length, bytes, 0);
@@ -152,13 +199,26 @@ export function readPlanned(volume: ReadableVolume, view: View, plan: PlannedRec
   return { kind: 'block', index, bytes };
 }
 
-/** Bytes that the plan takes in the stream, at most. */
-export function plannedBytes(volume: ReadableVolume, plan: PlannedRecord): number {
+/** How many records it becomes, and their bytes in the stream: at most so many. */
+export function plannedSize(
+  volume: ReadableVolume,
+  plan: PlannedRecord,
+): { records: number; bytes: number } {
+  if (plan.kind !== 'data') return { records: 1, bytes: recordBytes(volume, plan) };
+  const { size, allocated } = plan.inode;
+  const records = Math.ceil(allocated / volume.options.blockSize);
+  return { records, bytes: BLOCK_RECORD_BYTES * records + Math.min(size, allocated) };
+}
+
+function recordBytes(
+  volume: ReadableVolume,
+  plan: Exclude<PlannedRecord, { kind: 'data' }>,
+): number {
   const { blockSize } = volume.options;
   switch (plan.kind) {
     case 'stored-block':
     case 'base-block':
-      return 11 + Math.min(blockSize, plan.inode.size - plan.index * blockSize);
+      return BLOCK_RECORD_BYTES + Math.min(blockSize, plan.inode.size - plan.index * blockSize);
     case 'inode':
       return 150 + (plan.target?.length ?? 0);
     case 'attribute':

@@ -14,7 +14,7 @@ import type { Snapshot } from '../volume/catalog.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import { FullPlan } from './full-plan.js';
 import { IncrementalPlan } from './incremental-plan.js';
-import { plannedBytes, type PlannedRecord, readPlanned } from './plan-records.js';
+import { isTold, plannedSize, type PlannedRecord, readPlanned } from './plan-records.js';
 
 export interface SendRequest {
   to: Snapshot;
@@ -23,9 +23,9 @@ export interface SendRequest {
   resumed?: StreamPosition;
 }
 
+/** Of the stream, at most. */
 export interface SendEstimate {
   records: number;
-  /** Of the stream, at most. */
   bytes: number;
 }
 
@@ -81,10 +81,14 @@ export function requestOfToken(volume: ReadableVolume, token: ResumeToken): Send
   };
 }
 
-function planOf(volume: ReadableVolume, { to, from }: SendRequest): Generator<PlannedRecord> {
+function planOf(
+  volume: ReadableVolume,
+  { to, from }: SendRequest,
+  isEstimate = false,
+): Generator<PlannedRecord> {
   const view = volume.viewOf(to);
-  if (from === undefined) return new FullPlan(volume, view).records();
-  return new IncrementalPlan(volume, volume.viewOf(from), view).records();
+  if (from === undefined) return new FullPlan(volume, view, isEstimate).records();
+  return new IncrementalPlan(volume, volume.viewOf(from), view, isEstimate).records();
 }
 
 /** Looks at what would be sent, and reads no content. */
@@ -100,15 +104,22 @@ export function* estimates(
   request: SendRequest,
 ): Generator<SendEstimate, void> {
   const skipped = request.resumed?.records ?? 0;
+  let passed = 0;
   let records = 0;
   let bytes = 0;
-  const sum = (): SendEstimate => ({ records: Math.max(0, records - skipped), bytes });
-  for (const plan of planOf(volume, request)) {
-    records++;
-    if (records > skipped) bytes += plannedBytes(volume, plan);
-    if (records % SUM_EVERY === 0) yield sum();
+  let looked = 0;
+  // What is to be skipped has to be counted one by one.
+  for (const plan of planOf(volume, request, skipped === 0)) {
+    if (passed < skipped) {
+      if (isTold(volume, plan)) passed++;
+    } else {
+      const size = plannedSize(volume, plan);
+      records += size.records;
+      bytes += size.bytes;
+    }
+    if (++looked % SUM_EVERY === 0) yield { records, bytes };
   }
-  yield sum();
+  yield { records, bytes };
 }
 
 export function headerOf(volume: ReadableVolume, { to, from, resumed }: SendRequest): StreamHeader {
@@ -156,17 +167,21 @@ export function* sendStream(
   yield encoder.start();
   const view = volume.viewOf(request.to);
   const skipped = request.resumed?.records ?? 0;
-  let records = 0;
+  let passed = 0;
   for (const plan of planOf(volume, request)) {
-    if (records++ < skipped) continue;
-    const frame = encoder.add(readPlanned(volume, view, plan));
+    if (passed < skipped) {
+      if (isTold(volume, plan)) passed++;
+      continue;
+    }
+    const record = readPlanned(volume, view, plan);
+    const frame = record === undefined ? undefined : encoder.add(record);
     if (frame !== undefined) yield frame;
   }
-  if (records < skipped) {
+  if (passed < skipped) {
     throw new CommandError(
       'bad-token',
       'EINVAL',
-      `the token is ${skipped} records into a stream that has ${records}`,
+      `the token is ${skipped} records into a stream that has ${passed}`,
     );
   }
   const last = encoder.flush();

@@ -63,6 +63,29 @@ function receiveInPieces(
   }
 }
 
+/** A stream says what two snapshots show, whatever the collector has done since it was made. */
+class Streams {
+  readonly #known: { to: string; from: string | undefined; bytes: Buffer }[] = [];
+
+  constructor(readonly source: VolumeFixture) {}
+
+  note(to: string, from?: string): void {
+    this.#known.push({ to, from, bytes: Buffer.concat(streamOf(this.source, to, from)) });
+  }
+
+  compare(): void {
+    const { source } = this;
+    source.collect();
+    for (const { to, from, bytes } of this.#known.splice(0)) {
+      const isThere = (name: string | undefined): boolean =>
+        name === undefined || source.volume.snapshot(name) !== undefined;
+      if (!isThere(to) || !isThere(from)) continue;
+      const again = Buffer.concat(streamOf(source, to, from));
+      if (!again.equals(bytes)) throw new Error(`another stream of ${to} from ${from}`);
+    }
+  }
+}
+
 function history(t: { teardown(body: () => void): unknown }, seed: number, hasBase: boolean): void {
   const source = new VolumeFixture(t, {}, hasBase ? fillBase : undefined);
   const run = new RandomHistory(source, seed);
@@ -70,6 +93,7 @@ function history(t: { teardown(body: () => void): unknown }, seed: number, hasBa
   const inPieces = new VolumeFixture(t);
   let last: string | undefined;
   let sent = 0;
+  const streams = new Streams(source);
   for (let i = 0; i < STEPS; i++) {
     run.step();
     if (run.random(12) !== 0) continue;
@@ -83,6 +107,9 @@ function history(t: { teardown(body: () => void): unknown }, seed: number, hasBa
     assertSame(shownOf(source, name), shownOf(inPieces, name));
     if (run.random(3) === 0) target.collect();
     if (run.random(4) === 0) sound(target);
+    streams.note(name, last);
+    streams.note(name);
+    if (run.random(3) === 0) streams.compare();
     last = name;
   }
   if (last === undefined) return;

@@ -17,6 +17,9 @@ import { drawAllocator, mergeAllocators } from '../../src/volume/identity.js';
 import { assertSame, receive, receiverOf, requestOf, shownOf, streamOf } from './stream-trees.js';
 import { VolumeFixture } from './volume-fixture.js';
 
+/** FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE. */
+const PUNCH = 0x03;
+
 function codeOf(body: () => unknown): string {
   try {
     body();
@@ -218,6 +221,58 @@ t.test('a stream that is cut short goes on where it was, after a crash too', asy
     codeOf(() => decodeToken('nonsense')),
     'bad-token',
   );
+});
+
+t.test('a stream stays the same when the collector has worked in between', async (t) => {
+  const source = new VolumeFixture(t);
+  const { volume } = source;
+  const block = volume.options.blockSize;
+  const punch = (path: string, index: number): void => {
+    source.clock.advance(10);
+    volume.allocate(source.at(path).ino, index * block, block, PUNCH);
+  };
+  source.write('f', 'f'.repeat(4 * block));
+  source.write('sparse', 'end', 3 * block);
+  for (let i = 0; i < 20; i++) source.write(`small${i}`, `${i}`.repeat(3000));
+  source.save('one');
+  source.write('sparse', 's'.repeat(block), block);
+  source.save('written');
+  punch('sparse', 1);
+  punch('f', 0);
+  punch('f', 2);
+  source.save('punched');
+  source.write('g', 'g');
+  source.save('two');
+  const target = new VolumeFixture(t);
+  receive(target, streamOf(source, 'one'));
+  const full = Buffer.concat(streamOf(source, 'two'));
+  const changes = Buffer.concat(streamOf(source, 'two', 'one'));
+
+  const interrupted = new VolumeFixture(t);
+  const receiver = new StreamReceiver(receiverOf(interrupted));
+  const frames = [...sendStream(volume, requestOf(source, 'two'), 9 * block)];
+  for (const frame of frames.slice(0, 3)) receiver.push(frame);
+  const token = decodeToken(receiver.suspend() ?? '');
+
+  const forget = (name: string): void => {
+    volume.deleteSnapshot(name, 'test');
+    source.flush();
+    source.collect();
+  };
+  forget('written');
+  forget('punched');
+  t.ok(Buffer.concat(streamOf(source, 'two', 'one')).equals(changes), 'changes');
+  receive(target, [changes]);
+  assertSame(shownOf(source, 'two'), shownOf(target, 'two'));
+  forget('one');
+  // As after each mount: everything is looked at once.
+  source.close();
+  source.collect();
+  t.ok(Buffer.concat(streamOf(source, 'two')).equals(full), 'all of it');
+  const rest = sendStream(source.volume, requestOfToken(source.volume, token), 9 * block);
+  receive(interrupted, rest);
+  assertSame(shownOf(source, 'two'), shownOf(interrupted, 'two'));
+  sound(t, interrupted);
 });
 
 t.test('records that do not fit together are not adopted', async (t) => {
