@@ -33,3 +33,9 @@ export const SYNC_LIMITS: ResourceLimits = {
   maxYoungGenerationSizeMb: 6,
   maxOldGenerationSizeMb: 256,
 };
+
+/** Looks through a volume beside all others: its maps grow with directories and hard links. */
+export const INSPECT_LIMITS: ResourceLimits = {
+  maxYoungGenerationSizeMb: 12,
+  maxOldGenerationSizeMb: 1024,
+};

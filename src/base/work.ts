@@ -32,8 +32,12 @@ export function settledWith<T>(value: T): Deferred<T> {
   return done;
 }
 
+const NOTHING_TO_WAIT_FOR = (): never => {
+  throw new Error('this work waits for something');
+};
+
 /** Runs it to its end here; `wait` makes happen what it waits for. */
-export function workNow<T>(work: Work<T>, wait: () => void): T {
+export function workNow<T>(work: Work<T>, wait: () => void = NOTHING_TO_WAIT_FOR): T {
   let failures: unknown[] = [];
   for (;;) {
     const { value, done } = failures.length > 0 ? work.throw(failures[0]) : work.next();

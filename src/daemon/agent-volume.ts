@@ -4,14 +4,16 @@
  * here.
  */
 import { setImmediate } from 'node:timers/promises';
-import type { StreamPosition } from '../format/stream.js';
-import type {
-  Epoch,
-  Handover,
-  LockItem,
-  LockSet,
-  SyncSnapshot,
-  TransferRequest,
+import { MAX_FRAME_BYTES, type StreamPosition } from '../format/stream.js';
+import {
+  type Epoch,
+  type Handover,
+  type LockItem,
+  type LockSet,
+  PIECES_AHEAD,
+  PIECES_KEPT,
+  type SyncSnapshot,
+  type TransferRequest,
 } from '../sync/agent/messages.js';
 import type {
   Incoming,
@@ -28,6 +30,8 @@ import { openForSending, type SendingPlace } from './sending.js';
 
 /** Of a stream, at least; up to a frame more. Its frames of records are as large: one is a piece. */
 const PIECE_BYTES = 768 * 1024;
+/** Smaller frames are not worth memory of their own. */
+const LARGE_BYTES = 256 * 1024;
 
 export interface AgentVolumeParts {
   uuid: string;
@@ -90,7 +94,8 @@ export class AgentVolume implements SyncVolume {
     const volume = openForSending(this.#parts.place);
     let frames: Generator<Buffer, void>;
     try {
-      frames = sendStream(volume, requestOf(volume, request), PIECE_BYTES);
+      const room = roomsInTurn(PIECES_KEPT + PIECES_AHEAD + 1);
+      frames = sendStream(volume, requestOf(volume, request), PIECE_BYTES, room);
     } catch (error) {
       volume.close();
       throw error;
@@ -179,6 +184,22 @@ function movable(bytes: Uint8Array): Uint8Array {
   const { buffer } = bytes;
   const isAlone = buffer instanceof SharedArrayBuffer || buffer.byteLength === bytes.byteLength;
   return isAlone ? bytes : bytes.slice();
+}
+
+/**
+ * Memory for frames, the same again after `count` of them: new memory for each would have V8
+ * collect garbage every few of them.
+ */
+function roomsInTurn(count: number): (length: number) => Buffer {
+  const rooms: Buffer[] = [];
+  let next = 0;
+  return (length) => {
+    if (length < LARGE_BYTES || length > MAX_FRAME_BYTES) return Buffer.allocUnsafe(length);
+    const at = next++ % count;
+    const room = rooms[at] ?? Buffer.allocUnsafeSlow(MAX_FRAME_BYTES);
+    rooms[at] = room;
+    return room.subarray(0, length);
+  };
 }
 
 /** Some frames together: each piece is a question to the other side. */

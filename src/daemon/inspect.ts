@@ -2,6 +2,7 @@
  * `check`, `diff` and `versions` on the committed state of a volume, in
  * whatever thread: nothing is written, and the volume may be mounted.
  */
+import { workNow } from '../base/work.js';
 import { CommandError } from '../base/errors.js';
 import type { Answer, CommandArguments } from '../control/command.js';
 import { byteStringOfText, LATEST_NAME, shorten } from '../format/grammar.js';
@@ -61,7 +62,7 @@ export function inspectVolume(
     case 'staged':
       return withVolume(place, (volume) => {
         const layer = volume.core.layers.get(request.args.layer ?? 0);
-        return { finding: checkStaged(volume, layer)[0] ?? null };
+        return { finding: workNow(checkStaged(volume, layer)) ?? null };
       });
   }
 }

@@ -1,6 +1,7 @@
 /** Runs `check`, `diff` and `versions` of a mounted volume, each in a thread of its own. */
 import { constants, openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { INSPECT_LIMITS } from '../base/thread-limits.js';
 import type { InspectRequest } from './commands.js';
 import type { InspectPlace } from './inspect.js';
 import type { InspectData, InspectMessage } from './inspect-thread.js';
@@ -32,6 +33,7 @@ export class Inspector {
     const data: InspectData = { place, request };
     const worker = new Worker(new URL('./inspect-thread.js', import.meta.url), {
       workerData: data,
+      resourceLimits: INSPECT_LIMITS,
     });
     this.#running.add(worker);
     let isAnswered = false;

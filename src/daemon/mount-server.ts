@@ -8,7 +8,7 @@ import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../base/deferred.js';
 import { CommandError } from '../base/errors.js';
-import { settledWith } from '../base/work.js';
+import { workInSlices } from '../base/work.js';
 import type { Answer, CommandArguments, CommandName } from '../control/command.js';
 import { ControlFiles } from '../control/control-files.js';
 import { byteStringOfText } from '../format/grammar.js';
@@ -36,8 +36,8 @@ import type { FromSync } from './sync-messages.js';
 
 /** The writer is behind: until it is looked at again. */
 const PAUSE_MS = 2;
-/** A received layer of so few records is looked through at once: to start a thread takes longer. */
-const VERIFIED_HERE_MAX = 1000;
+/** A received layer of so few records is looked through here: to start a thread takes longer. */
+const VERIFIED_HERE_MAX = 20_000;
 
 export interface ServingHost {
   /** Settles when every write that had returned to its program has reached the volume. */
@@ -185,7 +185,8 @@ export class MountServer {
         },
         verify(layer, records) {
           if (records <= VERIFIED_HERE_MAX) {
-            return settledWith(checkStaged(volume, volume.core.layers.get(layer))[0]);
+            const check = checkStaged(volume, volume.core.layers.get(layer));
+            return workInSlices(check, (next) => host.addJob(next));
           }
           return step(
             inspect({ command: 'staged', args: { layer } }),

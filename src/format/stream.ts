@@ -78,7 +78,7 @@ function preamble(): Buffer {
   return bytes;
 }
 
-/** Makes the bytes of one stream. Buffers that it returns are the caller's. */
+/** Makes the bytes of one stream, each frame in memory that it asks `room` for. */
 export class StreamEncoder {
   #chain: Buffer;
   #records: number;
@@ -88,6 +88,7 @@ export class StreamEncoder {
   constructor(
     readonly header: StreamHeader,
     readonly frameBytes = FRAME_BYTES,
+    readonly room: (length: number) => Buffer = (length) => Buffer.allocUnsafe(length),
   ) {
     this.#chain = Buffer.alloc(CHAIN_BYTES);
     this.#records = header.resumed?.records ?? 0;
@@ -133,7 +134,7 @@ export class StreamEncoder {
   }
 
   #frame(type: number, payload: Buffer): Buffer {
-    const frame = Buffer.allocUnsafe(LENGTH_BYTES + 1 + payload.length + CHECK_BYTES);
+    const frame = this.room(LENGTH_BYTES + 1 + payload.length + CHECK_BYTES);
     frame.writeUInt32BE(1 + payload.length, 0);
     frame[LENGTH_BYTES] = type;
     payload.copy(frame, LENGTH_BYTES + 1);

@@ -3,7 +3,7 @@
  * that must not wait, and a kernel that must hear of what changes under it.
  */
 import type { Deferred } from '../base/deferred.js';
-import { settledWith } from '../base/work.js';
+import { settledWith, workNow } from '../base/work.js';
 import type { Finding } from '../volume/check-report.js';
 import { checkStaged } from '../volume/check-staged.js';
 import { GROUP_BYTES, GROUP_RECORDS } from '../volume/core.js';
@@ -31,7 +31,7 @@ export function unmountedHost(volume: Volume): ReceiveHost {
       volume.flush();
       return settledWith<void>(undefined);
     },
-    verify: (layer) => settledWith(checkStaged(volume, volume.core.layers.get(layer))[0]),
+    verify: (layer) => settledWith(workNow(checkStaged(volume, volume.core.layers.get(layer)))),
     adopt(change) {
       const { answer } = change();
       volume.flush();

@@ -154,16 +154,17 @@ function refuseUndo({ to }: SendRequest): void {
 
 /**
  * The stream, frame by frame. Not more than a frame is held; between two of
- * them the caller may take its time. Throws CorruptionError or EIO when
+ * them the caller may take its time; `room` gives the memory of each. Throws CorruptionError or EIO when
  * something can't be read: then there is no trailer, and nothing is adopted.
  */
 export function* sendStream(
   volume: ReadableVolume,
   request: SendRequest,
   frameBytes?: number,
+  room?: (length: number) => Buffer,
 ): Generator<Buffer, void> {
   refuseUndo(request);
-  const encoder = new StreamEncoder(headerOf(volume, request), frameBytes);
+  const encoder = new StreamEncoder(headerOf(volume, request), frameBytes, room);
   yield encoder.start();
   const view = volume.viewOf(request.to);
   const skipped = request.resumed?.records ?? 0;

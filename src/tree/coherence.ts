@@ -139,16 +139,18 @@ function gatherInode(
 ): void {
   const { nodes, volume } = context;
   transitions.settle(ino);
+  const staleId = transition.staled.get(ino);
+  // Most of what a standby receives the kernel has never seen: that is not read.
+  if (staleId === undefined && !nodes.knowsLive(ino)) return;
   const before = volume.inode(transition.from, ino);
   const after = volume.inode(transition.to, ino);
-  const staleId = transition.staled.get(ino);
   if (staleId !== undefined) {
     gathered.inode(staleId, false);
     for (const inode of [before, after]) namesOf(inode, gathered);
     return;
   }
   const inode = after ?? before;
-  if (inode === undefined || inode.isRegular || !nodes.knowsLive(ino)) return;
+  if (inode === undefined || inode.isRegular) return;
   gathered.inode(nodes.liveId(ino), inode.isDirectory || inode.isSymlink);
 }
 

@@ -111,6 +111,7 @@ export class CheckInodes {
     const partial = inode.isRegular ? inode.size % blockSize : 0;
     const lastIndex = Math.floor(inode.size / blockSize);
     const end = inode.isRegular ? Math.ceil(inode.size / blockSize) : 0;
+    if (inode.dataLayer !== 0 && this.#endIsPlain(view, inode, end, partial)) return;
     // A file without a data layer is not looked up at all.
     const first = inode.dataLayer === 0 ? 0 : end;
     for (const index of this.#indices(view, inode.ino, first)) {
@@ -131,6 +132,37 @@ export class CheckInodes {
     if (last !== undefined && last.layer === inode.layer && last.step > inode.step) {
       this.state.add('D4', `block ${lastIndex} has step ${last.step} of ${inode.step}`, where());
     }
+  }
+
+  /** In one look: nothing lies beyond the end, and of the last block there is one version, which fits. */
+  #endIsPlain(view: View, inode: Inode, end: number, partial: number): boolean {
+    const { fileset } = view;
+    const { ino, clips, layer, step } = inode;
+    if (clips.length > 0) return false;
+    const first = partial === 0 ? end : end - 1;
+    const start = blockKey(fileset, ino, first, MAX_LAYER, MAX_STEP);
+    const stop = blockKey(fileset, ino + 1, 0, MAX_LAYER, MAX_STEP);
+    let isPlain = true;
+    let found = 0;
+    const { reader } = this.volume.core;
+    reader.visit(
+      TABLE.blocks,
+      start,
+      stop,
+      ({ keyBytes, keyStart, keyEnd, value, valueLength }) => {
+        const key = keyBytes.subarray(keyStart, keyEnd);
+        const own = layerOf(TABLE.blocks, key);
+        const length = value[0] === BLOCK_HOLE ? 0 : valueLength - BLOCK_HEADER_LENGTH;
+        isPlain =
+          ++found === 1 &&
+          blockIndexOf(key) < end &&
+          view.includes(own) &&
+          length <= partial &&
+          (own !== layer || stepOf(key) <= step);
+        return isPlain;
+      },
+    );
+    return isPlain;
   }
 
   /** Indices at or above `first` that have a version in any layer. */

@@ -8,6 +8,7 @@
  * and the base is asked only where a record refers to it.
  */
 import {
+  deltaPrefix,
   entryKey,
   entryNameOf,
   inodeOf,
@@ -19,6 +20,7 @@ import {
 import { nameHash } from '../format/name-hash.js';
 import { isBaseNumber, ROOT_INODE, TABLE } from '../format/tables.js';
 import { decodeEntry, type EntryValue } from '../format/values.js';
+import type { Work } from '../base/work.js';
 import { type CheckState, shownName } from './check-report.js';
 import { type Inode, type LinkName, DIRECTORY_TYPE } from './inode.js';
 import type { ReadableVolume } from './readable-volume.js';
@@ -26,8 +28,20 @@ import type { View } from './view.js';
 
 /** Deeper than any path Linux allows. */
 const MAX_DEPTH = 4096;
+/** Layers below that are searched for names before they are looked up one by one. */
+const BARE_LAYERS = 8;
+/** Names looked at without a pause. */
+const LOOKED_AT_ONCE = 256;
 
 type StoredEntry = EntryValue & { layer: number };
+
+/** A name that the view sees. */
+export interface SeenName {
+  place: Buffer;
+  directory: number;
+  name: string;
+  entry: StoredEntry;
+}
 
 function hasName(inode: Inode | undefined, parent: number, name: string): boolean {
   return inode?.links.some((link) => link.parent === parent && link.name === name) ?? false;
@@ -41,6 +55,12 @@ export class NameCheck {
   /** Directories from which the root was reached. */
   readonly #rooted = new Set<number>([ROOT_INODE]);
   readonly #hasBase: boolean;
+  /** Nothing in the older view has a name: there is none to be looked up. */
+  readonly #olderIsBare: boolean;
+  /** Names in the records of inodes that were looked at. */
+  #links = 0;
+  /** Of those, the ones that an entry has led to. */
+  #knownLinks = 0;
 
   constructor(
     readonly volume: ReadableVolume,
@@ -48,10 +68,34 @@ export class NameCheck {
     readonly view: View,
     /** The nearest checked view below; undefined: there is none. */
     readonly older: View | undefined,
+    /** Those that are compared with it. */
+    readonly layers: ReadonlySet<number>,
     /** Tells where an inode, or a name in a directory, is. */
     readonly where: (ino: number, name?: string) => string,
   ) {
     this.#hasBase = volume.core.reader.has(TABLE.meta, Buffer.from('base'));
+    this.#olderIsBare = older === undefined || this.#isBare(older);
+  }
+
+  /** False as well when it is not soon known. */
+  #isBare(view: View): boolean {
+    const { reader, layers } = this.volume.core;
+    const path = layers.path(view.top);
+    return (
+      path.length <= BARE_LAYERS &&
+      path.every((layer) => {
+        const prefix = deltaPrefix(layer, TABLE.entries);
+        return reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) === undefined;
+      })
+    );
+  }
+
+  /**
+   * Each entry leads to another name of a record: as many as there are names in
+   * records, and every name has its entry.
+   */
+  get everyLinkIsKnown(): boolean {
+    return this.#links === this.#knownLinks;
   }
 
   /** The stored entry of a name that a view sees; whiteouts have number 0. */
@@ -62,23 +106,31 @@ export class NameCheck {
     return { ...decodeEntry(found.value, () => 'entry'), layer: found.layer };
   }
 
-  /** A name, if it is this layer's version that the view sees. */
-  entry(layer: number, place: Buffer): void {
+  /** A name of a layer, if it is this layer's version that the view sees. */
+  seen(layer: number, place: Buffer): SeenName | undefined {
     const directory = inodeOf(place);
     const name = entryNameOf(place);
     const entry = this.#stored(this.view, directory, name);
-    if (entry === undefined || entry.layer !== layer) return;
+    return entry?.layer === layer ? { place, directory, name, entry } : undefined;
+  }
+
+  entry({ directory, name, entry }: SeenName): void {
     this.state.counted.names++;
     // A directory that is gone takes its names with it.
     const parent = this.volume.inode(this.view, directory);
     if (parent === undefined) return;
     const problem = this.#entryProblem(parent, name, entry);
     if (problem !== undefined) this.state.add('V1', problem, this.where(directory, name));
-    if (!entry.fresh || this.older === undefined || layer !== this.view.top) return;
-    const below = this.#stored(this.older, directory, name);
+    if (!entry.fresh || entry.layer !== this.view.top) return;
+    const below = this.#before(directory, name);
     if (below !== undefined && below.ino !== 0) {
       this.state.add('F2', 'a name that is not new is called new', this.where(directory, name));
     }
+  }
+
+  #before(directory: number, name: string): StoredEntry | undefined {
+    if (this.older === undefined || this.#olderIsBare) return undefined;
+    return this.#stored(this.older, directory, name);
   }
 
   #entryProblem(parent: Inode, name: string, entry: StoredEntry): string | undefined {
@@ -93,7 +145,10 @@ export class NameCheck {
     }
     if (child.nlink === 0) return `the inode ${entry.ino} counts no links`;
     if (child.isDirectory) this.#climb(child);
-    if (hasName(child, parent.ino, name)) return undefined;
+    if (hasName(child, parent.ino, name)) {
+      if (this.layers.has(child.layer)) this.#knownLinks++;
+      return undefined;
+    }
     if (child.isDirectory || child.nlink <= child.links.length) {
       return `the inode ${entry.ino} does not know this name`;
     }
@@ -105,7 +160,7 @@ export class NameCheck {
     const { older } = this;
     // Of a directory that was removed and is back, what it had before does not count.
     const wasThere = older !== undefined && this.volume.inode(older, parent) !== undefined;
-    const before = wasThere ? this.#stored(older, parent, name) : undefined;
+    const before = wasThere ? this.#before(parent, name) : undefined;
     const isDirectory = (e: StoredEntry | undefined): number =>
       Number(e !== undefined && e.ino !== 0 && e.type === DIRECTORY_TYPE);
     const change = isDirectory(entry) - isDirectory(before);
@@ -133,18 +188,23 @@ export class NameCheck {
   inode(ino: number, inode: Inode | undefined): void {
     const before = this.older === undefined ? undefined : this.volume.inode(this.older, ino);
     if (inode !== undefined) {
-      for (const link of inode.links) {
-        const problem = this.#linkProblem(inode, link);
-        if (problem === undefined) continue;
-        const what = `the name ${shownName(link.name)} in directory ${link.parent} ${problem}`;
-        this.state.add('V1', what, this.where(ino));
-      }
+      this.#links += inode.links.length;
       const count = inode.isDirectory
         ? this.#directoryProblem(inode, before)
         : this.#countProblem(inode);
       if (count !== undefined) this.state.add('V1', count, this.where(ino));
     }
     if (before !== undefined) this.#oldNames(before, inode);
+  }
+
+  /** Each name in a record, one by one. */
+  links(inode: Inode): void {
+    for (const link of inode.links) {
+      const problem = this.#linkProblem(inode, link);
+      if (problem === undefined) continue;
+      const what = `the name ${shownName(link.name)} in directory ${link.parent} ${problem}`;
+      this.state.add('V1', what, this.where(inode.ino));
+    }
   }
 
   #countProblem(inode: Inode): string | undefined {
@@ -222,44 +282,44 @@ export class NameCheck {
   #lostNames(directory: number): void {
     if (this.older === undefined) return;
     const prefix = inodePlace(this.older.fileset, directory);
-    this.#eachEntry(this.older, prefix, prefixEnd(prefix), (_directory, name, { ino }) => {
-      if (ino === 0 || !hasName(this.volume.inode(this.view, ino), directory, name)) return;
+    for (const { name, entry } of this.#entriesIn(this.older, prefix, prefixEnd(prefix))) {
+      const { ino } = entry;
+      if (ino === 0 || !hasName(this.volume.inode(this.view, ino), directory, name)) continue;
       const what = `the name ${shownName(name)} lies in the removed directory ${directory}`;
       this.state.add('V1', what, this.where(ino));
-    });
+    }
   }
 
   /** The newest visible version of every name in a range of the table. */
-  #eachEntry(
+  *#entriesIn(
     view: View,
     start: Buffer,
     end: Buffer,
-    visit: (directory: number, name: string, entry: EntryValue) => void,
-  ): void {
+  ): Generator<{ directory: number; name: string; entry: EntryValue }> {
     let last: Buffer | undefined;
     for (const { key, value } of this.volume.core.reader.range(TABLE.entries, start, end)) {
       const place = placeOf(TABLE.entries, key);
       if (last?.equals(place) || !view.includes(layerOf(TABLE.entries, key))) continue;
       last = place;
-      visit(
-        inodeOf(place),
-        entryNameOf(place),
-        decodeEntry(value, () => 'entry'),
-      );
+      const entry = decodeEntry(value, () => 'entry');
+      yield { directory: inodeOf(place), name: entryNameOf(place), entry };
     }
   }
 
   /** At the end: files with more links than their record lists, all in one pass. */
-  finish(): void {
+  *finish(): Work<void> {
     if (this.#uncounted.size === 0) return;
     const { view } = this;
     const counts = new Map<number, number>();
     const start = inodePlace(view.fileset, 0);
     const end = inodePlace(view.fileset + 1, 0);
-    this.#eachEntry(view, start, end, (directory, _name, { ino }) => {
-      if (!this.#uncounted.has(ino) || this.volume.inode(view, directory) === undefined) return;
+    let looked = 0;
+    for (const { directory, entry } of this.#entriesIn(view, start, end)) {
+      if (++looked % LOOKED_AT_ONCE === 0) yield undefined;
+      const { ino } = entry;
+      if (!this.#uncounted.has(ino) || this.volume.inode(view, directory) === undefined) continue;
       counts.set(ino, (counts.get(ino) ?? 0) + 1);
-    });
+    }
     for (const [ino, inode] of this.#uncounted) {
       const count = counts.get(ino) ?? 0;
       if (inode.base === undefined ? count === inode.nlink : count <= inode.nlink) continue;

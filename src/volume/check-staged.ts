@@ -3,16 +3,17 @@
  * that `check` asks of a view: names, links, sizes, blocks. Costs what the
  * layer holds.
  */
+import type { Work } from '../base/work.js';
 import { CheckState, type Finding } from './check-report.js';
 import { ViewCheck } from './check-views.js';
 import type { Layer } from './lineage.js';
 import type { ReadableVolume } from './readable-volume.js';
 
-/** Of the committed state; nothing is wrong with the layer's parent. */
-export function checkStaged(volume: ReadableVolume, layer: Layer): Finding[] {
+/** The first thing that is wrong, in the committed state; waits for nothing. Nothing is wrong with the layer's parent. */
+export function* checkStaged(volume: ReadableVolume, layer: Layer): Work<Finding | undefined> {
   const state = new CheckState(undefined);
   const check = new ViewCheck(volume, state);
   check.assume(layer.parent);
-  check.run([layer.number]);
-  return state.report().findings;
+  yield* check.run([layer.number]);
+  return state.report().findings[0];
 }

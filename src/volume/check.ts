@@ -14,6 +14,7 @@ import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
 import { checkCatalog } from './check-catalog.js';
 import { RecordCheck, VERSIONED_TABLES } from './check-records.js';
+import { workNow } from '../base/work.js';
 import { messageOf } from '../base/errors.js';
 import { type CheckReport, CheckState, type OnProgress } from './check-report.js';
 import { ViewCheck } from './check-views.js';
@@ -153,5 +154,5 @@ function checkStore(
   new RecordCheck(reader, catalog, state, { deep: options.deep ?? true, isReadable }).run();
   const all = [...VERSIONED_TABLES, TABLE.delta, TABLE.reap, TABLE.baseids];
   if (volume === undefined || !catalog.isTree || !all.every(isReadable)) return;
-  new ViewCheck(volume, state).run(catalog.tops);
+  workNow(new ViewCheck(volume, state).run(catalog.tops));
 }

@@ -109,6 +109,8 @@ export interface LocksAnswer {
 
 /** So many pieces are asked for at once: a round trip takes longer than to read one. */
 export const PIECES_AHEAD = 4;
+/** Kept by the upstream, should they be asked for again. */
+export const PIECES_KEPT = 2 * PIECES_AHEAD;
 
 export type ReadAnswer = { bytes: Uint8Array; isLast: boolean };
 

@@ -25,7 +25,10 @@ export interface StoredRole {
 
 /** A snapshot being sent. */
 export interface Outgoing {
-  /** The next piece of the stream; undefined after the last. Throws when something can't be read. */
+  /**
+   * The next piece of the stream; undefined after the last. Its bytes stay while PIECES_KEPT and
+   * PIECES_AHEAD more are asked for. Throws when something can't be read.
+   */
   next(): Promise<Uint8Array | undefined>;
   close(): void;
 }

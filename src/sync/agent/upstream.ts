@@ -9,6 +9,7 @@ import {
   compareEpochs,
   type LookAnswer,
   PIECES_AHEAD,
+  PIECES_KEPT,
   type ReadAnswer,
   type Standing,
   type SyncRequest,
@@ -28,7 +29,6 @@ interface Sending {
 
 /** What is asked for behind the end. */
 const END: ReadAnswer = { bytes: new Uint8Array(0), isLast: true };
-const PIECES_KEPT = 2 * PIECES_AHEAD;
 
 export class Upstream {
   readonly #sending = new Map<string, Sending>();

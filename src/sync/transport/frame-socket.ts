@@ -22,6 +22,7 @@ import { shorten } from '../../format/grammar.js';
 import type { Timers } from '../fabric.js';
 import type { Connection, EndReason } from '../link.js';
 import { fingerprintOf } from './certificate.js';
+import type { OneBuffer } from './one-buffer.js';
 import { payloadRooms } from './payload-rooms.js';
 
 /** Who sends more without waiting for `onDrain` loses the connection. */
@@ -57,7 +58,8 @@ export class FrameSocket implements Connection {
   #isPaused = false;
   #stopTimer: () => void = () => undefined;
 
-  constructor(socket: TLSSocket, options: SocketOptions) {
+  /** `received`: where what comes in is to be had, if the socket was made so. */
+  constructor(socket: TLSSocket, options: SocketOptions, received?: OneBuffer) {
     this.#socket = socket;
     this.#options = options;
     const { raw } = socket.getPeerCertificate();
@@ -73,11 +75,12 @@ export class FrameSocket implements Connection {
     );
     this.#lastHeardMs = options.timers.nowMs();
     this.#lastSentMs = this.#lastHeardMs;
-    socket.on('data', (data) => this.#data(data));
+    if (received === undefined) socket.on('data', (data) => this.#data(data));
     socket.on('drain', () => this.onDrain?.());
     socket.on('error', (error) => this.#ended('connection-lost', messageOf(error)));
     socket.on('close', () => this.#ended('connection-lost', this.#lostText()));
     this.#watch();
+    received?.to((data) => this.#data(data));
   }
 
   get lastHeardMs(): number {

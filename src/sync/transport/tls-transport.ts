@@ -15,6 +15,7 @@ import type { Timers } from '../fabric.js';
 import type { DialHandlers, EndReason, Listening, ListenHandlers, Transport } from '../link.js';
 import { FrameSocket, type SocketOptions } from './frame-socket.js';
 import type { TransportIdentity } from './identity.js';
+import { OneBuffer } from './one-buffer.js';
 
 export const PENDING_MAX = 32;
 /** Above PENDING_MAX and a connection in both directions for every peer. */
@@ -112,7 +113,9 @@ export class TlsTransport implements Transport {
     const stop = this.#timers.after(this.#greetMs, () =>
       fail(unreachable(`${where} did not answer within ${this.#greetMs} ms`)),
     );
+    const received = new OneBuffer();
     const socket = tlsConnect({
+      ...received.options,
       host: address.host,
       port: address.port,
       secureContext: this.#identity.context,
@@ -123,7 +126,7 @@ export class TlsTransport implements Transport {
     socket.on('error', (error) => fail(unreachable(dialFailure(where, error))));
     socket.once('close', () => fail(unreachable(`${where} closed the connection`)));
     socket.once('secureConnect', () => {
-      const connection = new FrameSocket(socket, this.#socketOptions);
+      const connection = new FrameSocket(socket, this.#socketOptions, received);
       if (connection.fingerprint === fingerprint) {
         settle(() => handlers.onConnection(connection));
         return;
