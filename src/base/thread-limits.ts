@@ -36,6 +36,6 @@ export const SYNC_LIMITS: ResourceLimits = {
 
 /** Looks through a volume beside all others: its maps grow with directories and hard links. */
 export const INSPECT_LIMITS: ResourceLimits = {
-  maxYoungGenerationSizeMb: 12,
+  maxYoungGenerationSizeMb: 6,
   maxOldGenerationSizeMb: 1024,
 };

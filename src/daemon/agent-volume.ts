@@ -188,7 +188,8 @@ function movable(bytes: Uint8Array): Uint8Array {
 
 /**
  * Memory for frames, the same again after `count` of them: new memory for each would have V8
- * collect garbage every few of them.
+ * collect garbage every few of them. Whoever asks for a piece has received all that are more than
+ * PIECES_AHEAD older, second answers included, since a connection keeps the order.
  */
 function roomsInTurn(count: number): (length: number) => Buffer {
   const rooms: Buffer[] = [];

@@ -44,10 +44,10 @@ export interface CommandVolume<V> {
   whenCommitted(ticket: number): Deferred<void>;
 }
 
-/** What is asked of another thread, on the committed volume. `staged`: is that layer in order? */
+/** What is asked of another thread, on the committed volume. */
 export interface InspectRequest {
-  command: 'check' | 'diff' | 'versions' | 'staged';
-  args: CommandArguments & { layer?: number };
+  command: 'check' | 'diff' | 'versions';
+  args: CommandArguments;
 }
 
 /** What a change answers, and the views when it has moved the live tree. */

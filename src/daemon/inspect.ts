@@ -2,7 +2,6 @@
  * `check`, `diff` and `versions` on the committed state of a volume, in
  * whatever thread: nothing is written, and the volume may be mounted.
  */
-import { workNow } from '../base/work.js';
 import { CommandError } from '../base/errors.js';
 import type { Answer, CommandArguments } from '../control/command.js';
 import { byteStringOfText, LATEST_NAME, shorten } from '../format/grammar.js';
@@ -10,7 +9,6 @@ import { checkVolumeFiles, isVolume } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
 import { BaseDirectory } from '../volume/base-directory.js';
 import { readMeta, type Snapshot } from '../volume/catalog.js';
-import { checkStaged } from '../volume/check-staged.js';
 import { checkVolumeAt, type Finding } from '../volume/check.js';
 import { shownName } from '../volume/check-report.js';
 import { type DiffLine, diffSummary, diffViews } from '../volume/diff.js';
@@ -59,11 +57,6 @@ export function inspectVolume(
       return withVolume(place, (volume) => diffAnswer(volume, request.args));
     case 'versions':
       return withVolume(place, (volume) => versionsAnswer(volume, request.args));
-    case 'staged':
-      return withVolume(place, (volume) => {
-        const layer = volume.core.layers.get(request.args.layer ?? 0);
-        return { finding: workNow(checkStaged(volume, layer)) ?? null };
-      });
   }
 }
 

@@ -8,7 +8,6 @@ import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../base/deferred.js';
 import { CommandError } from '../base/errors.js';
-import { workInSlices } from '../base/work.js';
 import type { Answer, CommandArguments, CommandName } from '../control/command.js';
 import { ControlFiles } from '../control/control-files.js';
 import { byteStringOfText } from '../format/grammar.js';
@@ -17,8 +16,6 @@ import type { CoherenceReport } from '../tree/coherence.js';
 import type { TraceSink } from '../measure/trace-entry.js';
 import { smallLimits } from '../tree/forgetting-plan.js';
 import { Tree } from '../tree/tree.js';
-import type { Finding } from '../volume/check-report.js';
-import { checkStaged } from '../volume/check-staged.js';
 import type { View } from '../volume/view.js';
 import type { Volume } from '../volume/volume.js';
 import { type InspectRequest, VolumeCommands } from './commands.js';
@@ -36,9 +33,6 @@ import type { FromSync } from './sync-messages.js';
 
 /** The writer is behind: until it is looked at again. */
 const PAUSE_MS = 2;
-/** A received layer of so few records is looked through here: to start a thread takes longer. */
-const VERIFIED_HERE_MAX = 20_000;
-
 export interface ServingHost {
   /** Settles when every write that had returned to its program has reached the volume. */
   quiesce(): Deferred<void>;
@@ -174,7 +168,6 @@ export class MountServer {
   #incomingStreams(): IncomingStreams {
     const { volume, commands } = this;
     const host = this.#host;
-    const inspect = (request: InspectRequest): Deferred<Answer> => this.#inspect(request);
     return new IncomingStreams({
       volume,
       host: {
@@ -182,16 +175,6 @@ export class MountServer {
           const later = new Deferred<void>();
           host.later(PAUSE_MS, () => later.resolve());
           return later;
-        },
-        verify(layer, records) {
-          if (records <= VERIFIED_HERE_MAX) {
-            const check = checkStaged(volume, volume.core.layers.get(layer));
-            return workInSlices(check, (next) => host.addJob(next));
-          }
-          return step(
-            inspect({ command: 'staged', args: { layer } }),
-            ({ finding }) => (finding ?? undefined) as Finding | undefined,
-          );
         },
         adopt: (change) => commands.adopt(change),
       },

@@ -3,9 +3,7 @@
  * that must not wait, and a kernel that must hear of what changes under it.
  */
 import type { Deferred } from '../base/deferred.js';
-import { settledWith, workNow } from '../base/work.js';
-import type { Finding } from '../volume/check-report.js';
-import { checkStaged } from '../volume/check-staged.js';
+import { settledWith } from '../base/work.js';
 import { GROUP_BYTES, GROUP_RECORDS } from '../volume/core.js';
 import type { AdoptAnswer, Moving } from '../volume/roles.js';
 import type { Volume } from '../volume/volume.js';
@@ -16,8 +14,6 @@ export interface ReceiveHost {
   readonly groupRecords: number;
   /** The writer is behind: settles when it is worth another look. */
   pause(): Deferred<void>;
-  /** The first thing that is wrong with a staging layer, which is stored, and has so many records. */
-  verify(layer: number, records: number): Deferred<Finding | undefined>;
   /** Settles when the change is durable and no program sees what was before. */
   adopt(change: () => Moving<AdoptAnswer>): Deferred<AdoptAnswer>;
 }
@@ -31,7 +27,6 @@ export function unmountedHost(volume: Volume): ReceiveHost {
       volume.flush();
       return settledWith<void>(undefined);
     },
-    verify: (layer) => settledWith(workNow(checkStaged(volume, volume.core.layers.get(layer)))),
     adopt(change) {
       const { answer } = change();
       volume.flush();

@@ -16,6 +16,7 @@ import type { StreamHeader, StreamPosition } from '../format/stream.js';
 import type { StreamRecord } from '../format/stream-records.js';
 import { BASE_LAYER } from '../format/tables.js';
 import type { Snapshot } from '../volume/catalog.js';
+import { checkStaged } from '../volume/check-staged.js';
 import { drawAllocator, mergeAllocators } from '../volume/identity.js';
 import type { AdoptAnswer, LiveMove, Moving } from '../volume/roles.js';
 import { Staging } from '../volume/staging.js';
@@ -313,7 +314,7 @@ export class Receiver {
     }
     const staging = this.#staging as Staging;
     yield* this.#store();
-    const wrong = yield* answerOf(this.host.verify(staging.layer.number, records));
+    const wrong = yield* checkStaged(this.volume, staging.layer);
     if (wrong !== undefined) {
       yield* this.#abandon(staging);
       throw new CommandError(

@@ -54,6 +54,9 @@ export class NameCheck {
   readonly #uncounted = new Map<number, Inode>();
   /** Directories from which the root was reached. */
   readonly #rooted = new Set<number>([ROOT_INODE]);
+  /** Directories of the older view that are gone. */
+  readonly #removed: number[] = [];
+  #looked = 0;
   readonly #hasBase: boolean;
   /** Nothing in the older view has a name: there is none to be looked up. */
   readonly #olderIsBare: boolean;
@@ -275,18 +278,20 @@ export class NameCheck {
       const what = inode === undefined ? 'does not exist' : 'does not know this name';
       this.state.add('V1', `the inode ${before.ino} ${what}`, this.where(parent, name));
     }
-    if (before.isDirectory && (inode?.nlink ?? 0) === 0) this.#lostNames(before.ino);
+    if (before.isDirectory && (inode?.nlink ?? 0) === 0) this.#removed.push(before.ino);
   }
 
-  /** A directory was removed: nothing that it had may still hang on it alone. */
-  #lostNames(directory: number): void {
-    if (this.older === undefined) return;
-    const prefix = inodePlace(this.older.fileset, directory);
-    for (const { name, entry } of this.#entriesIn(this.older, prefix, prefixEnd(prefix))) {
-      const { ino } = entry;
-      if (ino === 0 || !hasName(this.volume.inode(this.view, ino), directory, name)) continue;
-      const what = `the name ${shownName(name)} lies in the removed directory ${directory}`;
-      this.state.add('V1', what, this.where(ino));
+  /** Directories were removed: nothing that they had may still hang on one of them alone. */
+  *#lostNames(older: View): Work<void> {
+    for (const directory of this.#removed) {
+      const prefix = inodePlace(older.fileset, directory);
+      for (const { name, entry } of this.#entriesIn(older, prefix, prefixEnd(prefix))) {
+        if (++this.#looked % LOOKED_AT_ONCE === 0) yield undefined;
+        const { ino } = entry;
+        if (ino === 0 || !hasName(this.volume.inode(this.view, ino), directory, name)) continue;
+        const what = `the name ${shownName(name)} lies in the removed directory ${directory}`;
+        this.state.add('V1', what, this.where(ino));
+      }
     }
   }
 
@@ -306,16 +311,16 @@ export class NameCheck {
     }
   }
 
-  /** At the end: files with more links than their record lists, all in one pass. */
+  /** At the end: what removed directories had; files with more links than their record lists, all in one pass. */
   *finish(): Work<void> {
+    if (this.older !== undefined) yield* this.#lostNames(this.older);
     if (this.#uncounted.size === 0) return;
     const { view } = this;
     const counts = new Map<number, number>();
     const start = inodePlace(view.fileset, 0);
     const end = inodePlace(view.fileset + 1, 0);
-    let looked = 0;
     for (const { directory, entry } of this.#entriesIn(view, start, end)) {
-      if (++looked % LOOKED_AT_ONCE === 0) yield undefined;
+      if (++this.#looked % LOOKED_AT_ONCE === 0) yield undefined;
       const { ino } = entry;
       if (!this.#uncounted.has(ino) || this.volume.inode(view, directory) === undefined) continue;
       counts.set(ino, (counts.get(ino) ?? 0) + 1);
