@@ -112,7 +112,7 @@ export class Contents {
   constructor(
     readonly volume: ReadableVolume,
     readonly view: View,
-    /** Blocks are summed up, not looked up. */
+    /** Blocks of whole files are summed up, not looked up. */
     readonly isEstimate: boolean,
   ) {}
 
@@ -139,7 +139,9 @@ export class Contents {
   *blocks(inode: Inode, first = 0): Generator<PlannedRecord> {
     const { volume, view } = this;
     const { blockSize } = volume.options;
-    if (this.isEstimate && first === 0 && inode.base === undefined) {
+    // With less room than bytes it is sparse, or comes from a host that needs less.
+    const isWhole = inode.base === undefined && inode.allocated >= inode.size;
+    if (this.isEstimate && first === 0 && isWhole) {
       yield { kind: 'data', inode };
       return;
     }
@@ -205,9 +207,9 @@ export function plannedSize(
   plan: PlannedRecord,
 ): { records: number; bytes: number } {
   if (plan.kind !== 'data') return { records: 1, bytes: recordBytes(volume, plan) };
-  const { size, allocated } = plan.inode;
-  const records = Math.ceil(allocated / volume.options.blockSize);
-  return { records, bytes: BLOCK_RECORD_BYTES * records + Math.min(size, allocated) };
+  const { size } = plan.inode;
+  const records = Math.ceil(size / volume.options.blockSize);
+  return { records, bytes: BLOCK_RECORD_BYTES * records + size };
 }
 
 function recordBytes(

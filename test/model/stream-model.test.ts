@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync, linkSync, symlinkSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { sendStream, decodeToken, requestOfToken } from '../../src/sync/sender.js';
+import { sendStream, decodeToken, estimate, requestOfToken } from '../../src/sync/sender.js';
 import { StreamReceiver } from '../../src/sync/receive-stream.js';
 import { RandomHistory } from '../unit/random-history.js';
 import {
@@ -23,6 +23,8 @@ import { VolumeFixture } from '../unit/volume-fixture.js';
 const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 const HISTORIES = Number(process.env['HISTORIES'] ?? 12);
 const STEPS = 250;
+/** Preamble, header, trailer and the framing of a few frames. */
+const FRAMING_BYTES = 1500;
 
 function fillBase(path: string): void {
   mkdirSync(join(path, 'a/b'), { recursive: true });
@@ -70,7 +72,11 @@ class Streams {
   constructor(readonly source: VolumeFixture) {}
 
   note(to: string, from?: string): void {
-    this.#known.push({ to, from, bytes: Buffer.concat(streamOf(this.source, to, from)) });
+    const { source } = this;
+    const bytes = Buffer.concat(streamOf(source, to, from));
+    this.#known.push({ to, from, bytes });
+    const most = estimate(source.volume, requestOf(source, to, from)).bytes + FRAMING_BYTES;
+    if (bytes.length > most) throw new Error(`${to} has ${bytes.length} bytes, at most ${most}`);
   }
 
   compare(): void {
