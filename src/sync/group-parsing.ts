@@ -1,22 +1,9 @@
-/**
- * Whether what a peer sent is a message of group saves: peers are trusted, but
- * may be of another version, or broken.
- */
+/** Whether what a peer sent is a message of group saves. */
+import { isCount, isFields, isKey, isText } from './fields.js';
 import type { GroupMessage, Point } from './group-messages.js';
 
-/** A key is a UUID and two counts. */
-const KEY_MAX = 200;
 const DIRECTORS_MAX = 100;
 const REASON_MAX = 4096;
-
-type Fields = Record<string, unknown>;
-
-const isText = (value: unknown, max: number): value is string =>
-  typeof value === 'string' && value.length <= max;
-const isKey = (value: unknown): value is string => isText(value, KEY_MAX);
-const isCount = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && (value as number) >= 0;
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
 export function isGroupMessage(value: unknown): value is GroupMessage {
   if (!isFields(value)) return false;

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { type CallMessage, Calls } from '../../src/sync/agent/calls.js';
 import { LockSets } from '../../src/sync/agent/lock-sets.js';
 import {
   compareEpochs,
@@ -16,7 +17,7 @@ import type { StoredLocks, SyncVolume } from '../../src/sync/agent/sync-volume.j
 import type { Histories } from './agent-histories.js';
 import { agentHistory } from './agent-history.js';
 import { type AgentMachine, AgentWorld } from './agent-world.js';
-import { FAIR } from './virtual.js';
+import { FAIR, timersOf } from './virtual.js';
 
 const HISTORIES = Number(process.env['HISTORIES'] ?? 10_000);
 // The same ones each time, so that a change is to blame for what fails; `npm run soak:sync` draws new ones.
@@ -294,6 +295,85 @@ t.test('what a newer peer asks and this one does not know is refused', async (t)
   await run(world, 100);
   const refusal = { code: 'unknown-question', errno: 'EOPNOTSUPP', message: /of tomorrow.*update/ };
   t.match(answers, [{ call: 1, refusal }]);
+});
+
+t.test('what a broken peer asks is refused, or not heard, and nobody ends', async (t) => {
+  const { world } = pair(8);
+  const answers: { call: number }[] = [];
+  const broken = world.network.connect('broken', () => true);
+  broken.receive((_from, message) => answers.push(message));
+  const say = (message: unknown): void => broken.send(['m0'], message as CallMessage);
+  const refusal = { code: 'x', errno: 'EIO', message: 7 };
+  const head = { incarnation: 1, call: 1 };
+  for (const message of [null, 7, {}, head, { ...head, refusal }, { ...head, request: null }]) {
+    say(message);
+  }
+  say({ incarnation: 1, call: -1, request: { kind: 'news' } });
+  await run(world, 100);
+  t.same(answers, []);
+  const standing = { volume: 'v', history: 'h', role: 'standby', epoch: { number: 1, by: 'v' } };
+  const item = { snapshot: 's', type: 'owner', text: 't', origin: 'o', dataset: '/' };
+  const questions = [
+    { kind: 'look' },
+    { kind: 'look', standing },
+    { kind: 'greet', standing: { ...standing, upstreams: [], role: 'king' } },
+    { kind: 'greet', standing: { ...standing, upstreams: [], handover: {} } },
+    { kind: 'locks', sequence: 1, items: [{ ...item, type: 'none' }], seen: [] },
+    { kind: 'locks', sequence: 1, items: {}, seen: [] },
+    { kind: 'locks', sequence: Number.NaN, items: [item], seen: [] },
+    { kind: 'read', transfer: 1, index: -1, request: { from: null, to: 's' } },
+    { kind: 'read', transfer: 1, index: 0, request: { from: 1, to: 's' } },
+    { kind: 'size' },
+    { kind: 'hand-over', epoch: 4 },
+  ];
+  for (const [i, request] of questions.entries()) say({ incarnation: 1, call: i + 1, request });
+  await run(world, 100);
+  answers.sort((a, b) => a.call - b.call);
+  t.match(
+    answers,
+    questions.map((_, i) => ({ call: i + 1, refusal: { code: 'bad-question' } })),
+  );
+  t.equal(answers.length, questions.length);
+});
+
+t.test('an answer that is none ends the call, and names the peer', async (t) => {
+  const good = { standing: { volume: 'b', history: '', role: 'primary', upstreams: [] } };
+  const epoch = { number: 1, by: 'b' };
+  const look = { standing: { ...good.standing, epoch }, snapshots: [] };
+  const one = { uuid: 'u', name: 'n', createdMs: 1 };
+  const cases: [SyncRequest, unknown, boolean][] = [
+    [{ kind: 'look' } as SyncRequest, look, true],
+    [{ kind: 'look' } as SyncRequest, { ...look, snapshots: [one] }, true],
+    [{ kind: 'look' } as SyncRequest, { ...look, snapshots: [{ ...one, name: 1 }] }, false],
+    [{ kind: 'look' } as SyncRequest, good, false],
+    [{ kind: 'look' } as SyncRequest, null, false],
+    [{ kind: 'locks', sequence: 1, items: [], seen: [] }, { sequence: 1, items: [7] }, false],
+    [{ kind: 'read' } as SyncRequest, { bytes: 'text', isLast: false }, false],
+    [{ kind: 'read' } as SyncRequest, { bytes: Buffer.from('x'), isLast: false }, true],
+    [{ kind: 'size' } as SyncRequest, { bytes: -1 }, false],
+    [{ kind: 'hand-over', epoch }, { to: 'a', epoch, snapshot: 's' }, true],
+    [{ kind: 'hand-over', epoch }, { to: 'a', epoch }, false],
+  ];
+  for (const [request, answer, isRight] of cases) {
+    const { world } = pair(9);
+    const peer = world.network.connect('peer', () => true);
+    peer.receive((from, { incarnation, call }) => {
+      peer.send([from], { incarnation, call, answer } as CallMessage);
+    });
+    const calls = new Calls({
+      incarnation: 1,
+      fabric: world.network.connect('asker', () => true),
+      timers: timersOf(world.time, () => true),
+      serve: () => Promise.reject(new Error('nobody asks')),
+    });
+    const asked = calls.call('peer', request as SyncRequest & { kind: 'look' }, 1000);
+    const seen = asked.then(
+      () => 'answered',
+      (error: Error & { code: string }) => `${error.code}: ${error.message}`,
+    );
+    await run(world, 100);
+    t.match(await seen, isRight ? 'answered' : /^bad-answer: what peer has answered to/);
+  }
 });
 
 t.test('a set of locks waits until the one before it is stored', async (t) => {

@@ -3,9 +3,10 @@
  * question is asked again until it is answered or its time is over. So it may
  * be served more than once; whoever serves must bear that.
  */
-import { CommandError, type ErrnoName, messageOf } from '../../base/errors.js';
+import { CommandError, ERRNO, type ErrnoName, messageOf } from '../../base/errors.js';
 import type { Fabric, Timers } from '../fabric.js';
 import type { SyncAnswer, SyncAnswers, SyncRequest } from './messages.js';
+import { isAnswerTo, isCallMessage, isWhole } from './parsing.js';
 
 export interface Refusal {
   code: string;
@@ -33,6 +34,7 @@ export interface CallsSetup {
 
 interface Waiting {
   peer: string;
+  kind: SyncRequest['kind'];
   resolve: (answer: SyncAnswer) => void;
   reject: (error: Error) => void;
 }
@@ -65,6 +67,7 @@ export class Calls {
       return await new Promise<SyncAnswers[K]>((resolve, reject) => {
         this.#waiting.set(call, {
           peer,
+          kind: request.kind,
           resolve: (answer) => resolve(answer as SyncAnswers[K]),
           reject,
         });
@@ -95,7 +98,9 @@ export class Calls {
     if (peers.length > 0) fabric.send(peers, { incarnation, call: 0, request });
   }
 
-  #receive(from: string, message: CallMessage): void {
+  #receive(from: string, message: unknown): void {
+    // Nobody could be told: it has no number.
+    if (!isCallMessage(message)) return;
     if ('request' in message) {
       void this.#serve(from, message.incarnation, message.call, message.request);
       return;
@@ -103,10 +108,13 @@ export class Calls {
     if (message.incarnation !== this.#setup.incarnation) return;
     const waiting = this.#waiting.get(message.call);
     if (waiting?.peer !== from) return;
-    if ('answer' in message) waiting.resolve(message.answer);
-    else {
+    if ('answer' in message) {
+      const { kind } = waiting;
+      if (isAnswerTo(kind, message.answer)) waiting.resolve(message.answer);
+      else waiting.reject(badAnswer(from, kind));
+    } else {
       const { code, errno, message: text } = message.refusal;
-      waiting.reject(new CommandError(code, errno, text));
+      waiting.reject(new CommandError(code, Object.hasOwn(ERRNO, errno) ? errno : 'EIO', text));
     }
   }
 
@@ -120,6 +128,7 @@ export class Calls {
     if (call !== 0 && this.#serving.has(key)) return;
     this.#serving.add(key);
     try {
+      if (!isWhole(request)) throw badQuestion(request.kind);
       const answer = await this.#setup.serve(from, request);
       if (call !== 0) this.#setup.fabric.send([from], { incarnation, call, answer });
     } catch (error) {
@@ -130,6 +139,15 @@ export class Calls {
       this.#serving.delete(key);
     }
   }
+}
+
+function badAnswer(peer: string, kind: string): CommandError {
+  const message = `what ${peer} has answered to ${kind} is not understood: it is broken, or of another version`;
+  return new CommandError('bad-answer', 'EIO', message);
+}
+
+function badQuestion(kind: string): CommandError {
+  return new CommandError('bad-question', 'EINVAL', `the question ${kind} lacks something`);
 }
 
 function refusalOf(error: unknown): Refusal {

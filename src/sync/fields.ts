@@ -1,0 +1,16 @@
+/** What peers send is looked at field by field: they are trusted, but may be of another version, or broken. */
+
+export type Fields = Record<string, unknown>;
+
+/** UUIDs, and keys made of one and two counts. */
+const KEY_MAX = 200;
+
+export const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null;
+export const isText = (value: unknown, max: number): value is string =>
+  typeof value === 'string' && value.length <= max;
+export const isKey = (value: unknown): value is string => isText(value, KEY_MAX);
+export const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0;
+export const isListOf = (value: unknown, isOne: (one: unknown) => boolean): boolean =>
+  Array.isArray(value) && value.every(isOne);
