@@ -33,6 +33,7 @@ import type { FromSync } from './sync-messages.js';
 
 /** The writer is behind: until it is looked at again. */
 const PAUSE_MS = 2;
+
 export interface ServingHost {
   /** Settles when every write that had returned to its program has reached the volume. */
   quiesce(): Deferred<void>;

@@ -3,6 +3,7 @@
  * one record per peer, one per invitation, one for the place to listen. Pure.
  * Every field is checked when it is read: what is wrong here would be trusted.
  */
+import { isCount } from '../base/fields.js';
 import { CorruptionError } from '../base/errors.js';
 import { isHost, type PeerAddress } from './peer-address.js';
 import { decodeJson, encodeJson } from './values.js';
@@ -72,14 +73,10 @@ export function isUpstreams(value: unknown): value is string[] {
   return Array.isArray(value) && value.length <= MAX_UPSTREAMS && value.every(isUuid);
 }
 
-function isTime(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
 export function isAddress(value: unknown): value is PeerAddress {
   if (typeof value !== 'object' || value === null) return false;
   const { host, port } = value as Partial<PeerAddress>;
-  return typeof host === 'string' && (host === '' || isHost(host)) && isTime(port) && port < 65536;
+  return typeof host === 'string' && (host === '' || isHost(host)) && isCount(port) && port < 65536;
 }
 
 const PEER_PREFIX = 'peer/';
@@ -141,9 +138,9 @@ function checkedPeer(peer: PeerRecord, where: string): PeerRecord {
     (direction === 'upstream' || direction === 'downstream') &&
     Array.isArray(addresses) &&
     addresses.every(isAddress) &&
-    isTime(sinceMs) &&
+    isCount(sinceMs) &&
     isUpstreams(upstreams) &&
-    isTime(lastHeardMs);
+    isCount(lastHeardMs);
   if (!isWhole) throw new CorruptionError('peer', where);
   return peer;
 }
@@ -154,8 +151,8 @@ function checkedInvitation(invitation: InvitationRecord, where: string): Invitat
     typeof secret === 'string' &&
     HEX.test(secret) &&
     (name === '' || isPeerName(name)) &&
-    isTime(createdMs) &&
-    isTime(expiresMs) &&
+    isCount(createdMs) &&
+    isCount(expiresMs) &&
     (usedBy === undefined || isUuid(usedBy));
   if (!isWhole) throw new CorruptionError('invitation', where);
   return invitation;

@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { CommandError } from '../base/errors.js';
+import { isCount } from '../base/fields.js';
 import { decodeRecord, encodeRecord, recordRoom, type StreamRecord } from './stream-records.js';
 import { MAX_ALLOCATOR, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE } from './tables.js';
 
@@ -309,7 +310,6 @@ function decodeHeader(body: Buffer, offset: number): StreamHeader {
 }
 
 const isUuid = (value: unknown): boolean => typeof value === 'string' && UUID.test(value);
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 
 const isAllocator = (id: string): boolean => /^\d{1,4}$/.test(id) && Number(id) <= MAX_ALLOCATOR;
 
@@ -332,9 +332,9 @@ function isHeader(value: unknown): value is StreamHeader {
     isCount(to.createdMs) &&
     (to.isAuto === undefined || to.isAuto === true) &&
     isCount(blockSize) &&
-    (blockSize as number) >= MIN_BLOCK_SIZE &&
-    (blockSize as number) <= MAX_BLOCK_SIZE &&
-    Number.isInteger(Math.log2(blockSize as number)) &&
+    blockSize >= MIN_BLOCK_SIZE &&
+    blockSize <= MAX_BLOCK_SIZE &&
+    Number.isInteger(Math.log2(blockSize)) &&
     typeof allocators === 'object' &&
     allocators !== null &&
     Object.entries(allocators).every(([id, who]) => isAllocator(id) && isUuid(who)) &&

@@ -1,5 +1,5 @@
 /** Whether what a peer sent is a message of group saves. */
-import { isCount, isFields, isKey, isText } from './fields.js';
+import { isCount, isFields, isKey, isText } from '../base/fields.js';
 import type { GroupMessage, Point } from './group-messages.js';
 
 const DIRECTORS_MAX = 100;

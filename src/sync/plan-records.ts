@@ -6,7 +6,9 @@
  * whenever they are made, so that an interrupted stream goes on by counting.
  */
 import type { StreamLink, StreamRecord } from '../format/stream-records.js';
+import { TABLE } from '../format/tables.js';
 import type { Inode } from '../volume/inode.js';
+import { InodeGaps } from '../volume/inode-gaps.js';
 import type { BlockSource } from '../volume/block-map.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
@@ -106,33 +108,26 @@ export function* names(
 
 /** What belongs to an inode besides its record and its names, as one view shows it. */
 export class Contents {
-  /** Between two inodes with attributes: from the first number to below the second, none has any. */
-  #bare = { from: 0, to: 0 };
+  readonly #bare: InodeGaps;
 
   constructor(
     readonly volume: ReadableVolume,
     readonly view: View,
     /** Blocks of whole files are summed up, not looked up. */
     readonly isEstimate: boolean,
-  ) {}
+  ) {
+    this.#bare = new InodeGaps(volume.core.reader, TABLE.attributes, view.fileset);
+  }
 
   /** All attributes, in the order of their names. */
   *attributes(inode: Inode): Generator<StreamRecord> {
     const { volume, view } = this;
-    if (this.#isBare(inode)) return;
+    // Of a base file only the host knows.
+    if (inode.base === undefined && this.#bare.has(inode.ino)) return;
     for (const name of volume.listAttributes(view, inode).sort()) {
       const value = volume.readAttribute(view, inode, name);
       if (value !== undefined) yield { kind: 'attribute', name, value: Buffer.from(value) };
     }
-  }
-
-  /** Of a base file only the host knows. */
-  #isBare({ ino, base }: Inode): boolean {
-    if (base !== undefined) return false;
-    if (ino < this.#bare.from || ino >= this.#bare.to) {
-      this.#bare = { from: ino, to: this.volume.attributes.nextOwner(this.view, ino) };
-    }
-    return ino < this.#bare.to;
   }
 
   /** The data blocks at or above `first`, ascending; what lies between is holes. */

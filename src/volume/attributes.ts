@@ -1,13 +1,6 @@
 /** Extended attributes. Names are byte strings, values bytes. */
 import { FsError } from '../base/errors.js';
-import {
-  attributeKey,
-  attributeNameOf,
-  inodeOf,
-  inodePlace,
-  placeOf,
-  prefixEnd,
-} from '../format/keys.js';
+import { attributeKey, attributeNameOf, inodePlace, placeOf, prefixEnd } from '../format/keys.js';
 import { TABLE } from '../format/tables.js';
 import { decodeAttribute } from '../format/values.js';
 import type { VolumeCore } from './core.js';
@@ -70,13 +63,6 @@ export class Attributes {
       for (const name of this.core.base?.listxattr(inode.base.path) ?? []) note(name, true);
     }
     return [...names].filter(([, present]) => present).map(([name]) => name);
-  }
-
-  /** The first inode at or above `ino` with an attribute in LMDB, in whatever layer; or Infinity. */
-  nextOwner({ fileset }: View, ino: number): number {
-    const start = inodePlace(fileset, ino);
-    const found = this.core.reader.seek(TABLE.attributes, start, inodePlace(fileset + 1, 0));
-    return found === undefined ? Number.POSITIVE_INFINITY : inodeOf(found.key);
   }
 
   set(ino: number, name: string, value: Uint8Array, flags: number): void {

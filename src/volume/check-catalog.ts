@@ -3,6 +3,7 @@
  * counters. Reads them from the store itself, so that it can say what is wrong
  * with a volume that does not open any more.
  */
+import { isCount } from '../base/fields.js';
 import { layerKey } from '../format/keys.js';
 import {
   BASE_LAYER,
@@ -59,10 +60,6 @@ export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCat
   state.guard('D8', 'history', () => checkHistory(reader, state, catalog));
   state.guard('D7', 'peers', () => checkPeers(reader, state));
   return catalog;
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function meta<T>(reader: StoreReader, name: string): T | undefined {

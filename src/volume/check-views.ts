@@ -24,6 +24,7 @@ import type { Work } from '../base/work.js';
 import { type CheckState, shownName } from './check-report.js';
 import { REAP_ALL } from './file-data.js';
 import type { Inode } from './inode.js';
+import { InodeGaps } from './inode-gaps.js';
 import type { ReadableVolume } from './readable-volume.js';
 import { View } from './view.js';
 
@@ -42,14 +43,14 @@ export class ViewCheck {
   readonly #inodes: CheckInodes;
   /** Tops whose views have been checked. */
   readonly #checked = new Set<number>();
-  /** From the first number to below the second there is no orphan in any layer. */
-  #noOrphans = { from: 0, to: 0 };
+  readonly #noOrphans: InodeGaps;
 
   constructor(
     readonly volume: ReadableVolume,
     readonly state: CheckState,
   ) {
     this.#inodes = new CheckInodes(volume, state);
+    this.#noOrphans = new InodeGaps(volume.core.reader, TABLE.orphans, ROOT_FILESET);
   }
 
   /** The view of this layer is right: those above are compared with it. */
@@ -225,14 +226,8 @@ export class ViewCheck {
   }
 
   #isOrphan(view: View, ino: number): boolean {
+    if (this.#noOrphans.has(ino)) return false;
     const { core } = this.volume;
-    if (ino < this.#noOrphans.from || ino >= this.#noOrphans.to) {
-      const end = inodePlace(view.fileset + 1, 0);
-      const next = core.reader.seek(TABLE.orphans, inodePlace(view.fileset, ino), end);
-      const to = next === undefined ? Number.POSITIVE_INFINITY : inodeOf(next.key);
-      this.#noOrphans = { from: ino, to };
-    }
-    if (ino < this.#noOrphans.to) return false;
     const found = core.newest(TABLE.orphans, inodePlace(view.fileset, ino), view);
     return found !== undefined && found.value[0] === 1;
   }

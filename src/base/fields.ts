@@ -1,4 +1,4 @@
-/** What peers send is looked at field by field: they are trusted, but may be of another version, or broken. */
+/** Looking at JSON field by field: what peers send, who may be of another version or broken, and what is stored. */
 
 export type Fields = Record<string, unknown>;
 
