@@ -10,6 +10,7 @@
  * out; whatever the bytes are, the decoder gives frames or throws FrameError,
  * and holds at most one frame of the greatest size that its limits allow.
  */
+import { copyBytes } from '../base/copy-bytes.js';
 import { checksum } from './checksum.js';
 import { uint16At, uint32At } from './big-endian.js';
 import { decodeUtf8 } from './grammar.js';
@@ -147,7 +148,7 @@ export class FrameDecoder {
 /** Copies as much as fits; gives how much that was. */
 function copyInto(into: Buffer, filled: number, bytes: Uint8Array, at: number): number {
   const count = Math.min(into.length - filled, bytes.length - at);
-  into.set(bytes.subarray(at, at + count), filled);
+  copyBytes(bytes, at, count, into, filled);
   return count;
 }
 

@@ -7,9 +7,9 @@
  * What must hold: between `finish` and the commit nobody writes to the slabs
  * of a batch; `recycle` is called only after the commit.
  */
+import { copyBytes } from '../base/copy-bytes.js';
 import { invariant } from '../base/invariant.js';
 import type { TableNumber } from '../format/tables.js';
-import { copyBytes } from './span.js';
 
 const SLAB_BYTES = 1024 * 1024;
 /** Slabs kept for reuse, a group's worth; more are left to the garbage collector. */
@@ -217,7 +217,7 @@ export class BatchBuilder {
     const at = this.#arena.place(bytes.length);
     if (at < 0) {
       const room = this.#arena.alloc(bytes.length);
-      room.set(bytes);
+      copyBytes(bytes, 0, bytes.length, room, 0);
       this.refer(room);
       return;
     }

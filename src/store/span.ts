@@ -25,20 +25,3 @@ export class Span {
     return Buffer.from(buffer as ArrayBuffer, byteOffset + this.start, this.length);
   }
 }
-
-/** Up to this length a loop is faster than a call of `set`, which needs a view. */
-const LOOP_BYTES = 96;
-
-export function copyBytes(
-  from: Uint8Array,
-  start: number,
-  length: number,
-  to: Uint8Array,
-  at: number,
-): void {
-  if (length > LOOP_BYTES) {
-    to.set(from.subarray(start, start + length), at);
-    return;
-  }
-  for (let i = 0; i < length; i++) to[at + i] = from[start + i] as number;
-}

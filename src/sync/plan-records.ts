@@ -8,7 +8,7 @@
 import type { StreamLink, StreamRecord } from '../format/stream-records.js';
 import { TABLE } from '../format/tables.js';
 import type { Inode } from '../volume/inode.js';
-import { InodeGaps } from '../volume/inode-gaps.js';
+import { gapsOfTable, type InodeGaps } from '../volume/inode-gaps.js';
 import type { BlockSource } from '../volume/block-map.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
@@ -116,7 +116,7 @@ export class Contents {
     /** Blocks of whole files are summed up, not looked up. */
     readonly isEstimate: boolean,
   ) {
-    this.#bare = new InodeGaps(volume.core.reader, TABLE.attributes, view.fileset);
+    this.#bare = gapsOfTable(volume.core.reader, TABLE.attributes, view.fileset);
   }
 
   /** All attributes, in the order of their names. */

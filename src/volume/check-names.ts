@@ -21,8 +21,10 @@ import { nameHash } from '../format/name-hash.js';
 import { isBaseNumber, ROOT_INODE, TABLE } from '../format/tables.js';
 import { decodeEntry, type EntryValue } from '../format/values.js';
 import type { Work } from '../base/work.js';
+import type { TableReader } from '../store/reader.js';
 import { type CheckState, shownName } from './check-report.js';
 import { type Inode, type LinkName, DIRECTORY_TYPE } from './inode.js';
+import { gapsOfLayers, type InodeGaps } from './inode-gaps.js';
 import type { ReadableVolume } from './readable-volume.js';
 import type { View } from './view.js';
 
@@ -43,6 +45,12 @@ export interface SeenName {
   entry: StoredEntry;
 }
 
+/** In the layer nothing has been named, or removed by name. */
+function hasNoNames(reader: TableReader, layer: number): boolean {
+  const prefix = deltaPrefix(layer, TABLE.entries);
+  return reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) === undefined;
+}
+
 function hasName(inode: Inode | undefined, parent: number, name: string): boolean {
   return inode?.links.some((link) => link.parent === parent && link.name === name) ?? false;
 }
@@ -60,6 +68,8 @@ export class NameCheck {
   readonly #hasBase: boolean;
   /** Nothing in the older view has a name: there is none to be looked up. */
   readonly #olderIsBare: boolean;
+  /** Where the older view has no inodes, if that is cheap to know. */
+  readonly #notInOlder: InodeGaps | undefined;
   /** Names in the records of inodes that were looked at. */
   #links = 0;
   /** Of those, the ones that an entry has led to. */
@@ -77,20 +87,13 @@ export class NameCheck {
     readonly where: (ino: number, name?: string) => string,
   ) {
     this.#hasBase = volume.core.reader.has(TABLE.meta, Buffer.from('base'));
-    this.#olderIsBare = older === undefined || this.#isBare(older);
-  }
-
-  /** False as well when it is not soon known. */
-  #isBare(view: View): boolean {
-    const { reader, layers } = this.volume.core;
-    const path = layers.path(view.top);
-    return (
-      path.length <= BARE_LAYERS &&
-      path.every((layer) => {
-        const prefix = deltaPrefix(layer, TABLE.entries);
-        return reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) === undefined;
-      })
-    );
+    const { reader, base } = volume.core;
+    const path = older === undefined ? [] : volume.core.layers.path(older.top);
+    const isShort = path.length <= BARE_LAYERS;
+    this.#olderIsBare = isShort && path.every((layer) => hasNoNames(reader, layer));
+    if (isShort && base === undefined) {
+      this.#notInOlder = gapsOfLayers(reader, path, view.fileset);
+    }
   }
 
   /**
@@ -131,6 +134,12 @@ export class NameCheck {
     }
   }
 
+  /** The inode in the older view. */
+  #older(ino: number): Inode | undefined {
+    if (this.older === undefined || this.#notInOlder?.has(ino) === true) return undefined;
+    return this.volume.inode(this.older, ino);
+  }
+
   #before(directory: number, name: string): StoredEntry | undefined {
     if (this.older === undefined || this.#olderIsBare) return undefined;
     return this.#stored(this.older, directory, name);
@@ -160,9 +169,8 @@ export class NameCheck {
   }
 
   #noteSubdirectory(parent: number, name: string, entry: StoredEntry): void {
-    const { older } = this;
     // Of a directory that was removed and is back, what it had before does not count.
-    const wasThere = older !== undefined && this.volume.inode(older, parent) !== undefined;
+    const wasThere = this.#older(parent) !== undefined;
     const before = wasThere ? this.#before(parent, name) : undefined;
     const isDirectory = (e: StoredEntry | undefined): number =>
       Number(e !== undefined && e.ino !== 0 && e.type === DIRECTORY_TYPE);
@@ -189,7 +197,7 @@ export class NameCheck {
 
   /** An inode whose record is new to the view; undefined: it is gone. All entries come before. */
   inode(ino: number, inode: Inode | undefined): void {
-    const before = this.older === undefined ? undefined : this.volume.inode(this.older, ino);
+    const before = this.#older(ino);
     if (inode !== undefined) {
       this.#links += inode.links.length;
       const count = inode.isDirectory

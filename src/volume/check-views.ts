@@ -9,7 +9,6 @@
 import {
   decodeDeltaKey,
   deltaPrefix,
-  inodeKey,
   inodeOf,
   inodePlace,
   prefixEnd,
@@ -24,8 +23,9 @@ import type { Work } from '../base/work.js';
 import { type CheckState, shownName } from './check-report.js';
 import { REAP_ALL } from './file-data.js';
 import type { Inode } from './inode.js';
-import { InodeGaps } from './inode-gaps.js';
+import { gapsOfTable, type InodeGaps } from './inode-gaps.js';
 import type { ReadableVolume } from './readable-volume.js';
+import { visitInodes } from './stored-inodes.js';
 import { View } from './view.js';
 
 /** About half a millisecond's work. */
@@ -50,7 +50,7 @@ export class ViewCheck {
     readonly state: CheckState,
   ) {
     this.#inodes = new CheckInodes(volume, state);
-    this.#noOrphans = new InodeGaps(volume.core.reader, TABLE.orphans, ROOT_FILESET);
+    this.#noOrphans = gapsOfTable(volume.core.reader, TABLE.orphans, ROOT_FILESET);
   }
 
   /** The view of this layer is right: those above are compared with it. */
@@ -257,30 +257,30 @@ export class ViewCheck {
    * too; what was removed waits for the collector (rule D5). Else it is lost.
    */
   *#checkTop(view: View): Work<void> {
-    let lastIno = 0;
-    let isKnown = true;
     for (const table of [TABLE.entries, TABLE.blocks, TABLE.attributes] as const) {
       yield* this.#eachBatch(view.top, table, (places) => {
-        this.#prefetch(view, [...new Set(places.map(inodeOf))]);
-        this.#each(places, view.top, table, (place) => {
-          const ino = inodeOf(place);
-          if (ino !== lastIno) isKnown = this.#isOwned(view, ino);
-          lastIno = ino;
-          if (isKnown) return;
+        const lost = this.#lost(view, places.map(inodeOf));
+        for (const place of lost.size === 0 ? [] : places) {
+          if (!lost.has(inodeOf(place))) continue;
           const where = describe(table, place, view.top);
           this.state.add('D5', 'the record belongs to no inode and is not to be collected', where);
-        });
+        }
       });
     }
   }
 
-  #isOwned(view: View, ino: number): boolean {
+  /** Of inodes in ascending order, those that the top layer has not changed and does not collect. */
+  #lost(view: View, inos: readonly number[]): Set<number> {
     const { fileset, top } = view;
-    if (view.cache.get(ino)?.layer === top) return true;
     const { reader } = this.volume.core;
-    const record = reader.get(TABLE.inodes, inodeKey(fileset, ino, top));
-    if (record !== undefined && record[0] !== 0) return true;
-    const work = reader.get(TABLE.reap, reapKey(fileset, ino, top));
-    return work !== undefined && work[0] === REAP_ALL;
+    const lost = new Set(inos);
+    visitInodes(reader, view, inos, (ino, layer, { value }) => {
+      if (layer === top && value[0] !== 0) lost.delete(ino);
+    });
+    for (const ino of lost) {
+      const work = reader.get(TABLE.reap, reapKey(fileset, ino, top));
+      if (work !== undefined && work[0] === REAP_ALL) lost.delete(ino);
+    }
+    return lost;
   }
 }

@@ -31,6 +31,17 @@ const AHEAD_BYTES = 1024 * 1024;
 /** So much of the reserve (4 MiB at least) may stand in memory. */
 const PRESSED_BYTES = 1024 * 1024;
 
+const NONE: readonly LayerChanges[] = [];
+
+/** Asked for with every inode that is looked up, and mostly empty. */
+function sectionsIn({ layers }: Group, view: View): readonly LayerChanges[] {
+  let seen = NONE;
+  for (const changes of layers.values()) {
+    if (changes.layer <= view.top && view.includes(changes.layer)) seen = [...seen, changes];
+  }
+  return seen.length > 1 ? seen.toSorted((a, b) => b.layer - a.layer) : seen;
+}
+
 /** The newest visible record of a place in LMDB. */
 export interface StoredVersion {
   key: Buffer;
@@ -41,6 +52,8 @@ export interface StoredVersion {
 export class VolumeCore {
   open: Group;
   closing: Group | undefined = undefined;
+  /** Number of the group that was stored last. */
+  committed = 0;
   /** Why the volume takes no more changes: the writer failed. */
   failure: Error | undefined = undefined;
   /** Base reads may wait for the disk (false in the serving loop). */
@@ -55,7 +68,7 @@ export class VolumeCore {
   beforeClose: (group: Group) => void = () => {};
   /** Paths of base files that have no record and that a caller knows by number. */
   readonly basePaths = new Map<number, string>();
-  #liveSections: LayerChanges[] | undefined;
+  #liveSections: readonly LayerChanges[] | undefined;
   /** Views that were live and have changes in a group that is not stored yet. */
   #retired: View[] = [];
   #nextGroup = 1;
@@ -125,16 +138,11 @@ export class VolumeCore {
     return this.#sectionsOf(view);
   }
 
-  #sectionsOf(view: View): LayerChanges[] {
-    const sections: LayerChanges[] = [];
-    for (const group of [this.open, this.closing]) {
-      if (group === undefined) continue;
-      const visible = [...group.layers.values()].filter(
-        (changes) => changes.layer <= view.top && view.includes(changes.layer),
-      );
-      sections.push(...visible.sort((a, b) => b.layer - a.layer));
-    }
-    return sections;
+  #sectionsOf(view: View): readonly LayerChanges[] {
+    const opened = sectionsIn(this.open, view);
+    const closing = this.closing === undefined ? NONE : sectionsIn(this.closing, view);
+    if (closing.length === 0) return opened;
+    return opened.length === 0 ? closing : [...opened, ...closing];
   }
 
   setLive(view: View): void {
@@ -281,6 +289,7 @@ export class VolumeCore {
     const group = this.closing;
     invariant(group !== undefined && group.id === id, `group ${id} was closing`);
     this.closing = undefined;
+    this.committed = id;
     this.#liveSections = undefined;
     this.spaceChanged();
     this.reader.refresh();

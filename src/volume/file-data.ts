@@ -2,6 +2,7 @@
  * File contents: read, write, truncate, punch, seek (rules D3, D4). Offsets and
  * lengths are bytes. Reads take any view; changes work on the live one.
  */
+import { copyBytes } from '../base/copy-bytes.js';
 import { FsError } from '../base/errors.js';
 import { reapKey } from '../format/keys.js';
 import { MAX_CLIPS, MAX_FILE_SIZE, TABLE } from '../format/tables.js';
@@ -118,7 +119,9 @@ export class FileData {
       return length;
     }
     const bytes = this.#bytesOf(inode, source);
-    return bytes.copy(out, 0, 0, Math.min(bytes.length, blockSize));
+    const length = Math.min(bytes.length, blockSize);
+    copyBytes(bytes, 0, length, out, 0);
+    return length;
   }
 
   /** Writes into the live file; returns the bytes taken (all of them). `keepTimes`: mtime and ctime stay. */
@@ -169,7 +172,7 @@ export class FileData {
     if (from > block.length) {
       block.room.fill(0, BLOCK_HEADER_LENGTH + block.length, BLOCK_HEADER_LENGTH + from);
     }
-    data.copy(block.room, BLOCK_HEADER_LENGTH + from, dataFrom, dataFrom + count);
+    copyBytes(data, dataFrom, count, block.room, BLOCK_HEADER_LENGTH + from);
     if (from + count > block.length) block.length = from + count;
   }
 
@@ -202,7 +205,7 @@ export class FileData {
       room: this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + Math.max(length, from + count)),
       length,
     };
-    if (length > 0) this.#scratch.copy(block.room, BLOCK_HEADER_LENGTH, 0, length);
+    copyBytes(this.#scratch, 0, length, block.room, BLOCK_HEADER_LENGTH);
     blocks.set(index, block);
     if (!hadData) inode.allocated += blockSize;
     // Of a base block the host knows whether it had any: at most all are allocated now.
@@ -220,7 +223,7 @@ export class FileData {
     if (length <= capacity) return;
     const wanted = Math.min(this.core.options.blockSize, Math.max(length, capacity * 2, 4096));
     const room = this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + wanted);
-    block.room.copy(room, 0, 0, BLOCK_HEADER_LENGTH + block.length);
+    copyBytes(block.room, 0, BLOCK_HEADER_LENGTH + block.length, room, 0);
     block.room = room;
   }
 
@@ -260,7 +263,7 @@ export class FileData {
     if (hasOlder && !isOwn) this.#clip(inode, size, firstCut);
     if (kept !== undefined) {
       const block = this.#freshBlock(inode, partialIndex, kept.length);
-      kept.copy(block.room, BLOCK_HEADER_LENGTH);
+      copyBytes(kept, 0, kept.length, block.room, BLOCK_HEADER_LENGTH);
       inode.dataLayer = inode.layer;
     }
     this.#recount(inode, firstCut);

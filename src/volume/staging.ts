@@ -8,12 +8,14 @@
  * kept layers); a record that does not fit what is there throws CommandError
  * `stream-damaged`.
  */
+import { copyBytes } from '../base/copy-bytes.js';
 import { CommandError } from '../base/errors.js';
 import { inodePlace } from '../format/keys.js';
 import type { InodeRecord, StreamLink, StreamRecord } from '../format/stream-records.js';
 import { BASE_LAYER, MAX_CLIPS, MAX_LINK_NAMES, ROOT_INODE, TABLE } from '../format/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../format/values.js';
 import { Inode, type LinkName, DIRECTORY_TYPE } from './inode.js';
+import { gapsOfTable, type InodeGaps } from './inode-gaps.js';
 import { type Layer, Lineage } from './lineage.js';
 import type { LayerChanges } from './overlay.js';
 import { View } from './view.js';
@@ -40,6 +42,9 @@ export class Staging {
   /** The staging layer alone. */
   readonly #own: View;
   #current: Current | undefined;
+  /** Where no layer has inodes, in the state after the group `#stateOf`. */
+  #gaps: InodeGaps;
+  #stateOf: number;
 
   constructor(
     readonly volume: Volume,
@@ -48,6 +53,8 @@ export class Staging {
     const { number, parent, fileset } = layer;
     this.#below = volume.viewAt(parent);
     this.#own = new View(fileset, number, new Lineage([number]), false);
+    this.#gaps = gapsOfTable(volume.core.reader, TABLE.inodes, fileset);
+    this.#stateOf = volume.core.committed;
   }
 
   /** A new layer over `parent`. */
@@ -128,6 +135,18 @@ export class Staging {
     return inode?.layer === this.layer.number ? inode : undefined;
   }
 
+  /** No layer has it, which most inodes of a full stream are soon known to be. */
+  #isNowhere(ino: number): boolean {
+    const { core } = this.volume;
+    if (core.base !== undefined || core.sections(this.#below).length > 0) return false;
+    if (core.sections(this.#own).some(({ inodes }) => inodes.has(ino))) return false;
+    if (this.#stateOf !== core.committed) {
+      this.#gaps = gapsOfTable(core.reader, TABLE.inodes, this.layer.fileset);
+      this.#stateOf = core.committed;
+    }
+    return this.#gaps.has(ino);
+  }
+
   #required(): Current {
     if (this.#current === undefined) throw unfit('a record belongs to no inode');
     return this.#current;
@@ -135,8 +154,9 @@ export class Staging {
 
   #inode(record: InodeRecord): void {
     const { ino, isNew } = record;
-    if (this.#staged(ino) !== undefined) throw unfit(`inode ${ino} comes twice`);
-    const before = this.volume.inode(this.#below, ino);
+    const isNowhere = this.#isNowhere(ino);
+    if (!isNowhere && this.#staged(ino) !== undefined) throw unfit(`inode ${ino} comes twice`);
+    const before = isNowhere ? undefined : this.volume.inode(this.#below, ino);
     if (isNew === (before !== undefined)) {
       throw unfit(`inode ${ino} is ${isNew ? 'there already' : 'not there'}`);
     }
@@ -151,7 +171,7 @@ export class Staging {
     this.#changes().inodes.set(ino, inode);
     this.#current = { inode, before, hasData: record.hasData };
     if (record.cut !== undefined && before !== undefined) this.#cut(inode, before, record.cut);
-    if (isNew && this.layer.parent !== BASE_LAYER) this.#hideRemains(inode);
+    if (isNew && !isNowhere && this.layer.parent !== BASE_LAYER) this.#hideRemains(inode);
   }
 
   /** An untouched base file is known by its place: from now on its number is enough. */
@@ -315,7 +335,7 @@ export class Staging {
     this.volume.core.admit(1, 40, length);
     const room = this.volume.core.open.arena.allocUncleared(length);
     room.fill(0, 0, BLOCK_HEADER_LENGTH);
-    bytes.copy(room, BLOCK_HEADER_LENGTH);
+    copyBytes(bytes, 0, bytes.length, room, BLOCK_HEADER_LENGTH);
     this.volume.core.open.note(40);
     this.#changes()
       .file(inode.ino)

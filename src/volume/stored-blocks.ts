@@ -7,6 +7,7 @@
  * served; otherwise the kernel is told what will be needed, and `Fetching` is
  * thrown: the caller comes again. What is read in order is fetched ahead.
  */
+import { copyBytes } from '../base/copy-bytes.js';
 import { Fetching } from '../base/errors.js';
 import { blockIndexOf, blockKey, layerOf } from '../format/keys.js';
 import { MAX_LAYER, MAX_STEP, TABLE } from '../format/tables.js';
@@ -196,6 +197,6 @@ export function copyPart(
   count: number,
 ): void {
   const have = Math.max(0, Math.min(bytes.length - from, count));
-  if (have > 0) bytes.copy(out, outOffset, from, from + have);
+  copyBytes(bytes, from, have, out, outOffset);
   if (have < count) out.fill(0, outOffset + have, outOffset + count);
 }
