@@ -2,7 +2,7 @@
 import t from 'tap';
 import { CommandError, FsError } from '../../src/base/errors.js';
 import { StreamEncoder, type StreamHeader } from '../../src/format/stream.js';
-import type { StreamRecord } from '../../src/format/stream-records.js';
+import type { InodeRecord, StreamRecord } from '../../src/format/stream-records.js';
 import { allocatorOf, FIRST_DRAWN_ALLOCATOR, TABLE } from '../../src/format/tables.js';
 import { resumeToken } from '../../src/sync/receiving.js';
 import { StreamReceiver } from '../../src/sync/receive-stream.js';
@@ -28,6 +28,14 @@ function codeOf(body: () => unknown): string {
     throw error;
   }
   return 'none';
+}
+
+function caught(body: () => unknown): unknown {
+  try {
+    return body();
+  } catch (error) {
+    return error;
+  }
 }
 
 function sound(t: Tap, fixture: VolumeFixture): void {
@@ -335,6 +343,43 @@ t.test('records that do not fit together are not adopted', async (t) => {
     target.collect();
     sound(t, target);
     receive(target, streamOf(source, 'one'));
+    target.close();
+  }
+});
+
+t.test('an inode that comes twice is refused, also when it was stored in between', async (t) => {
+  const source = twoSnapshots(t);
+  const [first, ...rest] = [1, 2, 3].map((n) => ({ ino: 2 ** 41 + n, name: `f${n}` }));
+  const time = { s: 1, ns: 1 };
+  const directory: InodeRecord = {
+    ...{ kind: 'inode', ino: 1, isNew: true, hasData: false, mode: 0o40755, uid: 0, gid: 0 },
+    ...{ rdev: 0, nlink: 2, size: 0, allocated: 0, links: [] },
+    ...{ atime: time, mtime: time, ctime: time, btime: time },
+  };
+  const file = ({ ino, name }: { ino: number; name: string }): InodeRecord => ({
+    ...directory,
+    ...{ ino, mode: 0o100644, nlink: 1, links: [{ parent: 1, name }] },
+  });
+  const all = [...rest, first].map((one) => one as { ino: number; name: string });
+  const records: StreamRecord[] = [
+    directory,
+    ...all.map(({ name, ino }): StreamRecord => ({ kind: 'entry', name, ino, type: 8 })),
+    ...all.map(file),
+  ];
+  for (const again of all) {
+    const target = new VolumeFixture(t);
+    const receiver = new StreamReceiver(receiverOf(target));
+    const encoder = new StreamEncoder(headerOf(source.volume, requestOf(source, 'one')));
+    receiver.push(encoder.start());
+    for (const record of records) encoder.add(record);
+    receiver.push(encoder.flush() as Buffer);
+    target.flush();
+    encoder.add(file(again));
+    const frame = encoder.flush() as Buffer;
+    t.match(
+      caught(() => receiver.push(frame)),
+      { code: 'stream-damaged', message: /comes twice/ },
+    );
     target.close();
   }
 });
