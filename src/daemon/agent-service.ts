@@ -15,7 +15,8 @@ import type { PeerDirection } from '../format/peer-record.js';
 import { formatEvery } from '../format/schedule.js';
 import type { Epoch, SyncSnapshot } from '../sync/agent/messages.js';
 import { decodeToken, snapshotOfUuid } from '../sync/sender.js';
-import { isPristine, resumeToken } from '../sync/receiving.js';
+import { takesAll } from '../sync/receive-checks.js';
+import { resumeToken } from '../sync/receiving.js';
 import type { Snapshot } from '../volume/catalog.js';
 import { ALWAYS } from '../volume/pull-schedule.js';
 import type { RoleAnswer } from '../volume/roles.js';
@@ -206,14 +207,14 @@ export class AgentService {
     this.#commanded.clear();
   }
 
-  /** What this volume is to a new peer: the first one to write, or one that has nothing yet. */
+  /** What this volume is to a new peer: the first one to write, or one that has nothing yet; others are partners of group saves. */
   paired(direction: PeerDirection, peer: string): void {
     const { volume, random } = this.#parts;
     const { role } = volume.roles.current;
     if (role !== 'none') return;
     if (direction === 'downstream') {
       this.#move('promote', () => volume.roles.promote(SOURCE, random, 1, volume.uuid));
-    } else if (isPristine(volume)) {
+    } else if (takesAll(volume)) {
       this.#move('follow', () => volume.roles.follow(peer, { number: 0, by: '' }, SOURCE));
     }
   }

@@ -7,10 +7,19 @@ import type { Snapshot } from '../volume/catalog.js';
 import type { Volume } from '../volume/volume.js';
 import { isPristine } from './receiving.js';
 
+/** Nothing has been done in the volume, and it lies over nothing: a snapshot may come in full. */
+export function takesAll(volume: Volume): boolean {
+  return isPristine(volume) && !hasBase(volume);
+}
+
+function hasBase({ core }: Volume): boolean {
+  return core.reader.has(TABLE.meta, Buffer.from('base'));
+}
+
 /** Throws CommandError `receive-over-base`, `other-history`, `block-size-mismatch`. */
 export function checkIdentity(volume: Volume, { history, blockSize, from }: StreamHeader): void {
-  const { core, catalog } = volume;
-  if (from === null && core.reader.has(TABLE.meta, Buffer.from('base'))) {
+  const { catalog } = volume;
+  if (from === null && hasBase(volume)) {
     throw new CommandError(
       'receive-over-base',
       'EINVAL',

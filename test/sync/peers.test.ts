@@ -72,6 +72,12 @@ eachIdentity(t, 'invite, join, list, restart of both, remove', async (t, world) 
   t.equal(below['volume'], one['uuid']);
   t.not(above['fingerprint'], below['fingerprint']);
   t.match(one['peering'], { peers: 1, connected: 1, openInvitations: 0 });
+  await world.sh('echo own > two/own; sync two/own');
+  t.match(
+    await world.shadowfs(['role', '-C', world.path('two')]),
+    { role: 'none' },
+    'over a directory nothing could ever come in full: it does not follow, and takes changes',
+  );
   for (const { volumePath } of [one, two]) {
     const stat = fs.statSync(path.join(String(volumePath), 'identity.pem'));
     t.equal(stat.mode & 0o777, 0o600, 'the key is for its owner alone');
