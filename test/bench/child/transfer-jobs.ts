@@ -44,6 +44,7 @@ export function rewrite(root: string, files: number, bytes: number, step: number
 export interface Calls {
   calls: number;
   meanUs: number;
+  medianUs: number;
   p99Us: number;
 }
 
@@ -65,9 +66,12 @@ export function work(root: string, ms: number): Calls {
   }
   times.sort((a, b) => a - b);
   const sum = times.reduce((a, b) => a + b, 0);
+  const us = (part: number): number =>
+    1000 * (times[Math.floor(times.length * part)] ?? Number.NaN);
   return {
     calls: times.length,
     meanUs: (1000 * sum) / times.length,
-    p99Us: 1000 * (times[Math.floor(times.length * 0.99)] ?? Number.NaN),
+    medianUs: us(0.5),
+    p99Us: us(0.99),
   };
 }

@@ -38,13 +38,20 @@ const QUICK_TREES: readonly Tree[] = [
 /** Way → ms of each round. */
 type Times = Record<string, number[]>;
 
+/** Of all that a program does with a file at a time. */
+interface CallTimes {
+  meanUs: number;
+  medianUs: number;
+  p99Us: number;
+}
+
 interface Found {
   full: Times;
   changed: Times;
   /** The most that a transfer added, in each round. */
   memoryBytes: { primary: number[]; standby: number[] };
-  /** Mean and 99 of 100 of a program's calls, with and without a transfer beside it. */
-  calls: { meanUs: number; p99Us: number; meanBesideUs: number; p99BesideUs: number } | undefined;
+  /** Of a program, without a transfer and beside one. */
+  calls: { alone: CallTimes; beside: CallTimes } | undefined;
 }
 
 /** Throws when it is not the same. */
@@ -107,14 +114,11 @@ async function measureCalls(agents: Agents, root: string, found: Found): Promise
     await agents.transfer();
     beside.push(await working);
   }
-  const of = (all: Record<string, unknown>[], key: string): number =>
-    median(all.map((one) => Number(one[key])));
-  found.calls = {
-    meanUs: of(alone, 'meanUs'),
-    p99Us: of(alone, 'p99Us'),
-    meanBesideUs: of(beside, 'meanUs'),
-    p99BesideUs: of(beside, 'p99Us'),
+  const of = (all: Record<string, unknown>[]): CallTimes => {
+    const figure = (key: string): number => median(all.map((one) => Number(one[key])));
+    return { meanUs: figure('meanUs'), medianUs: figure('medianUs'), p99Us: figure('p99Us') };
   };
+  found.calls = { alone: of(alone), beside: of(beside) };
 }
 
 const AGENTS = 'shadowfs, a standby';
@@ -202,23 +206,25 @@ async function measure(context: FigureContext): Promise<FigureResult> {
     }
     const { calls } = found;
     if (calls === undefined) continue;
-    const ratio = calls.meanBesideUs / calls.meanUs;
+    const { alone, beside } = calls;
     rows.push(
       ownRow(
         context,
         'transfer-latency',
         'calls on the primary beside a transfer, to those without',
         'x',
-        [ratio],
+        [beside.meanUs / alone.meanUs],
         {
           atMost: 1.2,
         },
       ),
     );
+    const told = ({ meanUs, medianUs, p99Us }: CallTimes): string =>
+      `${formatMs(meanUs)} (median ${formatMs(medianUs)}, 99 of 100: ${formatMs(p99Us)})`;
     sections.push(
-      `a program on the primary (open, read, append 4 KiB, close, stat), us: alone ${formatMs(calls.meanUs)} ` +
-        `(99 of 100: ${formatMs(calls.p99Us)}), beside a transfer ${formatMs(calls.meanBesideUs)} ` +
-        `(${formatMs(calls.p99BesideUs)}); the standby's process, on the same two processors, at low priority`,
+      'a program on the primary (open, read, append 4 KiB, close, stat), us: ' +
+        `alone ${told(alone)}, beside a transfer ${told(beside)}; ` +
+        "the standby's process, on the same two processors, at low priority",
     );
   }
   const title =
