@@ -22,8 +22,7 @@ import type {
   StoredRole,
   SyncVolume,
 } from '../sync/agent/sync-volume.js';
-import { estimates, type SendRequest, sendStream, snapshotOfUuid } from '../sync/sender.js';
-import type { Volume } from '../volume/volume.js';
+import { estimates, requestOf, sendStream } from '../sync/sender.js';
 import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
 import { payloadRooms } from '../sync/transport/payload-rooms.js';
 import { openForSending, type SendingPlace } from './sending.js';
@@ -213,14 +212,4 @@ function nextPiece(frames: Generator<Buffer, void>): Uint8Array | undefined {
     bytes += value.length;
   }
   return piece.length > 1 ? Buffer.concat(piece) : piece[0];
-}
-
-function requestOf(volume: Volume, { from, to, resumed }: TransferRequest): SendRequest {
-  return {
-    to: snapshotOfUuid(volume, to),
-    ...(from !== null && { from: snapshotOfUuid(volume, from) }),
-    ...(resumed !== undefined && {
-      resumed: { records: resumed.records, chain: resumed.chain },
-    }),
-  };
 }

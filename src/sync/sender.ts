@@ -62,23 +62,30 @@ export function snapshotOfUuid(volume: ReadableVolume, uuid: string): Snapshot {
   throw new CommandError('no-such-snapshot', 'ENOENT', `the snapshot ${uuid} is not here any more`);
 }
 
-/** The snapshots that a token is about. Throws CommandError `no-such-snapshot`. */
-export function requestOfToken(volume: ReadableVolume, token: ResumeToken): SendRequest {
-  const find = (uuid: string): Snapshot => {
-    const found = volume.snapshots().find((snapshot) => snapshot.uuid === uuid);
-    if (found !== undefined) return found;
-    throw new CommandError(
-      'no-such-snapshot',
-      'ENOENT',
-      `the snapshot ${uuid}, which the interrupted stream needs, is not here any more`,
-    );
-  };
-  const { records, chain } = token;
+/** A stream by the UUIDs of its snapshots, or the rest of one. */
+export interface SnapshotRequest {
+  from: string | null;
+  to: string;
+  resumed?: StreamPosition;
+}
+
+/** Throws CommandError `no-such-snapshot`. */
+export function requestOf(
+  volume: ReadableVolume,
+  { from, to, resumed }: SnapshotRequest,
+): SendRequest {
   return {
-    to: find(token.to),
-    ...(token.from !== null && { from: find(token.from) }),
-    resumed: { records, chain },
+    to: snapshotOfUuid(volume, to),
+    ...(from !== null && { from: snapshotOfUuid(volume, from) }),
+    ...(resumed !== undefined && {
+      resumed: { records: resumed.records, chain: resumed.chain },
+    }),
   };
+}
+
+/** What the interrupted stream lacks. Throws CommandError `no-such-snapshot`. */
+export function requestOfToken(volume: ReadableVolume, token: ResumeToken): SendRequest {
+  return requestOf(volume, { from: token.from, to: token.to, resumed: token });
 }
 
 function planOf(
