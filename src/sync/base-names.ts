@@ -3,13 +3,14 @@
  * those files lie: their records don't list their names, and a base file that
  * was never changed has no record but its path.
  *
- * A base directory that only one of the views has (removed with everything in
- * it, or back after a restore) has no changed names of its own: what is known
- * of its children is only that they are gone in the other view. So it is walked
+ * A directory that only one of the views has (removed with everything in it, or
+ * back after a restore) may have no changed names of its own: what was in it
+ * went with it, and the collector takes what is stored of that. So it is walked
  * in the view that has it, which costs what was removed or came back.
  */
 import { CommandError } from '../base/errors.js';
 import { entryNameOf, inodeOf } from '../format/keys.js';
+import { isBaseNumber } from '../format/tables.js';
 import type { FoundEntry } from '../volume/directories.js';
 import { type Inode, type LinkName, DIRECTORY_TYPE } from '../volume/inode.js';
 import type { MergedPlaces } from '../volume/merged-places.js';
@@ -70,7 +71,7 @@ export class BaseNames {
     }
   }
 
-  /** Everything below a base directory that only one view has: paths and names. */
+  /** Everything below a directory that only one view has: paths and names. */
   #walk(change: Change, top: number): void {
     const { volume } = this;
     const [view, other] = change === 'added' ? [this.to, this.from] : [this.from, this.to];
@@ -78,9 +79,10 @@ export class BaseNames {
     for (let ino = left.pop(); ino !== undefined; ino = left.pop()) {
       const directory = alive(volume.inode(view, ino));
       const isOnlyHere = pairOf(volume, view, other, ino).after === undefined;
-      if (directory?.base === undefined || !isOnlyHere || this.#walked[change].has(ino)) continue;
+      if (directory === undefined || !isOnlyHere || this.#walked[change].has(ino)) continue;
       this.#walked[change].add(ino);
       for (const { name, ino: child, type } of names(volume, view, directory)) {
+        if (type !== DIRECTORY_TYPE && !isBaseNumber(child)) continue;
         const inode = alive(volume.inodeForListing(view, directory, name, child));
         if (inode === undefined) continue;
         if (type === DIRECTORY_TYPE) left.push(child);

@@ -1,4 +1,6 @@
 /** Sending and receiving: what is refused, what is read, what a crash leaves, whose numbers. */
+import { linkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { CommandError, FsError } from '../../src/base/errors.js';
 import { StreamEncoder, type StreamHeader } from '../../src/format/stream.js';
@@ -345,6 +347,31 @@ t.test('records that do not fit together are not adopted', async (t) => {
     receive(target, streamOf(source, 'one'));
     target.close();
   }
+});
+
+t.test('a name of a base file that went with its directory', async (t) => {
+  const source = new VolumeFixture(t, {}, (base) => {
+    writeFileSync(join(base, 'e'), 'content');
+    linkSync(join(base, 'e'), join(base, 'f'));
+  });
+  const target = new VolumeFixture(t);
+  source.mkdir('d');
+  source.rename('f', 'd/f');
+  source.save('one');
+  receive(target, streamOf(source, 'one'));
+  source.unlink('d/f');
+  source.rmdir('d');
+  source.save('two');
+  source.collect();
+  receive(target, streamOf(source, 'two', 'one'));
+  assertSame(shownOf(source, 'two'), shownOf(target, 'two'));
+  sound(t, target);
+  // And back, by a restore.
+  source.restore('one');
+  source.save('three');
+  receive(target, streamOf(source, 'three', 'two'));
+  assertSame(shownOf(source, 'three'), shownOf(target, 'three'));
+  sound(t, target);
 });
 
 t.test('an inode that comes twice is refused, also when it was stored in between', async (t) => {
