@@ -183,7 +183,10 @@ export function readPlanned(
   if (plan.kind !== 'stored-block' && plan.kind !== 'base-block') return plan;
   const { inode, index } = plan;
   const { blockSize } = volume.options;
-  const length = Math.min(blockSize, inode.size - index * blockSize);
+  // Behind the base's own end are zeros, which a restore may cut off: the block is the base's before and after.
+  const end =
+    plan.kind === 'base-block' ? Math.min(inode.size, volume.blocks.baseEnd(inode)) : inode.size;
+  const length = Math.min(blockSize, end - index * blockSize);
   if (plan.kind === 'stored-block') {
     const bytes = volume.blocks.storedBytes(inode, plan.key);
     return bytes === undefined

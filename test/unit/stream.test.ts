@@ -374,6 +374,24 @@ t.test('a name of a base file that went with its directory', async (t) => {
   sound(t, target);
 });
 
+t.test('a file of a base that was made longer, and is back as it was by a restore', async (t) => {
+  const source = new VolumeFixture(t, {}, (base) => {
+    writeFileSync(join(base, 'short'), 'deep');
+    writeFileSync(join(base, 'long'), 'x'.repeat(10_000));
+  });
+  const target = new VolumeFixture(t);
+  source.save('one');
+  source.write('short', 'end', 50_000);
+  source.write('long', 'end', 70_000);
+  source.save('two');
+  receive(target, streamOf(source, 'two'));
+  source.restore('one');
+  source.save('three');
+  receive(target, streamOf(source, 'three', 'two'));
+  assertSame(shownOf(source, 'three'), shownOf(target, 'three'));
+  sound(t, target);
+});
+
 t.test('an inode that comes twice is refused, also when it was stored in between', async (t) => {
   const source = twoSnapshots(t);
   const [first, ...rest] = [1, 2, 3].map((n) => ({ ino: 2 ** 41 + n, name: `f${n}` }));
