@@ -46,6 +46,31 @@ function sound(t: Tap, fixture: VolumeFixture): void {
 
 type Tap = Pick<typeof t, 'strictSame'>;
 
+/** It arrives as it is, and sound. */
+function follows(
+  t: Tap,
+  source: VolumeFixture,
+  target: VolumeFixture,
+  to: string,
+  from: string,
+): void {
+  receive(target, streamOf(source, to, from));
+  assertSame(shownOf(source, to), shownOf(target, to));
+  sound(t, target);
+}
+
+const TIME = { s: 1, ns: 1 };
+const ROOT: InodeRecord = {
+  ...{ kind: 'inode', ino: 1, isNew: true, hasData: false, mode: 0o40755, uid: 0, gid: 0 },
+  ...{ rdev: 0, nlink: 2, size: 0, allocated: 0, links: [] },
+  ...{ atime: TIME, mtime: TIME, ctime: TIME, btime: TIME },
+};
+
+/** In the root. */
+function fileRecord(ino: number, name: string): InodeRecord {
+  return { ...ROOT, ino, mode: 0o100644, nlink: 1, links: [{ parent: 1, name }] };
+}
+
 function twoSnapshots(t: { teardown(body: () => void): unknown }): VolumeFixture {
   const source = new VolumeFixture(t);
   source.mkdir('d');
@@ -288,16 +313,8 @@ t.test('a stream stays the same when the collector has worked in between', async
 t.test('records that do not fit together are not adopted', async (t) => {
   const source = twoSnapshots(t);
   const header: StreamHeader = headerOf(source.volume, requestOf(source, 'one'));
-  const time = { s: 1, ns: 1 };
-  const directory: StreamRecord = {
-    ...{ kind: 'inode', ino: 1, isNew: true, hasData: false, mode: 0o40755, uid: 0, gid: 0 },
-    ...{ rdev: 0, nlink: 2, size: 0, allocated: 0, links: [] },
-    ...{ atime: time, mtime: time, ctime: time, btime: time },
-  };
-  const file: StreamRecord = {
-    ...directory,
-    ...{ ino: 2 ** 41 + 1, mode: 0o100644, nlink: 1, links: [{ parent: 1, name: 'f' }] },
-  };
+  const directory = ROOT;
+  const file = fileRecord(2 ** 41 + 1, 'f');
   const entry: StreamRecord = { kind: 'entry', name: 'f', ino: file.ino, type: 8 };
   const cases: [string, StreamRecord[]][] = [
     ['no inode', [entry]],
@@ -363,15 +380,11 @@ t.test('a name of a base file that went with its directory', async (t) => {
   source.rmdir('d');
   source.save('two');
   source.collect();
-  receive(target, streamOf(source, 'two', 'one'));
-  assertSame(shownOf(source, 'two'), shownOf(target, 'two'));
-  sound(t, target);
+  follows(t, source, target, 'two', 'one');
   // And back, by a restore.
   source.restore('one');
   source.save('three');
-  receive(target, streamOf(source, 'three', 'two'));
-  assertSame(shownOf(source, 'three'), shownOf(target, 'three'));
-  sound(t, target);
+  follows(t, source, target, 'three', 'two');
 });
 
 t.test('a file of a base that was made longer, and is back as it was by a restore', async (t) => {
@@ -387,29 +400,17 @@ t.test('a file of a base that was made longer, and is back as it was by a restor
   receive(target, streamOf(source, 'two'));
   source.restore('one');
   source.save('three');
-  receive(target, streamOf(source, 'three', 'two'));
-  assertSame(shownOf(source, 'three'), shownOf(target, 'three'));
-  sound(t, target);
+  follows(t, source, target, 'three', 'two');
 });
 
 t.test('an inode that comes twice is refused, also when it was stored in between', async (t) => {
   const source = twoSnapshots(t);
   const [first, ...rest] = [1, 2, 3].map((n) => ({ ino: 2 ** 41 + n, name: `f${n}` }));
-  const time = { s: 1, ns: 1 };
-  const directory: InodeRecord = {
-    ...{ kind: 'inode', ino: 1, isNew: true, hasData: false, mode: 0o40755, uid: 0, gid: 0 },
-    ...{ rdev: 0, nlink: 2, size: 0, allocated: 0, links: [] },
-    ...{ atime: time, mtime: time, ctime: time, btime: time },
-  };
-  const file = ({ ino, name }: { ino: number; name: string }): InodeRecord => ({
-    ...directory,
-    ...{ ino, mode: 0o100644, nlink: 1, links: [{ parent: 1, name }] },
-  });
   const all = [...rest, first].map((one) => one as { ino: number; name: string });
   const records: StreamRecord[] = [
-    directory,
+    ROOT,
     ...all.map(({ name, ino }): StreamRecord => ({ kind: 'entry', name, ino, type: 8 })),
-    ...all.map(file),
+    ...all.map(({ ino, name }) => fileRecord(ino, name)),
   ];
   for (const again of all) {
     const target = new VolumeFixture(t);
@@ -419,7 +420,7 @@ t.test('an inode that comes twice is refused, also when it was stored in between
     for (const record of records) encoder.add(record);
     receiver.push(encoder.flush() as Buffer);
     target.flush();
-    encoder.add(file(again));
+    encoder.add(fileRecord(again.ino, again.name));
     const frame = encoder.flush() as Buffer;
     t.match(
       caught(() => receiver.push(frame)),
