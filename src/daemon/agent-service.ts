@@ -207,7 +207,10 @@ export class AgentService {
     this.#commanded.clear();
   }
 
-  /** What this volume is to a new peer: the first one to write, or one that has nothing yet; others are partners of group saves. */
+  /**
+   * What this volume is to a new peer: the first one to write, or one that has nothing yet;
+   * others are partners of group saves.
+   */
   paired(direction: PeerDirection, peer: string): void {
     const { volume, random } = this.#parts;
     const { role } = volume.roles.current;

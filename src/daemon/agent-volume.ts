@@ -13,7 +13,6 @@ import {
   PIECES_AHEAD,
   PIECES_KEPT,
   type SyncSnapshot,
-  type TransferRequest,
 } from '../sync/agent/messages.js';
 import type {
   Incoming,
@@ -22,7 +21,7 @@ import type {
   StoredRole,
   SyncVolume,
 } from '../sync/agent/sync-volume.js';
-import { estimates, requestOf, sendStream } from '../sync/sender.js';
+import { estimates, requestOf, sendStream, type TransferRequest } from '../sync/sender.js';
 import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
 import { payloadRooms } from '../sync/transport/payload-rooms.js';
 import { openForSending, type SendingPlace } from './sending.js';

@@ -2,24 +2,20 @@
 import { CommandError } from '../base/errors.js';
 import { checkSnapshotName } from '../format/grammar.js';
 import type { StreamHeader } from '../format/stream.js';
-import { TABLE } from '../format/tables.js';
 import type { Snapshot } from '../volume/catalog.js';
+import { hasBase } from '../volume/has-base.js';
 import type { Volume } from '../volume/volume.js';
 import { isPristine } from './receiving.js';
 
 /** Nothing has been done in the volume, and it lies over nothing: a snapshot may come in full. */
 export function takesAll(volume: Volume): boolean {
-  return isPristine(volume) && !hasBase(volume);
-}
-
-function hasBase({ core }: Volume): boolean {
-  return core.reader.has(TABLE.meta, Buffer.from('base'));
+  return isPristine(volume) && !hasBase(volume.core.reader);
 }
 
 /** Throws CommandError `receive-over-base`, `other-history`, `block-size-mismatch`. */
 export function checkIdentity(volume: Volume, { history, blockSize, from }: StreamHeader): void {
   const { catalog } = volume;
-  if (from === null && hasBase(volume)) {
+  if (from === null && hasBase(volume.core.reader)) {
     throw new CommandError(
       'receive-over-base',
       'EINVAL',

@@ -62,17 +62,17 @@ export function snapshotOfUuid(volume: ReadableVolume, uuid: string): Snapshot {
   throw new CommandError('no-such-snapshot', 'ENOENT', `the snapshot ${uuid} is not here any more`);
 }
 
-/** A stream by the UUIDs of its snapshots, or the rest of one. */
-export interface SnapshotRequest {
+/** What travels from one snapshot to another, by their UUIDs, maybe from where it was interrupted. */
+export interface TransferRequest {
   from: string | null;
   to: string;
-  resumed?: StreamPosition;
+  resumed?: ResumeToken;
 }
 
 /** Throws CommandError `no-such-snapshot`. */
 export function requestOf(
   volume: ReadableVolume,
-  { from, to, resumed }: SnapshotRequest,
+  { from, to, resumed }: TransferRequest,
 ): SendRequest {
   return {
     to: snapshotOfUuid(volume, to),

@@ -21,6 +21,7 @@ import type { CheckState } from './check-report.js';
 import { type Identity, ownIdentity } from './identity.js';
 import type { Layer } from './lineage.js';
 import { checkOptions, type VolumeOptions } from './options.js';
+import { hasBase } from './has-base.js';
 
 export interface CheckedCatalog {
   layers: Map<number, Layer>;
@@ -75,7 +76,7 @@ function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatal
   if (typeof uuid !== 'string' || uuid.length !== 36) {
     state.add('format', 'the volume has no uuid', 'meta/uuid');
   } else catalog.identity = meta<Identity>(reader, 'identity') ?? ownIdentity(uuid);
-  catalog.hasBase = reader.has(TABLE.meta, Buffer.from('base'));
+  catalog.hasBase = hasBase(reader);
   const options = meta<VolumeOptions>(reader, 'options');
   if (options === undefined) state.add('format', 'the options are missing', 'meta/options');
   else state.guard('format', 'meta/options', () => checkOptions(options));

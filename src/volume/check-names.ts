@@ -24,6 +24,7 @@ import type { Work } from '../base/work.js';
 import type { TableReader } from '../store/reader.js';
 import { type CheckState, shownName } from './check-report.js';
 import { type Inode, type LinkName, DIRECTORY_TYPE } from './inode.js';
+import { hasBase } from './has-base.js';
 import { gapsOfLayers, type InodeGaps } from './inode-gaps.js';
 import type { ReadableVolume } from './readable-volume.js';
 import type { View } from './view.js';
@@ -86,7 +87,7 @@ export class NameCheck {
     /** Tells where an inode, or a name in a directory, is. */
     readonly where: (ino: number, name?: string) => string,
   ) {
-    this.#hasBase = volume.core.reader.has(TABLE.meta, Buffer.from('base'));
+    this.#hasBase = hasBase(volume.core.reader);
     const { reader, base } = volume.core;
     const path = older === undefined ? [] : volume.core.layers.path(older.top);
     const isShort = path.length <= BARE_LAYERS;

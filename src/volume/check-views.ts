@@ -23,6 +23,7 @@ import type { Work } from '../base/work.js';
 import { type CheckState, shownName } from './check-report.js';
 import { REAP_ALL } from './file-data.js';
 import type { Inode } from './inode.js';
+import { hasBase } from './has-base.js';
 import { gapsOfTable, type InodeGaps } from './inode-gaps.js';
 import type { ReadableVolume } from './readable-volume.js';
 import { visitInodes } from './stored-inodes.js';
@@ -247,8 +248,7 @@ export class ViewCheck {
   #checkRoot(view: View, title: string): void {
     const { core } = this.volume;
     const root = this.volume.inode(view, ROOT_INODE);
-    const hasBase = core.reader.has(TABLE.meta, Buffer.from('base'));
-    if (root === undefined && core.base === undefined && hasBase) return;
+    if (root === undefined && core.base === undefined && hasBase(core.reader)) return;
     if (!root?.isDirectory) this.state.add('V1', 'there is no root directory', title);
   }
 

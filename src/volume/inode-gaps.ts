@@ -16,6 +16,11 @@ export class InodeGaps {
   /** `next`: the first inode at or above a number that has a record; or Infinity. */
   constructor(readonly next: (ino: number) => number) {}
 
+  /** Something may have been added. */
+  forget(): void {
+    this.#to = this.#from;
+  }
+
   /** The inode lies in one: it has no record in LMDB. What it has otherwise may be hidden. */
   has(ino: number): boolean {
     if (ino < this.#from || ino >= this.#to) {

@@ -43,7 +43,7 @@ export class Staging {
   readonly #own: View;
   #current: Current | undefined;
   /** Where no layer has inodes, in the state after the group `#stateOf`. */
-  #gaps: InodeGaps;
+  readonly #gaps: InodeGaps;
   #stateOf: number;
 
   constructor(
@@ -141,7 +141,7 @@ export class Staging {
     if (core.base !== undefined || core.sections(this.#below).length > 0) return false;
     if (core.sections(this.#own).some(({ inodes }) => inodes.has(ino))) return false;
     if (this.#stateOf !== core.committed) {
-      this.#gaps = gapsOfTable(core.reader, TABLE.inodes, this.layer.fileset);
+      this.#gaps.forget();
       this.#stateOf = core.committed;
     }
     return this.#gaps.has(ino);

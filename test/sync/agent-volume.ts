@@ -3,6 +3,7 @@
  * write. What is on its disk survives a stop; every change takes time and can
  * be the last before one.
  */
+import type { TransferRequest } from '../../src/sync/sender.js';
 import { CommandError } from '../../src/base/errors.js';
 import type {
   Epoch,
@@ -11,7 +12,6 @@ import type {
   LockOutcome,
   LockSet,
   SyncSnapshot,
-  TransferRequest,
 } from '../../src/sync/agent/messages.js';
 import type {
   Incoming,

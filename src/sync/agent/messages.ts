@@ -3,7 +3,7 @@
  * for a change of roles either side asks. Everything may be said twice: a
  * request that was served is served again with the same outcome, or refused.
  */
-import type { ResumeToken } from '../sender.js';
+import type { TransferRequest } from '../sender.js';
 
 /** Raised by each change of roles, and unique: two that are raised apart from each other differ in `by`. */
 export interface Epoch {
@@ -69,13 +69,6 @@ export interface LockSet {
 export interface LockOutcome {
   snapshot: string;
   outcome: 'kept' | 'unknown-snapshot';
-}
-
-/** What travels from one snapshot to another, maybe from where it was interrupted. */
-export interface TransferRequest {
-  from: string | null;
-  to: string;
-  resumed?: ResumeToken;
 }
 
 export type SyncRequest =

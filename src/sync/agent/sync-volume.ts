@@ -3,6 +3,7 @@
  * thread; in the simulation it is a model. Whatever returns a promise is
  * durable, in one transaction, when the promise resolves (rule D7).
  */
+import type { TransferRequest } from '../sender.js';
 import type { StreamPosition } from '../../format/stream.js';
 import type {
   Epoch,
@@ -12,7 +13,6 @@ import type {
   LockSet,
   Role,
   SyncSnapshot,
-  TransferRequest,
 } from './messages.js';
 
 export interface StoredRole {
