@@ -2,9 +2,9 @@
 import { constants, existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CommandError, ERRNO, type ErrnoName } from '../base/errors.js';
+import { CommandError, ERRNO, type ErrnoName } from '../lib/errors.js';
 import type { Answer } from '../control/command.js';
-import { formatCommandLine } from '../format/grammar.js';
+import { formatCommandLine } from '../format/text/grammar.js';
 
 const CHUNK_BYTES = 1024 * 1024;
 

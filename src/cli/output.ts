@@ -1,5 +1,5 @@
 /** What the command line prints, and how it ends: 0 done, 1 failed, 2 wrong usage. */
-import { CommandError, FsError, messageOf } from '../base/errors.js';
+import { CommandError, FsError, messageOf } from '../lib/errors.js';
 
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;

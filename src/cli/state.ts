@@ -1,6 +1,6 @@
 /** The state of a mounted volume, or of one that is not mounted, in the same form. */
 import type { Answer } from '../control/command.js';
-import type { VolumeState } from '../daemon/inspect.js';
+import type { VolumeState } from '../daemon/commands/inspect.js';
 import type { CommonOptions } from './options.js';
 import { findTarget } from './target.js';
 
@@ -21,6 +21,6 @@ export async function statusOf(options: CommonOptions): Promise<Answer> {
 
 /** The store is loaded only when needed: it is most of a command's start-up time. */
 async function stateOf(volume: string): Promise<VolumeState> {
-  const { readVolumeState } = await import('../daemon/inspect.js');
+  const { readVolumeState } = await import('../daemon/commands/inspect.js');
   return readVolumeState(volume);
 }

@@ -6,12 +6,12 @@
 import { homedir } from 'node:os';
 import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { CommandError } from '../base/errors.js';
-import { isDead } from '../daemon/mount-plan.js';
-import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount-record.js';
-import { type MountEntry, mountContaining, readMountTable } from '../daemon/mount-table.js';
-import { placesFor, type Places } from '../daemon/places.js';
-import { findVolume, volumeKey } from '../daemon/registry.js';
+import { CommandError } from '../lib/errors.js';
+import { isDead } from '../daemon/mount/mount-plan.js';
+import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount/mount-record.js';
+import { type MountEntry, mountContaining, readMountTable } from '../daemon/mount/mount-table.js';
+import { placesFor, type Places } from '../daemon/mount/paths.js';
+import { findVolume, volumeKey } from '../daemon/mount/registry.js';
 import { ControlClient } from './control-client.js';
 
 export interface TargetOptions {

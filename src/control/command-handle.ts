@@ -10,14 +10,14 @@
  * read from offset 0 (a seekable file, Python's `r+`) or from where the write
  * left off (`exec 3<>save; echo x >&3; cat <&3`).
  */
-import { CommandError } from '../base/errors.js';
-import { Deferred } from '../base/deferred.js';
+import { CommandError } from '../lib/errors.js';
+import { Deferred } from '../lib/deferred.js';
 import {
   type CommandLine,
   jsonLine,
   MAX_COMMAND_LENGTH,
   parseCommandLine,
-} from '../format/grammar.js';
+} from '../format/text/grammar.js';
 import { asFsError, failureAnswer, type Answer, type Commands } from './command.js';
 import type { CommandFile } from './control-file.js';
 

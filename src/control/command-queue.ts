@@ -5,8 +5,8 @@
  * once; a job that throws or rejects does not stop the ones behind it; the
  * number of those that wait is bounded.
  */
-import { CommandError } from '../base/errors.js';
-import { Deferred } from '../base/deferred.js';
+import { CommandError } from '../lib/errors.js';
+import { Deferred } from '../lib/deferred.js';
 
 /** Far above what people and scripts do at once; a loop gone wild gets EBUSY. */
 const MAX_WAITING_COMMANDS = 256;

@@ -3,9 +3,9 @@
  * `.snapshots`, a signal. Who carries commands out implements `Commands`; who
  * asks needs to know nothing about volumes, mounts or threads.
  */
-import { CommandError, FsError, messageOf } from '../base/errors.js';
-import type { Deferred } from '../base/deferred.js';
-import type { PeerAddress } from '../format/peer-address.js';
+import { CommandError, FsError, messageOf } from '../lib/errors.js';
+import type { Deferred } from '../lib/deferred.js';
+import type { PeerAddress } from '../format/text/peer-address.js';
 
 export const COMMAND_NAMES = [
   'save',

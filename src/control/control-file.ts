@@ -2,7 +2,7 @@
  * What one control file is. Each file of this directory named after a control
  * file gives one such description; `control-files.ts` makes a file system of them.
  */
-import type { CommandLine } from '../format/grammar.js';
+import type { CommandLine } from '../format/text/grammar.js';
 import type { Answer, CommandArguments, CommandName } from './command.js';
 
 /** Written with one line, which runs the command; read for the answer. */

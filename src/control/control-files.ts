@@ -6,8 +6,8 @@
  * Owns the open files. What must hold: every open has its own content or line,
  * so that two readers or writers never mix; their number is bounded.
  */
-import type { Deferred } from '../base/deferred.js';
-import { FsError } from '../base/errors.js';
+import type { Deferred } from '../lib/deferred.js';
+import { FsError } from '../lib/errors.js';
 import type {
   AttributeChanges,
   Attributes,
@@ -22,11 +22,11 @@ import type {
 import { CommandHandle } from './command-handle.js';
 import type { Commands } from './command.js';
 import type { ControlFile, ControlState } from './control-file.js';
-import { EventReaders } from './event-stream.js';
+import { EventReaders } from './streams/event-stream.js';
 import { CONTROL_FILES } from './files.js';
 import { IntakeHandle, type OpenIncoming } from './intake-handle.js';
 import { fixedContent, type OpenedFile } from './opened-file.js';
-import { type Later, TraceReaders } from './trace-stream.js';
+import { type Later, TraceReaders } from './streams/trace-stream.js';
 import type { TraceSink } from '../measure/trace-entry.js';
 
 const ROOT_NODE = 1;

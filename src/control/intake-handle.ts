@@ -7,9 +7,9 @@
  * stream's first bytes. A write is answered when its bytes are taken in, which
  * is what holds the sender back.
  */
-import { CommandError } from '../base/errors.js';
-import { Deferred } from '../base/deferred.js';
-import { jsonLine, parseCommandLine, refuseUnknownOptions } from '../format/grammar.js';
+import { CommandError } from '../lib/errors.js';
+import { Deferred } from '../lib/deferred.js';
+import { jsonLine, parseCommandLine, refuseUnknownOptions } from '../format/text/grammar.js';
 import { type Answer, asFsError, failureAnswer } from './command.js';
 import type { OpenedFile } from './opened-file.js';
 

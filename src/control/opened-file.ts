@@ -1,5 +1,5 @@
 /** One open control file. What a kind of file can't do it leaves out. */
-import type { Deferred } from '../base/deferred.js';
+import type { Deferred } from '../lib/deferred.js';
 
 export interface OpenedFile {
   read(offset: number, length: number): Buffer | Deferred<Buffer>;

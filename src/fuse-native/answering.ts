@@ -3,9 +3,9 @@
  * is thrown (a call without one hangs its program), and changes wait, in their
  * order, while the volume takes none.
  */
-import { Deferred } from '../base/deferred.js';
-import { CommandError, ERRNO, FsError } from '../base/errors.js';
-import { InvariantError } from '../base/invariant.js';
+import { Deferred } from '../lib/deferred.js';
+import { CommandError, ERRNO, FsError } from '../lib/errors.js';
+import { InvariantError } from '../lib/invariant.js';
 
 const RETRY_MS = 20;
 

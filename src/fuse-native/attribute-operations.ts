@@ -1,5 +1,5 @@
 /** The calls about extended attributes. */
-import { ERRNO } from '../base/errors.js';
+import { ERRNO } from '../lib/errors.js';
 import type { Operation, Signal } from 'fuse-native';
 import type { Answer } from './answering.js';
 import { type NativeContext, plain } from './context.js';

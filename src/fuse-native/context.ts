@@ -1,5 +1,5 @@
 /** What the operations of one mount share: open files, paths, and how they answer. */
-import { FsError } from '../base/errors.js';
+import { FsError } from '../lib/errors.js';
 import type { Attributes, Caller, Operations } from '../tree/operations.js';
 import type { Signal } from 'fuse-native';
 import { type Answer, Answering } from './answering.js';

@@ -8,7 +8,7 @@
  * lost, so that nothing can be made under such a name.
  */
 import { isUtf8 } from 'node:buffer';
-import { FsError } from '../base/errors.js';
+import { FsError } from '../lib/errors.js';
 
 const ESCAPE_BASE = 0xf700;
 

@@ -8,7 +8,7 @@
  * be told that anything changed: names and attributes are asked for each time.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
-import { CommandError } from '../base/errors.js';
+import { CommandError } from '../lib/errors.js';
 import { POLLERR } from '../libc/constants.js';
 import { close, dup } from '../libc/libc.js';
 import { PollSet } from '../libc/poll.js';

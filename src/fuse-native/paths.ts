@@ -10,7 +10,7 @@
  * a walk would find. Whoever removes or moves a name says so; a restore empties
  * it all.
  */
-import { FsError } from '../base/errors.js';
+import { FsError } from '../lib/errors.js';
 import type { Attributes, Caller, Entry, Operations } from '../tree/operations.js';
 import { bytesOfText, splitPath } from './names.js';
 

@@ -2,7 +2,7 @@
  * Flushing a file without waiting for it: fdatasync through Linux AIO, whose end
  * an event counter tells. Owns one AIO context, in which one flush runs at a time.
  */
-import { ERRNO } from '../base/errors.js';
+import { ERRNO } from '../lib/errors.js';
 import { addressOf, glibc, result } from './library.js';
 
 /** Numbers of the system calls; other processors have none here and answer -ENOSYS. */

@@ -2,7 +2,7 @@
  * Handing descriptors between processes: `fusermount3` opens /dev/fuse for an
  * ordinary user and sends it back over the socket named by _FUSE_COMMFD.
  */
-import { ERRNO } from '../base/errors.js';
+import { ERRNO } from '../lib/errors.js';
 import { addressOf, glibc, result } from './library.js';
 
 const AF_UNIX = 1;

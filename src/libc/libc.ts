@@ -6,7 +6,7 @@
  * are bytes. Descriptors made here are close-on-exec. Measured: a call costs
  * about 0.5 µs, `subarray` in front of it 0.05 µs.
  */
-import { invariant } from '../base/invariant.js';
+import { invariant } from '../lib/invariant.js';
 import { O_CLOEXEC, SEEK_SET } from './constants.js';
 import { addressOf, glibc, result, scratchPath, scratchPath2 } from './library.js';
 import { ScatteredRead } from './scattered-read.js';

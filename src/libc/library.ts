@@ -12,7 +12,7 @@
  */
 import koffi from 'koffi';
 import { getSystemErrorName } from 'node:util';
-import { ERRNO, type ErrnoName, FsError } from '../base/errors.js';
+import { ERRNO, type ErrnoName, FsError } from '../lib/errors.js';
 
 export const glibc = koffi.load('libc.so.6');
 

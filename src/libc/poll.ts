@@ -4,8 +4,8 @@
  * A `PollSet` belongs to one thread; an event counter's descriptor may be
  * signalled from any thread.
  */
-import { ERRNO } from '../base/errors.js';
-import { invariant } from '../base/invariant.js';
+import { ERRNO } from '../lib/errors.js';
+import { invariant } from '../lib/invariant.js';
 import { POLLIN } from './constants.js';
 import { read, write } from './libc.js';
 import { glibc, result } from './library.js';

@@ -1,6 +1,6 @@
 /** One read(2) whose bytes go to several places in memory (preadv2). */
-import { ERRNO } from '../base/errors.js';
-import { invariant } from '../base/invariant.js';
+import { ERRNO } from '../lib/errors.js';
+import { invariant } from '../lib/invariant.js';
 import { addressOf, glibc, result } from './library.js';
 
 type Preadv2 = (fd: number, iov: Uint8Array, n: number, offset: number, flags: number) => number;

@@ -3,7 +3,7 @@
  * (all one can have of a symlink or of a file one must not open) is read
  * through its /proc/self/fd entry, since the f… calls refuse it.
  */
-import { ERRNO } from '../base/errors.js';
+import { ERRNO } from '../lib/errors.js';
 import { glibc, result, scratchPath, scratchPath2 } from './library.js';
 
 /** XATTR_SIZE_MAX and XATTR_LIST_MAX. */

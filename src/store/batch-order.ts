@@ -3,8 +3,8 @@
  * key, the last operation of a key only. Pure. Works on the batch's own memory,
  * with a few numbers for each record and no object.
  */
-import { deltaKey, layerOf, placeOf } from '../format/keys.js';
-import type { TableNumber } from '../format/tables.js';
+import { deltaKey, layerOf, placeOf } from '../format/records/keys.js';
+import type { TableNumber } from '../format/records/tables.js';
 import { OPERATION, type WriteBatch } from './batch.js';
 import type { Span } from './span.js';
 

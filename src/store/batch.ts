@@ -7,9 +7,9 @@
  * What must hold: between `finish` and the commit nobody writes to the slabs
  * of a batch; `recycle` is called only after the commit.
  */
-import { copyBytes } from '../base/copy-bytes.js';
-import { invariant } from '../base/invariant.js';
-import type { TableNumber } from '../format/tables.js';
+import { copyBytes } from '../lib/copy-bytes.js';
+import { invariant } from '../lib/invariant.js';
+import type { TableNumber } from '../format/records/tables.js';
 
 const SLAB_BYTES = 1024 * 1024;
 /** Slabs kept for reuse, a group's worth; more are left to the garbage collector. */

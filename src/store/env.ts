@@ -6,9 +6,9 @@
  * to lmdb and that the next call on any table in this thread overwrites.
  */
 import { open } from 'lmdb';
-import { copyBytes } from '../base/copy-bytes.js';
-import { invariant } from '../base/invariant.js';
-import { TABLE, TABLE_NAMES, type TableNumber } from '../format/tables.js';
+import { copyBytes } from '../lib/copy-bytes.js';
+import { invariant } from '../lib/invariant.js';
+import { TABLE, TABLE_NAMES, type TableNumber } from '../format/records/tables.js';
 import { Span } from './span.js';
 
 export const PAGE_BYTES = 4096;

@@ -18,11 +18,11 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { CommandError } from '../base/errors.js';
+import { CommandError } from '../lib/errors.js';
 import { M_MMAP_THRESHOLD, M_TOP_PAD, M_TRIM_THRESHOLD } from '../libc/constants.js';
 import { disableHugePages, mallopt } from '../libc/libc.js';
 import { Env, type EnvOptions } from './env.js';
-import { checkFileLength, checkTreeRoot, DamagedFile, readMeta } from './mdb-file.js';
+import { checkFileLength, checkTreeRoot, DamagedFile, readMeta } from './mdb/file.js';
 
 export const DATA_FILE = 'data.mdb';
 export const OWNER_FILE = 'owner';

@@ -8,7 +8,7 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { CommandError, ERRNO } from '../base/errors.js';
+import { CommandError, ERRNO } from '../lib/errors.js';
 import { O_CREAT, O_RDWR } from '../libc/constants.js';
 import { lockFile } from '../libc/libc.js';
 import { fsError } from '../libc/library.js';

@@ -6,7 +6,7 @@
  * yields to the event loop. A thread that serves calls `refresh` after every
  * commit: a reader left behind keeps freed pages from being used again.
  */
-import type { TableNumber } from '../format/tables.js';
+import type { TableNumber } from '../format/records/tables.js';
 import {
   type Env,
   type LmdbEntry,
@@ -17,7 +17,7 @@ import {
   walk,
 } from './env.js';
 import { DATA_FILE, openEnv } from './open.js';
-import { ValueFile } from './value-file.js';
+import { ValueFile } from './mdb/value-file.js';
 
 /** A range is read in pieces, so that no cursor stays open while the caller works. */
 const FIRST_PIECE_RECORDS = 16;

@@ -11,12 +11,12 @@
  */
 import { closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { ERRNO } from '../base/errors.js';
-import { DEFAULT_BLOCK_SIZE } from '../format/tables.js';
+import { ERRNO } from '../lib/errors.js';
+import { DEFAULT_BLOCK_SIZE } from '../format/records/tables.js';
 import { FALLOC_FL_KEEP_SIZE } from '../libc/constants.js';
 import { fallocate, fstatfs } from '../libc/libc.js';
 import type { StoreStats } from './env.js';
-import { type FreeRun, readFreeRuns, readMeta } from './mdb-file.js';
+import { type FreeRun, readFreeRuns, readMeta } from './mdb/file.js';
 import { DATA_FILE } from './open.js';
 
 const MIB = 1024 * 1024;

@@ -5,7 +5,7 @@
  * every page it touches, for every split, for large values, and for its own
  * tree of free pages. In the worst case none of them is a freed one.
  */
-import { TABLE } from '../format/tables.js';
+import { TABLE } from '../format/records/tables.js';
 import type { StoreStats, TreeStats } from './env.js';
 
 /** What a group will write, as far as it matters for space. */

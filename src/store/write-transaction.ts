@@ -3,8 +3,14 @@
  * versioned table exists in layer L exactly if the delta map has its place
  * in L. Callers never write to the delta map of such a record themselves.
  */
-import { copyBytes } from '../base/copy-bytes.js';
-import { isVersioned, MAX_STEP, TABLE, type TableNumber, versionLength } from '../format/tables.js';
+import { copyBytes } from '../lib/copy-bytes.js';
+import {
+  isVersioned,
+  MAX_STEP,
+  TABLE,
+  type TableNumber,
+  versionLength,
+} from '../format/records/tables.js';
 import { deltaKeyOf } from './batch-order.js';
 import type { KeyBytes } from './env.js';
 import { TableReader } from './reader.js';

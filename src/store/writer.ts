@@ -6,10 +6,10 @@
  * nobody above writes to it.
  */
 import { performance } from 'node:perf_hooks';
-import { FsError } from '../base/errors.js';
-import { invariant } from '../base/invariant.js';
-import { step } from '../base/steps.js';
-import { isVersioned, TABLE } from '../format/tables.js';
+import { FsError } from '../lib/errors.js';
+import { invariant } from '../lib/invariant.js';
+import { step } from '../lib/failpoints.js';
+import { isVersioned, TABLE } from '../format/records/tables.js';
 import type { WriteBatch } from './batch.js';
 import { OrderedBatch } from './batch-order.js';
 import type { Env, EnvOptions, StoreStats } from './env.js';

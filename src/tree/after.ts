@@ -1,6 +1,6 @@
 /** Chains answers that come later. */
-import { CommandError, FsError } from '../base/errors.js';
-import { Deferred } from '../base/deferred.js';
+import { CommandError, FsError } from '../lib/errors.js';
+import { Deferred } from '../lib/deferred.js';
 
 /** Settles with what `then` makes of the result; what `then` throws rejects. */
 export function after<T, R>(waited: Deferred<T>, then: (value: T) => R): Deferred<R> {

@@ -4,7 +4,7 @@
  */
 import { type Inode, S_IFDIR, S_IFMT, S_ISGID, S_ISUID } from '../volume/inode.js';
 import type { Attributes, Entry } from './operations.js';
-import type { Ino64 } from './shadow-ino.js';
+import type { Ino64 } from './snapshots/shadow-ino.js';
 
 /**
  * st_blksize. The kernel's page size, whatever the volume's block size: some

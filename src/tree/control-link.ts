@@ -1,10 +1,10 @@
 /** `.control` in the root: a link to the control files, which are a mount of their own. */
-import type { ErrnoName } from '../base/errors.js';
+import type { ErrnoName } from '../lib/errors.js';
 import { S_IFLNK } from '../volume/inode.js';
 import { madeUpAttributes } from './attributes.js';
 import type { Attributes, Entry } from './operations.js';
-import { CONTROL_LINK_SPACE, shadowIno } from './shadow-ino.js';
-import { SpecialNode } from './special-node.js';
+import { CONTROL_LINK_SPACE, shadowIno } from './snapshots/shadow-ino.js';
+import { SpecialNode } from './nodes/special-node.js';
 import type { TreeContext } from './tree-context.js';
 
 class ControlLinkNode extends SpecialNode {

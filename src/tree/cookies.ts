@@ -4,7 +4,7 @@
  * share a hash would that skip some of them: those before the last of such a
  * group get cookies from a table, above all hashes, which say hash and name.
  */
-import { LAST_HASH } from '../format/name-hash.js';
+import { LAST_HASH } from '../format/records/name-hash.js';
 
 export const DOT_COOKIE = 1;
 export const DOT_DOT_COOKIE = 2;

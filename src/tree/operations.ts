@@ -12,7 +12,7 @@
  * - A method may return a `Deferred`: the request stays unanswered until it
  *   settles; the loop goes on.
  */
-import type { Deferred } from '../base/deferred.js';
+import type { Deferred } from '../lib/deferred.js';
 
 export interface Caller {
   uid: number;

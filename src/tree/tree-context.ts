@@ -1,13 +1,13 @@
 /** What the parts of the tree share. */
-import { FsError } from '../base/errors.js';
+import { FsError } from '../lib/errors.js';
 import type { Inode } from '../volume/inode.js';
 import type { Attributes } from './operations.js';
 import { attributesOf } from './attributes.js';
 import type { Cookies } from './cookies.js';
-import type { HiddenNames } from './hidden-names.js';
-import type { NodeTable } from './node-table.js';
-import type { Notifier } from './notification.js';
-import { liveIno } from './shadow-ino.js';
+import type { HiddenNames } from './nodes/hidden-names.js';
+import type { NodeTable } from './nodes/node-table.js';
+import type { Notifier } from './coherence/notification.js';
+import { liveIno } from './snapshots/shadow-ino.js';
 import type { TreeVolume } from './tree-volume.js';
 
 /** Kernel limit of a file name that every other file system has too. */

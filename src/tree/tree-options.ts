@@ -1,7 +1,7 @@
 /** What a tree is made with. */
-import type { Deferred } from '../base/deferred.js';
-import type { NodeLimits } from './forgetting-plan.js';
-import type { TreeCommands } from './snapshot-directory.js';
+import type { Deferred } from '../lib/deferred.js';
+import type { NodeLimits } from './nodes/forgetting-plan.js';
+import type { TreeCommands } from './snapshots/snapshot-directory.js';
 
 export type TreeJob = Generator<Deferred<void> | undefined, void>;
 

@@ -2,8 +2,8 @@
  * What the tree needs of a volume: the part of `Volume` it calls, and nothing
  * else. `Volume` has all of it; unit tests of single parts may have less.
  */
-import type { Deferred } from '../base/deferred.js';
-import type { AttributeValue } from '../volume/attributes.js';
+import type { Deferred } from '../lib/deferred.js';
+import type { AttributeValue } from '../volume/files/xattrs.js';
 import type { Inode } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
 import type { AttributeChanges } from './operations.js';

@@ -4,22 +4,22 @@
  * a `SpecialNode`, which answers reads itself and refuses changes with its
  * `refusal`, except that `.snapshots` takes commands.
  */
-import type { Deferred } from '../base/deferred.js';
-import { FsError } from '../base/errors.js';
+import type { Deferred } from '../lib/deferred.js';
+import { FsError } from '../lib/errors.js';
 import type { View } from '../volume/view.js';
 import { after } from './after.js';
-import { allocate, statFsOf } from './space.js';
-import { type CoherenceJob, coherence } from './coherence.js';
+import { allocate, statFsOf } from './live/space.js';
+import { type CoherenceJob, coherence } from './coherence/coherence.js';
 import { ControlLink } from './control-link.js';
 import { Cookies } from './cookies.js';
-import { Forgetting } from './forgetting.js';
-import { epochInodes, NODE_LIMITS } from './forgetting-plan.js';
-import { HiddenNames } from './hidden-names.js';
-import { LiveNodes } from './live-nodes.js';
-import { NodePaths } from './node-paths.js';
-import { NodeTable } from './node-table.js';
-import { type Notifier, SILENT_NOTIFIER } from './notification.js';
-import { OpenSnapshots } from './open-snapshots.js';
+import { Forgetting } from './nodes/forgetting.js';
+import { epochInodes, NODE_LIMITS } from './nodes/forgetting-plan.js';
+import { HiddenNames } from './nodes/hidden-names.js';
+import { LiveNodes } from './live/live-nodes.js';
+import { NodePaths } from './nodes/node-paths.js';
+import { NodeTable } from './nodes/node-table.js';
+import { type Notifier, SILENT_NOTIFIER } from './coherence/notification.js';
+import { OpenSnapshots } from './snapshots/open-snapshots.js';
 import type {
   AttributeChanges,
   Attributes,
@@ -32,10 +32,10 @@ import type {
   Operations,
   StatFs,
 } from './operations.js';
-import { ShadowNodes } from './shadow-nodes.js';
-import { SnapshotDirectories, SnapshotDirectoryNode } from './snapshot-directory.js';
-import type { SpecialNode } from './special-node.js';
-import { type Transition, Transitions } from './transitions.js';
+import { ShadowNodes } from './snapshots/shadow-nodes.js';
+import { SnapshotDirectories, SnapshotDirectoryNode } from './snapshots/snapshot-directory.js';
+import type { SpecialNode } from './nodes/special-node.js';
+import { type Transition, Transitions } from './coherence/transitions.js';
 import { TreeContext } from './tree-context.js';
 import type { TreeOptions } from './tree-options.js';
 import type { TreeVolume } from './tree-volume.js';

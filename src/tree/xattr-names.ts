@@ -2,8 +2,8 @@
  * Names of extended attributes: which there are, and who sees them. Pure. The
  * kernel checks who may read and change which; all else is left to us.
  */
-import { FsError } from '../base/errors.js';
-import { isAclName } from './acl.js';
+import { FsError } from '../lib/errors.js';
+import { isAclName } from './live/acl.js';
 import type { Caller } from './operations.js';
 
 const NAMESPACES = ['user.', 'trusted.', 'security.'];

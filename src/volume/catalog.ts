@@ -4,21 +4,21 @@
  * command is one transaction (rule D7).
  */
 import { randomUUID } from 'node:crypto';
-import { layerKey, uint32Key } from '../format/keys.js';
-import { LOG_META, type LogPosition } from '../format/log-record.js';
+import { layerKey, uint32Key } from '../format/records/keys.js';
+import { LOG_META, type LogPosition } from '../format/records/log-record.js';
 import {
   FORMAT_VERSION,
   FORMAT_WITH_LOG,
   ROOT_FILESET,
   ROOT_INODE,
   TABLE,
-} from '../format/tables.js';
-import { decodeJson, encodeJson } from '../format/values.js';
+} from '../format/records/tables.js';
+import { decodeJson, encodeJson } from '../format/records/values.js';
 import type { StoreReader } from '../store/reader.js';
 import type { VolumeCore } from './core.js';
-import { type Identity, ownIdentity } from './identity.js';
+import { type Identity, ownIdentity } from './peers/identity.js';
 import type { Layer } from './lineage.js';
-import { NO_ROLE, type Role } from './role.js';
+import { NO_ROLE, type Role } from './peers/role.js';
 
 export interface Snapshot {
   name: string;

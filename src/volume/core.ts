@@ -4,18 +4,18 @@
  * groups; knows nothing of inodes' or directories' meaning.
  */
 import { performance } from 'node:perf_hooks';
-import type { Clock } from '../base/clock.js';
-import { FsError } from '../base/errors.js';
-import { invariant } from '../base/invariant.js';
-import { layerOf, prefixEnd, versionedKey } from '../format/keys.js';
-import { MAX_STEP, type TableNumber } from '../format/tables.js';
+import type { Clock } from '../lib/clock.js';
+import { FsError } from '../lib/errors.js';
+import { invariant } from '../lib/invariant.js';
+import { layerOf, prefixEnd, versionedKey } from '../format/records/keys.js';
+import { MAX_STEP, type TableNumber } from '../format/records/tables.js';
 import { CommitCounts } from '../measure/commit-counts.js';
 import { SlabArena } from '../store/batch.js';
 import type { StoreReader } from '../store/reader.js';
-import type { BaseDirectory } from './base-directory.js';
-import type { GroupSink } from './group-sink.js';
+import type { BaseDirectory } from '../base/base-directory.js';
+import type { GroupSink } from './commit/txg-sink.js';
 import type { LayerTree } from './lineage.js';
-import { Group, type LayerChanges } from './overlay.js';
+import { Group, type LayerChanges } from './commit/txg.js';
 import type { VolumeOptions } from './options.js';
 import type { View } from './view.js';
 

@@ -1,13 +1,19 @@
 /** Making a new volume: its first records, in one transaction. */
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../base/clock.js';
-import { encodeInode } from '../format/inode-record.js';
-import { inodeKey, layerKey, uint32Key } from '../format/keys.js';
-import { BASE_LAYER, FORMAT_VERSION, ROOT_FILESET, ROOT_INODE, TABLE } from '../format/tables.js';
-import { encodeJson } from '../format/values.js';
+import type { Clock } from '../lib/clock.js';
+import { encodeInode } from '../format/records/inode-record.js';
+import { inodeKey, layerKey, uint32Key } from '../format/records/keys.js';
+import {
+  BASE_LAYER,
+  FORMAT_VERSION,
+  ROOT_FILESET,
+  ROOT_INODE,
+  TABLE,
+} from '../format/records/tables.js';
+import { encodeJson } from '../format/records/values.js';
 import { createVolumeFiles } from '../store/open.js';
 import { StoreWriter } from '../store/writer.js';
-import type { BaseDirectory } from './base-directory.js';
+import type { BaseDirectory } from '../base/base-directory.js';
 import { Inode, S_IFDIR } from './inode.js';
 import { checkOptions, type VolumeOptions } from './options.js';
 

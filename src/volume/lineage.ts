@@ -7,7 +7,7 @@
  * It keeps naming layers that were folded away later: no record bears their
  * number any more, so that does no harm.
  */
-import { invariant } from '../base/invariant.js';
+import { invariant } from '../lib/invariant.js';
 
 export interface Layer {
   number: number;

@@ -1,19 +1,19 @@
 /** Opening a volume's store: everything that can be wrong with it is found here. */
-import type { Clock } from '../base/clock.js';
-import { CommandError } from '../base/errors.js';
-import { invariant } from '../base/invariant.js';
-import { FORMAT_WITH_LOG } from '../format/tables.js';
+import type { Clock } from '../lib/clock.js';
+import { CommandError } from '../lib/errors.js';
+import { invariant } from '../lib/invariant.js';
+import { FORMAT_WITH_LOG } from '../format/records/tables.js';
 import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
-import type { BaseDirectory } from './base-directory.js';
+import type { BaseDirectory } from '../base/base-directory.js';
 import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
-import type { GroupSink } from './group-sink.js';
-import { InlineSink } from './inline-sink.js';
-import { applyLog } from './log-replay.js';
-import { NoSink } from './no-sink.js';
+import type { GroupSink } from './commit/txg-sink.js';
+import { InlineSink } from './commit/inline-sink.js';
+import { applyLog } from './log/log-replay.js';
+import { NoSink } from './commit/no-sink.js';
 import type { VolumeOptions } from './options.js';
-import { ThreadSink } from './thread-sink.js';
+import { ThreadSink } from './commit/thread-sink.js';
 
 export interface VolumeOpenOptions {
   path: string;

@@ -1,6 +1,6 @@
 /** What a volume is set to when it is made; stored in `meta/options`. */
-import { CommandError } from '../base/errors.js';
-import { DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE } from '../format/tables.js';
+import { CommandError } from '../lib/errors.js';
+import { DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE } from '../format/records/tables.js';
 
 export interface VolumeOptions {
   /** Bytes, a power of two; fixed when the volume is made. */

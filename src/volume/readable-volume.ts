@@ -2,11 +2,11 @@
  * The reading half of a volume: its parts, its views and what a view shows.
  * `Volume` adds changes and commands.
  */
-import { inodeNumber, ROOT_FILESET, TABLE } from '../format/tables.js';
-import { Attributes } from './attributes.js';
-import { BaseIds } from './base-ids.js';
-import { BlockMap } from './block-map.js';
-import { type BlockRun, blockRuns } from './block-runs.js';
+import { inodeNumber, ROOT_FILESET, TABLE } from '../format/records/tables.js';
+import { Attributes } from './files/xattrs.js';
+import { BaseIds } from './names/base-ids.js';
+import { BlockMap } from './files/block-map.js';
+import { type BlockRun, blockRuns } from './files/block-runs.js';
 import {
   type Catalog,
   type HistoryRecord,
@@ -14,17 +14,17 @@ import {
   readHistory,
   type Snapshot,
 } from './catalog.js';
-import { type Change, changedPlaces } from './changes.js';
+import { type Change, changedPlaces } from './diff/changes.js';
 import type { VolumeCore } from './core.js';
-import { Directories } from './directories.js';
-import { FileData } from './file-data.js';
+import { Directories } from './names/directories.js';
+import { FileData } from './files/file-data.js';
 import type { Inode } from './inode.js';
-import { Inodes, joinPath } from './inode-reader.js';
+import { Inodes, joinPath } from './names/inode-reader.js';
 import type { VolumeOptions } from './options.js';
-import { type ShownLock, shownLock } from './lock-text.js';
-import { Paths } from './paths.js';
-import { PeerTable } from './peer-table.js';
-import { SoftLocks } from './soft-locks.js';
+import { type ShownLock, shownLock } from './locks/lock-text.js';
+import { Paths } from './names/paths.js';
+import { PeerTable } from './peers/peer-table.js';
+import { SoftLocks } from './locks/soft-locks.js';
 import { View } from './view.js';
 
 /** Views of snapshots that are kept; more are made anew when asked for. */

@@ -1,5 +1,5 @@
 /** What one reader sees: a fileset at a top layer (rule F1). */
-import { ALLOCATOR, inodeNumber } from '../format/tables.js';
+import { ALLOCATOR, inodeNumber } from '../format/records/tables.js';
 import type { Inode } from './inode.js';
 import type { Lineage } from './lineage.js';
 

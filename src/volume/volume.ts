@@ -5,20 +5,20 @@
  * nor sockets. Changes work on the live view, in memory, and throw FsError;
  * commands throw CommandError. Both are durable when their group is.
  */
-import { realClock } from '../base/clock.js';
-import type { Deferred } from '../base/deferred.js';
-import { invariant } from '../base/invariant.js';
-import { deltaPrefix, prefixEnd } from '../format/keys.js';
-import { ROOT_FILESET, TABLE } from '../format/tables.js';
+import { realClock } from '../lib/clock.js';
+import type { Deferred } from '../lib/deferred.js';
+import { invariant } from '../lib/invariant.js';
+import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
+import { ROOT_FILESET, TABLE } from '../format/records/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
-import type { AttributeValue } from './attributes.js';
+import type { AttributeValue } from './files/xattrs.js';
 import { Catalog, readMeta, type Snapshot } from './catalog.js';
-import { Commands, type RestoreAnswer, type SaveAnswer } from './commands.js';
+import { Commands, type RestoreAnswer, type SaveAnswer } from './snapshots/snapshot-commands.js';
 import { GROUP_BYTES, VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
-import { Groups } from './groups.js';
+import { Groups } from './commit/txgs.js';
 import type { Inode } from './inode.js';
-import { InlineSink } from './inline-sink.js';
+import { InlineSink } from './commit/inline-sink.js';
 import { LayerTree } from './lineage.js';
 import {
   type AttributeChange,
@@ -26,15 +26,15 @@ import {
   Namespace,
   type NewFile,
   type Owner,
-} from './namespace.js';
-import { type Copied, copyRange } from './copy-range.js';
-import { openLog } from './open-log.js';
+} from './names/namespace.js';
+import { type Copied, copyRange } from './files/copy-range.js';
+import { openLog } from './log/open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
-import { PullSchedule } from './pull-schedule.js';
+import { PullSchedule } from './peers/pull-schedule.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
-import { Roles } from './roles.js';
-import { type ScheduledAnswer, Schedules } from './schedules.js';
-import { ThreadSink } from './thread-sink.js';
+import { Roles } from './peers/role-commands.js';
+import { type ScheduledAnswer, Schedules } from './snapshots/schedules.js';
+import { ThreadSink } from './commit/thread-sink.js';
 import { View } from './view.js';
 
 export type { VolumeOpenOptions } from './open-volume.js';

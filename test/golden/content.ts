@@ -1,8 +1,8 @@
 /** What a volume shows, in all views, as plain data: for golden volumes. */
 import { createHash } from 'node:crypto';
-import { ROOT_INODE } from '../../src/format/tables.js';
+import { ROOT_INODE } from '../../src/format/records/tables.js';
 import type { Inode } from '../../src/volume/inode.js';
-import { joinPath } from '../../src/volume/inode-reader.js';
+import { joinPath } from '../../src/volume/names/inode-reader.js';
 import type { View } from '../../src/volume/view.js';
 import type { Volume } from '../../src/volume/volume.js';
 

@@ -19,9 +19,9 @@ import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { readMeta } from '../../src/store/mdb-file.js';
+import { readMeta } from '../../src/store/mdb/file.js';
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFREG, S_IFSOCK } from '../../src/volume/inode.js';
-import { held, VolumeFixture, WHO } from '../unit/volume-fixture.js';
+import { held, VolumeFixture, WHO } from '../unit/volume/volume-fixture.js';
 import { contentOf } from './content.js';
 
 const target = join(dirname(fileURLToPath(import.meta.url)), 'v1');

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import t from 'tap';
 import { S_IFREG } from '../../src/volume/inode.js';
-import { checkVolumeAt } from '../../src/volume/check.js';
+import { checkVolumeAt } from '../../src/check/check.js';
 import { Volume } from '../../src/volume/volume.js';
 import { contentOf, type VolumeContent } from './content.js';
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ALLOCATOR, inodeNumber, ROOT_INODE } from '../../src/format/tables.js';
+import { ALLOCATOR, inodeNumber, ROOT_INODE } from '../../src/format/records/tables.js';
 import type { Random } from './random.js';
 import type { Inodes, ModelInode } from './plain-model.js';
 

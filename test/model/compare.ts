@@ -4,8 +4,8 @@
  * counts, paths. Throws at the first difference.
  */
 import assert from 'node:assert/strict';
-import { nameHash } from '../../src/format/name-hash.js';
-import { ROOT_INODE } from '../../src/format/tables.js';
+import { nameHash } from '../../src/format/records/name-hash.js';
+import { ROOT_INODE } from '../../src/format/records/tables.js';
 import type { Inode } from '../../src/volume/inode.js';
 import type { View } from '../../src/volume/view.js';
 import type { Volume } from '../../src/volume/volume.js';

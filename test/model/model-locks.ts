@@ -1,6 +1,6 @@
 /** Soft locks as plain sets, and the random operations on them (format.md, rules K1–K3). */
 import assert from 'node:assert/strict';
-import type { LockItem } from '../../src/volume/lock-table.js';
+import type { LockItem } from '../../src/volume/locks/lock-table.js';
 import type { Random } from './random.js';
 import type { VolumeRun } from './volume-run.js';
 

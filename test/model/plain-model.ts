@@ -3,8 +3,8 @@
  * Snapshots are deep copies. Every change checks first what must refuse it,
  * then has the volume do it (`real`), then does it itself.
  */
-import type { TimeNs } from '../../src/base/clock.js';
-import { MAX_FILE_SIZE } from '../../src/format/tables.js';
+import type { TimeNs } from '../../src/lib/clock.js';
+import { MAX_FILE_SIZE } from '../../src/format/records/tables.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../src/volume/inode.js';
 import { Figures } from './figures.js';
 import { ModelLocks } from './model-locks.js';

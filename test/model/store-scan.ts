@@ -1,8 +1,13 @@
 /** What lies in a volume's tables, read from the store alone. */
 import assert from 'node:assert/strict';
-import { decodeInode } from '../../src/format/inode-record.js';
-import { blockIndexOf, inodeOf, layerOf, placeOf, stepOf } from '../../src/format/keys.js';
-import { ALLOCATOR, allocatorOf, TABLE, type TableNumber } from '../../src/format/tables.js';
+import { decodeInode } from '../../src/format/records/inode-record.js';
+import { blockIndexOf, inodeOf, layerOf, placeOf, stepOf } from '../../src/format/records/keys.js';
+import {
+  ALLOCATOR,
+  allocatorOf,
+  TABLE,
+  type TableNumber,
+} from '../../src/format/records/tables.js';
 import { deltaKeyOf } from '../../src/store/batch-order.js';
 import type { TableReader } from '../../src/store/reader.js';
 import { Inode } from '../../src/volume/inode.js';

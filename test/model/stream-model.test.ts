@@ -6,9 +6,9 @@
 import { mkdirSync, writeFileSync, linkSync, symlinkSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { sendStream, decodeToken, estimate, requestOfToken } from '../../src/sync/sender.js';
-import { StreamReceiver } from '../../src/sync/receive-stream.js';
-import { RandomHistory } from '../unit/random-history.js';
+import { sendStream, decodeToken, estimate, requestOfToken } from '../../src/sync/stream/sender.js';
+import { StreamReceiver } from '../../src/sync/stream/receive-stream.js';
+import { RandomHistory } from '../unit/volume/random-history.js';
 import {
   assertSame,
   pushCut,
@@ -17,8 +17,8 @@ import {
   requestOf,
   shownOf,
   streamOf,
-} from '../unit/stream-trees.js';
-import { VolumeFixture } from '../unit/volume-fixture.js';
+} from '../unit/sync/stream-trees.js';
+import { VolumeFixture } from '../unit/volume/volume-fixture.js';
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 const HISTORIES = Number(process.env['HISTORIES'] ?? 12);

@@ -1,7 +1,7 @@
 /** The volume at its bounds: full groups, many layers, many places. Counts work, never time. */
 import assert from 'node:assert/strict';
 import t from 'tap';
-import { TABLE, type TableNumber } from '../../src/format/tables.js';
+import { TABLE, type TableNumber } from '../../src/format/records/tables.js';
 import { GROUP_BYTES, GROUP_RECORDS } from '../../src/volume/core.js';
 import { S_IFDIR, S_IFREG } from '../../src/volume/inode.js';
 import { compareAll, compareLive } from './compare.js';

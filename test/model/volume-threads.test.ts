@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { realClock } from '../../src/base/clock.js';
+import { realClock } from '../../src/lib/clock.js';
 import { createVolume } from '../../src/volume/create-volume.js';
 import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
 import type { View } from '../../src/volume/view.js';

@@ -3,7 +3,7 @@
  * `native-notes/fuse-native.md`, whichever driver the other tests use.
  */
 import t, { type Test } from 'tap';
-import { kernelDriverRefusal } from '../../src/fuse/usable.js';
+import { kernelDriverRefusal } from '../../src/fuse/mount/usable.js';
 import { EXCEPTIONS, type ExceptionName } from './driver-exceptions.js';
 import { identities, inWorld, NOBODY, type World } from './harness.js';
 import { Holder, Shell } from './puppets.js';

@@ -4,9 +4,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import t from 'tap';
-import { unmount } from '../../src/fuse/kernel-mount.js';
-import { findMount, parseMountInfo, raiseReadahead } from '../../src/fuse/mount-info.js';
-import { cleanStaleMount, isStaleMount } from '../../src/fuse/stale-mount.js';
+import { unmount } from '../../src/fuse/mount/kernel-mount.js';
+import { findMount, parseMountInfo, raiseReadahead } from '../../src/fuse/mount/mount-info.js';
+import { cleanStaleMount, isStaleMount } from '../../src/fuse/mount/stale-mount.js';
 import { asRoot, isRoot } from '../as-root.js';
 import { mountMemory, USER_ID } from './memory-mount.js';
 

@@ -4,7 +4,7 @@
  * tests this way.
  */
 import t, { type Test } from 'tap';
-import { FEATURES, type Feature } from '../../src/fuse/pretence.js';
+import { FEATURES, type Feature } from '../../src/fuse/protocol/kernel-override.js';
 import {
   type Answer,
   identities,

@@ -1,11 +1,15 @@
 /** The serving thread of `memory-server.ts`. */
 import fs from 'node:fs';
 import { type MessagePort, workerData } from 'node:worker_threads';
-import { HelperClient, type HelperPorts, SessionNotifier } from '../../src/fuse/helper-client.js';
-import { quiesce } from '../../src/fuse/quiesce.js';
-import { ServeLoop } from '../../src/fuse/serve-loop.js';
-import { FuseSession } from '../../src/fuse/session.js';
-import type { Notification } from '../../src/tree/notification.js';
+import {
+  HelperClient,
+  type HelperPorts,
+  SessionNotifier,
+} from '../../src/fuse/helpers/helper-client.js';
+import { quiesce } from '../../src/fuse/loop/quiesce.js';
+import { ServeLoop } from '../../src/fuse/loop/serve-loop.js';
+import { FuseSession } from '../../src/fuse/session/session.js';
+import type { Notification } from '../../src/tree/coherence/notification.js';
 import { type Behaviour, MemoryOps } from './memory-ops.js';
 import type { ServerOptions } from './memory-server.js';
 

@@ -3,8 +3,8 @@
  * program can see works, and a test can make it hold answers back, refuse
  * writes for a while or claim that a file is not in the page cache.
  */
-import { Deferred } from '../../src/base/deferred.js';
-import { Fetching, FsError, WouldBlock } from '../../src/base/errors.js';
+import { Deferred } from '../../src/lib/deferred.js';
+import { Fetching, FsError, WouldBlock } from '../../src/lib/errors.js';
 import type {
   AttributeChanges,
   Attributes,

@@ -8,9 +8,9 @@
 import fs from 'node:fs';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { eventfd, eventfdSignal } from '../../src/libc/poll.js';
-import { startHelpers } from '../../src/fuse/helper-client.js';
-import { mountFuse } from '../../src/fuse/kernel-mount.js';
-import type { Pretence } from '../../src/fuse/pretence.js';
+import { startHelpers } from '../../src/fuse/helpers/helper-client.js';
+import { mountFuse } from '../../src/fuse/mount/kernel-mount.js';
+import type { Pretence } from '../../src/fuse/protocol/kernel-override.js';
 
 export interface ServerOptions {
   allowOther?: boolean;

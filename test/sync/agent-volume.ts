@@ -3,8 +3,8 @@
  * write. What is on its disk survives a stop; every change takes time and can
  * be the last before one.
  */
-import type { TransferRequest } from '../../src/sync/sender.js';
-import { CommandError } from '../../src/base/errors.js';
+import type { TransferRequest } from '../../src/sync/stream/sender.js';
+import { CommandError } from '../../src/lib/errors.js';
 import type {
   Epoch,
   Handover,

@@ -1,5 +1,5 @@
 /** Machines with agents in a virtual world, in chains and stars, and what must hold of what they do. */
-import { CommandError } from '../../src/base/errors.js';
+import { CommandError } from '../../src/lib/errors.js';
 import { Agent } from '../../src/sync/agent/agent.js';
 import type { CallMessage } from '../../src/sync/agent/calls.js';
 import { compareEpochs } from '../../src/sync/agent/messages.js';

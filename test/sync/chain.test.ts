@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import t, { type Test } from 'tap';
-import { decodeToken, encodeToken } from '../../src/format/pairing-token.js';
+import { decodeToken, encodeToken } from '../../src/format/wire/pairing-token.js';
 import { asRoot } from '../as-root.js';
 import { type Answer, inWorld, pause, ROOT, testSeed, type World } from '../mount/harness.js';
 import { Random } from '../model/random.js';

@@ -1,6 +1,6 @@
 /** Group saves (rows B1–B6): the barrier's table, and simulated histories of whole groups. */
 import t from 'tap';
-import { BarrierTable } from '../../src/sync/barrier.js';
+import { BarrierTable } from '../../src/sync/group/barrier.js';
 import { GroupWorld, groupHistory } from './group-world.js';
 
 const HISTORIES = Number(process.env['HISTORIES'] ?? 10_000);

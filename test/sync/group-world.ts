@@ -1,12 +1,12 @@
 /** Machines that make group saves in a virtual world, and what must hold of what they do. */
-import { GroupSaves } from '../../src/sync/group-saves.js';
+import { GroupSaves } from '../../src/sync/group/group-saves.js';
 import type {
   CommitRecords,
   GroupAnswer,
   GroupMessage,
   GroupVolume,
   Point,
-} from '../../src/sync/group-messages.js';
+} from '../../src/sync/group/group-messages.js';
 import { Random } from '../model/random.js';
 import { FAIR, timersOf, VirtualNetwork, VirtualTime } from './virtual.js';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { type Frame, MAX_PAYLOAD_LENGTH } from '../../src/format/frame.js';
-import type { Link } from '../../src/sync/link.js';
-import { LinkFabric, MESSAGE_MAX_BYTES } from '../../src/sync/link-fabric.js';
+import { type Frame, MAX_PAYLOAD_LENGTH } from '../../src/format/wire/frame.js';
+import type { Link } from '../../src/sync/peers/link.js';
+import { LinkFabric, MESSAGE_MAX_BYTES } from '../../src/sync/peers/link-fabric.js';
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 t.comment(`SEED=${SEED}`);

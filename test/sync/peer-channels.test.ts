@@ -1,8 +1,8 @@
 /** Two kinds of messages over one set of links, and what is passed on between peers of a peer. */
 import t from 'tap';
-import type { GroupMessage } from '../../src/sync/group-messages.js';
-import { isGroupMessage } from '../../src/sync/group-parsing.js';
-import { PeerChannels, type PeerMessage } from '../../src/sync/peer-channels.js';
+import type { GroupMessage } from '../../src/sync/group/group-messages.js';
+import { isGroupMessage } from '../../src/sync/group/group-parsing.js';
+import { PeerChannels, type PeerMessage } from '../../src/sync/peers/peer-channels.js';
 
 /** `hub` is linked with `x` and `y`, which are not linked with each other. */
 const NEAR: Record<string, string[]> = { hub: ['x', 'y'], x: ['hub'], y: ['hub'] };

@@ -5,9 +5,9 @@ import { connect as tlsConnect } from 'node:tls';
 import fs from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { encodeFrame, NO_PAYLOAD } from '../../src/format/frame.js';
-import { decodeToken, encodeToken, invitationId } from '../../src/format/pairing-token.js';
-import { greetingFrame, proofOf } from '../../src/sync/pairing.js';
+import { encodeFrame, NO_PAYLOAD } from '../../src/format/wire/frame.js';
+import { decodeToken, encodeToken, invitationId } from '../../src/format/wire/pairing-token.js';
+import { greetingFrame, proofOf } from '../../src/sync/peers/pairing.js';
 import { makeKeyAndCertificate, fingerprintOf } from '../../src/sync/transport/certificate.js';
 import { type Answer, eachIdentity, pause, processGone, type World } from '../mount/harness.js';
 

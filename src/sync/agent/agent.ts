@@ -7,7 +7,7 @@
  * What must hold: one run at a time; a change of roles stops the run first and
  * nothing is pulled while it is under way.
  */
-import { CommandError } from '../../base/errors.js';
+import { CommandError } from '../../lib/errors.js';
 import type { AgentSetup, AgentStatus } from './agent-setup.js';
 import { Calls, unknownQuestion } from './calls.js';
 import type { Epoch, Handover, LookAnswer, Standing, SyncAnswer, SyncRequest } from './messages.js';

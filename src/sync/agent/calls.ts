@@ -3,7 +3,7 @@
  * question is asked again until it is answered or its time is over. So it may
  * be served more than once; whoever serves must bear that.
  */
-import { CommandError, ERRNO, type ErrnoName, messageOf } from '../../base/errors.js';
+import { CommandError, ERRNO, type ErrnoName, messageOf } from '../../lib/errors.js';
 import type { Fabric, Timers } from '../fabric.js';
 import type { SyncAnswer, SyncAnswers, SyncRequest } from './messages.js';
 import { isAnswerTo, isCallMessage, isWhole } from './parsing.js';

@@ -5,7 +5,7 @@
  *
  * What must hold: no set takes the place of a newer one.
  */
-import { CommandError } from '../../base/errors.js';
+import { CommandError } from '../../lib/errors.js';
 import type { LockSet } from './messages.js';
 import type { StoredLocks, SyncVolume } from './sync-volume.js';
 

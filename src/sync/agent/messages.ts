@@ -3,7 +3,7 @@
  * for a change of roles either side asks. Everything may be said twice: a
  * request that was served is served again with the same outcome, or refused.
  */
-import type { TransferRequest } from '../sender.js';
+import type { TransferRequest } from '../stream/sender.js';
 
 /** Raised by each change of roles, and unique: two that are raised apart from each other differ in `by`. */
 export interface Epoch {

@@ -1,5 +1,5 @@
 /** Whether what a peer sent is a question of the sync, and an answer what was asked for. */
-import { type Fields, isCount, isFields, isKey, isListOf, isText } from '../../base/fields.js';
+import { type Fields, isCount, isFields, isKey, isListOf, isText } from '../../lib/fields.js';
 import type { CallMessage } from './calls.js';
 import type { SyncAnswers, SyncRequest } from './messages.js';
 

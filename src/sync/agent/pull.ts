@@ -4,7 +4,7 @@
  * after each. Each step may be the last one before a crash: the next run finds
  * out by itself how far this one came.
  */
-import { CommandError } from '../../base/errors.js';
+import { CommandError } from '../../lib/errors.js';
 import type { Calls } from './calls.js';
 import {
   compareEpochs,

@@ -7,7 +7,7 @@
  * What must hold: a volume becomes primary only in an epoch that nobody else
  * has: its own UUID is part of it.
  */
-import { CommandError } from '../../base/errors.js';
+import { CommandError } from '../../lib/errors.js';
 import type { Calls } from './calls.js';
 import {
   compareEpochs,

@@ -3,8 +3,8 @@
  * thread; in the simulation it is a model. Whatever returns a promise is
  * durable, in one transaction, when the promise resolves (rule D7).
  */
-import type { TransferRequest } from '../sender.js';
-import type { StreamPosition } from '../../format/stream.js';
+import type { TransferRequest } from '../stream/sender.js';
+import type { StreamPosition } from '../../format/wire/stream.js';
 import type {
   Epoch,
   Handover,

@@ -4,7 +4,7 @@
  * and of it the last few pieces, for an answer may get lost, and questions may
  * overtake each other.
  */
-import { CommandError } from '../../base/errors.js';
+import { CommandError } from '../../lib/errors.js';
 import {
   compareEpochs,
   type LookAnswer,

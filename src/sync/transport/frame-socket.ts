@@ -16,11 +16,11 @@ import {
   MAX_BODY_LENGTH,
   MAX_PAYLOAD_LENGTH,
   NO_PAYLOAD,
-} from '../../format/frame.js';
-import { messageOf } from '../../base/errors.js';
-import { shorten } from '../../format/grammar.js';
+} from '../../format/wire/frame.js';
+import { messageOf } from '../../lib/errors.js';
+import { shorten } from '../../format/text/grammar.js';
 import type { Timers } from '../fabric.js';
-import type { Connection, EndReason } from '../link.js';
+import type { Connection, EndReason } from '../peers/link.js';
 import { fingerprintOf } from './certificate.js';
 import type { OneBuffer } from './one-buffer.js';
 import { payloadRooms } from './payload-rooms.js';

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { CommandError, messageOf } from '../../base/errors.js';
+import { CommandError, messageOf } from '../../lib/errors.js';
 import { fingerprintOf, makeKeyAndCertificate } from './certificate.js';
 
 export const IDENTITY_FILE = 'identity.pem';

@@ -3,7 +3,7 @@
  * can read a payload where it lies, and is used again once whoever took it gives
  * it back: new memory for each would have V8 collect garbage every few of them.
  */
-import { MAX_PAYLOAD_LENGTH } from '../../format/frame.js';
+import { MAX_PAYLOAD_LENGTH } from '../../format/wire/frame.js';
 
 /** Smaller ones are not worth a room. */
 const LARGE_BYTES = 256 * 1024;

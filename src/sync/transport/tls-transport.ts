@@ -9,10 +9,16 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { connect as tlsConnect, TLSSocket } from 'node:tls';
-import { CommandError, messageOf } from '../../base/errors.js';
-import { formatAddress, type PeerAddress } from '../../format/peer-address.js';
+import { CommandError, messageOf } from '../../lib/errors.js';
+import { formatAddress, type PeerAddress } from '../../format/text/peer-address.js';
 import type { Timers } from '../fabric.js';
-import type { DialHandlers, EndReason, Listening, ListenHandlers, Transport } from '../link.js';
+import type {
+  DialHandlers,
+  EndReason,
+  Listening,
+  ListenHandlers,
+  Transport,
+} from '../peers/link.js';
 import { FrameSocket, type SocketOptions } from './frame-socket.js';
 import type { TransportIdentity } from './identity.js';
 import { OneBuffer } from './one-buffer.js';

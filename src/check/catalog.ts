@@ -1,0 +1,247 @@
+/**
+ * Checks the small tables: layers (one tree), snapshots, filesets, history,
+ * counters. Reads them from the store itself, so that it can say what is wrong
+ * with a volume that does not open any more.
+ */
+import { isCount } from '../lib/fields.js';
+import { layerKey } from '../format/records/keys.js';
+import {
+  BASE_LAYER,
+  FORMAT_VERSION,
+  FORMAT_WITH_LOG,
+  MAX_LAYER,
+  ROOT_FILESET,
+  TABLE,
+} from '../format/records/tables.js';
+import { decodePeering } from '../format/records/peer-record.js';
+import { decodeJson } from '../format/records/values.js';
+import type { StoreReader } from '../store/reader.js';
+import { checkLocks } from './locks.js';
+import type { CheckState } from './report.js';
+import { type Identity, ownIdentity } from '../volume/peers/identity.js';
+import type { Layer } from '../volume/lineage.js';
+import { checkOptions, type VolumeOptions } from '../volume/options.js';
+import { hasBase } from '../volume/has-base.js';
+
+export interface CheckedCatalog {
+  layers: Map<number, Layer>;
+  filesets: Set<number>;
+  options: VolumeOptions | undefined;
+  nextLayer: number;
+  nextInode: Readonly<Record<string, number>>;
+  identity: Identity | undefined;
+  hasBase: boolean;
+  /** Layers that somebody may look at: named ones and open ones. */
+  tops: Set<number>;
+  /** The layers form a tree: views can be made. */
+  isTree: boolean;
+}
+
+const STATES = new Set(['base', 'open', 'sealed', 'staging']);
+const KINDS = new Set(['user', 'undo', 'auto', 'diverged', 'tentative']);
+
+export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCatalog {
+  const catalog: CheckedCatalog = {
+    layers: new Map(),
+    filesets: new Set(),
+    options: undefined,
+    nextLayer: 0,
+    nextInode: {},
+    identity: undefined,
+    hasBase: false,
+    tops: new Set(),
+    isTree: false,
+  };
+  state.guard('format', 'meta', () => checkMeta(reader, state, catalog));
+  state.guard('D12', 'layers', () => readLayers(reader, state, catalog));
+  state.guard('D12', 'layers', () => checkTree(state, catalog));
+  state.guard('D7', 'filesets', () => checkFilesets(reader, state, catalog));
+  state.guard('D7', 'snapshots', () => checkSnapshots(reader, state, catalog));
+  state.guard('K1', 'locks', () => checkLocks(reader, state));
+  state.guard('D8', 'history', () => checkHistory(reader, state, catalog));
+  state.guard('D7', 'peers', () => checkPeers(reader, state));
+  return catalog;
+}
+
+function meta<T>(reader: StoreReader, name: string): T | undefined {
+  const value = reader.get(TABLE.meta, Buffer.from(name));
+  return value === undefined ? undefined : decodeJson<T>(value, `meta/${name}`);
+}
+
+function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
+  const format = meta<number>(reader, 'format');
+  if (format !== FORMAT_VERSION && format !== FORMAT_WITH_LOG)
+    state.add('format', `the format is ${format}`, 'meta/format');
+  const uuid = meta<string>(reader, 'uuid');
+  if (typeof uuid !== 'string' || uuid.length !== 36) {
+    state.add('format', 'the volume has no uuid', 'meta/uuid');
+  } else catalog.identity = meta<Identity>(reader, 'identity') ?? ownIdentity(uuid);
+  catalog.hasBase = hasBase(reader);
+  const options = meta<VolumeOptions>(reader, 'options');
+  if (options === undefined) state.add('format', 'the options are missing', 'meta/options');
+  else state.guard('format', 'meta/options', () => checkOptions(options));
+  catalog.options = options;
+  const nextLayer = meta<number>(reader, 'nextLayer');
+  if (isCount(nextLayer)) catalog.nextLayer = nextLayer;
+  else state.add('D6', 'the counter of the layers is missing', 'meta/nextLayer');
+  const nextInode = meta<Record<string, number>>(reader, 'nextInode');
+  if (typeof nextInode === 'object' && Object.values(nextInode).every(isCount)) {
+    catalog.nextInode = nextInode;
+  } else {
+    state.add('D6', 'the counters of the inodes are missing', 'meta/nextInode');
+  }
+}
+
+function readLayers(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
+  for (const { key, value } of reader.range(TABLE.layers, undefined, undefined)) {
+    if (key.length !== 6) {
+      state.add('D12', 'a key is no layer number', `layers ${key.toString('hex')}`);
+      continue;
+    }
+    const number = key.readUIntBE(0, 6);
+    const where = `layer ${number}`;
+    state.guard('D12', where, () => {
+      const layer = { ...decodeJson<Omit<Layer, 'number'>>(value, where), number };
+      if (!isCount(layer.parent) || !STATES.has(layer.state) || !isCount(layer.fileset)) {
+        state.add('D12', 'the record lacks parent, fileset or state', where);
+        return;
+      }
+      catalog.layers.set(number, layer);
+      state.counted.layers++;
+      if (number >= catalog.nextLayer) {
+        state.add('D6', `the number is not below the counter ${catalog.nextLayer}`, where);
+      }
+    });
+  }
+}
+
+/** One root, the base layer; parents exist and are older, so that there is no cycle. */
+function checkTree(state: CheckState, catalog: CheckedCatalog): void {
+  const { layers, tops } = catalog;
+  const root = layers.get(BASE_LAYER);
+  let isTree = root !== undefined;
+  if (root === undefined) state.add('D12', 'the base layer is missing', `layer ${BASE_LAYER}`);
+  else if (root.state !== 'base' || root.parent !== 0) {
+    state.add('D12', 'the base layer is not the root of the tree', `layer ${BASE_LAYER}`);
+    isTree = false;
+  }
+  const open = new Map<string, number>();
+  for (const layer of layers.values()) {
+    const where = `layer ${layer.number}`;
+    const parent = layers.get(layer.parent);
+    if (layer.number !== BASE_LAYER) {
+      if (parent === undefined) {
+        state.add('D12', `the parent ${layer.parent} does not exist`, where);
+        isTree = false;
+      } else if (parent.number >= layer.number) {
+        state.add('D12', `the parent ${layer.parent} is not older`, where);
+        isTree = false;
+      } else if (parent.state === 'open') {
+        state.add('D1', `the parent ${layer.parent} is open`, where);
+      }
+      if (layer.state === 'base') state.add('D12', 'there is a second base layer', where);
+    }
+    if (layer.state !== 'open') continue;
+    tops.add(layer.number);
+    const branch = `${layer.fileset}/${layer.branch}`;
+    const other = open.get(branch);
+    if (other !== undefined) state.add('D1', `the branch has two open layers: ${other}`, where);
+    open.set(branch, layer.number);
+  }
+  catalog.isTree = isTree;
+}
+
+function checkFilesets(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
+  for (const { key, value } of reader.range(TABLE.filesets, undefined, undefined)) {
+    const where = `fileset ${key.length === 4 ? key.readUInt32BE(0) : key.toString('hex')}`;
+    state.guard('D7', where, () => {
+      const { openLayer } = decodeJson<{ openLayer: number }>(value, where);
+      const number = key.readUInt32BE(0);
+      catalog.filesets.add(number);
+      const layer = catalog.layers.get(openLayer);
+      if (layer === undefined || layer.state !== 'open' || layer.fileset !== number) {
+        state.add('D7', `the layer ${openLayer} is not its open layer`, where);
+      }
+    });
+  }
+  if (!catalog.filesets.has(ROOT_FILESET)) {
+    state.add('D7', 'the root fileset is missing', `fileset ${ROOT_FILESET}`);
+    catalog.filesets.add(ROOT_FILESET);
+  }
+  for (const { number, fileset } of catalog.layers.values()) {
+    if (!catalog.filesets.has(fileset)) {
+      state.add('D7', `the fileset ${fileset} does not exist`, `layer ${number}`);
+    }
+  }
+}
+
+function checkSnapshots(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
+  const uuids = new Set<string>();
+  for (const { key, value } of reader.range(TABLE.snapshots, undefined, undefined)) {
+    const where = `snapshot ${key.toString()}`;
+    state.guard('D7', where, () => {
+      const record = decodeJson<{ layer: number; uuid: string; kind: string }>(value, where);
+      const layer = catalog.layers.get(record.layer);
+      if (layer === undefined) {
+        state.add('D7', `its layer ${record.layer} does not exist`, where);
+        return;
+      }
+      catalog.tops.add(record.layer);
+      if (layer.state === 'open') state.add('D1', `its layer ${record.layer} is open`, where);
+      if (!KINDS.has(record.kind)) {
+        state.add('D7', `its kind is ${String(record.kind)}`, where);
+      }
+      if (uuids.has(record.uuid)) state.add('D7', 'another snapshot has its uuid', where);
+      uuids.add(record.uuid);
+    });
+  }
+}
+
+/** The sequence has no gap, and the counter is above it. */
+function checkHistory(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
+  let expected: number | undefined;
+  for (const { key, value } of reader.range(TABLE.history, undefined, undefined)) {
+    if (key.length !== 6) {
+      state.add('D8', 'a key is no sequence number', `history ${key.toString('hex')}`);
+      continue;
+    }
+    const sequence = key.readUIntBE(0, 6);
+    const where = `history ${sequence}`;
+    if (expected !== undefined && sequence !== expected) {
+      state.add('D8', `the record ${expected} is missing before it`, where);
+    }
+    expected = sequence + 1;
+    state.guard('D8', where, () => {
+      const record = decodeJson<Record<string, unknown>>(value, where);
+      if (typeof record['command'] !== 'string' || !isCount(record['layer'])) {
+        state.add('D8', 'the record lacks command or layer', where);
+      } else if (record['layer'] >= Math.max(catalog.nextLayer, 1)) {
+        state.add('D8', `the layer ${record['layer']} was never given out`, where);
+      }
+    });
+  }
+  const next = meta<number>(reader, 'nextHistory');
+  if (!isCount(next) || (expected !== undefined && next < expected)) {
+    state.add('D8', `the counter ${String(next)} is not above the history`, 'meta/nextHistory');
+  } else if (reader.has(TABLE.history, layerKey(Math.min(next, MAX_LAYER)))) {
+    state.add('D8', `the record ${next} exists already`, 'meta/nextHistory');
+  }
+}
+
+/** Every record is whole; no two peers have one name or one certificate. */
+function checkPeers(reader: StoreReader, state: CheckState): void {
+  const names = new Set<string>();
+  const fingerprints = new Set<string>();
+  for (const { key, value } of reader.range(TABLE.peers, undefined, undefined)) {
+    const where = `peers ${key.toString()}`;
+    state.guard('D7', where, () => {
+      const stored = decodePeering(key, value);
+      if (stored.kind !== 'peer') return;
+      const { name, fingerprint } = stored.peer;
+      if (names.has(name)) state.add('D7', `another peer has the name ${name}`, where);
+      if (fingerprints.has(fingerprint)) state.add('D7', 'another peer has its certificate', where);
+      names.add(name);
+      fingerprints.add(fingerprint);
+    });
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * `check`: every rule of native-notes/format.md that can be checked on a stored
+ * volume. From the outside in, and each step only where the one before allows
+ * it: pages (without LMDB), small tables, records and delta map, views.
+ *
+ * What must hold: nothing is written; damage gives findings and never an
+ * exception or a crash; memory does not grow with the volume, but for one bit
+ * per page and the caches of the views.
+ */
+import { CommandError } from '../lib/errors.js';
+import { ROOT_FILESET, TABLE, TABLE_NAMES, type TableNumber } from '../format/records/tables.js';
+import { checkPages, type PageFinding } from '../store/mdb/pages.js';
+import { checkVolumeFiles } from '../store/open.js';
+import { StoreReader } from '../store/reader.js';
+import { checkCatalog } from './catalog.js';
+import { RecordCheck, VERSIONED_TABLES } from './records.js';
+import { workNow } from '../lib/work.js';
+import { messageOf } from '../lib/errors.js';
+import { type CheckReport, CheckState, type OnProgress } from './report.js';
+import { ViewCheck } from './views.js';
+import type { Layer } from '../volume/lineage.js';
+import type { ReadableVolume } from '../volume/readable-volume.js';
+import { Volume, type VolumeOpenOptions } from '../volume/volume.js';
+
+export type { CheckReport, Finding } from './report.js';
+
+export interface CheckOptions {
+  /** Called at most every 100 ms, and at the end. Counts records. */
+  onProgress?: OnProgress;
+  /** Reads the bytes of every block too (the default): costs one read of the volume. */
+  deep?: boolean;
+}
+
+/** Without these there is nothing to go by. */
+const SMALL_TABLES: readonly TableNumber[] = [
+  TABLE.meta,
+  TABLE.layers,
+  TABLE.snapshots,
+  TABLE.filesets,
+  TABLE.history,
+];
+
+function nameOf(table: TableNumber): string {
+  return TABLE_NAMES[table - 1] as string;
+}
+
+/** Checks the committed state of an open volume. */
+export function checkVolume(volume: ReadableVolume, options: CheckOptions = {}): CheckReport {
+  const state = new CheckState(options.onProgress);
+  checkStore(volume.core.reader, volume, state, () => true, options);
+  return state.report();
+}
+
+/**
+ * Checks a volume that may be damaged too much to be opened. Nobody needs to
+ * have it open; if a mount has, its committed state is checked. Throws
+ * CommandError only when there is no volume of a known format, or the base is
+ * not its base.
+ */
+export function checkVolumeAt(
+  what: Omit<VolumeOpenOptions, 'writer'>,
+  options: CheckOptions = {},
+): CheckReport {
+  const state = new CheckState(options.onProgress);
+  try {
+    checkVolumeFiles(what.path);
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+    state.add('store', messageOf(error), 'data.mdb');
+    return state.report();
+  }
+  const damaged = checkStorePages(what.path, state);
+  const isReadable = (table: TableNumber): boolean => !damaged.has(nameOf(table));
+  if (damaged.has('main') || !SMALL_TABLES.every(isReadable)) return state.report();
+  let reader: StoreReader | undefined;
+  try {
+    reader = StoreReader.open(what.path, { readOnly: true });
+    const volume = openVolume(what, reader, state);
+    if (volume !== undefined) {
+      // One state of the store for everything: a mount may go on writing, and collecting, meanwhile.
+      reader.close();
+      reader = volume.core.reader;
+    }
+    checkStore(reader, volume, state, isReadable, options);
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+    state.add('store', messageOf(error), 'data.mdb');
+  } finally {
+    // The base's descriptor is the caller's to close.
+    reader?.close();
+  }
+  return state.report();
+}
+
+/** Not damage: no volume, a newer format, another base. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof CommandError && error.code !== 'volume-damaged';
+}
+
+/** Undefined when it can't be opened, so that its views can't be looked at. */
+function openVolume(
+  what: Omit<VolumeOpenOptions, 'writer'>,
+  reader: StoreReader,
+  state: CheckState,
+): Volume | undefined {
+  const { isTree, layers } = checkCatalog(reader, new CheckState(undefined));
+  const isOpen = ({ state, fileset }: Layer): boolean =>
+    state === 'open' && fileset === ROOT_FILESET;
+  if (!isTree || ![...layers.values()].some(isOpen)) return undefined;
+  try {
+    return Volume.open({ reattach: true, ...what, writer: { kind: 'none' } });
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+    state.add('store', `the volume does not open: ${messageOf(error)}`, what.path);
+    return undefined;
+  }
+}
+
+/** Names of the trees that must not be read through LMDB. */
+function checkStorePages(path: string, state: CheckState): Set<string> {
+  let report = checkPages(path);
+  if (!report.isCertain) {
+    // Somebody commits all the time. While a reader holds a state, its pages are not used anew.
+    const reader = StoreReader.open(path, { readOnly: true });
+    report = checkPages(path);
+    reader.close();
+  }
+  state.counted.pages = report.pages;
+  const damaged = new Set<string>();
+  for (const finding of report.findings) {
+    damaged.add(finding.tree);
+    state.add('store', finding.what, placeOfPage(finding));
+  }
+  return damaged;
+}
+
+function placeOfPage({ tree, page }: PageFinding): string {
+  if (tree === 'main' || tree === 'free') return `page ${page}, the list of ${tree} pages`;
+  return `page ${page}, table ${tree}`;
+}
+
+/** `volume`: undefined when it does not open; then its views are not looked at. */
+function checkStore(
+  reader: StoreReader,
+  volume: ReadableVolume | undefined,
+  state: CheckState,
+  isReadable: (table: TableNumber) => boolean,
+  options: CheckOptions,
+): void {
+  const { tables } = reader.stats();
+  const records = [...VERSIONED_TABLES, TABLE.delta].map((table) => tables[table]?.records ?? 0);
+  state.total = records.reduce((sum, count) => sum + count, 0);
+  const catalog = checkCatalog(reader, state);
+  new RecordCheck(reader, catalog, state, { deep: options.deep ?? true, isReadable }).run();
+  const all = [...VERSIONED_TABLES, TABLE.delta, TABLE.reap, TABLE.baseids];
+  if (volume === undefined || !catalog.isTree || !all.every(isReadable)) return;
+  workNow(new ViewCheck(volume, state).run(catalog.tops));
+}

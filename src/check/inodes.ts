@@ -1,0 +1,235 @@
+/**
+ * Checks one inode in one view: its fields, its clips (rule D4), its blocks
+ * against its size, and its base reference (rule D10).
+ */
+import { blockIndexOf, blockKey, layerOf, placeOf, stepOf } from '../format/records/keys.js';
+import { MAX_CLIPS, MAX_FILE_SIZE, MAX_LAYER, MAX_STEP, TABLE } from '../format/records/tables.js';
+import { BLOCK_HEADER_LENGTH, BLOCK_HOLE } from '../format/records/values.js';
+import type { BaseStat } from '../base/base-stat.js';
+import { messageOf } from '../lib/errors.js';
+import { type CheckState, shownName } from './report.js';
+import {
+  type BaseReference,
+  type Inode,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from '../volume/inode.js';
+import type { ReadableVolume } from '../volume/readable-volume.js';
+import type { View } from '../volume/view.js';
+
+const TYPES = new Set([S_IFSOCK, S_IFLNK, S_IFREG, S_IFBLK, S_IFDIR, S_IFCHR, S_IFIFO]);
+const MAX_NS = 999_999_999;
+/** Beyond the blocks of its size, before an allocation is called impossible. */
+const SLACK_BYTES = 2 ** 20;
+
+/** A block version that a view reads. */
+interface SeenBlock {
+  layer: number;
+  step: number;
+  /** Bytes of data; undefined for a hole. */
+  length: number | undefined;
+}
+
+export class CheckInodes {
+  /** Base references that were compared with the base already. */
+  readonly #compared = new Set<string>();
+
+  constructor(
+    readonly volume: ReadableVolume,
+    readonly state: CheckState,
+  ) {}
+
+  check(view: View, inode: Inode, where: () => string): void {
+    this.#fields(inode, where);
+    this.#layers(view, inode, where);
+    this.#clips(view, inode, where);
+    this.#blocks(view, inode, where);
+    if (inode.base !== undefined) this.#base(inode, inode.base, where);
+  }
+
+  #fields(inode: Inode, where: () => string): void {
+    const bad = (what: string): void => this.state.add('format', what, where());
+    if (!TYPES.has(inode.mode & S_IFMT)) bad(`the mode ${inode.mode.toString(8)} has no file type`);
+    if (inode.size > MAX_FILE_SIZE) bad(`the size ${inode.size} is too large`);
+    const ns = Math.max(inode.atimeNs, inode.mtimeNs, inode.ctimeNs, inode.btimeNs);
+    if (ns > MAX_NS) bad(`a time has ${ns} nanoseconds`);
+    if (inode.isSymlink !== (inode.target !== undefined)) {
+      bad(inode.isSymlink ? 'a symbolic link has no target' : 'it has a target and is no link');
+    } else if (inode.target !== undefined && inode.base === undefined) {
+      if (inode.target.length !== inode.size) bad('the size is not the length of the target');
+    }
+    const { blockSize } = this.volume.options;
+    const most = Math.ceil(inode.size / blockSize) * blockSize + SLACK_BYTES;
+    if (inode.base === undefined && !(inode.allocated <= most)) {
+      bad(`${inode.allocated} bytes are allocated for ${inode.size}`);
+    }
+  }
+
+  /** Layers that are named lie on the view's path, or were folded away. */
+  #layers(view: View, inode: Inode, where: () => string): void {
+    const { layers } = this.volume.core;
+    for (const [name, layer] of [
+      ['birth', inode.birthLayer],
+      ['data', inode.dataLayer],
+    ] as const) {
+      const isForeign = layer > inode.layer || (layers.has(layer) && !view.includes(layer));
+      if (layer !== 0 && isForeign) {
+        this.state.add('F1', `the ${name} layer ${layer} is not below the inode`, where());
+      }
+    }
+  }
+
+  #clips(view: View, inode: Inode, where: () => string): void {
+    const { layers } = this.volume.core;
+    const bad = (what: string): void => this.state.add('D4', what, where());
+    if (inode.clips.length > MAX_CLIPS) bad(`it has ${inode.clips.length} clips`);
+    let newer: { layer: number; step: number; size: number } | undefined;
+    for (const clip of inode.clips) {
+      if (clip.layer > inode.layer || (layers.has(clip.layer) && !view.includes(clip.layer))) {
+        bad(`the layer ${clip.layer} of a clip is not below the inode`);
+      }
+      if (newer !== undefined && clip.size >= newer.size) bad('the sizes of the clips do not fall');
+      if (
+        newer !== undefined &&
+        (clip.layer > newer.layer || (clip.layer === newer.layer && clip.step >= newer.step))
+      ) {
+        bad('the clips are not in order');
+      }
+      newer = clip;
+    }
+  }
+
+  /** Nothing is read from beyond the end, and no block lies where nobody looks for it. */
+  #blocks(view: View, inode: Inode, where: () => string): void {
+    const { blockSize } = this.volume.options;
+    const partial = inode.isRegular ? inode.size % blockSize : 0;
+    const lastIndex = Math.floor(inode.size / blockSize);
+    const end = inode.isRegular ? Math.ceil(inode.size / blockSize) : 0;
+    if (inode.dataLayer !== 0 && this.#endIsPlain(view, inode, end, partial)) return;
+    // A file without a data layer is not looked up at all.
+    const first = inode.dataLayer === 0 ? 0 : end;
+    for (const index of this.#indices(view, inode.ino, first)) {
+      const block = this.#seen(view, inode, index);
+      if (block?.length === undefined) continue;
+      if (index >= end) {
+        this.state.add('D4', `block ${index} lies beyond the end, ${inode.size}`, where());
+      } else {
+        this.state.add('V1', `block ${index} is there, and the inode has no data layer`, where());
+      }
+      break;
+    }
+    const last = partial === 0 ? undefined : this.#seen(view, inode, lastIndex);
+    if (last?.length !== undefined && last.length > partial) {
+      const what = `block ${lastIndex} has ${last.length} bytes, the file ends after ${partial}`;
+      this.state.add('D4', what, where());
+    }
+    if (last !== undefined && last.layer === inode.layer && last.step > inode.step) {
+      this.state.add('D4', `block ${lastIndex} has step ${last.step} of ${inode.step}`, where());
+    }
+  }
+
+  /** In one look: nothing lies beyond the end, and of the last block there is one version, which fits. */
+  #endIsPlain(view: View, inode: Inode, end: number, partial: number): boolean {
+    const { fileset } = view;
+    const { ino, clips, layer, step } = inode;
+    if (clips.length > 0) return false;
+    const first = partial === 0 ? end : end - 1;
+    const start = blockKey(fileset, ino, first, MAX_LAYER, MAX_STEP);
+    const stop = blockKey(fileset, ino + 1, 0, MAX_LAYER, MAX_STEP);
+    let isPlain = true;
+    let found = 0;
+    const { reader } = this.volume.core;
+    reader.visit(
+      TABLE.blocks,
+      start,
+      stop,
+      ({ keyBytes, keyStart, keyEnd, value, valueLength }) => {
+        const key = keyBytes.subarray(keyStart, keyEnd);
+        const own = layerOf(TABLE.blocks, key);
+        const length = value[0] === BLOCK_HOLE ? 0 : valueLength - BLOCK_HEADER_LENGTH;
+        isPlain =
+          ++found === 1 &&
+          blockIndexOf(key) < end &&
+          view.includes(own) &&
+          length <= partial &&
+          (own !== layer || stepOf(key) <= step);
+        return isPlain;
+      },
+    );
+    return isPlain;
+  }
+
+  /** Indices at or above `first` that have a version in any layer. */
+  *#indices(view: View, ino: number, first: number): Generator<number> {
+    const start = blockKey(view.fileset, ino, first, MAX_LAYER, MAX_STEP);
+    const end = blockKey(view.fileset, ino + 1, 0, MAX_LAYER, MAX_STEP);
+    let last = -1;
+    const range = this.volume.core.reader.range(TABLE.blocks, start, end, { keysOnly: true });
+    for (const { key } of range) {
+      const index = blockIndexOf(key);
+      if (index !== last) yield index;
+      last = index;
+    }
+  }
+
+  /** The version that counts at an index; undefined: none, or cut off by a clip. */
+  #seen(view: View, inode: Inode, index: number): SeenBlock | undefined {
+    const key = blockKey(view.fileset, inode.ino, index, 0, 0);
+    const found = this.volume.core.newest(TABLE.blocks, placeOf(TABLE.blocks, key), view);
+    if (found === undefined) return undefined;
+    const step = stepOf(found.key);
+    const layer = layerOf(TABLE.blocks, found.key);
+    if (this.volume.blocks.isClipped(inode, index, layer, step)) return undefined;
+    const isHole = found.value[0] === BLOCK_HOLE;
+    return { layer, step, length: isHole ? undefined : found.value.length - BLOCK_HEADER_LENGTH };
+  }
+
+  /** Once for each reference: is the base's file still the one that was meant? */
+  #base(inode: Inode, reference: BaseReference, where: () => string): void {
+    const { base } = this.volume.core;
+    if (base === undefined || inode.nlink === 0) return;
+    const isDirectory = inode.isDirectory;
+    if (!isDirectory && this.volume.blocks.baseEnd(inode) === 0) return;
+    const key = `${reference.ctimeS}.${reference.ctimeNs}.${reference.size}/${reference.path}`;
+    if (this.#compared.has(key)) return;
+    this.#compared.add(key);
+    const bad = (what: string): void =>
+      this.state.add(
+        'D10',
+        what,
+        `${where()}, base path ${shownName(reference.path) || '.'}`,
+        'base',
+      );
+    let stat: BaseStat | undefined;
+    try {
+      stat = base.lstat(reference.path);
+    } catch (error) {
+      bad(messageOf(error));
+      return;
+    }
+    if (stat === undefined) bad('the base file is not there any more');
+    else if (isDirectory) {
+      if ((stat.mode & S_IFMT) !== S_IFDIR) bad('the base has no directory there any more');
+    } else if (!isSame(stat, reference, base.rootStat.device)) bad('the base file has changed');
+  }
+}
+
+/** A device number of 0 stands for the base's own. */
+function isSame(stat: BaseStat, reference: BaseReference, ownDevice: number): boolean {
+  const device = reference.device === 0 ? ownDevice : reference.device;
+  return (
+    stat.device === device &&
+    stat.hostInode === reference.hostInode &&
+    stat.size === reference.size &&
+    stat.mtimeS === reference.mtimeS &&
+    stat.mtimeNs === reference.mtimeNs &&
+    stat.ctimeS === reference.ctimeS &&
+    stat.ctimeNs === reference.ctimeNs
+  );
+}

@@ -1,0 +1,107 @@
+/** What `check` has found so far, and how far it has come. */
+import { messageOf } from '../lib/errors.js';
+import { performance } from 'node:perf_hooks';
+
+/**
+ * 'damage': stored bytes or rules are broken. 'base': the volume is sound, but
+ * the base below it is not what its records refer to (rule D10).
+ */
+export type FindingKind = 'damage' | 'base';
+
+export interface Finding {
+  kind: FindingKind;
+  /** The rule of native-notes/format.md, or 'store' for LMDB's own pages. */
+  rule: string;
+  /** One sentence for people, without the place. */
+  what: string;
+  /** Table, inode, layer, path: as far as they are known. Text, not a byte string. */
+  where: string;
+}
+
+/** What was looked at. */
+export interface CheckCounts {
+  pages: number;
+  /** Versions in tables 1–5. */
+  records: number;
+  deltaEntries: number;
+  layers: number;
+  views: number;
+  /** Versions of inodes and names that were looked at in views. */
+  inodes: number;
+  names: number;
+}
+
+export interface CheckReport {
+  findings: Finding[];
+  /** All findings; `findings` keeps the first `MAX_FINDINGS`. */
+  count: number;
+  counted: CheckCounts;
+}
+
+export type OnProgress = (done: number, total: number) => void;
+
+export const MAX_FINDINGS = 1000;
+const PROGRESS_MS = 100;
+/** The clock is looked at every so many steps. */
+const STEPS = 64;
+
+export class CheckState {
+  readonly findings: Finding[] = [];
+  readonly counted: CheckCounts = {
+    pages: 0,
+    records: 0,
+    deltaEntries: 0,
+    layers: 0,
+    views: 0,
+    inodes: 0,
+    names: 0,
+  };
+  count = 0;
+  total = 0;
+  #done = 0;
+  #steps = 0;
+  #toldMs = 0;
+
+  constructor(readonly onProgress: OnProgress | undefined) {}
+
+  add(rule: string, what: string, where: string, kind: FindingKind = 'damage'): void {
+    this.count++;
+    if (this.findings.length < MAX_FINDINGS) this.findings.push({ kind, rule, what, where });
+  }
+
+  /** One record more is done. Tells at most every PROGRESS_MS. */
+  step(): void {
+    this.#done++;
+    if (this.onProgress === undefined || ++this.#steps < STEPS) return;
+    this.#steps = 0;
+    const nowMs = performance.now();
+    if (nowMs - this.#toldMs < PROGRESS_MS) return;
+    this.#toldMs = nowMs;
+    this.onProgress(Math.min(this.#done, this.total), this.total);
+  }
+
+  /** Runs one part; what it throws is a finding, and the check goes on. */
+  guard(rule: string, where: string, body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      this.add(rule, messageOf(error), where);
+    }
+  }
+
+  report(): CheckReport {
+    if (this.onProgress !== undefined && this.total > 0) this.onProgress(this.total, this.total);
+    return { findings: this.findings, count: this.count, counted: this.counted };
+  }
+}
+
+/** A byte string as text for people; bytes that are no UTF-8 are shown as \xNN. */
+export function shownName(name: string): string {
+  const bytes = Buffer.from(name, 'latin1');
+  const text = bytes.toString('utf8');
+  if (!text.includes('\ufffd')) return text;
+  return name.replace(
+    /[\x80-\xff]/g,
+    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}

@@ -1,0 +1,61 @@
+/** `shadowfs check` */
+import type { Command } from 'commander';
+import type { Answer } from '../../control/command.js';
+import type { Finding } from '../../daemon/commands/inspect.js';
+import type { InspectRequest } from '../../daemon/commands/commands.js';
+import { action, type CommonOptions, withTarget } from '../options.js';
+import { EXIT_FAILURE, printable, printJson, printLine } from '../output.js';
+import { Progress, withProgress } from '../progress.js';
+import { findTarget, type Target } from '../target.js';
+
+/** Runs an inspection where the volume is: through its mount, or here. */
+export async function inspect(target: Target, request: InspectRequest): Promise<Answer> {
+  const { command, args } = request;
+  if (target.kind === 'mounted') {
+    const options: Record<string, string> = {};
+    if (args.to !== undefined) options['to'] = args.to;
+    if (args.limit !== undefined) options['limit'] = String(args.limit);
+    return await withProgress(
+      command,
+      target.control,
+      target.control.run(command, args.name, options),
+    );
+  }
+  // Loaded only when needed: opening a store is most of a command's start-up time.
+  const { inspectVolume } = await import('../../daemon/commands/inspect.js');
+  const progress = new Progress(command);
+  try {
+    const answer = inspectVolume({ volume: target.volume }, request, (done, total) =>
+      progress.update(done, total),
+    );
+    return { ok: true, command, ...answer };
+  } finally {
+    progress.stop();
+  }
+}
+
+export function addCheck(program: Command): void {
+  withTarget(
+    program
+      .command('check')
+      .description('check every rule of the stored volume; exit code 1 when something is wrong'),
+    'shadowfs check',
+  ).action(
+    action(async (options: CommonOptions) => {
+      const target = findTarget(options);
+      const answer = await inspect(target, { command: 'check', args: {} });
+      const findings = (answer['findings'] ?? []) as Finding[];
+      const damage = Number(answer['damage'] ?? 0);
+      if (options.json) printJson(answer);
+      else {
+        for (const { kind, rule, what, where } of findings) {
+          printLine(printable(`${kind === 'base' ? 'base changed' : rule}: ${where}: ${what}`));
+        }
+        const place = target.kind === 'mounted' ? target.mount.mountpoint : target.volume;
+        printLine(`${place}: ${damage === 0 ? 'no' : String(damage)} errors found`);
+      }
+      // A base that somebody changed is worth a line, but the volume is sound.
+      if (damage > 0) process.exitCode = EXIT_FAILURE;
+    }),
+  );
+}

@@ -1,0 +1,165 @@
+/** `shadowfs peer invite | join | list | remove` */
+import type { Command } from 'commander';
+import type { Answer } from '../../control/command.js';
+import { action, type CommonOptions, withTarget } from '../options.js';
+import { formatTable, formatTime, printable, printJson, printLine, warn } from '../output.js';
+import { listOf } from '../state.js';
+import { findMount } from '../target.js';
+
+interface InviteOptions extends CommonOptions {
+  listen?: string;
+  name?: string;
+  valid: string;
+}
+
+interface JoinOptions extends CommonOptions {
+  name?: string;
+}
+
+interface RemoveOptions extends CommonOptions {
+  force?: boolean;
+}
+
+export function addPeer(program: Command): void {
+  const peer = program
+    .command('peer')
+    .description('pair this volume with volumes elsewhere, over encrypted connections');
+  addInvite(peer);
+  addJoin(peer);
+  addList(peer);
+  addRemove(peer);
+}
+
+/** A directory as the last word means the same as `-C`. */
+function at(options: CommonOptions, mount: string | undefined): CommonOptions {
+  return mount === undefined ? options : { ...options, directory: mount };
+}
+
+function addInvite(peer: Command): void {
+  withTarget(
+    peer
+      .command('invite [mount]')
+      .description('print a token with which one other volume can follow this one')
+      .option('--listen <host:port>', 'where to await it (default: all addresses, port 7433)')
+      .option('--name <name>', 'how it will be called here (default: as it calls itself)')
+      .option('--valid <time>', 'how long the token can be used: 15m, 1h, 7d', '1h'),
+    'shadowfs peer invite ~/documents --valid 15m',
+  ).action(
+    action(async (mount: string | undefined, options: InviteOptions) => {
+      const { control } = findMount(at(options, mount));
+      const { listen, name, valid } = options;
+      const words = { valid, ...(listen !== undefined && { listen }) };
+      const answer = await control.run('peer-invite', name, words);
+      if (options.json) {
+        printJson(answer);
+        return;
+      }
+      printLine(String(answer['token']));
+      const addresses = (answer['addresses'] as string[]).join(', ');
+      warn(
+        `the token can be used once, until ${formatTime(Number(answer['expiresMs']))}; ` +
+          `it leads to ${addresses}\n` +
+          'on the other machine: shadowfs peer join TOKEN MOUNT',
+      );
+    }),
+  );
+}
+
+function addJoin(peer: Command): void {
+  withTarget(
+    peer
+      .command('join <token> [mount]')
+      .description('follow the volume that has made the token')
+      .option('--name <name>', 'how it will be called here (default: as it calls itself)'),
+    'shadowfs peer join AXiq…Zw ~/standby',
+  ).action(
+    action(async (token: string, mount: string | undefined, options: JoinOptions) => {
+      const { control } = findMount(at(options, mount));
+      const { name } = options;
+      const answer = await control.run('peer-join', token, { ...(name !== undefined && { name }) });
+      if (options.json) printJson(answer);
+      else {
+        printLine(
+          `joined ${printable(String(answer['name']))} (fingerprint ${shortFingerprint(answer)}): ` +
+            'this volume follows it',
+        );
+      }
+    }),
+  );
+}
+
+/** The first 64 bits: for people to compare. */
+function shortFingerprint(peer: Answer): string {
+  return String(peer['fingerprint'])
+    .slice(0, 16)
+    .replace(/(.{4})(?=.)/g, '$1:');
+}
+
+function addList(peer: Command): void {
+  withTarget(
+    peer.command('list [mount]').description('list the peers, oldest first'),
+    'shadowfs peer list ~/documents',
+  ).action(
+    action(async (mount: string | undefined, options: CommonOptions) => {
+      const peers = await listOf(at(options, mount), 'peers');
+      if (options.json) {
+        for (const line of peers) printJson(line);
+        return;
+      }
+      if (peers.length === 0) {
+        printLine('no peers yet (shadowfs peer invite makes a token for one)');
+        return;
+      }
+      const headings = [
+        'NAME',
+        'DIRECTION',
+        'STATE',
+        'ADDRESS',
+        'VOLUME',
+        'FINGERPRINT',
+        'SINCE',
+        'LAST HEARD',
+      ];
+      printLine(formatTable(headings, peers.map(row)));
+      for (const line of peers) {
+        const error = line['lastError'] as { timeMs: number; code: string; message: string } | null;
+        if (error === null || line['isConnected'] === true) continue;
+        const { timeMs, code, message } = error;
+        printLine(printable(`${String(line['name'])}: ${formatTime(timeMs)} ${code}: ${message}`));
+      }
+    }),
+  );
+}
+
+function row(peer: Answer): string[] {
+  const addresses = peer['addresses'] as string[];
+  const heardMs = Number(peer['lastHeardMs'] ?? 0);
+  return [
+    printable(String(peer['name'])),
+    String(peer['direction']),
+    peer['isConnected'] === true ? 'connected' : 'not connected',
+    printable(String(peer['connection'] ?? addresses[0] ?? '-')),
+    String(peer['volume']),
+    shortFingerprint(peer),
+    formatTime(Number(peer['sinceMs'])),
+    heardMs === 0 ? 'never' : formatTime(heardMs),
+  ];
+}
+
+function addRemove(peer: Command): void {
+  withTarget(
+    peer
+      .command('remove <name> [mount]')
+      .description('forget a peer: neither side lets the other in any more')
+      .option('--force', 'also while snapshots are kept for it'),
+    'shadowfs peer remove office',
+  ).action(
+    action(async (name: string, mount: string | undefined, options: RemoveOptions) => {
+      const { control } = findMount(at(options, mount));
+      const words: Record<string, string> = options.force ? { force: 'yes' } : {};
+      const answer = await control.run('peer-remove', name, words);
+      if (options.json) printJson(answer);
+      else printLine(`removed peer ${printable(name)}`);
+    }),
+  );
+}

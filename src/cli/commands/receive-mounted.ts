@@ -1,0 +1,67 @@
+/**
+ * Sends a stream into a mounted volume through its control file: the process
+ * that serves the mount takes it in beside what programs do.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Answer } from '../../control/command.js';
+import { errorOfAnswer, type ControlClient } from '../control-client.js';
+
+/** One write of the control file system. */
+const PIECE_BYTES = 1024 * 1024;
+
+export class MountedReceiver {
+  private constructor(readonly file: FileHandle) {}
+
+  static async open(control: ControlClient, force: boolean): Promise<MountedReceiver> {
+    const path = join(control.directory, 'receive');
+    const file = await control.attempt(() => open(path, constants.O_RDWR));
+    await file.write(force ? 'force=yes by=cli\n' : 'by=cli\n');
+    return new MountedReceiver(file);
+  }
+
+  /** Returns when the bytes are taken in. Throws CommandError, with a token if it can go on. */
+  async push(chunk: Buffer): Promise<void> {
+    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+      const piece = chunk.subarray(at, at + PIECE_BYTES);
+      try {
+        await this.file.write(piece);
+      } catch (error) {
+        await this.answers();
+        throw error;
+      }
+    }
+  }
+
+  /** No more comes: what became of each stream. Throws CommandError. */
+  async answers(): Promise<Answer[]> {
+    const text = await this.#text();
+    const answers = text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Answer);
+    const failed = answers.find(({ ok }) => ok !== true);
+    if (failed !== undefined) throw errorOfAnswer(failed);
+    return answers;
+  }
+
+  async #text(): Promise<string> {
+    const chunks: Buffer[] = [];
+    for (let position = 0; ; ) {
+      const { bytesRead, buffer } = await this.file.read(
+        Buffer.alloc(PIECE_BYTES),
+        0,
+        PIECE_BYTES,
+        position,
+      );
+      if (bytesRead === 0) return Buffer.concat(chunks).toString();
+      chunks.push(buffer.subarray(0, bytesRead));
+      position += bytesRead;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+}

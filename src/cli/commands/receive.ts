@@ -1,0 +1,161 @@
+/** `shadowfs receive VOLUME < file` */
+import { fstatSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { CommandError, messageOf } from '../../lib/errors.js';
+import { ReceivingVolume } from '../../daemon/transfer/receiving.js';
+import type { ReceiveAnswer, ReceiveOptions } from '../../sync/stream/receiver.js';
+import { StreamReceiver } from '../../sync/stream/receive-stream.js';
+import type { ControlClient } from '../control-client.js';
+import { action } from '../options.js';
+import { printable, printJson, printLine, warn } from '../output.js';
+import { Progress } from '../progress.js';
+import { MountedReceiver } from './receive-mounted.js';
+import { mountedAt } from '../target.js';
+
+interface ReceiveWords {
+  force?: boolean;
+  token?: boolean;
+  json?: boolean;
+}
+
+export function addReceive(program: Command): void {
+  program
+    .command('receive <volume>')
+    .description(
+      'take snapshots from standard input into a volume, or into what is mounted on a directory; ' +
+        'makes the volume when it is missing',
+    )
+    .option('--force', 'changes of its tree are no obstacle: they stay as an undo snapshot')
+    .option('--token', 'only print the token of a stream that was interrupted')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText('after', '\nExample:\n  shadowfs receive /srv/project.volume < tuesday.stream')
+    .action(
+      action(async (path: string, options: ReceiveWords) => {
+        const control = mountedAt(path);
+        if (control !== undefined) {
+          if (options.token === true) tellToken(await tokenOf(control), options);
+          else await receiveMounted(control, path, options);
+          return;
+        }
+        const who = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+        const volume = new ReceivingVolume(resolve(path), who);
+        try {
+          if (options.token === true) tellToken(volume.token(), options);
+          else await receive(volume, options);
+        } finally {
+          volume.close();
+        }
+      }),
+    );
+}
+
+function tellToken(token: string | undefined, options: ReceiveWords): void {
+  if (token === undefined) {
+    throw new CommandError('nothing-to-resume', 'ENOENT', 'no stream was interrupted here');
+  }
+  if (options.json) printJson({ ok: true, command: 'receive', token });
+  else printLine(token);
+}
+
+async function tokenOf(control: ControlClient): Promise<string | undefined> {
+  const { resumeToken } = await control.state('status');
+  return typeof resumeToken === 'string' ? resumeToken : undefined;
+}
+
+function refuseTerminal(): void {
+  if (!process.stdin.isTTY) return;
+  throw new CommandError(
+    'stream-from-terminal',
+    'EINVAL',
+    'a stream comes from a file or a pipe, not from a terminal',
+  );
+}
+
+/** What comes, with a bar on a terminal when it is known how much that is. */
+async function* input(): AsyncGenerator<Buffer> {
+  refuseTerminal();
+  const stat = fstatSync(process.stdin.fd);
+  const total = stat.isFile() ? stat.size : 0;
+  const progress = new Progress('receive');
+  let done = 0;
+  try {
+    for await (const chunk of process.stdin) {
+      yield chunk as Buffer;
+      done += (chunk as Buffer).length;
+      progress.update(done, total);
+    }
+  } finally {
+    progress.stop();
+  }
+}
+
+async function receiveMounted(
+  control: ControlClient,
+  path: string,
+  options: ReceiveWords,
+): Promise<void> {
+  refuseTerminal();
+  const receiver = await MountedReceiver.open(control, options.force === true);
+  try {
+    for await (const chunk of input()) await receiver.push(chunk);
+    for (const answer of await receiver.answers()) {
+      tell(answer as unknown as ReceiveAnswer, resolve(path), options);
+    }
+  } catch (error) {
+    const token = error instanceof CommandError ? error.details['token'] : undefined;
+    throw withToken(error, typeof token === 'string' ? token : undefined);
+  } finally {
+    await receiver.close();
+  }
+}
+
+async function receive(volume: ReceivingVolume, options: ReceiveWords): Promise<void> {
+  const how: ReceiveOptions = {
+    force: options.force === true,
+    random: Math.random,
+    source: 'receive',
+  };
+  const stream = new StreamReceiver((header) => volume.receiver(header, how));
+  try {
+    for await (const chunk of input()) {
+      for (const answer of stream.push(chunk)) tell(answer, volume.path, options);
+    }
+    stream.end();
+  } catch (error) {
+    throw withToken(error, suspend(stream));
+  }
+}
+
+/** What came is kept; what went wrong before is more important than why that failed. */
+function suspend(stream: StreamReceiver): string | undefined {
+  try {
+    return stream.suspend();
+  } catch (error) {
+    warn(`what came could not be kept: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+function withToken(error: unknown, token: string | undefined): unknown {
+  if (token === undefined || !(error instanceof CommandError)) return error;
+  const { code, errno, message, details } = error;
+  const hint = `${message}\nto go on from where it was: shadowfs send --resume ${token}`;
+  return new CommandError(code, errno, hint, { ...details, token });
+}
+
+function tell(answer: ReceiveAnswer, path: string, options: ReceiveWords): void {
+  if (options.json) {
+    printJson({ ok: true, ...answer });
+    return;
+  }
+  const name = printable(answer.name);
+  if (answer.outcome === 'already-there') {
+    printLine(`snapshot ${name} is in ${path} already`);
+    return;
+  }
+  const what = answer.from === null ? 'in full' : `from ${printable(answer.from)}`;
+  printLine(`received snapshot ${name} ${what} into ${path}: ${answer.records} records`);
+  if (!answer.isLive) printLine('the tree is what it was; the snapshot was added');
+  if (answer.undo !== undefined) printLine(`its own changes are kept as ${answer.undo}`);
+}

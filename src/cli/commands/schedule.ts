@@ -1,0 +1,60 @@
+/** `shadowfs schedule` */
+import type { Command } from 'commander';
+import type { Answer } from '../../control/command.js';
+import { SCHEDULE_EXAMPLE } from '../../format/text/schedule.js';
+import { action, type CommonOptions, withTarget } from '../options.js';
+import { formatTime, printable, printJson, printLine } from '../output.js';
+import { statusOf } from '../state.js';
+import { findMount } from '../target.js';
+
+export function addSchedule(program: Command): void {
+  withTarget(
+    program
+      .command('schedule [text...]')
+      .description('save by itself while mounted, and delete what is old: TEXT, show, or off'),
+    `shadowfs schedule "${SCHEDULE_EXAMPLE}"\n  shadowfs schedule off`,
+  ).action(
+    action(async (words: string[], options: CommonOptions) => {
+      const text = words.join(' ');
+      if (text === '' || text === 'show') {
+        await show(options);
+        return;
+      }
+      const answer = await findMount(options).control.run('schedule', text);
+      if (options.json) printJson(answer);
+      else if (answer['schedule'] === null) printLine('no schedule any more');
+      else printLine(`from now on: ${String(answer['schedule'])}`);
+    }),
+  );
+}
+
+async function show(options: CommonOptions): Promise<void> {
+  const schedule = ((await statusOf(options))['schedule'] ?? null) as Answer | null;
+  if (options.json) {
+    printJson(schedule);
+    return;
+  }
+  if (schedule === null) {
+    printLine('no schedule (shadowfs schedule --help shows how to set one)');
+    return;
+  }
+  printLine(printable(String(schedule['text'])));
+  const { nextDueMs, last } = schedule;
+  if (typeof nextDueMs === 'number') printLine(`next: ${formatTime(nextDueMs)}`);
+  if (typeof last === 'object' && last !== null) printLine(`last: ${lastText(last as Answer)}`);
+}
+
+/** Pure. */
+function lastText(last: Answer): string {
+  const time = formatTime(Number(last['timeMs']));
+  if (last['ok'] !== true) return `${time}: failed: ${printable(String(last['message']))}`;
+  const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+  const parts = [
+    typeof last['saved'] === 'string' ? `saved ${last['saved']}` : 'nothing had changed',
+  ];
+  const deleted = list(last['deleted']);
+  const locked = list(last['locked']);
+  if (deleted.length > 0) parts.push(`deleted ${deleted.length}`);
+  if (locked.length > 0) parts.push(`kept because they are locked: ${locked.join(', ')}`);
+  return `${time}: ${printable(parts.join('; '))}`;
+}

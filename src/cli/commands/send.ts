@@ -1,0 +1,112 @@
+/** `shadowfs send [-i A] SNAPSHOT > file` */
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { CommandError } from '../../lib/errors.js';
+import { LATEST_NAME } from '../../format/text/grammar.js';
+import { openForSending, type SendingPlace } from '../../daemon/transfer/sending.js';
+import type { Snapshot } from '../../volume/catalog.js';
+import {
+  decodeToken,
+  estimate,
+  requestOfToken,
+  type SendRequest,
+  sendStream,
+} from '../../sync/stream/sender.js';
+import type { Volume } from '../../volume/volume.js';
+import { action, type CommonOptions, withTarget } from '../options.js';
+import { EXIT_FAILURE, formatBytes, printable, printJson, printLine, warn } from '../output.js';
+import { Progress } from '../progress.js';
+import { findTarget, type Target } from '../target.js';
+
+interface SendOptions extends CommonOptions {
+  from?: string;
+  dryRun?: boolean;
+  resume?: string;
+}
+
+export function addSend(program: Command): void {
+  withTarget(
+    program
+      .command('send [snapshot]')
+      .description('write SNAPSHOT to standard output, for shadowfs receive')
+      .option('-i, --from <snapshot>', 'only what has changed since this snapshot')
+      .option('-n, --dry-run', 'only say how much that would be, at most')
+      .option('--resume <token>', 'go on where receive was interrupted; it prints the token'),
+    'shadowfs send -i monday tuesday | ssh backup shadowfs receive /srv/project.volume',
+  ).action(
+    action(async (name: string | undefined, options: SendOptions) => {
+      const volume = openForSending(await placeOf(findTarget(options)));
+      try {
+        const request = requestFor(volume, name, options);
+        if (options.dryRun === true) tellEstimate(volume, request, options);
+        else await send(volume, request);
+      } finally {
+        volume.close();
+      }
+    }),
+  );
+}
+
+async function placeOf(target: Target): Promise<SendingPlace> {
+  if (target.kind === 'volume') return { volume: target.volume };
+  const { mountpoint } = target.mount;
+  const { pid, volumePath } = await target.control.state('status');
+  return { volume: String(volumePath), mounted: { pid: Number(pid), mountpoint } };
+}
+
+function requestFor(volume: Volume, name: string | undefined, options: SendOptions): SendRequest {
+  if (options.resume !== undefined) return requestOfToken(volume, decodeToken(options.resume));
+  if (name === undefined) {
+    throw new CommandError('bad-command-line', 'EINVAL', 'which snapshot is to be sent?');
+  }
+  const { from } = options;
+  return {
+    to: snapshotOf(volume, name),
+    ...(from !== undefined && { from: snapshotOf(volume, from) }),
+  };
+}
+
+function snapshotOf(volume: Volume, name: string): Snapshot {
+  const latest = name === LATEST_NAME ? volume.latest() : undefined;
+  return latest ?? volume.requireSnapshot(name);
+}
+
+function tellEstimate(volume: Volume, request: SendRequest, options: SendOptions): void {
+  const { records, bytes } = estimate(volume, request);
+  const from = request.from?.name ?? null;
+  if (options.json)
+    printJson({ ok: true, command: 'send', name: request.to.name, from, records, bytes });
+  else {
+    const what = from === null ? 'in full' : `from ${printable(from)}`;
+    printLine(
+      `${printable(request.to.name)} ${what}: at most ${formatBytes(bytes)} in ${records} records`,
+    );
+  }
+}
+
+async function send(volume: Volume, request: SendRequest): Promise<void> {
+  const { stdout } = process;
+  if (stdout.isTTY) {
+    throw new CommandError(
+      'stream-to-terminal',
+      'EINVAL',
+      'a stream is not for a terminal: send it to a file or a pipe (-n tells how much it is)',
+    );
+  }
+  stdout.prependListener('error', (error: NodeJS.ErrnoException) => {
+    warn(error.code === 'EPIPE' ? 'nobody reads the stream any more' : error.message);
+    process.exit(EXIT_FAILURE);
+  });
+  const progress = new Progress('send');
+  const total = process.stderr.isTTY ? estimate(volume, request).bytes : 0;
+  let done = 0;
+  try {
+    for (const frame of sendStream(volume, request)) {
+      if (!stdout.write(frame)) await once(stdout, 'drain');
+      done += frame.length;
+      progress.update(done, total);
+    }
+  } finally {
+    progress.stop();
+  }
+}

@@ -1,0 +1,99 @@
+/** A mount's figures as text: a table of its requests, and a line for each other thing. Pure. */
+import { quantileUs } from '../../measure/log-histogram.js';
+import type { LoopFigures, RequestFigures, StatsReport } from '../../measure/stats-report.js';
+import { formatBytes, formatTable } from '../output.js';
+
+const HEADINGS = [
+  'OPERATION',
+  'COUNT',
+  'ERRORS',
+  'LATE',
+  'BUSY ms',
+  'SHARE',
+  'MEAN us',
+  'P50 us',
+  'P99 us',
+  'MAX us',
+];
+
+/** Three digits that matter, or whole numbers. */
+export function formatFigure(value: number): string {
+  if (value >= 100 || value === 0) return String(Math.round(value));
+  return value.toFixed(value >= 10 ? 1 : 2);
+}
+
+function percent(part: number, whole: number): string {
+  return whole > 0 ? `${formatFigure((part / whole) * 100)}%` : '-';
+}
+
+function requestRow(figures: RequestFigures, busyMs: number): string[] {
+  const { name, count, errors, late, distribution, totalMs, maxUs } = figures;
+  return [
+    name,
+    ...[count, errors, late].map(String),
+    formatFigure(figures.busyMs),
+    percent(figures.busyMs, busyMs),
+    formatFigure(count > 0 ? (totalMs / count) * 1000 : 0),
+    formatFigure(Math.min(maxUs, quantileUs(distribution, 0.5))),
+    formatFigure(Math.min(maxUs, quantileUs(distribution, 0.99))),
+    formatFigure(maxUs),
+  ];
+}
+
+/** The table of requests. `limit`: only so many kinds. */
+export function requestLines(report: StatsReport): string[] {
+  const { requests } = report;
+  if (requests.length === 0) return ['no requests'];
+  const sum = (of: (figures: RequestFigures) => number): number =>
+    requests.reduce((total, figures) => total + of(figures), 0);
+  const busyMs = sum((figures) => figures.busyMs);
+  const count = sum((figures) => figures.count);
+  const all = [
+    'all',
+    String(count),
+    String(sum((figures) => figures.errors)),
+    String(sum((figures) => figures.late)),
+    formatFigure(busyMs),
+    percent(busyMs, report.elapsedMs),
+    formatFigure(count > 0 ? (sum((figures) => figures.totalMs) / count) * 1000 : 0),
+  ];
+  const rows = [...requests.map((one) => requestRow(one, busyMs)), all];
+  return formatTable(HEADINGS, rows, 'numbers').split('\n');
+}
+
+function loopLines(loop: LoopFigures | null, report: StatsReport): string[] {
+  if (loop === null) return ['loop      not counted by this driver'];
+  const { elapsedMs, requests } = report;
+  const busyMs = requests.reduce((total, figures) => total + figures.busyMs, 0);
+  const spins = loop.spinHits + loop.spinMisses;
+  return [
+    `loop      asleep ${percent(loop.idleMs, elapsedMs)}, requests ${percent(busyMs, elapsedMs)}, ` +
+      `looking for the next ${percent(loop.spinMs, elapsedMs)}, ` +
+      `messages ${percent(loop.messagesMs, elapsedMs)}, jobs ${percent(loop.jobsMs, elapsedMs)}`,
+    `          woken ${loop.sleeps} times; ${loop.spinHits} of ${spins} looks found a request`,
+  ];
+}
+
+/** Everything but the table. */
+export function otherLines(report: StatsReport): string[] {
+  const { commits, heldBack, nodes, caches, memory } = report;
+  const held = heldBack === null ? '' : `, ${heldBack} changes held back`;
+  return [
+    `data      ${formatBytes(report.bytesRead)} read, ${formatBytes(report.bytesWritten)} written`,
+    ...loopLines(report.loop, report),
+    `commits   ${commits.groups} groups, ${commits.records} records, ${formatBytes(commits.bytes)}, ` +
+      `${formatFigure(commits.storeMs)} ms of the storing thread (longest ${formatFigure(commits.storeMaxMs)})`,
+    `          handed over in ${formatFigure(commits.handOverMs)} ms, ` +
+      `waited for ${formatFigure(commits.waitedMs)} ms${held}`,
+    `fsync     ${commits.syncsByLog} by the log, in ${commits.logFlushes} flushes of ` +
+      `${formatFigure(commits.logFlushMs / Math.max(1, commits.logFlushes))} ms ` +
+      `(longest ${formatFigure(commits.logFlushMaxMs)}); ${commits.syncsByStore} by the store`,
+    `nodes     ${nodes.live} known to the kernel, and ${nodes.special} of snapshots and the like`,
+    `caches    ${caches
+      .map(({ name, size, limit }) => `${name} ${size}${limit === undefined ? '' : ` of ${limit}`}`)
+      .join(', ')}`,
+    `memory    ${formatBytes(memory.rssAnonBytes)} of the process (RssAnon), ` +
+      `heap ${formatBytes(memory.heapUsedBytes)} of ${formatBytes(memory.heapTotalBytes)}, ` +
+      `outside it ${formatBytes(memory.externalBytes)}`,
+  ];
+}

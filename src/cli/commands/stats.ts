@@ -1,0 +1,98 @@
+/** `shadowfs stats` */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { reportSince, type StatsReport } from '../../measure/stats-report.js';
+import type { ControlClient } from '../control-client.js';
+import { action, type CommonOptions } from '../options.js';
+import { formatTime, printable, printJson, printLine } from '../output.js';
+import { otherLines, requestLines } from './stats-text.js';
+import { findMount } from '../target.js';
+
+interface StatsOptions extends CommonOptions {
+  interval?: number;
+  count?: number;
+  reset?: boolean;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('A number above 0 is expected.');
+  return value;
+}
+
+const EXAMPLES = `
+Examples:
+  shadowfs stats                    since the mount, or since the last reset
+  shadowfs stats --reset            count from nothing again
+  shadowfs stats --interval 5       every 5 seconds what happened in them
+  shadowfs stats -i 1 --count 10 --json
+native-notes/measuring.md says what each column means.`;
+
+export function addStats(program: Command): void {
+  program
+    .command('stats')
+    .description("show where a mount's time goes")
+    .argument('[mountpoint]', 'a directory in the mount (default: the current directory)')
+    .option('-C, --directory <dir>', 'as the argument')
+    .option('-i, --interval <seconds>', 'go on: what happened in each interval', positive)
+    .option('--count <n>', 'with --interval: end after so many', positive)
+    .option('--reset', 'count from nothing again')
+    .option('--json', 'print the figures as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(
+      action(async (mountpoint: string | undefined, options: StatsOptions) => {
+        const directory = mountpoint ?? options.directory;
+        const target = findMount(directory === undefined ? {} : { directory });
+        const { control, mount } = target;
+        if (options.reset === true) await reset(control);
+        else if (options.interval === undefined)
+          show(mount.mountpoint, await read(control), options);
+        else await follow(mount.mountpoint, control, options.interval, options);
+      }),
+    );
+}
+
+async function read(control: ControlClient): Promise<StatsReport> {
+  return (await control.state('stats')) as unknown as StatsReport;
+}
+
+async function reset(control: ControlClient): Promise<void> {
+  await control.attempt(() => writeFile(join(control.directory, 'stats'), 'reset\n'));
+}
+
+async function follow(
+  mountpoint: string,
+  control: ControlClient,
+  intervalS: number,
+  options: StatsOptions,
+): Promise<void> {
+  let before = await read(control);
+  const count = options.count ?? Number.POSITIVE_INFINITY;
+  for (let shown = 0; shown < count; shown++) {
+    await sleep(intervalS * 1000);
+    const now = await read(control);
+    show(mountpoint, reportSince(now, before), options, true);
+    before = now;
+  }
+}
+
+function show(
+  mountpoint: string,
+  report: StatsReport,
+  { json }: StatsOptions,
+  isPart = false,
+): void {
+  if (json === true) {
+    printJson(report);
+    return;
+  }
+  const seconds = (report.elapsedMs / 1000).toFixed(1);
+  const isReset = report.sinceMs !== report.mountedMs;
+  const from = isPart ? 'ending' : isReset ? 'since the last reset at' : 'since it was mounted at';
+  const time = formatTime(isPart ? report.sinceMs + report.elapsedMs : report.sinceMs);
+  printLine(`${printable(mountpoint)} (driver ${report.driver}): ${seconds} s ${from} ${time}`);
+  for (const line of [...requestLines(report), '', ...otherLines(report)]) printLine(line);
+  if (isPart) printLine('');
+}

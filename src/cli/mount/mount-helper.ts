@@ -1,0 +1,151 @@
+/**
+ * What mount(8) and umount(8) call for the types `fuse.shadowfs` and `shadowfs`,
+ * by the scripts that mount-scripts/install puts into /sbin. It is reached by
+ * `shadowfs mount.shadowfs WORD…` and `shadowfs umount.shadowfs WORD…`, and by
+ * `shadowfs BASE DIR -o …`, which is what mount.fuse3 runs.
+ *
+ * What must hold: the exit codes are mount(8)'s; a mount that was asked for with
+ * `none` shows `none` as its source, since `mount -a` looks for just that.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CommandError, messageOf } from '../../lib/errors.js';
+import { type MountOptions, parseMountOptions } from '../../daemon/mount/mount-options.js';
+import { planMount } from '../../daemon/mount/mount-plan.js';
+import { readMountRecord } from '../../daemon/mount/mount-record.js';
+import {
+  MOUNT_TYPE,
+  mountAt,
+  type MountEntry,
+  readMountTable,
+} from '../../daemon/mount/mount-table.js';
+import { serveInBackground } from '../../daemon/serve/spawn.js';
+import { umountAndWait } from '../../daemon/mount/umount.js';
+import { unmount } from '../../fuse/mount/kernel-mount.js';
+import { remount } from '../../fuse/mount/remount.js';
+import {
+  type MountWords,
+  NO_BASE,
+  parseMountWords,
+  parseUmountWords,
+  splitOptions,
+} from './mount-words.js';
+import { printable } from '../output.js';
+import { currentPlaces } from '../target.js';
+
+const MOUNT_HELPER = 'mount.shadowfs';
+const UMOUNT_HELPER = 'umount.shadowfs';
+/** Wrong words, or not permitted. */
+const EXIT_REFUSED = 1;
+const EXIT_FAILED = 32;
+
+function exitCodeOf(error: unknown): number {
+  if (!(error instanceof CommandError)) return EXIT_FAILED;
+  const isRefused = error.code === 'bad-option' || error.errno === 'EPERM';
+  return isRefused ? EXIT_REFUSED : EXIT_FAILED;
+}
+
+async function mountAsTold(words: MountWords, say: (text: string) => void): Promise<void> {
+  const options = parseMountOptions(words.options);
+  if (words.remount) {
+    remountAsTold(words, options);
+    return;
+  }
+  const plan = planMount(
+    {
+      base: NO_BASE.has(words.spec) ? undefined : words.spec,
+      source: NO_BASE.has(words.spec) ? words.spec : undefined,
+      mountpoint: words.directory,
+      volume: words.volume,
+      driver: words.driver,
+      options,
+    },
+    currentPlaces(),
+  );
+  for (const note of plan.notes) say(note);
+  if (!words.fake) await serveInBackground(plan);
+  if (words.verbose) say(`${plan.source} mounted on ${plan.mountpoint} (volume ${plan.volume})`);
+}
+
+/** Read-only or not, and which files count, are the kernel's to change; the rest stays as it is. */
+function remountAsTold(words: MountWords, options: MountOptions): void {
+  const mount = mountOf(words.directory);
+  if (!options.readOnly && isServedReadOnly(mount)) {
+    throw new CommandError(
+      'read-only',
+      'EROFS',
+      `${mount.mountpoint} was mounted read-only; to write, unmount it and mount it again`,
+    );
+  }
+  if (!words.fake) remount(mount.mountpoint, options);
+}
+
+/** Of the kernel's table: what `parseMountOptions` knows; the rest (`relatime`) stays as it is. */
+function isKernelFlag(option: string): boolean {
+  return ['ro', 'nosuid', 'nodev', 'noexec'].includes(option);
+}
+
+function mountOf(directory: string): MountEntry {
+  const mount = mountAt(readMountTable(), directory);
+  if (mount?.type === MOUNT_TYPE) return mount;
+  throw new CommandError('not-mounted', 'ENOENT', `no volume is mounted on ${directory}`);
+}
+
+function isServedReadOnly(mount: MountEntry): boolean {
+  const record = readMountRecord(currentPlaces(), mount.mountpoint);
+  if (record === undefined) return false;
+  try {
+    const status: unknown = JSON.parse(readFileSync(join(record.controlMount, 'status'), 'utf8'));
+    return (status as { readOnly?: boolean }).readOnly === true;
+  } catch {
+    return false;
+  }
+}
+
+async function umountAsTold(argv: readonly string[], say: (text: string) => void): Promise<void> {
+  const words = parseUmountWords(argv);
+  const mount = mountOf(words.directory);
+  if (words.force) {
+    // Its process may be stuck: nothing is waited for.
+    unmount(mount.mountpoint, { lazy: words.lazy, force: true });
+    return;
+  }
+  try {
+    await umountAndWait(mount, currentPlaces(), words.lazy, say);
+  } catch (error) {
+    const isBusy = error instanceof CommandError && error.code === 'mount-busy';
+    if (!isBusy || !words.readOnlyWhenBusy) throw error;
+    remount(
+      mount.mountpoint,
+      parseMountOptions(splitOptions(`${mount.mountOptions},ro`).filter(isKernelFlag)),
+    );
+    say(`${mount.mountpoint} is in use; it is read-only now`);
+    return;
+  }
+  if (words.verbose) say(`${mount.mountpoint} unmounted`);
+}
+
+/** The words behind the name `shadowfs`, or undefined when they are a command of its own. */
+export function helperWords(
+  argv: readonly string[],
+): { name: string; words: string[] } | undefined {
+  const [first, ...rest] = argv;
+  if (first === MOUNT_HELPER || first === UMOUNT_HELPER) return { name: first, words: rest };
+  // No command starts like that. One word alone is a mistake of a person's.
+  const isSpec = first?.startsWith('/') === true || first === 'none';
+  return isSpec && rest.length > 0 ? { name: MOUNT_HELPER, words: [...argv] } : undefined;
+}
+
+/** Gives the exit code. */
+export async function runHelper(name: string, words: readonly string[]): Promise<number> {
+  const say = (text: string): void => void process.stderr.write(`${name}: ${text}\n`);
+  try {
+    if (name === UMOUNT_HELPER) await umountAsTold(words, say);
+    else await mountAsTold(parseMountWords(words), say);
+    return 0;
+  } catch (error) {
+    const message = messageOf(error);
+    say(message.split('\n').map(printable).join('\n'));
+    return exitCodeOf(error);
+  }
+}

@@ -1,0 +1,124 @@
+/** `shadowfs mount DIR`, `mount BASE MOUNTPOINT`, `mount --no-base MOUNTPOINT` */
+import type { Command } from 'commander';
+import { parseMountOptions } from '../../daemon/mount/mount-options.js';
+import { type MountPlan, type MountRequest, planMount } from '../../daemon/mount/mount-plan.js';
+import { serveInBackground } from '../../daemon/serve/spawn.js';
+import { driverOf } from './mount-words.js';
+import { action, type CommonOptions } from '../options.js';
+import { EXIT_USAGE, printJson, printLine, warn } from '../output.js';
+import { currentPlaces } from '../target.js';
+
+interface MountCommandOptions extends CommonOptions {
+  base: boolean;
+  driver: string;
+  ro?: boolean;
+  allowOther?: boolean;
+  option: string[];
+  foreground?: boolean;
+  blockSize?: string;
+  compression?: string;
+  quota?: string;
+  keepUndo?: string;
+  snapshotsName?: string;
+  controlName?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  shadowfs mount ~/project                in place: the directory itself gets a history
+  shadowfs mount ~/project /mnt/play      a view of it elsewhere; ~/project never changes
+  shadowfs mount --no-base /mnt/scratch   over nothing
+
+-o takes the long options above without their dashes, and ro, rw, allow_other:
+  shadowfs mount --no-base -o compression=on,quota=10G /mnt/scratch`;
+
+export function addMount(program: Command): void {
+  const collect = (value: string, before: string[]): string[] => [...before, value];
+  program
+    .command('mount <directories...>')
+    .usage('[options] DIR | BASE MOUNTPOINT | --no-base MOUNTPOINT')
+    .description('put a directory under history and return when it is mounted')
+    .option('--no-base', 'over nothing instead of a directory')
+    .option('--volume <path>', 'where the volume lives (default: below the state directory)')
+    .option('--driver <name>', 'kernel, fuse-native, or auto: the first that works', 'auto')
+    .option('--ro', 'read-only')
+    .option('--allow-other', 'let other users in, with their ordinary rights')
+    .option('-o, --option <key=value,...>', 'mount options', collect, [])
+    .option('-f, --foreground', 'serve in this process; log to the terminal')
+    .option('--block-size <size>', 'new volume: 4K to 128K (default 32K)')
+    .option('--compression <on|off>', 'new volume: LZ4 for file data (default off)')
+    .option('--quota <size>', 'new volume: most it may hold (default 0: no limit)')
+    .option('--keep-undo <count>', 'new volume: how many undo-… snapshots are kept (default 10)')
+    .option('--snapshots-name <name>', 'new volume: another name for .snapshots')
+    .option('--control-name <name>', 'new volume: another name for .control')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(
+      action(async (directories: string[], options: MountCommandOptions) => {
+        const request = requestOf(directories, options);
+        if (request === undefined) {
+          warn('expected DIR, or BASE MOUNTPOINT, or --no-base MOUNTPOINT');
+          process.exitCode = EXIT_USAGE;
+          return;
+        }
+        const places = currentPlaces();
+        const plan = planMount(request, places);
+        for (const note of plan.notes) warn(note);
+        if (options.foreground) {
+          const { serveInForeground } = await import('../../daemon/serve/daemon.js');
+          await serveInForeground(plan, () => report(options, { ...plan, log: '' }));
+          return;
+        }
+        await serveInBackground(plan);
+        report(options, plan);
+      }),
+    );
+}
+
+function report(options: MountCommandOptions, plan: MountPlan): void {
+  const { base, mountpoint, volume, driver, log } = plan;
+  if (options.json) {
+    printJson({
+      ok: true,
+      command: 'mount',
+      mountpoint,
+      base: base ?? null,
+      volume,
+      driver,
+      log: log === '' ? null : log,
+    });
+    return;
+  }
+  const over = base === undefined ? '' : base === mountpoint ? ' in place' : ` over ${base}`;
+  printLine(`mounted ${mountpoint}${over} (volume ${volume})`);
+}
+
+function requestOf(
+  directories: readonly string[],
+  options: MountCommandOptions,
+): MountRequest | undefined {
+  const [first, second] = directories;
+  if (first === undefined || directories.length > (options.base ? 2 : 1)) return undefined;
+  return {
+    base: options.base ? first : undefined,
+    mountpoint: second ?? first,
+    volume: options.volume,
+    driver: driverOf(options.driver),
+    options: parseMountOptions([...options.option, ...longOptions(options)]),
+  };
+}
+
+/** The long options in the form of `-o`. */
+function longOptions(options: MountCommandOptions): string[] {
+  const pairs: [string, string | undefined][] = [
+    ['block-size', options.blockSize],
+    ['compression', options.compression],
+    ['quota', options.quota],
+    ['keep-undo', options.keepUndo],
+    ['snapshots-name', options.snapshotsName],
+    ['control-name', options.controlName],
+    ['ro', options.ro ? 'on' : undefined],
+    ['allow-other', options.allowOther ? 'on' : undefined],
+  ];
+  return pairs.filter(([, value]) => value !== undefined).map(([key, value]) => `${key}=${value}`);
+}

@@ -1,0 +1,34 @@
+/** `shadowfs umount [MOUNTPOINT]` */
+import type { Command } from 'commander';
+import { umountAndWait } from '../../daemon/mount/umount.js';
+import { action, type CommonOptions } from '../options.js';
+import { printJson, printLine, warn } from '../output.js';
+import { currentPlaces, findMountEntry } from '../target.js';
+
+interface UmountOptions extends CommonOptions {
+  lazy?: boolean;
+}
+
+export function addUmount(program: Command): void {
+  program
+    .command('umount [mountpoint]')
+    .description('unmount; returns when everything is stored and the serving process has ended')
+    .option('-l, --lazy', 'detach now, even when in use; store when the last user is gone')
+    .option('-C, --directory <dir>', 'the mount that contains DIR')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText('after', '\nExample:\n  shadowfs umount ~/project')
+    .action(
+      action(async (mountpoint: string | undefined, options: UmountOptions) => {
+        const directory = mountpoint ?? options.directory;
+        const mount = findMountEntry(directory);
+        const outcome = await umountAndWait(mount, currentPlaces(), options.lazy === true, warn);
+        if (options.json) {
+          printJson({ ok: true, command: 'umount', mountpoint: mount.mountpoint, ...outcome });
+        } else if (outcome.ended) {
+          printLine(`unmounted ${mount.mountpoint}; everything is stored`);
+        } else {
+          printLine(`detached ${mount.mountpoint}; it is stored when its last user is gone`);
+        }
+      }),
+    );
+}

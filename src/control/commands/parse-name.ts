@@ -1,0 +1,67 @@
+/** Words that several command files read the same way. */
+import { CommandError } from '../../lib/errors.js';
+import {
+  checkSnapshotName,
+  type CommandLine,
+  LATEST_NAME,
+  shorten,
+} from '../../format/text/grammar.js';
+import { isPeerName } from '../../format/records/peer-record.js';
+
+/** A snapshot's name, checked; `what` says which one is missing. Throws CommandError. */
+export function snapshotNameOf(
+  name: string | undefined,
+  what: string,
+  use: 'target' | 'existing',
+): string {
+  if (name === undefined)
+    throw new CommandError('bad-command-line', 'EINVAL', `${what} is missing`);
+  const objection = checkSnapshotName(name, use);
+  if (objection !== undefined) throw new CommandError('bad-snapshot-name', 'EINVAL', objection);
+  return name;
+}
+
+/** The name of a snapshot that is there; `latest` too. */
+export function existingOf(name: string | undefined, what: string): string {
+  return name === LATEST_NAME ? name : snapshotNameOf(name, what, 'existing');
+}
+
+/** The option `KEY=yes`. */
+export function isYes(line: CommandLine, key: string): boolean {
+  const text = line.options.get(key);
+  if (text === undefined || text === 'yes') return text === 'yes';
+  throw new CommandError('bad-command-line', 'EINVAL', `${key}=${text}: ${key}=yes is expected`);
+}
+
+/** The option `limit=N`, a count from 1. */
+export function limitOf(line: CommandLine): { limit?: number } {
+  const text = line.options.get('limit');
+  if (text === undefined) return {};
+  const limit = Number(text);
+  if (!/^\d{1,9}$/.test(text) || limit < 1) {
+    throw new CommandError(
+      'bad-command-line',
+      'EINVAL',
+      `limit=${text}: a number from 1 is expected`,
+    );
+  }
+  return { limit };
+}
+
+/** The option `epoch=N`. */
+export function epochOf(line: CommandLine): { epoch?: number } {
+  const text = line.options.get('epoch');
+  if (text === undefined) return {};
+  if (/^\d{1,15}$/.test(text)) return { epoch: Number(text) };
+  throw new CommandError('bad-command-line', 'EINVAL', `epoch=${text}: a number is expected`);
+}
+
+/** A name for a peer, checked. Throws CommandError. */
+export function peerNameOf(name: string): string {
+  if (isPeerName(name)) return name;
+  throw new CommandError(
+    'bad-peer-name',
+    'EINVAL',
+    `${JSON.stringify(shorten(name))} is no name for a peer: up to 64 letters, digits and . _ : @ + -`,
+  );
+}

@@ -1,0 +1,104 @@
+/**
+ * `events`: commands that changed the tree or its snapshots, as they are done,
+ * one JSON line each, for whoever has the file open. inotify tells nothing of a
+ * restore (the kernel only reports what programs do); this does, and after the
+ * kernel's caches agree with the restored tree.
+ *
+ * What must hold: a reader that does not read holds a bounded amount, and
+ * learns that it missed something.
+ */
+import { Deferred } from '../../lib/deferred.js';
+import { FsError } from '../../lib/errors.js';
+import { jsonLine } from '../../format/text/grammar.js';
+import type { Answer } from '../command.js';
+
+/** Commands that leave something to react to. */
+const EVENTS: ReadonlySet<unknown> = new Set([
+  'save',
+  'restore',
+  'delete',
+  'rename',
+  'receive',
+  'promote',
+  'demote',
+]);
+
+/** What one reader may leave unread, in lines. An answer is a few hundred bytes. */
+export const UNREAD_LINES_MAX = 1000;
+
+/** One open of the file: what happened since. */
+export class EventReader {
+  readonly #lines: Buffer[] = [];
+  readonly #waiting: { length: number; answer: Deferred<Buffer> }[] = [];
+  #lost = 0;
+
+  constructor(
+    /** A read waits for the next event; else it ends there. */
+    readonly waits: boolean,
+    readonly nowMs: () => number,
+  ) {}
+
+  add(answer: Answer): void {
+    if (this.#lines.length >= UNREAD_LINES_MAX) {
+      this.#lost += this.#lines.length;
+      this.#lines.length = 0;
+    }
+    this.#lines.push(Buffer.from(jsonLine({ timeMs: this.nowMs(), ...answer })));
+    const waiting = this.#waiting.shift();
+    if (waiting !== undefined) waiting.answer.resolve(this.#take(waiting.length));
+  }
+
+  /** At most `length` bytes, from where the last read left off. */
+  read(length: number): Buffer | Deferred<Buffer> {
+    if (!this.waits || this.#lines.length > 0 || length === 0) return this.#take(length);
+    const answer = new Deferred<Buffer>();
+    const waiting = { length, answer };
+    answer.cancel = () => {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      answer.reject(new FsError('EINTR', 'read', 'events'));
+    };
+    this.#waiting.push(waiting);
+    return answer;
+  }
+
+  #take(length: number): Buffer {
+    if (this.#lost > 0) {
+      this.#lines.unshift(Buffer.from(jsonLine({ timeMs: this.nowMs(), lost: this.#lost })));
+      this.#lost = 0;
+    }
+    const [line] = this.#lines;
+    if (line === undefined) return Buffer.alloc(0);
+    if (line.length <= length) {
+      this.#lines.shift();
+      return line;
+    }
+    this.#lines[0] = line.subarray(length);
+    return line.subarray(0, length);
+  }
+}
+
+/** All opens of the file. */
+export class EventReaders {
+  readonly #readers = new Set<EventReader>();
+
+  constructor(
+    readonly waits: boolean,
+    readonly nowMs: () => number,
+  ) {}
+
+  open(): EventReader {
+    const reader = new EventReader(this.waits, this.nowMs);
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  close(reader: EventReader): void {
+    this.#readers.delete(reader);
+  }
+
+  /** A command is done. */
+  tell(answer: Answer): void {
+    if (answer['ok'] !== true || !EVENTS.has(answer['command'])) return;
+    for (const reader of this.#readers) reader.add(answer);
+  }
+}

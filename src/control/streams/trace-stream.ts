@@ -1,0 +1,152 @@
+/**
+ * `trace`: requests as they are answered, one JSON line each, for whoever has
+ * the file open; a line of filters may be written first. It shows what all
+ * users do, so it is for the mount's owner and root.
+ *
+ * Owns the readers and what they have not read. What must hold: a reader that
+ * does not read holds a bounded amount and learns how much it missed; requests
+ * are traced while there are readers, and only then.
+ */
+import { Deferred } from '../../lib/deferred.js';
+import { FsError } from '../../lib/errors.js';
+import { jsonLine } from '../../format/text/grammar.js';
+import type { TraceEntry, TraceSink } from '../../measure/trace-entry.js';
+import type { OpenedFile } from '../opened-file.js';
+import { EVERYTHING, mayShow, parseTraceFilter, shows, type TraceFilter } from './trace-filter.js';
+
+/** What one reader may leave unread, in entries of a few hundred bytes; later ones are dropped. */
+export const UNREAD_ENTRIES_MAX = 4096;
+/** A reader that waits gets what came within this time together: a wake-up costs as much as a request. */
+const GATHER_MS = 10;
+
+/** A byte string as text; what is no UTF-8 becomes U+FFFD. */
+function textOf(path: string): string {
+  return Buffer.from(path, 'latin1').toString();
+}
+
+function lineOf(entry: TraceEntry): string {
+  const { path, to, us, ...rest } = entry;
+  const names = to === undefined ? { path: textOf(path) } : { path: textOf(path), to: textOf(to) };
+  return jsonLine({ ...rest, ...names, us: Math.round(us * 10) / 10 });
+}
+
+/** Runs something later, in the serving thread. */
+export type Later = (delayMs: number, run: () => void) => void;
+
+export class TraceReader implements OpenedFile {
+  filter: TraceFilter = EVERYTHING;
+  readonly #ring = new Array<TraceEntry | undefined>(UNREAD_ENTRIES_MAX).fill(undefined);
+  #first = 0;
+  #count = 0;
+  #dropped = 0;
+  /** The part of a line that did not fit into the last read. */
+  #rest = Buffer.alloc(0);
+  #waiting: { length: number; answer: Deferred<Buffer> } | undefined;
+  #isGathering = false;
+
+  constructor(
+    /** A read waits for the next entry; else it ends there. */
+    readonly waits: boolean,
+    readonly later: Later,
+    readonly onClose: (reader: TraceReader) => void,
+  ) {}
+
+  add(entry: TraceEntry): void {
+    if (this.#count === UNREAD_ENTRIES_MAX) {
+      this.#dropped++;
+      return;
+    }
+    this.#ring[(this.#first + this.#count) % UNREAD_ENTRIES_MAX] = entry;
+    this.#count++;
+    if (this.#waiting === undefined || this.#isGathering) return;
+    this.#isGathering = true;
+    this.later(GATHER_MS, () => {
+      this.#isGathering = false;
+      const waiting = this.#waiting;
+      this.#waiting = undefined;
+      waiting?.answer.resolve(this.#take(waiting.length));
+    });
+  }
+
+  read(_offset: number, length: number): Buffer | Deferred<Buffer> {
+    if (!this.waits || this.#count > 0 || this.#rest.length > 0 || length === 0) {
+      return this.#take(length);
+    }
+    if (this.#waiting !== undefined) throw new FsError('EBUSY', 'read', 'trace');
+    const answer = new Deferred<Buffer>();
+    answer.cancel = () => {
+      this.#waiting = undefined;
+      answer.reject(new FsError('EINTR', 'read', 'trace'));
+    };
+    this.#waiting = { length, answer };
+    return answer;
+  }
+
+  write(_offset: number, data: Buffer): number {
+    this.filter = parseTraceFilter(data.toString());
+    return data.length;
+  }
+
+  close(): void {
+    this.onClose(this);
+  }
+
+  /** As many lines as fit; one that is longer than `length` comes in pieces. */
+  #take(length: number): Buffer {
+    const pieces = [this.#rest];
+    let bytes = this.#rest.length;
+    while (bytes < length && (this.#count > 0 || this.#dropped > 0)) {
+      const piece = Buffer.from(this.#nextLine());
+      pieces.push(piece);
+      bytes += piece.length;
+    }
+    const all = Buffer.concat(pieces);
+    this.#rest = all.subarray(length);
+    return all.subarray(0, length);
+  }
+
+  #nextLine(): string {
+    const entry = this.#ring[this.#first];
+    // Dropped was what came while the ring was full: after all that was in it then.
+    if (this.#count === 0 || entry === undefined) {
+      const line = jsonLine({ timeMs: Date.now(), dropped: this.#dropped });
+      this.#dropped = 0;
+      return line;
+    }
+    this.#ring[this.#first] = undefined;
+    this.#first = (this.#first + 1) % UNREAD_ENTRIES_MAX;
+    this.#count--;
+    return lineOf(entry);
+  }
+}
+
+/** All opens of the file. */
+export class TraceReaders implements TraceSink {
+  readonly #readers = new Set<TraceReader>();
+
+  constructor(
+    readonly waits: boolean,
+    readonly later: Later,
+    /** Called when the first reader comes (with this) and when the last one has gone. */
+    readonly follow: (sink: TraceSink | undefined) => void,
+  ) {}
+
+  open(): TraceReader {
+    const reader = new TraceReader(this.waits, this.later, (closed) => {
+      this.#readers.delete(closed);
+      if (this.#readers.size === 0) this.follow(undefined);
+    });
+    this.#readers.add(reader);
+    if (this.#readers.size === 1) this.follow(this);
+    return reader;
+  }
+
+  wants(op: string, us: number): boolean {
+    for (const { filter } of this.#readers) if (mayShow(filter, op, us)) return true;
+    return false;
+  }
+
+  note(entry: TraceEntry): void {
+    for (const reader of this.#readers) if (shows(reader.filter, entry)) reader.add(entry);
+  }
+}

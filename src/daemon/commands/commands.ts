@@ -1,0 +1,399 @@
+/**
+ * The commands of a mounted volume, step by step: write out what programs have
+ * written (quiesce), switch in memory, make it durable, make the kernel's caches
+ * agree. Runs in the serving thread, so that nothing comes between the switch
+ * and what follows it in the same step.
+ *
+ * What must hold: one command at a time; an answer comes only when the command
+ * is durable; a command that fails before the switch leaves everything as it was.
+ */
+import { CommandError, messageOf } from '../../lib/errors.js';
+import type { Deferred } from '../../lib/deferred.js';
+import { settledWith } from '../../lib/work.js';
+import {
+  type Answer,
+  type CommandArguments,
+  type CommandName,
+  type Commands,
+  failureAnswer,
+} from '../../control/command.js';
+import { CommandQueue } from '../../control/command-queue.js';
+import { LATEST_NAME } from '../../format/text/grammar.js';
+import type { AskedCommand } from '../peers/agent-messages.js';
+import type { PeeringCommand } from '../peers/peering.js';
+import { step } from './then.js';
+
+/** The part of a volume that commands need. `V` is its view. */
+export interface CommandVolume<V> {
+  save(name: string | undefined, source: string): object;
+  restore(name: string, source: string): { from: V; to: V };
+  deleteSnapshot(name: string, source: string, force?: boolean): object;
+  lockSnapshot(name: string, reason: string, source: string): object;
+  unlockSnapshot(name: string, reason: string | undefined, source: string): object;
+  readonly locks: { release(origin: string, source: string): object };
+  readonly schedules: { set(text: string, source: string): object };
+  readonly pulls: { set(text: string, source: string): object };
+  runSchedule(): object;
+  renameSnapshot(from: string, to: string, source: string): object;
+  readonly roles: {
+    promote(source: string, random: () => number, epoch?: number): Moving<V>;
+    demote(to: string | undefined, source: string, epoch?: number): Moving<V>;
+  };
+  latest(): { name: string } | undefined;
+  commit(): number;
+  whenCommitted(ticket: number): Deferred<void>;
+}
+
+/** What is asked of another thread, on the committed volume. */
+export interface InspectRequest {
+  command: 'check' | 'diff' | 'versions';
+  args: CommandArguments;
+}
+
+/** What a change answers, and the views when it has moved the live tree. */
+export interface Moving<V, A = object> {
+  answer: A;
+  moved?: { from: V; to: V };
+}
+
+export interface CommandParts<V> {
+  volume: CommandVolume<V>;
+  /** Settles when every write that had returned to its program has reached the volume. */
+  quiesce(): Deferred<void>;
+  /**
+   * Called at once when a restore has switched the live view. What it gives is
+   * run when the restore is durable, and settles when no cache of the kernel
+   * shows the old view any more.
+   */
+  restored(from: V, to: V): () => Deferred<Answer>;
+  inspect(request: InspectRequest): Deferred<Answer>;
+  /** Throws CommandError when the volume can't be a standby as it is mounted. */
+  checkDemotion(): void;
+  /** Numbers in [0, 1). */
+  random(): number;
+  /** Commands about peers: they wait for the network, and store what they change by `runChange`. */
+  peering(command: PeeringCommand, args: CommandArguments, source: string): Deferred<Answer>;
+  /** Commands that the sync agent carries out; undefined: there are no peers to ask. */
+  agent(
+    command: AskedCommand,
+    args: CommandArguments,
+    source: string,
+  ): Deferred<Answer> | undefined;
+  /** A monotonic clock, ms. */
+  nowMs(): number;
+  log(message: string): void;
+}
+
+/** What `status` shows of the command under way. */
+export interface CommandProgress {
+  command: string;
+  phase: string;
+  elapsedMs: number;
+  /** Of an inspection; total 0: not known yet. */
+  done?: number;
+  total?: number;
+}
+
+export class VolumeCommands<V> implements Commands {
+  readonly #parts: CommandParts<V>;
+  readonly #queue = new CommandQueue<Answer>();
+  /** Inspections take long and change nothing: they wait for each other only. */
+  readonly #inspections = new CommandQueue<Answer>();
+  /** What waits for another machine must not hold up a save. */
+  readonly #peerings = new CommandQueue<Answer>();
+  #inspected = { done: 0, total: 0 };
+  #phase = '';
+  #startedMs = 0;
+  #inspectStartedMs = 0;
+  #result: Answer | undefined;
+  readonly #watchers: ((answer: Answer) => void)[] = [];
+
+  constructor(parts: CommandParts<V>) {
+    this.#parts = parts;
+  }
+
+  /** The last command's answer. */
+  get result(): Answer | undefined {
+    return this.#result;
+  }
+
+  /** Calls the listener with each command's answer when it is done. */
+  watch(listener: (answer: Answer) => void): void {
+    this.#watchers.push(listener);
+  }
+
+  get isIdle(): boolean {
+    return this.#queue.isIdle && this.#inspections.isIdle && this.#peerings.isIdle;
+  }
+
+  progress(): CommandProgress | undefined {
+    const command = this.#queue.current;
+    if (command === undefined) {
+      const inspection = this.#inspections.current;
+      return inspection === undefined
+        ? undefined
+        : {
+            command: inspection,
+            phase: 'inspect',
+            elapsedMs: round(this.#parts.nowMs() - this.#inspectStartedMs),
+            ...this.#inspected,
+          };
+    }
+    return { command, phase: this.#phase, elapsedMs: round(this.#parts.nowMs() - this.#startedMs) };
+  }
+
+  run(command: CommandName, args: CommandArguments, source: string): Deferred<Answer> {
+    const answer = this.#start(command, args, source);
+    answer.settled(
+      (done) => this.#finished(command, { ok: true, command, ...done }),
+      (error) => this.#finished(command, failureAnswer(command, error)),
+    );
+    return answer;
+  }
+
+  /** What the schedule does when it is due, in its turn; `result` stays that of a user's command. */
+  runSchedule(): Deferred<Answer> {
+    const answer = this.#change('scheduled', true, () => this.#parts.volume.runSchedule());
+    answer.settled(
+      ({ saved }) => {
+        if (saved !== undefined) this.#tell({ ok: true, command: 'save', name: saved });
+      },
+      (error) => this.#parts.log(`a scheduled save failed: ${messageOf(error)}`),
+    );
+    return answer;
+  }
+
+  /** Everything programs have written is stored: for an unmount. */
+  storeAll(): Deferred<Answer> {
+    return this.#queue.run('store', () => {
+      const timings = this.#begin();
+      return step(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
+    });
+  }
+
+  /** How far the inspection under way has come. */
+  inspectProgress(done: number, total: number): void {
+    this.#inspected = { done, total };
+  }
+
+  #finished(command: string, answer: Answer): void {
+    this.#result = answer;
+    this.#tell(answer);
+    if (answer['ok'] === false) {
+      this.#parts.log(`${command} failed: ${String(answer['code'])}: ${String(answer['message'])}`);
+    }
+  }
+
+  #tell(answer: Answer): void {
+    for (const watcher of this.#watchers) watcher(answer);
+  }
+
+  #start(command: CommandName, args: CommandArguments, source: string): Deferred<Answer> {
+    const { volume } = this.#parts;
+    const { name } = args;
+    switch (command) {
+      case 'save':
+        return this.#change(command, true, () => volume.save(name, source));
+      case 'restore':
+        return this.#moveTree(command, () => {
+          const { from, to, ...answer } = volume.restore(this.#resolved(required(name)), source);
+          return { answer, moved: { from, to } };
+        });
+      case 'sync': {
+        const { action = 'sync' } = args;
+        if (action !== 'schedule') {
+          return this.#peerings.run(command, () => this.#agent(action, args, source));
+        }
+        return this.#change(command, false, () => volume.pulls.set(required(name), source));
+      }
+      case 'revert':
+      case 'group-save':
+        return this.#peerings.run(command, () => this.#agent(command, args, source));
+      case 'promote':
+        if (args.epoch === undefined) {
+          const asked = this.#parts.agent(command, args, source);
+          if (asked !== undefined) return this.#peerings.run(command, () => asked);
+        }
+        return this.#moveTree(command, () =>
+          volume.roles.promote(source, () => this.#parts.random(), args.epoch),
+        );
+      case 'demote':
+        if (args.peerName !== undefined) {
+          return this.#peerings.run(command, () => this.#agent(command, args, source));
+        }
+        return this.#moveTree(command, () => {
+          this.#parts.checkDemotion();
+          return volume.roles.demote(name, source, args.epoch);
+        });
+      case 'delete':
+        return this.#change(command, false, () =>
+          volume.deleteSnapshot(this.#resolved(required(name)), source, args.force),
+        );
+      case 'rename':
+        return this.#change(command, false, () =>
+          volume.renameSnapshot(required(name), required(args.to), source),
+        );
+      case 'lock':
+        return this.#change(command, false, () =>
+          volume.lockSnapshot(this.#resolved(required(name)), args.reason ?? '', source),
+        );
+      case 'unlock':
+        return this.#change(command, false, () =>
+          args.from === undefined
+            ? volume.unlockSnapshot(this.#resolved(required(name)), args.reason, source)
+            : volume.locks.release(args.from, source),
+        );
+      case 'schedule':
+        return this.#change(command, false, () => volume.schedules.set(name ?? '', source));
+      case 'check':
+      case 'diff':
+      case 'versions':
+        return this.#inspect({ command, args });
+      case 'peer-invite':
+      case 'peer-join':
+      case 'peer-remove':
+        return this.#peerings.run(command, () => this.#parts.peering(command, args, source));
+    }
+  }
+
+  /** A change that has nothing to do with the live tree, in its turn; settles when it is durable. */
+  runChange(name: string, change: () => object): Deferred<Answer> {
+    return this.#change(name, false, change);
+  }
+
+  /** From a moment at which all that was written has arrived no command runs until `held` settles. */
+  hold(name: string, held: () => Deferred<Answer>): Deferred<Answer> {
+    return this.#queue.run(name, () => step(this.#quiesce(this.#begin()), held));
+  }
+
+  #agent(command: AskedCommand, args: CommandArguments, source: string): Deferred<Answer> {
+    const asked = this.#parts.agent(command, args, source);
+    if (asked !== undefined) return asked;
+    throw new CommandError('no-peers', 'ENOENT', 'this volume has no peers (shadowfs peer join)');
+  }
+
+  /** `quiesced`: the command concerns what is in the live tree. */
+  #change(command: string, quiesced: boolean, change: () => object): Deferred<Answer> {
+    return this.#queue.run(command, () => {
+      const timings = this.#begin();
+      const ready = quiesced ? this.#quiesce(timings) : settledWith<void>(undefined);
+      return step(ready, () => this.#commit(timings, this.#switch(timings, change)));
+    });
+  }
+
+  /** A received layer becomes a snapshot, and maybe the live tree. */
+  adopt<A extends object>(change: () => Moving<V, A>): Deferred<A> {
+    return this.move('receive', change);
+  }
+
+  /** A change of the agent's that may move the live tree. */
+  move<A extends object>(name: string, change: () => Moving<V, A>): Deferred<A> {
+    const made: A[] = [];
+    const done = this.#moveTree(name, () => {
+      const moving = change();
+      made.push(moving.answer);
+      return moving;
+    });
+    done.settled(
+      (answer) => this.#finished('receive', { ok: true, command: 'receive', ...answer }),
+      (error) => this.#finished('receive', failureAnswer('receive', error)),
+    );
+    return step(done, () => made[0] as A);
+  }
+
+  /** A change that may switch the live view; programs see the one or the other. */
+  #moveTree(command: string, change: () => Moving<V>): Deferred<Answer> {
+    return this.#queue.run(command, () => {
+      const timings = this.#begin();
+      return step(this.#quiesce(timings), () => {
+        const { answer, moved } = this.#switch(timings, change);
+        const makeCoherent = moved && this.#parts.restored(moved.from, moved.to);
+        return step(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
+          if (makeCoherent === undefined) return committed;
+          this.#phase = 'coherent';
+          const startedMs = this.#parts.nowMs();
+          return step(makeCoherent(), (coherence): Answer => {
+            timings['coherentMs'] = round(this.#parts.nowMs() - startedMs);
+            return { ...committed, ...coherence, timings };
+          });
+        });
+      });
+    });
+  }
+
+  #inspect(request: InspectRequest): Deferred<Answer> {
+    return this.#inspections.run(request.command, () => {
+      const stored = this.#queue.run(request.command, () => {
+        const timings = this.#begin();
+        return step(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
+      });
+      return step(stored, () => {
+        const startedMs = this.#parts.nowMs();
+        this.#inspectStartedMs = startedMs;
+        this.#inspected = { done: 0, total: 0 };
+        const { args } = request;
+        const resolved: CommandArguments = { ...args };
+        if (request.command === 'diff') {
+          if (args.name !== undefined) resolved.name = this.#resolved(args.name);
+          if (args.to !== undefined) resolved.to = this.#resolved(args.to);
+        }
+        return step(
+          this.#parts.inspect({ ...request, args: resolved }),
+          (answer): Answer => ({
+            ...answer,
+            timings: { inspectMs: round(this.#parts.nowMs() - startedMs) },
+          }),
+        );
+      });
+    });
+  }
+
+  /** `latest` as a name. */
+  #resolved(name: string): string {
+    if (name !== LATEST_NAME) return name;
+    const latest = this.#parts.volume.latest();
+    if (latest !== undefined) return latest.name;
+    throw new CommandError('no-such-snapshot', 'ENOENT', 'there is no saved snapshot yet');
+  }
+
+  #begin(): Record<string, number> {
+    this.#startedMs = this.#parts.nowMs();
+    return {};
+  }
+
+  #quiesce(timings: Record<string, number>): Deferred<void> {
+    this.#phase = 'quiesce';
+    const startedMs = this.#parts.nowMs();
+    return step(this.#parts.quiesce(), () => {
+      timings['quiesceMs'] = round(this.#parts.nowMs() - startedMs);
+    });
+  }
+
+  #switch<A>(timings: Record<string, number>, change: () => A): A {
+    this.#phase = 'switch';
+    const startedMs = this.#parts.nowMs();
+    const answer = change();
+    timings['switchMs'] = round(this.#parts.nowMs() - startedMs);
+    return answer;
+  }
+
+  #commit(timings: Record<string, number>, answer: object): Deferred<Answer> {
+    this.#phase = 'commit';
+    const startedMs = this.#parts.nowMs();
+    const { volume } = this.#parts;
+    return step(volume.whenCommitted(volume.commit()), (): Answer => {
+      timings['commitMs'] = round(this.#parts.nowMs() - startedMs);
+      return { ...answer, timings };
+    });
+  }
+}
+
+function required(name: string | undefined): string {
+  if (name !== undefined) return name;
+  throw new CommandError('bad-command-line', 'EINVAL', 'the name of a snapshot is missing');
+}
+
+/** Microseconds are enough for a person. */
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

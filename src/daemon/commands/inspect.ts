@@ -1,0 +1,199 @@
+/**
+ * `check`, `diff` and `versions` on the committed state of a volume, in
+ * whatever thread: nothing is written, and the volume may be mounted.
+ */
+import { CommandError } from '../../lib/errors.js';
+import type { Answer, CommandArguments } from '../../control/command.js';
+import { byteStringOfText, LATEST_NAME, shorten } from '../../format/text/grammar.js';
+import { checkVolumeFiles, isVolume } from '../../store/open.js';
+import { StoreReader } from '../../store/reader.js';
+import { BaseDirectory } from '../../base/base-directory.js';
+import { readMeta, type Snapshot } from '../../volume/catalog.js';
+import { checkVolumeAt, type Finding } from '../../check/check.js';
+import { shownName } from '../../check/report.js';
+import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js';
+import { settleLog } from '../../volume/log/log-replay.js';
+import { Volume } from '../../volume/volume.js';
+import type { InspectRequest } from './commands.js';
+import { fileVersions } from './file-versions.js';
+import { peerLines } from '../peers/peer-rules.js';
+
+export type { Finding };
+
+/** As the volume tells it, paths as text for people. */
+export type DiffChange = DiffLine;
+
+export interface FileVersion {
+  /** Those that show this version, oldest first. */
+  snapshots: string[];
+  /** It is what the tree shows now. */
+  isLive: boolean;
+  path: string;
+  size: number;
+  mtimeMs: number;
+}
+
+export interface InspectPlace {
+  volume: string;
+  /** Where the base can be read, which is not its path when a mount covers it. */
+  base?: { path: string; openPath: string };
+}
+
+/** Items in an answer, which is held in memory, unless asked for more or fewer. */
+const DEFAULT_LIMIT = 100_000;
+
+export type OnProgress = (done: number, total: number) => void;
+
+/** Throws CommandError. */
+export function inspectVolume(
+  place: InspectPlace,
+  request: InspectRequest,
+  onProgress: OnProgress,
+): Answer {
+  switch (request.command) {
+    case 'check':
+      return checkAnswer(place, onProgress);
+    case 'diff':
+      return withVolume(place, (volume) => diffAnswer(volume, request.args));
+    case 'versions':
+      return withVolume(place, (volume) => versionsAnswer(volume, request.args));
+  }
+}
+
+/** Between a snapshot and another one, or the live tree. */
+function diffAnswer(volume: Volume, { name, to, limit = DEFAULT_LIMIT }: CommandArguments): Answer {
+  const from = volume.viewOf(snapshotOf(volume, name));
+  const target = to === undefined ? volume.live : volume.viewOf(snapshotOf(volume, to));
+  const changes: DiffChange[] = [];
+  let truncated = false;
+  for (const line of diffViews(volume, from, target)) {
+    if (changes.length >= limit) {
+      truncated = true;
+      break;
+    }
+    const { oldPath, ...rest } = line;
+    changes.push({
+      ...rest,
+      path: shownName(line.path),
+      ...(oldPath !== undefined && { oldPath: shownName(oldPath) }),
+    });
+  }
+  return { from: name, to: to ?? null, changes, summary: diffSummary(changes), truncated };
+}
+
+function snapshotOf(volume: Volume, name = ''): Snapshot {
+  const latest = name === LATEST_NAME ? volume.latest() : undefined;
+  return latest ?? volume.requireSnapshot(name);
+}
+
+function versionsAnswer(
+  volume: Volume,
+  { name = '', limit = DEFAULT_LIMIT }: CommandArguments,
+): Answer {
+  const versions = fileVersions(volume, byteStringOfText(name));
+  if (versions.length === 0) {
+    throw new CommandError(
+      'no-such-file',
+      'ENOENT',
+      `neither the tree nor a snapshot has ${shorten(name, 300)}`,
+    );
+  }
+  return {
+    path: name,
+    versions: versions.slice(0, limit).map(
+      ({ snapshots, isLive, path, size, mtimeS, mtimeNs }): FileVersion => ({
+        snapshots,
+        isLive,
+        path: shownName(path),
+        size,
+        mtimeMs: mtimeS * 1000 + Math.floor(mtimeNs / 1e6),
+      }),
+    ),
+    truncated: versions.length > limit,
+  };
+}
+
+function checkAnswer(place: InspectPlace, onProgress: OnProgress): Answer {
+  settleLog(place.volume);
+  const base = openBase(place);
+  try {
+    const report = checkVolumeAt(
+      { path: place.volume, ...(base !== undefined && { base }) },
+      { onProgress },
+    );
+    const damage = report.findings.filter(({ kind }) => kind === 'damage').length;
+    return { ...report, damage };
+  } finally {
+    base?.directory.close();
+  }
+}
+
+/** The base of the place; of a volume that is not mounted the one it remembers, if it can be read. */
+function openBase(place: InspectPlace): { path: string; directory: BaseDirectory } | undefined {
+  const { base } = place;
+  if (base !== undefined) {
+    return { path: base.path, directory: BaseDirectory.open(byteStringOfText(base.openPath)) };
+  }
+  try {
+    const reader = StoreReader.open(place.volume, { readOnly: true });
+    const stored = readMeta<{ path: string }>(reader, 'base');
+    reader.close();
+    if (stored === undefined) return undefined;
+    return { path: stored.path, directory: BaseDirectory.open(byteStringOfText(stored.path)) };
+  } catch {
+    // What is wrong with the volume is found by whoever opens it; without the base less is known.
+    return undefined;
+  }
+}
+
+export interface VolumeState {
+  status: Answer;
+  snapshots: Answer[];
+  history: Answer[];
+  locks: Answer[];
+  peers: Answer[];
+}
+
+/** What the state files of a mount show, for a volume that is not mounted. */
+export function readVolumeState(path: string): VolumeState {
+  return withVolume({ volume: path }, (volume) => ({
+    status: {
+      ...volume.status(),
+      latest: volume.latest()?.name ?? null,
+      options: volume.options,
+      schedule: shownSchedule(volume),
+    },
+    snapshots: volume.shownSnapshots().map((snapshot) => ({ ...snapshot })),
+    locks: volume.shownLocks().map((lock) => ({ ...lock })),
+    history: volume.history().map((record) => ({ ...record })),
+    peers: peerLines(volume.peers).map((line) => ({
+      ...line,
+      isConnected: false,
+      lastError: null,
+    })),
+  }));
+}
+
+function shownSchedule({ schedules }: Volume): Answer | null {
+  return schedules.text === undefined ? null : { text: schedules.text };
+}
+
+function withVolume<T>(place: InspectPlace, use: (volume: Volume) => T): T {
+  if (!isVolume(place.volume)) {
+    throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
+  }
+  checkVolumeFiles(place.volume);
+  settleLog(place.volume);
+  const base = openBase(place);
+  const volume = Volume.open({
+    path: place.volume,
+    writer: { kind: 'none' },
+    reattach: true,
+    ...(base !== undefined && { base }),
+  });
+  try {
+    return use(volume);
+  } finally {
+    volume.close();
+  }
+}

@@ -1,0 +1,64 @@
+/** Runs `check`, `diff` and `versions` of a mounted volume, each in a thread of its own. */
+import { constants, openSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { INSPECT_LIMITS } from '../../lib/thread-limits.js';
+import type { InspectRequest } from './commands.js';
+import type { InspectPlace } from './inspect.js';
+import type { InspectData, InspectMessage } from './inspect-thread.js';
+import { type ToServer, toPlainError } from '../serve/messages.js';
+import type { MountPlan } from '../mount/mount-plan.js';
+
+export class Inspector {
+  readonly #plan: MountPlan;
+  readonly #baseFd: number | undefined;
+  readonly #post: (message: ToServer) => void;
+  readonly #running = new Set<Worker>();
+
+  /** Before anything is mounted. */
+  constructor(plan: MountPlan, post: (message: ToServer) => void) {
+    this.#plan = plan;
+    const { base } = plan;
+    if (base !== undefined)
+      this.#baseFd = openSync(base, constants.O_RDONLY | constants.O_DIRECTORY);
+    this.#post = post;
+  }
+
+  start(id: number, request: InspectRequest): void {
+    const { volume, base } = this.#plan;
+    const place: InspectPlace = { volume };
+    // By descriptor: a mount in place covers the base's path.
+    if (base !== undefined && this.#baseFd !== undefined) {
+      place.base = { path: base, openPath: `/proc/self/fd/${this.#baseFd}` };
+    }
+    const data: InspectData = { place, request };
+    const worker = new Worker(new URL('./inspect-thread.js', import.meta.url), {
+      workerData: data,
+      resourceLimits: INSPECT_LIMITS,
+    });
+    this.#running.add(worker);
+    let isAnswered = false;
+    const answer = (message: ToServer): void => {
+      if (!isAnswered) this.#post(message);
+      isAnswered = true;
+    };
+    worker.on('message', (message: InspectMessage) => {
+      if (message.kind === 'progress') {
+        this.#post({ kind: 'inspect-progress', done: message.done, total: message.total });
+      } else if (message.kind === 'done') {
+        answer({ kind: 'inspected', id, answer: message.answer });
+      } else {
+        answer({ kind: 'inspected', id, error: message.error });
+      }
+    });
+    worker.once('error', (error) => answer({ kind: 'inspected', id, error: toPlainError(error) }));
+    worker.once('exit', () => {
+      this.#running.delete(worker);
+      const error = new Error(`${request.command} ended without an answer`);
+      answer({ kind: 'inspected', id, error: toPlainError(error) });
+    });
+  }
+
+  stop(): void {
+    for (const worker of this.#running) void worker.terminate();
+  }
+}

@@ -1,0 +1,55 @@
+/** The schedule of saves of a mounted volume, as something to be run when it is due. */
+import type { View } from '../../volume/view.js';
+import type { Volume } from '../../volume/volume.js';
+import type { VolumeCommands } from './commands.js';
+import { log } from '../serve/log.js';
+import { ScheduleRunner } from './schedule-runner.js';
+
+export interface ScheduleHost {
+  /** The mount is there: a save can have programs' writes sent. */
+  isReady(): boolean;
+  later(delayMs: number, run: () => void): void;
+}
+
+export class SaveSchedule {
+  readonly #volume: Volume;
+  readonly #runner: ScheduleRunner;
+
+  constructor(volume: Volume, commands: VolumeCommands<View>, host: ScheduleHost) {
+    this.#volume = volume;
+    const everyMs = (): number | undefined => this.#everyMs();
+    this.#runner = new ScheduleRunner({
+      get everyMs() {
+        return everyMs();
+      },
+      get lastMs() {
+        return volume.schedules.lastMs;
+      },
+      isReady: () => host.isReady(),
+      run: () => commands.runSchedule(),
+      nowMs: () => Date.now(),
+      later: (delayMs, run) => host.later(delayMs, run),
+    });
+    commands.watch(({ ok, command }) => {
+      if (ok === true && command === 'schedule') this.#runner.start();
+    });
+    this.#runner.start();
+  }
+
+  #everyMs(): number | undefined {
+    const { core, schedules } = this.#volume;
+    if (core.readOnly) return undefined;
+    try {
+      return schedules.schedule?.everyMs;
+    } catch {
+      log(`the schedule ${JSON.stringify(schedules.text)} is not understood; nothing is saved`);
+      return undefined;
+    }
+  }
+
+  /** Null: there is none. */
+  status(): Record<string, unknown> | null {
+    const { text } = this.#volume.schedules;
+    return text === undefined ? null : { text, ...this.#runner.status() };
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Runs something when it is due, in the thread that serves.
+ *
+ * What must hold: at most one run at a time, and one for all that was missed;
+ * a clock that is set back delays a run by one interval at most. The clock is
+ * looked at every half minute, since timers stand still while a machine sleeps.
+ */
+import type { Deferred } from '../../lib/deferred.js';
+import type { Answer } from '../../control/command.js';
+import { toPlainError } from '../serve/messages.js';
+
+/** What is run, and how often. */
+export interface SchedulePort {
+  /** Undefined: off. */
+  readonly everyMs: number | undefined;
+  /** When it was last done, as far as is stored. */
+  readonly lastMs: number | undefined;
+  /** False: not yet; it is asked again soon. */
+  isReady(): boolean;
+  run(): Deferred<Answer>;
+  /** Wall clock. */
+  nowMs(): number;
+  later(delayMs: number, run: () => void): void;
+}
+
+const LOOK_MAX_MS = 30_000;
+const READY_LOOK_MS = 200;
+
+/** When it is due next; pure. A last run in the future is one of a clock that was set back. */
+export function dueMs(everyMs: number, lastMs: number | undefined, nowMs: number): number {
+  return lastMs === undefined ? nowMs : Math.min(lastMs, nowMs) + everyMs;
+}
+
+export class ScheduleRunner {
+  readonly #port: SchedulePort;
+  #lastMs: number | undefined;
+  /** Timers can't be taken back: those of an earlier start do nothing. */
+  #generation = 0;
+  #isRunning = false;
+  #lastResult: Answer | undefined;
+
+  constructor(port: SchedulePort) {
+    this.#port = port;
+  }
+
+  /** Begins, or begins anew after a change. */
+  start(): void {
+    this.#lastMs = this.#port.lastMs;
+    this.#generation++;
+    this.#look();
+  }
+
+  #look(): void {
+    const port = this.#port;
+    const { everyMs } = port;
+    const generation = this.#generation;
+    if (everyMs === undefined) return;
+    const again = (delayMs: number): void =>
+      port.later(delayMs, () => {
+        if (generation === this.#generation) this.#look();
+      });
+    if (this.#isRunning || !port.isReady()) {
+      again(READY_LOOK_MS);
+      return;
+    }
+    const nowMs = port.nowMs();
+    // A clock that was set back stays believed: from now on it counts from here.
+    if (this.#lastMs !== undefined && this.#lastMs > nowMs) this.#lastMs = nowMs;
+    const waitMs = dueMs(everyMs, this.#lastMs, nowMs) - nowMs;
+    if (waitMs > 0) {
+      again(Math.min(waitMs, LOOK_MAX_MS));
+      return;
+    }
+    this.#lastMs = nowMs;
+    this.#isRunning = true;
+    const done = (result: Answer): void => {
+      this.#isRunning = false;
+      this.#lastResult = { timeMs: nowMs, ...result };
+    };
+    port.run().settled(
+      (answer) => done({ ok: true, ...answer }),
+      (error) => {
+        const { code, message } = toPlainError(error);
+        done({ ok: false, code, message });
+      },
+    );
+    again(Math.min(everyMs, LOOK_MAX_MS));
+  }
+
+  /** When it is due next, and what the last run gave; null: off, or not run yet. */
+  status(): { nextDueMs: number | null; last: Answer | null } {
+    const { everyMs } = this.#port;
+    const nowMs = this.#port.nowMs();
+    return {
+      nextDueMs: everyMs === undefined ? null : dueMs(everyMs, this.#lastMs, nowMs),
+      last: this.#lastResult ?? null,
+    };
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * From what a person asked for to what the daemon will do: paths made real,
+ * everything refused that can't work, and the leftovers of a killed process
+ * cleaned up. Runs before anything is changed.
+ */
+import {
+  accessSync,
+  constants,
+  readdirSync,
+  realpathSync,
+  statfsSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import { resolve } from 'node:path';
+import { CommandError, type ErrnoName } from '../../lib/errors.js';
+import type { MountOptions } from './mount-options.js';
+import { isRunning, readMountRecord } from './mount-record.js';
+import {
+  CONTROL_MOUNT_TYPE,
+  isWithin,
+  MOUNT_TYPE,
+  mountAt,
+  type MountEntry,
+  readMountTable,
+} from './mount-table.js';
+import { controlMountPath, logPath, type Places } from './paths.js';
+import { volumeKey, volumePathFor } from './registry.js';
+import { unmount } from '../../fuse/mount/kernel-mount.js';
+import { kernelDriverRefusal } from '../../fuse/mount/usable.js';
+
+export type Driver = 'kernel' | 'fuse-native';
+export type DriverChoice = Driver | 'auto';
+
+export interface MountRequest {
+  /** Absent: no base. */
+  base: string | undefined;
+  /** What df and mount show as the device. Absent: the base, else `shadowfs`. */
+  source?: string | undefined;
+  mountpoint: string;
+  /** Absent: the default place, or where the registry says. */
+  volume: string | undefined;
+  driver: DriverChoice;
+  options: MountOptions;
+}
+
+/** Everything the daemon needs; plain data, since it travels between processes. */
+export interface MountPlan {
+  base: string | undefined;
+  source: string;
+  mountpoint: string;
+  inPlace: boolean;
+  volume: string;
+  controlMount: string;
+  log: string;
+  driver: Driver;
+  /** Why it is not the kernel driver, when that was not asked for. */
+  driverReason?: string;
+  options: MountOptions;
+  places: Places;
+  /** Things worth a warning; the mount goes on. */
+  notes: string[];
+}
+
+/** Throws CommandError, one code per reason. Cleans up stale mounts at the two paths. */
+export function planMount(request: MountRequest, places: Places): MountPlan {
+  const mountpoint = directoryAt(request.mountpoint, 'mountpoint', places);
+  const base = request.base === undefined ? undefined : directoryAt(request.base, 'base', places);
+  const inPlace = base === mountpoint;
+  const table = readMountTable();
+  refuseMountpointInUse(table, mountpoint, inPlace);
+  const notes: string[] = [];
+  if (base !== undefined) {
+    refuseUnreadable(base);
+    refuseNesting(base, mountpoint);
+  }
+  const volume = resolve(request.volume ?? volumePathFor(places, volumeKey(base, mountpoint)));
+  const controlMount = controlMountPath(places, mountpoint);
+  refuseVolumeInside(realpathOfExisting(volume), mountpoint);
+  if (base !== undefined) {
+    if (isWithin(realpathOfExisting(volume), base)) {
+      notes.push(
+        `the volume ${volume} lies inside the base: it shows up in the mount as it changes`,
+      );
+    }
+  }
+  return {
+    base,
+    source: request.source ?? base ?? 'shadowfs',
+    mountpoint,
+    inPlace,
+    volume,
+    controlMount,
+    log: logPath(places, mountpoint),
+    ...chosenDriver(request, notes),
+    options: request.options,
+    places,
+    notes,
+  };
+}
+
+/** `auto`: the kernel driver, and where that can't be used the other, with a word on why. */
+function chosenDriver(
+  { driver, options }: MountRequest,
+  notes: string[],
+): { driver: Driver; driverReason?: string } {
+  const cause = driver === 'auto' ? kernelDriverRefusal() : undefined;
+  if (driver === 'kernel' || (driver === 'auto' && cause === undefined)) {
+    return { driver: 'kernel' };
+  }
+  if (options.allowOther) {
+    throw (
+      cause ??
+      refusal(
+        'bad-option',
+        'EINVAL',
+        'allow_other: the fuse-native driver does not learn who makes a file, so no one else can be let in',
+      )
+    );
+  }
+  if (options.writeback) {
+    throw refusal('bad-option', 'EINVAL', 'writeback=on: the fuse-native driver has no such cache');
+  }
+  if (cause === undefined) return { driver: 'fuse-native' };
+  const driverReason = cause.message;
+  notes.push(`the kernel driver can't be used (${driverReason}): going on with fuse-native`);
+  return { driver: 'fuse-native', driverReason };
+}
+
+function refusal(code: string, errno: ErrnoName, message: string): CommandError {
+  return new CommandError(code, errno, message);
+}
+
+/** The real path of an existing directory. A stale mount of ours on the way is removed first. */
+function directoryAt(path: string, what: 'mountpoint' | 'base', places: Places): string {
+  const absolute = resolve(path);
+  cleanStaleMounts(absolute, places);
+  let real: string;
+  let stat: Stats;
+  try {
+    real = realpathSync(absolute);
+    stat = statSync(real);
+  } catch (error) {
+    throw unreachable(error, what, absolute);
+  }
+  if (!stat.isDirectory()) {
+    throw refusal(`${what}-not-directory`, 'ENOTDIR', `${what} ${path} is not a directory`);
+  }
+  return real;
+}
+
+function unreachable(error: unknown, what: string, path: string): CommandError {
+  const { code } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'ENOENT':
+      return refusal(`${what}-missing`, 'ENOENT', `${what} ${path} does not exist`);
+    case 'ENOTDIR':
+      return refusal(`${what}-not-directory`, 'ENOTDIR', `${what} ${path}: not a directory`);
+    case 'ENOTCONN':
+      return refusal(
+        `${what}-stale`,
+        'EBUSY',
+        `${what} ${path} is the mount of another program that has ended; unmount it first`,
+      );
+    default:
+      return refusal(`${what}-unreadable`, 'EACCES', `${what} ${path} can't be used: ${code}`);
+  }
+}
+
+function refuseMountpointInUse(
+  table: readonly MountEntry[],
+  mountpoint: string,
+  inPlace: boolean,
+): void {
+  const top = mountAt(table, mountpoint);
+  if (top === undefined) return;
+  if (top.type === MOUNT_TYPE || top.type === CONTROL_MOUNT_TYPE) {
+    throw refusal(
+      'mountpoint-in-use',
+      'EBUSY',
+      `${mountpoint} is mounted already (shadowfs umount ${mountpoint} ends that)`,
+    );
+  }
+  // A disk's own mountpoint is a fine directory to put under history in place.
+  if (inPlace) return;
+  throw refusal(
+    'mountpoint-in-use',
+    'EBUSY',
+    `${mountpoint} is in use: ${top.type} (${top.source}) is mounted there`,
+  );
+}
+
+function refuseUnreadable(base: string): void {
+  try {
+    accessSync(base, constants.R_OK | constants.X_OK);
+    readdirSync(base);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw refusal('base-unreadable', 'EACCES', `base ${base} can't be read: ${code}`);
+  }
+}
+
+function refuseNesting(base: string, mountpoint: string): void {
+  if (base === mountpoint) return;
+  if (isWithin(base, mountpoint)) {
+    throw refusal(
+      'base-inside-mountpoint',
+      'EINVAL',
+      `base ${base} lies inside the mountpoint ${mountpoint}, which would cover it`,
+    );
+  }
+}
+
+function refuseVolumeInside(volume: string, mountpoint: string): void {
+  if (!isWithin(volume, mountpoint)) return;
+  throw refusal(
+    'volume-inside-mount',
+    'EINVAL',
+    `the volume ${volume} would lie inside its own mount ${mountpoint}; ` +
+      'choose a place outside with --volume PATH',
+  );
+}
+
+/** The real path, as far as the path exists: the rest will be made. */
+function realpathOfExisting(path: string): string {
+  let existing = path;
+  let rest = '';
+  while (existing !== '/') {
+    try {
+      return realpathSync(existing) + rest;
+    } catch {
+      const slash = existing.lastIndexOf('/');
+      rest = existing.slice(slash) + rest;
+      existing = existing.slice(0, slash) || '/';
+    }
+  }
+  return path;
+}
+
+/**
+ * Removes a mount of ours at `path` whose process is gone, and its control
+ * mount. Mounts that answer, and other programs' mounts, are left alone.
+ */
+export function cleanStaleMounts(path: string, places: Places): boolean {
+  let cleaned = false;
+  for (;;) {
+    const top = mountAt(readMountTable(), path);
+    if (top?.type !== MOUNT_TYPE || !isDead(path)) return cleaned;
+    const record = readMountRecord(places, path);
+    if (record !== undefined && isRunning(record)) return cleaned;
+    unmount(path, { lazy: true });
+    cleanControlMount(record?.controlMount ?? controlMountPath(places, path));
+    cleaned = true;
+  }
+}
+
+/** Removes a dead control mount. */
+export function cleanControlMount(path: string): void {
+  while (mountAt(readMountTable(), path)?.type === CONTROL_MOUNT_TYPE && isDead(path)) {
+    unmount(path, { lazy: true });
+  }
+}
+
+/** True for a mount whose process is gone. Attributes may be cached for long, so `stat` would not tell. */
+export function isDead(path: string): boolean {
+  try {
+    statfsSync(path);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOTCONN';
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * What is known about a mount besides the kernel's table: which process serves
+ * it, where its control files, its volume and its log are, and how it ended.
+ * One small JSON file per mountpoint in the state directory, replaced as a whole.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
+import { type Places, recordPath } from './paths.js';
+
+export interface MountRecord {
+  pid: number;
+  /** Start time of the process in clock ticks: a pid alone may be another's by now. */
+  startTicks: number;
+  mountpoint: string;
+  controlMount: string;
+  volume: string;
+  base: string | null;
+  log: string | null;
+  startedMs: number;
+  /** `serving`, or how it ended: everything stored, or why not. */
+  state: 'serving' | 'stored' | 'failed';
+  failure?: string;
+}
+
+export function writeMountRecord(places: Places, record: MountRecord): void {
+  const path = recordPath(places, record.mountpoint);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const fresh = `${path}.${process.pid}`;
+  writeFileSync(fresh, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  renameSync(fresh, path);
+}
+
+export function readMountRecord(places: Places, mountpoint: string): MountRecord | undefined {
+  return readRecord(recordPath(places, mountpoint));
+}
+
+export function readMountRecords(places: Places): MountRecord[] {
+  const directory = join(places.stateDirectory, 'mounts');
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => readRecord(join(directory, name)))
+    .filter((record) => record !== undefined);
+}
+
+function readRecord(path: string): MountRecord | undefined {
+  try {
+    const record: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    // Written by ourselves as a whole; anything else is as good as nothing.
+    const isRecord = typeof record === 'object' && record !== null && 'mountpoint' in record;
+    return isRecord ? (record as MountRecord) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Start time of a process in clock ticks, or undefined when there is none. */
+export function startTicksOf(pid: number): number | undefined {
+  const fields = statFields(pid);
+  // A zombie serves nothing any more.
+  if (fields === undefined || fields[STAT_FIELD.state] === 'Z') return undefined;
+  return Number(fields[STAT_FIELD.startTicks]);
+}
+
+/** True while the very process of the record runs. */
+export function isRunning(record: MountRecord): boolean {
+  return startTicksOf(record.pid) === record.startTicks;
+}

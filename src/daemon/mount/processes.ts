@@ -1,0 +1,115 @@
+/**
+ * Which processes use a mount, as far as /proc shows it to this user. Never
+ * called in the serving thread: it looks into the mount.
+ */
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { ERRNO } from '../../lib/errors.js';
+import { isWithin, type MountEntry } from './mount-table.js';
+
+export interface MountUse {
+  pid: number;
+  command: string;
+  how: 'working directory' | 'root' | 'open file' | 'mapped file' | 'program';
+  path: string;
+  /** For open files: the descriptor's number. */
+  fd?: number;
+}
+
+/** Every use of the mount by a process this user may look at; at most `limit`. */
+export function usesOfMount(mount: MountEntry, limit = 1000): MountUse[] {
+  const uses: MountUse[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    for (const use of usesByProcess(Number(name), mount)) {
+      if (uses.length >= limit) return uses;
+      uses.push(use);
+    }
+  }
+  return uses;
+}
+
+function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
+  const command = attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()) ?? '?';
+  const links = [
+    ['cwd', 'working directory'],
+    ['root', 'root'],
+    ['exe', 'program'],
+  ] as const;
+  for (const [link, how] of links) {
+    const path = attempt(() => readlinkSync(`/proc/${pid}/${link}`));
+    if (path === undefined || !isWithin(path, mount.mountpoint)) continue;
+    // The covered directory of a mount in place has the same path, but another device.
+    if (deviceOf(`/proc/${pid}/${link}`) === mount.device) yield { pid, command, how, path };
+  }
+  for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
+    const info = attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'));
+    if (info === undefined || !new RegExp(`^mnt_id:\\s*${mount.mountId}$`, 'm').test(info))
+      continue;
+    const path = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? '?';
+    yield { pid, command, how: 'open file', path, fd: Number(fd) };
+  }
+  const mapped = new Set<string>();
+  for (const line of (attempt(() => readFileSync(`/proc/${pid}/maps`, 'utf8')) ?? '').split('\n')) {
+    const path = line.slice(line.indexOf('/'));
+    if (line.includes('/') && isWithin(path, mount.mountpoint) && !mapped.has(path)) {
+      mapped.add(path);
+      if (line.split(/\s+/)[3] === hexDevice(mount.device)) {
+        yield { pid, command, how: 'mapped file', path };
+      }
+    }
+  }
+}
+
+/**
+ * Open files of the mount that show an old version since a restore that began
+ * at `sinceMs`: their attributes are stale, or they lost their last name then.
+ */
+export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
+  const stale = usesOfMount(mount).filter((use) => {
+    if (use.fd === undefined) return false;
+    try {
+      const { nlink, ctimeMs } = statSync(`/proc/${use.pid}/fd/${use.fd}`);
+      return nlink === 0 && ctimeMs >= sinceMs;
+    } catch (error) {
+      // Node has no name for this one.
+      return (error as NodeJS.ErrnoException).errno === -ERRNO.ESTALE;
+    }
+  });
+  // A kernel that can't let a name merely expire says of a changed file that it is deleted.
+  return stale.map((use) => ({ ...use, path: use.path.replace(/ \(deleted\)$/, '') }));
+}
+
+/** For messages: `sleep (pid 17): working directory /mnt/x`. */
+export function describeUse(use: MountUse): string {
+  return `${use.command} (pid ${use.pid}): ${use.how} ${use.path}`;
+}
+
+function deviceOf(path: string): string | undefined {
+  const device = attempt(() => statSync(path).dev);
+  return device === undefined ? undefined : deviceText(device);
+}
+
+/** `major:minor` of a device number as stat gives it. Pure. */
+export function deviceText(device: number): string {
+  const low = device % 2 ** 32;
+  const major = (low >>> 8) & 0xfff;
+  const minor = (low & 0xff) | ((low >>> 12) & 0xfff00);
+  return `${major}:${minor}`;
+}
+
+/** As /proc/PID/maps writes it. */
+function hexDevice(device: string): string {
+  return device
+    .split(':')
+    .map((part) => Number(part).toString(16).padStart(2, '0'))
+    .join(':');
+}
+
+/** Processes come and go, and other users' are closed to us. */
+function attempt<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Finds a volume again by the base it was made over (or, without a base, by
+ * its mountpoint). One small JSON file per base; a volume in the default place
+ * is found even without one, since its name follows from the base's path.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Places, slugOf, volumesDirectory } from './paths.js';
+
+/** What a volume is looked up by. Pure. */
+export function volumeKey(base: string | undefined, mountpoint: string): string {
+  return base ?? `no-base:${mountpoint}`;
+}
+
+function entryPath(places: Places, key: string): string {
+  return join(places.stateDirectory, 'registry', `${slugOf(key)}.json`);
+}
+
+/** Where the volume for `key` is, or would be made. */
+export function volumePathFor(places: Places, key: string): string {
+  try {
+    const entry: unknown = JSON.parse(readFileSync(entryPath(places, key), 'utf8'));
+    const volume = (entry as { volume?: unknown }).volume;
+    if (typeof volume === 'string') return volume;
+  } catch {
+    // Not registered.
+  }
+  return join(volumesDirectory(places), slugOf(key));
+}
+
+/** Where the volume for `key` is, or undefined when there is none yet. */
+export function findVolume(places: Places, key: string): string | undefined {
+  const path = volumePathFor(places, key);
+  return existsSync(join(path, 'data.mdb')) ? path : undefined;
+}
+
+export function registerVolume(places: Places, key: string, volume: string): void {
+  const path = entryPath(places, key);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const fresh = `${path}.${process.pid}`;
+  writeFileSync(fresh, `${JSON.stringify({ key, volume })}\n`, { mode: 0o600 });
+  renameSync(fresh, path);
+}

@@ -1,0 +1,85 @@
+/**
+ * What `shadowfs umount` does: the kernel's unmount (which writes dirty pages
+ * out), then waiting until the serving process has stored everything and ended.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CommandError } from '../../lib/errors.js';
+import { cleanControlMount } from './mount-plan.js';
+import { isRunning, type MountRecord, readMountRecord } from './mount-record.js';
+import { type MountEntry, readMountTable } from './mount-table.js';
+import type { Places } from './paths.js';
+import { describeUse, usesOfMount } from './processes.js';
+import { unmount } from '../../fuse/mount/kernel-mount.js';
+
+const POLL_MS = 10;
+const PATIENCE_MS = 5000;
+const MAX_NAMED_USES = 20;
+
+export interface UmountOutcome {
+  /** The serving process has ended and everything is stored; false: detached, still in use. */
+  ended: boolean;
+}
+
+/** Throws CommandError: `mount-busy` names the processes. */
+export async function umountAndWait(
+  mount: MountEntry,
+  places: Places,
+  lazy: boolean,
+  say: (message: string) => void,
+): Promise<UmountOutcome> {
+  const record = readMountRecord(places, mount.mountpoint);
+  // The use that would be in the way may be the very directory we were called from.
+  if (process.cwd() === mount.mountpoint || process.cwd().startsWith(`${mount.mountpoint}/`)) {
+    process.chdir('/');
+  }
+  try {
+    unmount(mount.mountpoint);
+  } catch (error) {
+    const isBusy = error instanceof CommandError && error.code === 'mount-busy';
+    if (!isBusy) throw error;
+    if (!lazy) throw busy(mount);
+    unmount(mount.mountpoint, { lazy: true });
+    return { ended: false };
+  }
+  if (record === undefined) {
+    return { ended: true };
+  }
+  await waitForEnd(record, say);
+  // A daemon that was killed could not do this itself.
+  cleanControlMount(record.controlMount);
+  const after = readMountRecord(places, mount.mountpoint);
+  if (after?.pid === record.pid && after.state !== 'stored') {
+    throw new CommandError(
+      'store-failed',
+      'EIO',
+      `${mount.mountpoint} is unmounted, but the serving process (pid ${record.pid}) ` +
+        `${after.state === 'failed' ? `failed: ${after.failure ?? '?'}` : 'was killed'}` +
+        (record.log === null ? '' : `; see ${record.log}`),
+    );
+  }
+  return { ended: true };
+}
+
+function busy(mount: MountEntry): CommandError {
+  const uses = usesOfMount(mount);
+  const lines = uses.slice(0, MAX_NAMED_USES).map((use) => `\n  ${describeUse(use)}`);
+  const inner = readMountTable().filter((entry) =>
+    entry.mountpoint.startsWith(`${mount.mountpoint}/`),
+  );
+  for (const entry of inner) lines.push(`\n  ${entry.type} mounted on ${entry.mountpoint}`);
+  const named =
+    lines.length === 0 ? ' (by a process this user may not look at)' : `:${lines.join('')}`;
+  return new CommandError('mount-busy', 'EBUSY', `${mount.mountpoint} is in use${named}`, { uses });
+}
+
+async function waitForEnd(record: MountRecord, say: (message: string) => void): Promise<void> {
+  const startedMs = Date.now();
+  let told = false;
+  while (isRunning(record)) {
+    if (!told && Date.now() - startedMs > PATIENCE_MS) {
+      told = true;
+      say(`waiting for process ${record.pid} to store everything`);
+    }
+    await sleep(POLL_MS);
+  }
+}

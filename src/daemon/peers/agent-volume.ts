@@ -1,0 +1,219 @@
+/**
+ * The agent's volume as it is seen from the thread of the connections: changes
+ * are asked of the serving thread, snapshots to send are read from the store
+ * here.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { MAX_FRAME_BYTES, type StreamPosition } from '../../format/wire/stream.js';
+import {
+  type Epoch,
+  type Handover,
+  type LockItem,
+  type LockSet,
+  PIECES_AHEAD,
+  PIECES_KEPT,
+  type SyncSnapshot,
+} from '../../sync/agent/messages.js';
+import type {
+  Incoming,
+  Outgoing,
+  StoredLocks,
+  StoredRole,
+  SyncVolume,
+} from '../../sync/agent/sync-volume.js';
+import {
+  estimates,
+  requestOf,
+  sendStream,
+  type TransferRequest,
+} from '../../sync/stream/sender.js';
+import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
+import { payloadRooms } from '../../sync/transport/payload-rooms.js';
+import { openForSending, type SendingPlace } from '../transfer/sending.js';
+
+/** Of a stream, at least; up to a frame more. Its frames of records are as large: one is a piece. */
+const PIECE_BYTES = 768 * 1024;
+/** Smaller frames are not worth memory of their own. */
+const LARGE_BYTES = 256 * 1024;
+
+export interface AgentVolumeParts {
+  uuid: string;
+  place: SendingPlace;
+  state: AgentState;
+  ask(request: AgentRequest): Promise<unknown>;
+}
+
+export class AgentVolume implements SyncVolume {
+  readonly #parts: AgentVolumeParts;
+  #state: AgentState;
+
+  constructor(parts: AgentVolumeParts) {
+    this.#parts = parts;
+    this.#state = parts.state;
+  }
+
+  /** The serving thread tells, before it answers what has changed it. */
+  update(state: AgentState): void {
+    this.#state = state;
+  }
+
+  get uuid(): string {
+    return this.#parts.uuid;
+  }
+
+  get history(): string {
+    return this.#state.history;
+  }
+
+  role(): StoredRole {
+    return this.#state.role;
+  }
+
+  snapshots(): readonly SyncSnapshot[] {
+    return this.#state.snapshots;
+  }
+
+  shown(): string | undefined {
+    return this.#state.shown ?? undefined;
+  }
+
+  locksOfDownstreams(): readonly LockItem[] {
+    return this.#state.locks;
+  }
+
+  pullEveryMs(): number | undefined {
+    return this.#state.pullEveryMs ?? undefined;
+  }
+
+  async #ask<A>(request: AgentRequest): Promise<A> {
+    return (await this.#parts.ask(request)) as A;
+  }
+
+  storeLocks(from: string, { sequence, items, seen }: LockSet): Promise<StoredLocks> {
+    return this.#ask({ op: 'store-locks', from, set: { sequence, items, seen } });
+  }
+
+  send(request: TransferRequest): Outgoing {
+    const volume = openForSending(this.#parts.place);
+    let frames: Generator<Buffer, void>;
+    try {
+      const room = roomsInTurn(PIECES_KEPT + PIECES_AHEAD + 1);
+      frames = sendStream(volume, requestOf(volume, request), PIECE_BYTES, room);
+    } catch (error) {
+      volume.close();
+      throw error;
+    }
+    let isClosed = false;
+    return {
+      next: async () => nextPiece(frames),
+      close() {
+        if (isClosed) return;
+        isClosed = true;
+        volume.close();
+      },
+    };
+  }
+
+  async sizeOf(request: TransferRequest): Promise<number> {
+    const volume = openForSending(this.#parts.place);
+    try {
+      let last = 0;
+      for (const { bytes } of estimates(volume, requestOf(volume, request))) {
+        last = bytes;
+        await setImmediate();
+      }
+      return last;
+    } finally {
+      volume.close();
+    }
+  }
+
+  async receive(from: string | null, to: string): Promise<Incoming> {
+    const { resumed } = await this.#ask<AgentReceiving>({ op: 'receive', from, to });
+    // The last piece adopts: it is held back until it is known to be the last.
+    let held: Uint8Array | undefined;
+    const send = async (): Promise<void> => {
+      const bytes = held;
+      held = undefined;
+      if (bytes === undefined) return;
+      await this.#ask({ op: 'push', bytes: movable(bytes) });
+      payloadRooms.giveBack(bytes);
+    };
+    const suspend = async (): Promise<void> => {
+      held = undefined;
+      await this.#ask({ op: 'suspend' });
+    };
+    return {
+      resumed: (resumed ?? undefined) as StreamPosition | undefined,
+      push: async (bytes) => {
+        await send();
+        held = bytes;
+      },
+      finish: async (epoch) => {
+        const bytes = movable(held ?? new Uint8Array(0));
+        await this.#ask({ op: 'adopt', snapshot: to, bytes, epoch });
+        payloadRooms.giveBack(bytes);
+        held = undefined;
+      },
+      suspend,
+      // What does not fit was dropped when that was found.
+      drop: suspend,
+    };
+  }
+
+  show(snapshot: string, epoch: Epoch): Promise<void> {
+    return this.#ask({ op: 'show', snapshot, epoch });
+  }
+
+  promote(epoch: Epoch): Promise<void> {
+    return this.#ask({ op: 'promote', epoch });
+  }
+
+  demote(to: string | undefined, epoch: Epoch, upstream: string): Promise<void> {
+    return this.#ask({ op: 'demote', to: to ?? null, epoch, upstream });
+  }
+
+  handOver(to: string, epoch: Epoch): Promise<Handover> {
+    return this.#ask({ op: 'hand-over', to, epoch });
+  }
+
+  follow(upstream: string, epoch: Epoch): Promise<void> {
+    return this.#ask({ op: 'follow', upstream, epoch });
+  }
+}
+
+/** Bytes that another thread may have: in memory that is shared, or that nothing else is in. */
+function movable(bytes: Uint8Array): Uint8Array {
+  const { buffer } = bytes;
+  const isAlone = buffer instanceof SharedArrayBuffer || buffer.byteLength === bytes.byteLength;
+  return isAlone ? bytes : bytes.slice();
+}
+
+/**
+ * Memory for frames, the same again after `count` of them: new memory for each would have V8
+ * collect garbage every few of them. Whoever asks for a piece has received all that are more than
+ * PIECES_AHEAD older, second answers included, since a connection keeps the order.
+ */
+function roomsInTurn(count: number): (length: number) => Buffer {
+  const rooms: Buffer[] = [];
+  let next = 0;
+  return (length) => {
+    if (length < LARGE_BYTES || length > MAX_FRAME_BYTES) return Buffer.allocUnsafe(length);
+    const at = next++ % count;
+    const room = rooms[at] ?? Buffer.allocUnsafeSlow(MAX_FRAME_BYTES);
+    rooms[at] = room;
+    return room.subarray(0, length);
+  };
+}
+
+/** Some frames together: each piece is a question to the other side. */
+function nextPiece(frames: Generator<Buffer, void>): Uint8Array | undefined {
+  const piece: Buffer[] = [];
+  for (let bytes = 0; bytes < PIECE_BYTES; ) {
+    const { value } = frames.next();
+    if (value === undefined) break;
+    piece.push(value);
+    bytes += value.length;
+  }
+  return piece.length > 1 ? Buffer.concat(piece) : piece[0];
+}

@@ -1,0 +1,30 @@
+/** The answer to the command `group-save`: what came of it, in the names that people use. */
+import { CommandError } from '../../lib/errors.js';
+import type { Answer } from '../../control/command.js';
+import type { GroupAnswer } from '../../sync/group/group-messages.js';
+import type { Volume } from '../../volume/volume.js';
+import type { GroupService } from './group-service.js';
+
+/** Throws `group-save-failed`, which names who was missing and why: then nobody has the snapshot. */
+export function groupAnswer(
+  answer: Answer,
+  name: string,
+  peers: readonly string[],
+  volume: Volume,
+  groups: GroupService,
+): Answer {
+  const { outcome, key, missing } = answer as unknown as GroupAnswer;
+  const parked = { parkedMs: 0, ...groups.parked(key) };
+  if (outcome === 'committed') return { name, outcome, peers, group: key, ...parked };
+  const nameOf = (uuid: string): string =>
+    uuid === volume.uuid ? 'this mount' : (volume.peers.nameOf(uuid) ?? uuid);
+  const named = Object.entries(missing).map(([uuid, reason]) => ({ member: nameOf(uuid), reason }));
+  const reasons = named.map(({ member, reason }) => `${member}: ${reason}`).join('; ');
+  throw new CommandError('group-save-failed', 'EAGAIN', `nobody was saved as ${name}: ${reasons}`, {
+    name,
+    outcome,
+    group: key,
+    missing: named,
+    ...parked,
+  });
+}

@@ -1,0 +1,196 @@
+/**
+ * A volume's part in group saves, in the serving thread: parks the mount's
+ * changes, takes the snapshot while they wait, and stores what came of it.
+ *
+ * What must hold: while changes are parked no other command runs; they are let
+ * go as soon as the tree is a layer of its own, and at the latest when the
+ * point's time is over, whether or not the thread of the connections still is.
+ */
+import { performance } from 'node:perf_hooks';
+import { Deferred } from '../../lib/deferred.js';
+import { CommandError } from '../../lib/errors.js';
+import { step as crashStep } from '../../lib/failpoints.js';
+import { settledWith } from '../../lib/work.js';
+import type { Answer } from '../../control/command.js';
+import type { Point } from '../../sync/group/group-messages.js';
+import { GroupPoints } from '../../volume/snapshots/group-points.js';
+import type { View } from '../../volume/view.js';
+import type { Volume } from '../../volume/volume.js';
+import type { VolumeCommands } from '../commands/commands.js';
+import type { GroupRequest, GroupStored } from './group-requests.js';
+import { step } from '../commands/then.js';
+
+/** Whatever another volume asks for. */
+const PARK_MAX_MS = 10_000;
+/** How long the last ones were parked is remembered for so many. */
+const REMEMBERED_MAX = 100;
+
+export interface GroupServiceParts {
+  volume: Volume;
+  commands: VolumeCommands<View>;
+  /** Changes of programs wait from now on. */
+  holdChanges(): void;
+  letGo(): void;
+  later(delayMs: number, run: () => void): void;
+}
+
+interface Parked {
+  key: string;
+  sinceMs: number;
+  /** Settled when the changes are let go. */
+  until: Deferred<Answer>;
+}
+
+export class GroupService {
+  readonly #parts: GroupServiceParts;
+  readonly #points: GroupPoints;
+  #parked: Parked | undefined;
+  /** So long changes were parked, by point. */
+  readonly #parkedMs = new Map<string, number>();
+  /** Counts the threads of the connections that were lost: their points park nothing any more. */
+  #lost = 0;
+  /** Who gave the command that is under way here. */
+  source = 'control';
+
+  constructor(parts: GroupServiceParts) {
+    this.#parts = parts;
+    const { core, catalog, roles } = parts.volume;
+    this.#points = new GroupPoints(core, catalog, roles.commands);
+  }
+
+  stored(): GroupStored {
+    return { tentative: this.#points.tentative() as Point[], commits: this.#points.commits() };
+  }
+
+  run(request: GroupRequest): Deferred<unknown> {
+    switch (request.op) {
+      case 'group-park':
+        return this.#park(request.point);
+      case 'group-unpark':
+        this.#letGo(this.#parked);
+        return settledWith<unknown>(undefined);
+      case 'group-save':
+        return this.#save(request.point);
+      case 'group-keep': {
+        const { key } = request;
+        return this.#change('keep', () => this.#points.keep(key, this.parked(key)));
+      }
+      case 'group-drop':
+        return this.#change('drop', () => this.#points.drop(request.key));
+      case 'group-commit':
+        return this.#change('commit', () => this.#points.addCommit(request.key, request.directors));
+      case 'group-forget':
+        return this.#change('forget', () => this.#points.removeCommit(request.key));
+    }
+  }
+
+  /** The thread of the connections is gone. */
+  lost(): void {
+    this.#lost++;
+    this.#letGo(this.#parked);
+  }
+
+  /** Nobody will ever tell what came of its points; after the last peer, nobody asks for ours. */
+  peerRemoved(peer: string): void {
+    const { uuid, peers } = this.#parts.volume;
+    const commits = this.#points.commits().map(({ key }) => key);
+    for (const { key, initiator } of this.stored().tentative) {
+      if (initiator === peer) this.#points.drop(key);
+      else if (initiator === uuid && peers.peers.size === 0) {
+        if (commits.includes(key)) this.#points.keep(key, {});
+        else this.#points.drop(key);
+      }
+    }
+    if (peers.peers.size === 0) for (const key of commits) this.#points.removeCommit(key);
+  }
+
+  /** For answers and the history. */
+  parked(key: string): { parkedMs?: number } {
+    const parkedMs = this.#parkedMs.get(key);
+    return parkedMs === undefined ? {} : { parkedMs };
+  }
+
+  /** Throws CommandError. */
+  check(name: string): void {
+    this.#points.check(name);
+    if (!this.#parts.volume.isStandby) return;
+    throw new CommandError(
+      'standby',
+      'EROFS',
+      'a standby is not saved in a group: its tree lags behind, and it receives the snapshot of its primary',
+    );
+  }
+
+  #park(point: Point): Deferred<unknown> {
+    const { commands, later, holdChanges } = this.#parts;
+    const parked = new Deferred<unknown>();
+    const lost = this.#lost;
+    const held = commands.hold('group-save', () => {
+      if (lost !== this.#lost) throw overdue(point.name);
+      // The role may have changed, or the name been taken, while this waited for its turn.
+      this.check(point.name);
+      const until = new Deferred<Answer>();
+      const now: Parked = { key: point.key, sinceMs: performance.now(), until };
+      holdChanges();
+      this.#parked = now;
+      later(Math.min(point.parkMaxMs, PARK_MAX_MS), () => this.#letGo(now));
+      crashStep('group:parked');
+      parked.resolve(undefined);
+      return until;
+    });
+    held.settled(
+      () => undefined,
+      (error) => parked.reject(error),
+    );
+    return parked;
+  }
+
+  #letGo(parked: Parked | undefined): void {
+    if (parked === undefined || parked !== this.#parked) return;
+    this.#parked = undefined;
+    this.#parts.letGo();
+    this.#parkedMs.set(parked.key, round(performance.now() - parked.sinceMs));
+    const [oldest] = this.#parkedMs.keys();
+    if (this.#parkedMs.size > REMEMBERED_MAX && oldest !== undefined) {
+      this.#parkedMs.delete(oldest);
+    }
+    parked.until.resolve({});
+  }
+
+  #save(point: Point): Deferred<unknown> {
+    const { volume } = this.#parts;
+    const { key, name, initiator } = point;
+    const parked = this.#parked;
+    if (parked?.key !== key) throw overdue(name);
+    const source = initiator === volume.uuid ? this.source : 'peer';
+    volume.core.withReserve(() => this.#points.save(key, name, point, source));
+    crashStep('group:switched');
+    const ticket = volume.commit();
+    // What comes now goes into another layer.
+    this.#letGo(parked);
+    return step(volume.whenCommitted(ticket), (): unknown => crashStep('group:saved'));
+  }
+
+  #change(what: string, change: () => void): Deferred<unknown> {
+    const { commands, volume } = this.#parts;
+    crashStep(`group:before-${what}`);
+    const done = commands.runChange(`group-${what}`, () => {
+      volume.core.withReserve(change);
+      return {};
+    });
+    return step(done, (): unknown => crashStep(`group:after-${what}`));
+  }
+}
+
+function overdue(name: string): CommandError {
+  return new CommandError(
+    'group-save-late',
+    'ETIMEDOUT',
+    `changes went on before ${name} was saved: the others took too long`,
+  );
+}
+
+/** Microseconds are enough for a person. */
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

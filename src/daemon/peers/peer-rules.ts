@@ -1,0 +1,147 @@
+/**
+ * What must hold among the stored peers, and who may become one: no two have
+ * one name, one volume or one certificate; an invitation is used by one volume
+ * only (which may ask again, if it did not hear the answer); none follows itself.
+ */
+import { CommandError } from '../../lib/errors.js';
+import { nearMatches } from '../../format/text/grammar.js';
+import { formatAddress } from '../../format/text/peer-address.js';
+import {
+  type InvitationRecord,
+  MAX_PEERS,
+  type PeerRecord,
+  peerNameFrom,
+} from '../../format/records/peer-record.js';
+import { refuseRing, upstreamsOf } from '../../sync/peers/pairing.js';
+import type { AcceptRequest, JoinAnswer } from '../../sync/peers/peering-messages.js';
+import type { PeerTable } from '../../volume/peers/peer-table.js';
+
+/** The peer of that name. Throws `no-such-peer` with near matches. */
+export function requirePeer(table: PeerTable, name: string): PeerRecord {
+  const peer = table.byName(name);
+  if (peer !== undefined) return peer;
+  const names = [...table.peers.values()].map((other) => other.name);
+  const near = nearMatches(name, names);
+  const hint = near.length > 0 ? `; did you mean ${near.join(', ')}?` : '';
+  throw new CommandError(
+    'no-such-peer',
+    'ENOENT',
+    `no peer ${JSON.stringify(name.slice(0, 300))}${hint}`,
+    { name, near },
+  );
+}
+
+/** Throws `peer-exists`. */
+export function refuseTakenName(table: PeerTable, name: string): void {
+  const peer = table.byName(name);
+  if (peer !== undefined) throw alreadyThere(peer);
+}
+
+/** Throws `too-many-peers`. */
+export function refuseTooMany(table: PeerTable): void {
+  if (table.peers.size < MAX_PEERS) return;
+  throw new CommandError('too-many-peers', 'EBUSY', `the volume has ${MAX_PEERS} peers already`);
+}
+
+/** The name, or one like it that no peer has. */
+export function freePeerName(table: PeerTable, wanted: string): string {
+  let name = wanted;
+  for (let n = 2; table.byName(name) !== undefined; n++) name = `${peerNameFrom(wanted)}-${n}`;
+  return name;
+}
+
+export function newPeer(
+  name: string,
+  { volume, fingerprint, upstreams }: Pick<JoinAnswer, 'volume' | 'fingerprint' | 'upstreams'>,
+  direction: PeerRecord['direction'],
+  sinceMs: number,
+): PeerRecord {
+  const lastHeardMs = sinceMs;
+  const addresses: PeerRecord['addresses'] = [];
+  return { volume, name, fingerprint, direction, addresses, sinceMs, upstreams, lastHeardMs };
+}
+
+export function alreadyThere({ name, volume }: PeerRecord): CommandError {
+  const message = `there is a peer ${name} already (volume ${volume})`;
+  return new CommandError('peer-exists', 'EEXIST', message, { name, volume });
+}
+
+/** Before somebody is asked to let the volume join. Throws `peer-ring`, `peer-exists`, `too-many-peers`. */
+export function refuseToJoin(
+  table: PeerTable,
+  volume: string,
+  inviter: string,
+  name: string | undefined,
+): void {
+  const known = table.peers.get(inviter);
+  if (known?.direction === 'downstream') refuseRing(volume, inviter, [volume]);
+  if (known !== undefined) throw alreadyThere(known);
+  if (name !== undefined) refuseTakenName(table, name);
+  refuseTooMany(table);
+}
+
+/** Stores one who has proved to know an invitation's secret. Throws CommandError; gives its name. */
+export function acceptPeer(
+  table: PeerTable,
+  volume: string,
+  request: AcceptRequest,
+  nowMs: number,
+): { name: string } {
+  table.requireWritable();
+  const invitation = table.invitations.get(request.invitation);
+  if (invitation === undefined) {
+    throw new CommandError('unknown-invitation', 'EACCES', 'the token is not known any more');
+  }
+  const known = table.peers.get(request.volume);
+  if (invitation.usedBy !== undefined) {
+    const isAgain =
+      invitation.usedBy === request.volume && known?.fingerprint === request.fingerprint;
+    if (isAgain && nowMs <= invitation.expiresMs) return { name: known.name };
+    const message = 'the token was used already: ask for a new one';
+    throw new CommandError('used-invitation', 'EACCES', message);
+  }
+  refuseExpired(invitation, nowMs);
+  // One that we know by this certificate has removed us, and was invited once more.
+  const isBack = known?.fingerprint === request.fingerprint && known.direction === 'downstream';
+  if (known !== undefined && !isBack) throw alreadyThere(known);
+  for (const peer of table.peers.values()) {
+    if (peer !== known && peer.fingerprint === request.fingerprint) throw alreadyThere(peer);
+  }
+  refuseRing(request.volume, volume, upstreamsOf(table.peers.values()));
+  if (!isBack) refuseTooMany(table);
+  const wanted = invitation.name || known?.name || request.name;
+  const name = wanted === known?.name ? wanted : freePeerName(table, wanted);
+  table.putPeer(newPeer(name, request, 'downstream', nowMs));
+  table.putInvitation({ ...invitation, usedBy: request.volume });
+  table.addHistory('peer-accept', name, 'peer', 'accepted');
+  return { name };
+}
+
+function refuseExpired({ expiresMs }: InvitationRecord, nowMs: number): void {
+  if (nowMs <= expiresMs) return;
+  const when = new Date(expiresMs).toISOString();
+  const message = `the token expired at ${when}: ask for a new one`;
+  throw new CommandError('expired-invitation', 'ESTALE', message);
+}
+
+export interface PeerLine {
+  name: string;
+  volume: string;
+  direction: PeerRecord['direction'];
+  fingerprint: string;
+  addresses: string[];
+  sinceMs: number;
+  lastHeardMs: number | null;
+  upstreams: string[];
+}
+
+/** What is stored about the peers, for people; oldest first. */
+export function peerLines(table: PeerTable): PeerLine[] {
+  return [...table.peers.values()]
+    .sort((a, b) => a.sinceMs - b.sinceMs)
+    .map(({ addresses, lastHeardMs, ...peer }) => ({
+      ...peer,
+      addresses: addresses.map(formatAddress),
+      lastHeardMs: lastHeardMs || null,
+    }));
+}

@@ -1,0 +1,390 @@
+/**
+ * The peers of a mounted volume: the commands that change them, and what the
+ * thread of the connections asks for. Runs in the serving thread, so that what
+ * is stored about peers is changed in one place, command by command, and an
+ * answer comes when it is durable.
+ * What may be stored is in peer-rules.ts.
+ */
+import { randomBytes } from 'node:crypto';
+import { CommandError } from '../../lib/errors.js';
+import { Deferred } from '../../lib/deferred.js';
+import type { Answer, CommandArguments } from '../../control/command.js';
+import {
+  decodeToken,
+  encodeToken,
+  invitationId,
+  SECRET_LENGTH,
+} from '../../format/wire/pairing-token.js';
+import { formatAddress } from '../../format/text/peer-address.js';
+import {
+  type InvitationRecord,
+  MAX_INVITATIONS,
+  type PeerDirection,
+} from '../../format/records/peer-record.js';
+import type {
+  AcceptRequest,
+  JoinAnswer,
+  ListenAnswer,
+  PeeringConfig,
+  PeeringState,
+} from '../../sync/peers/peering-messages.js';
+import type { PeerTable } from '../../volume/peers/peer-table.js';
+import {
+  acceptPeer,
+  freePeerName,
+  newPeer,
+  peerLines,
+  refuseTakenName,
+  refuseToJoin,
+  refuseTooMany,
+  requirePeer,
+} from './peer-rules.js';
+import { fromPlainError, type PlainError, toPlainError } from '../serve/messages.js';
+import { step } from '../commands/then.js';
+import type { FromSync, ToSync } from './sync-messages.js';
+
+export type PeeringCommand = 'peer-invite' | 'peer-join' | 'peer-remove';
+
+export interface PeeringParts {
+  table: PeerTable;
+  /** The UUID of the volume. */
+  volume: string;
+  /** How the volume calls itself to others. */
+  selfName: string;
+  readOnly: boolean;
+  /** The role epoch as it is now. */
+  epoch(): number;
+  /** Runs a change as a command: its turn, then durable. */
+  change(name: string, change: () => object): Deferred<Answer>;
+  /** Runs something once, in this thread. */
+  later(delayMs: number, run: () => void): void;
+  post(message: ToSync): void;
+  /** A new peer is stored. */
+  paired(direction: PeerDirection, volume: string): void;
+  /** Snapshots that are kept for this peer. */
+  locksOf(volume: string): readonly object[];
+  /** Nobody would ever release them once the peer is gone. */
+  releaseLocks(volume: string, source: string): void;
+  /** In the group of the removal. */
+  removed(volume: string): void;
+  nowMs(): number;
+  log(message: string): void;
+}
+
+const DEFAULT_VALID_MS = 3600_000;
+/** What was used or has expired is remembered so long, to say so. */
+const KEEP_USED_MS = 7 * 24 * 3600_000;
+const START_AGAIN_MS = 5_000;
+const STORE_HEARD_MS = 60_000;
+/** Above what joining can take. */
+const ANSWER_MS = 120_000;
+
+export class Peering {
+  readonly #parts: PeeringParts;
+  #state: PeeringState | undefined;
+  readonly #waiting = new Map<number, Deferred<unknown>>();
+  #nextId = 1;
+
+  constructor(parts: PeeringParts) {
+    this.#parts = parts;
+  }
+
+  /** Connects to the peers there are, and tells them what may have changed: the role epoch. */
+  start(): void {
+    const { readOnly, table } = this.#parts;
+    if (!readOnly && table.peers.size + table.invitations.size > 0) this.#configure();
+  }
+
+  run(command: PeeringCommand, args: CommandArguments, source: string): Deferred<Answer> {
+    this.#parts.table.requireWritable();
+    switch (command) {
+      case 'peer-invite':
+        return this.#invite(args, source);
+      case 'peer-join':
+        return this.#join(args, source);
+      case 'peer-remove':
+        return this.#remove(args, source);
+    }
+  }
+
+  handle(message: FromSync): void {
+    switch (message.kind) {
+      case 'listening':
+      case 'joined':
+        this.#answered(message.id, (waiting) => waiting.resolve(message.answer));
+        break;
+      case 'failed':
+        this.#answered(message.id, (waiting) => waiting.reject(fromPlainError(message.error)));
+        break;
+      case 'accept':
+        this.#accept(message.id, message.request);
+        break;
+      case 'upstreams':
+        this.#learn(message.volume, message.upstreams);
+        break;
+      case 'state':
+        this.#state = message.state;
+        this.#storeHeard();
+        break;
+      case 'lost':
+        this.#lost(message.message);
+        break;
+      case 'stopped':
+        break;
+    }
+  }
+
+  // Commands
+
+  #invite(args: CommandArguments, source: string): Deferred<Answer> {
+    const { table, volume, nowMs } = this.#parts;
+    const peerName = args.peerName ?? '';
+    if (peerName !== '') refuseTakenName(table, peerName);
+    if (this.#openInvitations().length >= MAX_INVITATIONS) {
+      throw new CommandError('too-many-peers', 'EBUSY', `${MAX_INVITATIONS} invitations are open`);
+    }
+    refuseTooMany(table);
+    const listening = this.#ask<ListenAnswer>((id) => ({
+      kind: 'listen',
+      id,
+      address: args.listen ?? null,
+      config: this.#config(),
+    }));
+    return this.#thenConfigure(
+      step(listening, ({ fingerprint, listen, addresses }) => {
+        const secret = randomBytes(SECRET_LENGTH);
+        const createdMs = nowMs();
+        const expiresMs = createdMs + (args.validMs ?? DEFAULT_VALID_MS);
+        return this.#parts.change('peer-invite', () => {
+          const id = invitationId(secret);
+          table.setListen(listen);
+          table.putInvitation({
+            id,
+            secret: secret.toString('hex'),
+            name: peerName,
+            createdMs,
+            expiresMs,
+          });
+          table.addHistory('peer-invite', peerName, source, 'invited');
+          this.#parts.later(expiresMs - createdMs + 1_000, () => this.#configure());
+          return {
+            token: encodeToken({ volume, fingerprint, secret, addresses }),
+            listen: formatAddress(listen),
+            addresses: addresses.map(formatAddress),
+            expiresMs,
+          };
+        });
+      }),
+    );
+  }
+
+  #join(args: CommandArguments, source: string): Deferred<Answer> {
+    const { volume, table } = this.#parts;
+    const text = args.name ?? '';
+    const token = decodeToken(text);
+    if (token.volume === volume) {
+      throw new CommandError('own-invitation', 'EINVAL', 'this volume itself has made the token');
+    }
+    refuseToJoin(table, volume, token.volume, args.peerName);
+    const joined = this.#ask<JoinAnswer>((id) => ({
+      kind: 'join',
+      id,
+      token: text,
+      config: this.#config(),
+    }));
+    const joining = step(joined, (answer) =>
+      this.#parts.change('peer-join', () => {
+        const name = freePeerName(table, args.peerName ?? answer.name);
+        const addresses = [answer.address, ...token.addresses.filter((a) => a !== answer.address)];
+        const peer = newPeer(name, answer, 'upstream', this.#parts.nowMs());
+        table.putPeer({ ...peer, addresses: addresses.filter(isFirst) });
+        table.addHistory('peer-join', name, source, 'joined');
+        return {
+          name,
+          volume: answer.volume,
+          direction: 'upstream',
+          fingerprint: answer.fingerprint,
+        };
+      }),
+    );
+    joining.settled(
+      () => this.#parts.paired('upstream', token.volume),
+      () => undefined,
+    );
+    return this.#thenConfigure(joining);
+  }
+
+  #remove({ name = '', force = false }: CommandArguments, source: string): Deferred<Answer> {
+    const { table } = this.#parts;
+    const removed = this.#parts.change('peer-remove', () => {
+      const peer = requirePeer(table, name);
+      const locks = this.#parts.locksOf(peer.volume);
+      if (locks.length > 0 && !force) {
+        throw new CommandError(
+          'peer-holds-locks',
+          'EBUSY',
+          `${locks.length} snapshots are kept for ${name} (shadowfs locks shows them); ` +
+            '--force releases them and removes it; it may need a full transfer afterwards',
+          { locks },
+        );
+      }
+      if (locks.length > 0) this.#parts.releaseLocks(peer.volume, source);
+      table.deletePeer(peer.volume);
+      this.#parts.removed(peer.volume);
+      table.addHistory('peer-remove', name, source, force ? 'removed by force' : 'removed');
+      return { name, volume: peer.volume };
+    });
+    return this.#thenConfigure(removed);
+  }
+
+  // What the other thread asks for
+
+  #accept(id: number, request: AcceptRequest): void {
+    const { table, volume, nowMs } = this.#parts;
+    const accepted = this.#parts.change('peer-accept', () =>
+      acceptPeer(table, volume, request, nowMs()),
+    );
+    const done = (error?: PlainError): void =>
+      this.#parts.post({ kind: 'accepted', id, ...(error !== undefined && { error }) });
+    accepted.settled(
+      () => {
+        this.#parts.paired('downstream', request.volume);
+        this.#configure();
+        done();
+      },
+      (error) => done(toPlainError(error)),
+    );
+  }
+
+  #learn(volume: string, upstreams: string[]): void {
+    const { table } = this.#parts;
+    const peer = table.peers.get(volume);
+    if (peer === undefined) return;
+    table.putPeer({ ...peer, upstreams });
+    this.#configure();
+  }
+
+  /** Now and then, with whatever is stored next: not worth a transaction of its own. */
+  #storeHeard(): void {
+    const { table } = this.#parts;
+    for (const { volume, lastHeardMs } of this.#state?.peers ?? []) {
+      const peer = table.peers.get(volume);
+      if (peer === undefined || lastHeardMs === null) continue;
+      if (lastHeardMs - peer.lastHeardMs < STORE_HEARD_MS) continue;
+      table.putPeer({ ...peer, lastHeardMs });
+    }
+  }
+
+  #lost(message: string): void {
+    this.#parts.log(`the thread of the peers failed: ${message}`);
+    this.#state = undefined;
+    for (const waiting of this.#waiting.values()) {
+      waiting.reject(
+        new CommandError('internal-error', 'EIO', `the thread of the peers failed: ${message}`),
+      );
+    }
+    this.#waiting.clear();
+    this.#parts.later(START_AGAIN_MS, () => this.start());
+  }
+
+  // What is shown
+
+  /** For the state file `peers`, oldest first. */
+  list(): object[] {
+    const states = new Map(this.#state?.peers.map((state) => [state.volume, state]));
+    return peerLines(this.#parts.table).map((line) => {
+      const state = states.get(line.volume);
+      if (state === undefined) return { ...line, isConnected: false, lastError: null };
+      const { isConnected, connectedMs, address, epoch, lastError } = state;
+      const lastHeardMs = Math.max(line.lastHeardMs ?? 0, state.lastHeardMs ?? 0) || null;
+      return {
+        ...line,
+        lastHeardMs,
+        isConnected,
+        connectedMs,
+        connection: address || null,
+        epoch,
+        lastError,
+      };
+    });
+  }
+
+  status(): object {
+    const { table } = this.#parts;
+    return {
+      peers: table.peers.size,
+      connected: this.#state?.peers.filter(({ isConnected }) => isConnected).length ?? 0,
+      openInvitations: this.#openInvitations().length,
+      listening: this.#state?.listening ? formatAddress(this.#state.listening) : null,
+      listenError: this.#state?.listenError ?? null,
+      refused: this.#state?.refused ?? null,
+    };
+  }
+
+  // Parts
+
+  #config(): PeeringConfig {
+    const { table, volume, selfName, epoch } = this.#parts;
+    return {
+      self: { volume, name: selfName, epoch: epoch() },
+      listen: table.listen ?? null,
+      peers: [...table.peers.values()],
+      invitations: [...table.invitations.values()],
+    };
+  }
+
+  #openInvitations(): InvitationRecord[] {
+    const nowMs = this.#parts.nowMs();
+    const { invitations } = this.#parts.table;
+    return [...invitations.values()].filter(
+      ({ expiresMs, usedBy }) => usedBy === undefined && nowMs <= expiresMs,
+    );
+  }
+
+  /** Tells the other thread what is stored now. */
+  #configure(): void {
+    const { table, post } = this.#parts;
+    this.#forgetOld();
+    const isNeeded = table.peers.size > 0 || this.#openInvitations().length > 0;
+    if (!isNeeded) this.#state = undefined;
+    post({ kind: 'config', config: this.#config(), isNeeded });
+  }
+
+  #forgetOld(): void {
+    const { table, nowMs } = this.#parts;
+    for (const { id, expiresMs } of [...table.invitations.values()]) {
+      if (nowMs() > expiresMs + KEEP_USED_MS) table.deleteInvitation(id);
+    }
+  }
+
+  #thenConfigure(done: Deferred<Answer>): Deferred<Answer> {
+    const configure = (): void => this.#configure();
+    done.settled(configure, configure);
+    return done;
+  }
+
+  #ask<T>(message: (id: number) => ToSync): Deferred<T> {
+    const id = this.#nextId++;
+    const answer = new Deferred<T>();
+    this.#waiting.set(id, answer as Deferred<unknown>);
+    this.#parts.post(message(id));
+    const late = new CommandError(
+      'internal-error',
+      'ETIMEDOUT',
+      'the thread of the peers is silent',
+    );
+    this.#parts.later(ANSWER_MS, () => this.#answered(id, (waiting) => waiting.reject(late)));
+    return answer;
+  }
+
+  #answered(id: number, settle: (waiting: Deferred<unknown>) => void): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (waiting !== undefined) settle(waiting);
+  }
+}
+
+function isFirst(address: object, index: number, all: readonly object[]): boolean {
+  const text = JSON.stringify(address);
+  return all.findIndex((other) => JSON.stringify(other) === text) === index;
+}

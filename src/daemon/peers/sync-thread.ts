@@ -1,0 +1,178 @@
+/**
+ * Entry of the thread that holds the connections to the peers: sockets need an
+ * event loop, which the serving thread has no time for. It is given what is
+ * stored about peers and asks for every change of it; it holds nothing that
+ * must outlive it.
+ */
+import { getPriority, networkInterfaces, setPriority } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { parentPort, workerData } from 'node:worker_threads';
+import { CommandError } from '../../lib/errors.js';
+import { invariant } from '../../lib/invariant.js';
+import { testLimitMs } from '../../lib/test-limit.js';
+import type { PeerAddress } from '../../format/text/peer-address.js';
+import { decodeToken } from '../../format/wire/pairing-token.js';
+import type { Timers } from '../../sync/fabric.js';
+import { joinByToken } from '../../sync/peers/join.js';
+import type { Listening } from '../../sync/peers/link.js';
+import { GREETINGS } from '../../sync/peers/pairing.js';
+import { PeerHub } from '../../sync/peers/peer-hub.js';
+import type { AcceptRequest, ListenAnswer } from '../../sync/peers/peering-messages.js';
+import { identityOf } from '../../sync/transport/identity.js';
+import { TlsTransport } from '../../sync/transport/tls-transport.js';
+import { AgentHost } from './agent-host.js';
+import { log } from '../serve/log.js';
+import { fromPlainError, toPlainError } from '../serve/messages.js';
+import { buffersOf, type FromSync, type SyncData, type ToSync } from './sync-messages.js';
+
+/** Taken when nobody says where to listen; if it is taken, any port that is free. */
+const DEFAULT_PORT = 7433;
+
+invariant(parentPort !== null, 'this file is the entry of a thread');
+const port = parentPort;
+const { directory, mountpoint, config } = workerData as SyncData;
+
+function post(message: FromSync): void {
+  port.postMessage(message, buffersOf(message));
+}
+
+/**
+ * A transfer takes what programs leave over: this thread has a tenth of the weight of the one that
+ * serves them. On Linux a priority is a thread's own.
+ */
+const NICE = 10;
+try {
+  setPriority(Math.max(NICE, getPriority()));
+} catch (error) {
+  log(`the priority of transfers: ${String(error)}`);
+}
+
+const timers: Timers = {
+  nowMs: () => performance.now(),
+  after: (delayMs, action) => {
+    const timer = setTimeout(action, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+const agent: AgentHost = new AgentHost({
+  volume: config.self.volume,
+  name: config.self.name,
+  place: { volume: directory, mounted: { pid: process.pid, mountpoint } },
+  timers,
+  peers: () => hub.stored.peers.map(({ volume }) => volume),
+  post,
+  log,
+});
+
+const accepting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+let nextAccept = 1;
+
+function accept(request: AcceptRequest): Promise<void> {
+  const id = nextAccept++;
+  return new Promise((resolve, reject) => {
+    accepting.set(id, { resolve, reject });
+    post({ kind: 'accept', id, request });
+  });
+}
+
+const silentMs = testLimitMs('SHADOWFS_PEER_SILENT_MS');
+const greetMs = testLimitMs('SHADOWFS_PEER_GREET_MS');
+const transport = new TlsTransport(identityOf(directory), {
+  timers,
+  greetings: GREETINGS,
+  ...(silentMs !== undefined && { silentMs }),
+  ...(greetMs !== undefined && { greetMs }),
+});
+const hub: PeerHub = new PeerHub(
+  {
+    transport,
+    timers,
+    wallMs: () => Date.now(),
+    random: () => Math.random(),
+    agent: agent.port,
+    accept,
+    upstreamsChanged: (volume, upstreams) => post({ kind: 'upstreams', volume, upstreams }),
+    onState: (state) => post({ kind: 'state', state }),
+    log,
+  },
+  config,
+);
+
+/** Where others may reach a place: itself, or all addresses of this machine. */
+function addressesOf({ host, port }: PeerAddress): PeerAddress[] {
+  if (host !== '') return [{ host, port }];
+  const found = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, address }) => !internal && !/^fe80:/i.test(address))
+    .sort((a, b) => (a.family === b.family ? 0 : a.family === 'IPv4' ? -1 : 1))
+    .map(({ address }) => ({ host: address, port }));
+  return found.length > 0 ? found : [{ host: '127.0.0.1', port }];
+}
+
+async function listen(wanted: PeerAddress | null): Promise<ListenAnswer> {
+  const address = wanted ?? hub.stored.listen;
+  const listening = await (address === null ? listenAnywhere() : hub.listen(address));
+  return {
+    fingerprint: transport.fingerprint,
+    listen: listening.address,
+    addresses: addressesOf(listening.address),
+  };
+}
+
+async function listenAnywhere(): Promise<Listening> {
+  try {
+    return await hub.listen({ host: '', port: DEFAULT_PORT });
+  } catch (error) {
+    if (!(error instanceof CommandError) || error.code !== 'address-in-use') throw error;
+    return await hub.listen({ host: '', port: 0 });
+  }
+}
+
+function answer<A>(id: number, run: Promise<A>, done: (answer: A) => FromSync): void {
+  run.then(
+    (value) => post(done(value)),
+    (error: unknown) => post({ kind: 'failed', id, error: toPlainError(error) }),
+  );
+}
+
+function handle(message: ToSync): void {
+  switch (message.kind) {
+    case 'config':
+      hub.configure(message.config);
+      break;
+    case 'listen': {
+      const { id } = message;
+      answer(id, listen(message.address), (value) => ({ kind: 'listening', id, answer: value }));
+      break;
+    }
+    case 'join': {
+      const { id } = message;
+      const token = decodeToken(message.token);
+      const run = joinByToken({ transport, timers, self: hub.self }, token);
+      answer(id, run, (value) => ({ kind: 'joined', id, answer: value }));
+      break;
+    }
+    case 'accepted': {
+      const waiting = accepting.get(message.id);
+      accepting.delete(message.id);
+      if (message.error === undefined) waiting?.resolve();
+      else waiting?.reject(fromPlainError(message.error));
+      break;
+    }
+    case 'agent-state':
+    case 'agent-answer':
+    case 'agent-command':
+    case 'agent-group-save':
+      agent.handle(message);
+      break;
+    case 'stop':
+      agent.close();
+      hub.close();
+      // What was said last is still on its way out.
+      setTimeout(() => post({ kind: 'stopped' }), 50);
+      break;
+  }
+}
+
+port.on('message', handle);

@@ -1,0 +1,348 @@
+/**
+ * The main thread of a process that serves a mount: starts the serving thread
+ * and its helpers, listens to signals, does what the serving thread must never
+ * wait for (unmounting, inspections), and ends when the mount is gone.
+ *
+ * What must hold: it ends only when everything is stored or has failed; it
+ * never leaves a mount behind that nobody serves.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { startHelpers } from '../../fuse/helpers/helper-client.js';
+import { HELPER, mountFuse } from '../../fuse/mount/kernel-mount.js';
+import { raiseReadahead } from '../../fuse/mount/mount-info.js';
+import { eventfd, eventfdSignal } from '../../libc/poll.js';
+import { SERVING_LIMITS } from '../../lib/thread-limits.js';
+import { CommandError } from '../../lib/errors.js';
+import { Inspector } from '../commands/inspector.js';
+import { log } from './log.js';
+import {
+  type FromServer,
+  fromPlainError,
+  type PlainError,
+  type ServeData,
+  toPlainError,
+  type ToServer,
+} from './messages.js';
+import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
+import { type MountRecord, startTicksOf, writeMountRecord } from '../mount/mount-record.js';
+import { CONTROL_SUBTYPE, mountAt, MOUNT_TYPE, readMountTable } from '../mount/mount-table.js';
+import { ensurePrivateDirectory } from '../mount/paths.js';
+import { SyncHost } from '../peers/sync-host.js';
+import { buffersOf } from '../peers/sync-messages.js';
+import { registerVolume, volumeKey } from '../mount/registry.js';
+import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
+
+const READAHEAD_BYTES = 1024 * 1024;
+
+/** Serves until the mount is gone. Gives the failure, if there was one. Throws when it can't mount. */
+export async function serve(plan: MountPlan, onReady: () => void): Promise<PlainError | undefined> {
+  const daemon = new Daemon(plan);
+  return await daemon.run(onReady);
+}
+
+/** As `serve`, in the process of the command line; ends the process. */
+export async function serveInForeground(plan: MountPlan, onReady: () => void): Promise<void> {
+  const failure = await serve({ ...plan, log: '' }, onReady);
+  if (failure !== undefined) throw fromPlainError(failure);
+}
+
+class Daemon {
+  readonly #plan: MountPlan;
+  readonly #port: MessagePort;
+  readonly #wakeFd = eventfd();
+  readonly #inspector: Inspector;
+  readonly #syncHost: SyncHost;
+  readonly #data: ServeData;
+  #record: MountRecord | undefined;
+  #isEnding = false;
+  /** The serving thread has said that it is done. */
+  #hasEnded = false;
+  #hasMount = false;
+  #hasControlMount = false;
+  #waiting: { kind: string; resolve: () => void; reject: (error: Error) => void }[] = [];
+  #onEnded: ((failure: PlainError | undefined) => void) | undefined;
+  #onStored: ((error: PlainError | undefined) => void) | undefined;
+
+  constructor(plan: MountPlan) {
+    this.#plan = plan;
+    this.#prepareDirectories();
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    const { ports: helpers, workers } = startHelpers(this.#wakeFd);
+    for (const worker of workers)
+      worker.on('error', (error) => this.#die('a helper thread', error));
+    const data: ServeData = {
+      plan,
+      port: port2,
+      helpers,
+      wakeFd: this.#wakeFd,
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+    };
+    this.#data = data;
+    this.#inspector = new Inspector(plan, (message) => this.#post(message));
+    this.#syncHost = new SyncHost(
+      { directory: plan.volume, mountpoint: plan.mountpoint },
+      (message) => this.#post({ kind: 'sync', message }, buffersOf(message)),
+    );
+  }
+
+  async run(onReady: () => void): Promise<PlainError | undefined> {
+    const opened = this.#when('opened');
+    const ready = this.#when('ready');
+    const ended = new Promise<PlainError | undefined>((resolve) => {
+      this.#onEnded = resolve;
+    });
+    this.#listen();
+    try {
+      await this.#startServer();
+      await opened;
+      this.#mount();
+      await ready;
+      // The first answer through the mount: from here on it can be used.
+      await stat(this.#plan.mountpoint);
+    } catch (error) {
+      await this.#removeMounts();
+      this.#post({ kind: 'stop' });
+      throw error;
+    }
+    raiseReadahead(this.#plan.mountpoint, READAHEAD_BYTES);
+    this.#ready();
+    onReady();
+    const failure = await ended;
+    await this.#ended(failure);
+    return failure;
+  }
+
+  /** Settles at the serving thread's next message of this kind, or fails with it. */
+  #when(kind: FromServer['kind']): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ kind, resolve, reject });
+    });
+    // Whoever waits for it hears of a failure; before that it is not unhandled.
+    promise.catch(() => undefined);
+    return promise;
+  }
+
+  get #servesItself(): boolean {
+    return this.#plan.driver === 'fuse-native';
+  }
+
+  /** In a thread of its own; but fuse-native works in the main thread only. */
+  async #startServer(): Promise<void> {
+    if (this.#servesItself) {
+      const { serveNative } = await import('./serve-native.js');
+      serveNative(this.#data);
+      return;
+    }
+    const { port, helpers } = this.#data;
+    const worker = new Worker(new URL('./serve-thread.js', import.meta.url), {
+      workerData: this.#data,
+      resourceLimits: SERVING_LIMITS,
+      transferList: [port, helpers.kernel, helpers.reader],
+    });
+    const lost = (error: Error): void => {
+      if (this.#hasEnded) return;
+      for (const { reject } of this.#waiting) reject(error);
+      if (this.#record !== undefined)
+        log(`the serving thread failed: ${error.stack ?? error.message}`);
+      this.#onEnded?.(toPlainError(error));
+    };
+    worker.once('error', lost);
+    worker.once('exit', () => lost(new Error('the serving thread has ended without a word')));
+  }
+
+  #listen(): void {
+    this.#port.on('message', (message: FromServer) => {
+      this.#waiting = this.#waiting.filter(({ kind, resolve, reject }) => {
+        if (message.kind === 'failed') reject(fromPlainError(message.error));
+        else if (message.kind === kind) resolve();
+        else return true;
+        return false;
+      });
+      if (message.kind === 'stored') this.#onStored?.(message.error);
+      else if (message.kind === 'inspect') this.#inspector.start(message.id, message.request);
+      else if (message.kind === 'sync') this.#syncHost.handle(message.message);
+      else if (message.kind === 'ended') {
+        this.#hasEnded = true;
+        this.#onEnded?.(message.error);
+      }
+    });
+  }
+
+  #mount(): void {
+    if (this.#servesItself) {
+      this.#hasControlMount = true;
+      this.#hasMount = true;
+      this.#post({ kind: 'mount' });
+      return;
+    }
+    const { mountpoint, controlMount, source, options } = this.#plan;
+    const controlFd = mountFuse(controlMount, {
+      // Not the bare path: `findmnt MOUNTPOINT` would show this mount instead.
+      source: `control:${mountpoint}`,
+      subtype: CONTROL_SUBTYPE,
+      nosuid: true,
+      nodev: true,
+    });
+    this.#hasControlMount = true;
+    const fd = mountFuse(mountpoint, {
+      source,
+      readOnly: options.readOnly,
+      allowOther: options.allowOther,
+      nosuid: options.nosuid,
+      nodev: options.nodev,
+      noexec: options.noexec,
+    });
+    this.#hasMount = true;
+    this.#post({ kind: 'mounted', fd, controlFd });
+  }
+
+  #prepareDirectories(): void {
+    const { places, controlMount } = this.#plan;
+    const uid = process.getuid?.() ?? 0;
+    ensurePrivateDirectory(places.stateDirectory, uid);
+    ensurePrivateDirectory(places.runtimeDirectory, uid);
+    cleanControlMount(controlMount);
+    if (mountAt(readMountTable(), controlMount) !== undefined) {
+      throw new CommandError(
+        'mountpoint-in-use',
+        'EBUSY',
+        `something is mounted on ${controlMount}`,
+      );
+    }
+    mkdirSync(controlMount, { recursive: true, mode: 0o700 });
+  }
+
+  #ready(): void {
+    const plan = this.#plan;
+    this.#writeRecord();
+    log(`serving ${plan.mountpoint} (volume ${plan.volume})`);
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      process.on(signal, () => void this.#end(signal));
+    }
+    // Not SIGUSR1: that one opens Node's inspector.
+    process.on('SIGUSR2', () => this.#post({ kind: 'save' }));
+    process.on('uncaughtException', (error) => this.#die('the main thread', error));
+  }
+
+  #writeRecord(): void {
+    const plan = this.#plan;
+    registerVolume(plan.places, volumeKey(plan.base, plan.mountpoint), plan.volume);
+    this.#record = {
+      pid: process.pid,
+      startTicks: startTicksOf(process.pid) ?? 0,
+      mountpoint: plan.mountpoint,
+      controlMount: plan.controlMount,
+      volume: plan.volume,
+      base: plan.base ?? null,
+      log: plan.log === '' ? null : plan.log,
+      startedMs: Date.now(),
+      state: 'serving',
+    };
+    writeMountRecord(plan.places, this.#record);
+  }
+
+  #post(message: ToServer, transfer: readonly ArrayBuffer[] = []): void {
+    this.#port.postMessage(message, transfer);
+    eventfdSignal(this.#wakeFd);
+  }
+
+  /** A signal: store, unmount, and when programs still use the mount, detach it from them. */
+  async #end(signal: string): Promise<void> {
+    const { mountpoint } = this.#plan;
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    log(`${signal}: unmounting ${mountpoint}`);
+    const error = await new Promise<PlainError | undefined>((resolve) => {
+      this.#onStored = resolve;
+      this.#post({ kind: 'store' });
+    });
+    if (error !== undefined) log(`storing before the unmount: ${error.message}`);
+    if (!this.#isMounted()) return;
+    const { wasBusy } = await this.#unmount({ mountpoint, lazy: false });
+    if (wasBusy) this.#post({ kind: 'stop' });
+  }
+
+  #isMounted(): boolean {
+    return mountAt(readMountTable(), this.#plan.mountpoint)?.type === MOUNT_TYPE;
+  }
+
+  /** Whoever serves the mount must not wait for it. */
+  async #unmount(task: UnmountTask): Promise<UnmountReport> {
+    const report = this.#servesItself ? await unmountElsewhere(task) : unmountOrDetach(task);
+    for (const line of report.lines) log(line);
+    return report;
+  }
+
+  async #removeControlMount(): Promise<void> {
+    const { controlMount } = this.#plan;
+    if (mountAt(readMountTable(), controlMount) !== undefined) {
+      await this.#unmount({ mountpoint: controlMount, lazy: true });
+    }
+    try {
+      rmdirSync(controlMount);
+    } catch {
+      // The next mount uses it again.
+    }
+  }
+
+  /** What this process has mounted and can't serve. */
+  async #removeMounts(): Promise<void> {
+    const { mountpoint } = this.#plan;
+    if (this.#hasMount && this.#isMounted()) await this.#unmount({ mountpoint, lazy: true });
+    if (this.#hasControlMount) await this.#removeControlMount();
+  }
+
+  async #ended(failure: PlainError | undefined): Promise<void> {
+    this.#inspector.stop();
+    await this.#syncHost.stop();
+    await this.#removeMounts();
+    this.#tellEnd(failure);
+    this.#port.close();
+  }
+
+  #tellEnd(failure: PlainError | undefined): void {
+    if (this.#record !== undefined) {
+      const state = failure === undefined ? 'stored' : 'failed';
+      writeMountRecord(this.#plan.places, {
+        ...this.#record,
+        state,
+        ...(failure !== undefined && { failure: failure.message }),
+      });
+    }
+    log(failure === undefined ? 'ended; everything is stored' : `failed: ${failure.message}`);
+  }
+
+  /** Past this point going on would be wrong: what is stored is whole, and the next mount starts there. */
+  #die(where: string, error: Error): void {
+    log(`${where} failed: ${error.stack ?? error.message}`);
+    this.#tellEnd(toPlainError(error));
+    // In processes of their own: they may have to wait until this one is gone.
+    for (const mountpoint of [this.#plan.mountpoint, this.#plan.controlMount]) {
+      if (mountAt(readMountTable(), mountpoint) !== undefined) detachLater(mountpoint);
+    }
+    process.exit(1);
+  }
+}
+
+function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
+  const worker = new Worker(new URL('../mount/unmount-thread.js', import.meta.url), {
+    workerData: task,
+  });
+  return new Promise((resolve) => {
+    worker.once('message', resolve);
+    worker.once('error', (error) => resolve({ wasBusy: true, lines: [String(error)] }));
+  });
+}
+
+function detachLater(mountpoint: string): void {
+  const words = process.geteuid?.() === 0 ? ['umount', '-l'] : [HELPER, '-uz'];
+  const [command = '', ...options] = words;
+  const child = spawn(command, [...options, '--', mountpoint], { detached: true, stdio: 'ignore' });
+  child.once('error', () => undefined);
+  child.unref();
+}

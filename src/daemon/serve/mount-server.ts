@@ -1,0 +1,286 @@
+/**
+ * What serves a mount, whatever the driver: the volume, the tree, the commands
+ * and the control files, put together. Lives in the thread that answers the
+ * kernel; how that thread waits and runs is its driver's business (`ServingHost`).
+ */
+import { hostname } from 'node:os';
+import { basename } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { Deferred } from '../../lib/deferred.js';
+import { CommandError } from '../../lib/errors.js';
+import type { Answer, CommandArguments, CommandName } from '../../control/command.js';
+import { ControlFiles } from '../../control/control-files.js';
+import { byteStringOfText } from '../../format/text/grammar.js';
+import { peerNameFrom } from '../../format/records/peer-record.js';
+import type { CoherenceReport } from '../../tree/coherence/coherence.js';
+import type { TraceSink } from '../../measure/trace-entry.js';
+import { smallLimits } from '../../tree/nodes/forgetting-plan.js';
+import { Tree } from '../../tree/tree.js';
+import type { View } from '../../volume/view.js';
+import type { Volume } from '../../volume/volume.js';
+import { type InspectRequest, VolumeCommands } from '../commands/commands.js';
+import { log } from './log.js';
+import { IncomingStreams } from '../transfer/incoming.js';
+import { type FromServer, fromPlainError, toPlainError, type ToServer } from './messages.js';
+import type { MountPlan } from '../mount/mount-plan.js';
+import { SaveSchedule } from '../commands/save-schedule.js';
+import { AgentService } from '../peers/agent-service.js';
+import { GroupService } from '../peers/group-service.js';
+import { Peering } from '../peers/peering.js';
+import { type Connection, mountState } from './state.js';
+import { step } from '../commands/then.js';
+import type { FromSync } from '../peers/sync-messages.js';
+
+/** The writer is behind: until it is looked at again. */
+const PAUSE_MS = 2;
+
+export interface ServingHost {
+  /** Settles when every write that had returned to its program has reached the volume. */
+  quiesce(): Deferred<void>;
+  /** Changes of programs wait, until `letGo`. Not while a quiesce is under way. */
+  holdChanges(): void;
+  letGo(): void;
+  /** Runs `next` in the thread's spare time until it returns true. */
+  addJob(next: () => boolean): void;
+  /** What is known of the conversation with the kernel. */
+  connection(): Connection | undefined;
+  /** Runs something once, in this thread. */
+  later(delayMs: number, run: () => void): void;
+  /** Tells the sink of each request from now on; undefined: nobody follows them any more. */
+  trace(sink: TraceSink | undefined): void;
+  post(message: FromServer): void;
+}
+
+/** Messages that mean the same for every driver. */
+export type ServerMessage = Exclude<ToServer, { kind: 'mounted' | 'mount' | 'stop' }>;
+
+export class MountServer {
+  readonly commands: VolumeCommands<View>;
+  readonly tree: Tree;
+  readonly control: ControlFiles;
+  readonly incoming: IncomingStreams;
+  readonly peering: Peering;
+  readonly agent: AgentService;
+  readonly #host: ServingHost;
+  readonly #inspections = new Map<number, Deferred<Answer>>();
+  #nextInspection = 1;
+
+  constructor(
+    readonly volume: Volume,
+    plan: MountPlan,
+    who: { uid: number; gid: number },
+    host: ServingHost,
+    /** For tests: few nodes count as too many. */
+    nodesMax?: number,
+  ) {
+    this.#host = host;
+    this.commands = new VolumeCommands<View>({
+      volume,
+      quiesce: () => host.quiesce(),
+      restored: (from, to) => this.#restored(from, to),
+      inspect: (request) => this.#inspect(request),
+      checkDemotion: () => this.#checkDemotion(),
+      random: Math.random,
+      peering: (command, args, source) => this.peering.run(command, args, source),
+      agent: (command, args, source) => {
+        if (volume.peers.peers.size === 0) return undefined;
+        if (command === 'group-save') return this.agent.groupSave(args, source);
+        return this.agent.command(command, args);
+      },
+      nowMs: () => performance.now(),
+      log,
+    });
+    this.agent = new AgentService({
+      volume,
+      commands: this.commands,
+      incoming: () => this.incoming,
+      random: Math.random,
+      checkDemotion: () => this.#checkDemotion(),
+      post: (message) => host.post({ kind: 'sync', message }),
+      groups: new GroupService({
+        volume,
+        commands: this.commands,
+        holdChanges: () => host.holdChanges(),
+        letGo: () => host.letGo(),
+        later: (delayMs, run) => host.later(delayMs, run),
+      }),
+    });
+    this.commands.watch(() => this.agent.changed());
+    this.peering = new Peering({
+      table: volume.peers,
+      volume: volume.uuid,
+      selfName: peerNameFrom(`${hostname()}:${basename(plan.mountpoint)}`),
+      readOnly: plan.options.readOnly,
+      epoch: () => volume.roles.current.epoch,
+      change: (name, change) => this.commands.runChange(name, change),
+      later: (delayMs, run) => host.later(delayMs, run),
+      post: (message) => host.post({ kind: 'sync', message }),
+      locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
+      releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
+      removed: (peer) => this.agent.peerRemoved(peer),
+      paired: (direction, peer) => this.agent.paired(direction, peer),
+      nowMs: () => Date.now(),
+      log,
+    });
+    this.incoming = this.#incomingStreams();
+    this.commands.watch(({ command }) => {
+      if (command === 'promote' || command === 'demote') this.peering.start();
+    });
+    this.tree = new Tree(volume, {
+      commands: {
+        save: (name, source) => this.#run('save', { name }, source),
+        delete: (name, source) => this.#run('delete', { name }, source),
+        rename: (name, to, source) => this.#run('rename', { name, to }, source),
+      },
+      quiesce: () => host.quiesce(),
+      runJob: (job) => this.#runJob(job, () => undefined),
+      ...(nodesMax !== undefined && { nodeLimits: smallLimits(nodesMax) }),
+      ownerUid: who.uid,
+      readOnly: plan.options.readOnly,
+      controlTarget: byteStringOfText(plan.controlMount),
+    });
+    const schedule = new SaveSchedule(volume, this.commands, {
+      isReady: () => host.connection() !== undefined,
+      later: (delayMs, run) => host.later(delayMs, run),
+    });
+    this.control = new ControlFiles({
+      uid: who.uid,
+      gid: who.gid,
+      commands: this.commands,
+      openIncoming: (options) => this.incoming.open(options),
+      state: mountState({
+        plan,
+        volume,
+        commands: this.commands,
+        tree: this.tree,
+        incoming: this.incoming,
+        schedule,
+        peering: this.peering,
+        agent: this.agent,
+        connection: () => host.connection(),
+      }),
+      nowMs: () => Date.now(),
+      canWait: plan.driver === 'kernel',
+      later: (delayMs, run) => host.later(delayMs, run),
+      trace: (sink) => host.trace(sink),
+    });
+  }
+
+  #incomingStreams(): IncomingStreams {
+    const { volume, commands } = this;
+    const host = this.#host;
+    return new IncomingStreams({
+      volume,
+      host: {
+        pause() {
+          const later = new Deferred<void>();
+          host.later(PAUSE_MS, () => later.resolve());
+          return later;
+        },
+        adopt: (change) => commands.adopt(change),
+      },
+      random: Math.random,
+      addJob: (next) => host.addJob(next),
+      log,
+    });
+  }
+
+  /**
+   * With a writeback cache the kernel takes what programs write and shows it to
+   * others before we are asked: a standby would show what it refuses.
+   */
+  #checkDemotion(): void {
+    if (!this.tree.writeback) return;
+    throw new CommandError(
+      'standby-writeback',
+      'EINVAL',
+      'a standby can not be mounted with -o writeback: mount it without, then demote',
+    );
+  }
+
+  #run(command: CommandName, args: CommandArguments, source: string): Deferred<unknown> {
+    return step(this.commands.run(command, args, source), (answer): unknown => answer);
+  }
+
+  handle(message: ServerMessage): void {
+    switch (message.kind) {
+      case 'save':
+        this.commands.run('save', {}, 'signal').settled(
+          (answer) => log(`saved as ${String(answer['name'])}`),
+          () => undefined,
+        );
+        break;
+      case 'store':
+        this.commands.storeAll().settled(
+          () => this.#host.post({ kind: 'stored' }),
+          (error) => this.#host.post({ kind: 'stored', error: toPlainError(error) }),
+        );
+        break;
+      case 'sync':
+        this.#sync(message.message);
+        break;
+      case 'inspect-progress':
+        this.commands.inspectProgress(message.done, message.total);
+        break;
+      case 'inspected': {
+        const waiting = this.#inspections.get(message.id);
+        this.#inspections.delete(message.id);
+        if (message.error !== undefined) waiting?.reject(fromPlainError(message.error));
+        else waiting?.resolve(message.answer ?? {});
+        break;
+      }
+    }
+  }
+
+  #sync(message: FromSync): void {
+    switch (message.kind) {
+      case 'agent-request':
+      case 'agent-commanded':
+      case 'agent-report':
+        this.agent.receive(message);
+        break;
+      case 'lost':
+        this.agent.lost();
+        this.peering.handle(message);
+        break;
+      default:
+        this.peering.handle(message);
+    }
+  }
+
+  #restored(from: View, to: View): () => Deferred<Answer> {
+    const transition = this.tree.transition(from, to);
+    return () => {
+      const done = new Deferred<Answer>();
+      this.#runJob<CoherenceReport>(this.tree.coherence(transition), (report) =>
+        done.resolve({ coherence: report }),
+      );
+      return done;
+    };
+  }
+
+  /** In spare time; where the job waits for an answer, the thread goes on without it. */
+  #runJob<T>(job: Generator<Deferred<void> | undefined, T>, done: (result: T) => void): void {
+    const next = (): boolean => {
+      const { value, done: isDone } = job.next();
+      if (isDone === true) {
+        done(value);
+        return true;
+      }
+      if (value === undefined) return false;
+      const goOn = (): void => this.#host.addJob(next);
+      // A notification that could not be sent leaves the kernel to its time-outs; the rest goes on.
+      value.settled(goOn, goOn);
+      return true;
+    };
+    this.#host.addJob(next);
+  }
+
+  #inspect(request: InspectRequest): Deferred<Answer> {
+    const answer = new Deferred<Answer>();
+    const id = this.#nextInspection++;
+    this.#inspections.set(id, answer);
+    this.#host.post({ kind: 'inspect', id, request });
+    return answer;
+  }
+}

@@ -1,0 +1,64 @@
+/** The figures of a mounted volume, put together when somebody asks for them. */
+import { readFileSync } from 'node:fs';
+import type { StatsReport } from '../../measure/stats-report.js';
+import type { MountedParts } from './state.js';
+
+type Parts = Pick<MountedParts, 'plan' | 'volume' | 'tree' | 'connection'>;
+
+export class MountStats {
+  #sinceMs: number;
+
+  constructor(
+    readonly parts: Parts,
+    readonly mountedMs: number,
+  ) {
+    this.#sinceMs = mountedMs;
+  }
+
+  /** Counts from nothing again. */
+  reset(): void {
+    this.parts.connection()?.reset();
+    this.parts.volume.core.commits.reset();
+    this.#sinceMs = Date.now();
+  }
+
+  report(): StatsReport {
+    const { plan, volume, tree, connection } = this.parts;
+    const session = connection();
+    const { liveNodes, specialNodes } = tree.status();
+    const { asked, limits, tableBytes } = tree.forgetting.figures();
+    return {
+      driver: plan.driver,
+      mountedMs: this.mountedMs,
+      sinceMs: this.#sinceMs,
+      elapsedMs: Date.now() - this.#sinceMs,
+      bytesRead: session?.counts.bytesRead ?? 0,
+      bytesWritten: session?.counts.bytesWritten ?? 0,
+      requests: session?.counts.figures() ?? [],
+      loop: session?.loop?.figures() ?? null,
+      heldBack: session?.heldBack ?? null,
+      commits: volume.core.commits.figures(),
+      nodes: { live: liveNodes, special: specialNodes, asked },
+      caches: [
+        ...volume.caches(limits.paths),
+        { name: 'live nodes', size: liveNodes, limit: limits.live },
+        { name: 'special nodes', size: specialNodes, limit: limits.special },
+        { name: 'bytes of the node table', size: tableBytes },
+      ],
+      memory: memory(),
+    };
+  }
+}
+
+/** The whole process's, and the serving thread's heap. */
+function memory(): StatsReport['memory'] {
+  const { heapUsed, heapTotal, external } = process.memoryUsage();
+  const [, rssAnonKb] =
+    /^RssAnon:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+  return {
+    rssAnonBytes: Number(rssAnonKb ?? 0) * 1024,
+    heapUsedBytes: heapUsed,
+    heapTotalBytes: heapTotal,
+    externalBytes: external,
+  };
+}

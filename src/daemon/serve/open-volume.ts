@@ -1,0 +1,121 @@
+/** Opens a mount's volume and base, making the volume when there is none. Before anything is mounted. */
+import { mkdirSync } from 'node:fs';
+import { dirname, relative } from 'node:path';
+import { realClock } from '../../lib/clock.js';
+import { CommandError, messageOf } from '../../lib/errors.js';
+import { byteStringOfText } from '../../format/text/grammar.js';
+import { isVolume } from '../../store/open.js';
+import { acquireOwner, type Owner, readOwner } from '../../store/owner.js';
+import { BaseDirectory } from '../../base/base-directory.js';
+import { createVolume } from '../../volume/create-volume.js';
+import { DEFAULT_OPTIONS, type VolumeOptions } from '../../volume/options.js';
+import { Volume } from '../../volume/volume.js';
+import type { CreationOptions } from '../mount/mount-options.js';
+import type { MountPlan } from '../mount/mount-plan.js';
+import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
+
+/** An owner that is just closing is waited for. */
+const OWNER_WAIT_MS = 10_000;
+
+/** What a new volume is set to. Pure. */
+export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
+  return {
+    blockSize: creation.blockSize ?? DEFAULT_OPTIONS.blockSize,
+    compression: creation.compression ?? DEFAULT_OPTIONS.compression,
+    quotaBytes: creation.quotaBytes ?? DEFAULT_OPTIONS.quotaBytes,
+    keepUndo: creation.keepUndo ?? DEFAULT_OPTIONS.keepUndo,
+    hiddenNames: {
+      snapshots: creation.snapshotsName ?? DEFAULT_OPTIONS.hiddenNames.snapshots,
+      control: creation.controlName ?? DEFAULT_OPTIONS.hiddenNames.control,
+    },
+  };
+}
+
+/** Throws CommandError. The owner's lock is held until the process ends. */
+export function openVolume(
+  plan: MountPlan,
+  who: { uid: number; gid: number; wakeFd: number },
+  hasLog = true,
+): Volume {
+  const base = plan.base === undefined ? undefined : openBase(plan, plan.base);
+  const owner = makeAndOwn(plan);
+  try {
+    if (!isVolume(plan.volume)) {
+      createVolume({
+        path: plan.volume,
+        options: newVolumeOptions(plan.options.creation),
+        clock: realClock(),
+        uid: who.uid,
+        gid: who.gid,
+        ...(base !== undefined && { base }),
+      });
+    }
+    const volume = Volume.open({
+      path: plan.volume,
+      reattach: plan.options.reattach,
+      readOnly: plan.options.readOnly,
+      writer: { kind: 'thread', wakeFd: who.wakeFd },
+      ...(hasLog && { log: { flush: 'async' as const } }),
+      ...(base !== undefined && { base }),
+    });
+    refuseOtherOptions(volume, plan.options.creation);
+    return volume;
+  } catch (error) {
+    owner.release();
+    throw error;
+  }
+}
+
+function openBase(plan: MountPlan, path: string): { path: string; directory: BaseDirectory } {
+  const directory = BaseDirectory.open(byteStringOfText(path));
+  // What will be mounted inside the base must not be met through it: it is served by this thread.
+  for (const covered of [plan.mountpoint, plan.controlMount]) {
+    if (covered === path || !isWithin(covered, path)) continue;
+    directory.pin(byteStringOfText(relative(path, covered)));
+  }
+  return { path, directory };
+}
+
+function makeAndOwn(plan: MountPlan): Owner {
+  try {
+    mkdirSync(dirname(plan.volume), { recursive: true, mode: 0o700 });
+    mkdirSync(plan.volume, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new CommandError(
+      'volume-unusable',
+      'EACCES',
+      `the volume ${plan.volume}: ${messageOf(error)}`,
+    );
+  }
+  const waitMs = isServed(plan.volume) ? 0 : OWNER_WAIT_MS;
+  return acquireOwner(plan.volume, { waitMs, mountpoint: plan.mountpoint });
+}
+
+/** The owner still has its mount, so it is not about to end. */
+function isServed(volume: string): boolean {
+  const mountpoint = readOwner(volume)?.mountpoint;
+  return mountpoint !== undefined && mountAt(readMountTable(), mountpoint)?.type === MOUNT_TYPE;
+}
+
+/** Options of an existing volume are its own; asking for others is a mistake worth telling. */
+function refuseOtherOptions(volume: Volume, creation: CreationOptions): void {
+  const wanted = newVolumeOptions(creation);
+  const has = volume.options;
+  const pairs: [string, keyof CreationOptions, unknown, unknown][] = [
+    ['block-size', 'blockSize', wanted.blockSize, has.blockSize],
+    ['compression', 'compression', wanted.compression, has.compression],
+    ['quota', 'quotaBytes', wanted.quotaBytes, has.quotaBytes],
+    ['keep-undo', 'keepUndo', wanted.keepUndo, has.keepUndo],
+    ['snapshots-name', 'snapshotsName', wanted.hiddenNames.snapshots, has.hiddenNames.snapshots],
+    ['control-name', 'controlName', wanted.hiddenNames.control, has.hiddenNames.control],
+  ];
+  for (const [option, key, asked, actual] of pairs) {
+    if (creation[key] === undefined || asked === actual) continue;
+    volume.close();
+    throw new CommandError(
+      'option-mismatch',
+      'EINVAL',
+      `${option}: the volume was made with ${String(actual)}, not ${String(asked)}`,
+    );
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * Serves a mount of the fuse-native driver in the main thread: the package
+ * works in no other. Everything runs in the event loop; the volume's writer and
+ * the helper threads wake it through the event counter.
+ */
+import { performance } from 'node:perf_hooks';
+import { read } from 'node:fs';
+import { Deferred } from '../../lib/deferred.js';
+import { FsError } from '../../lib/errors.js';
+import { HelperClient } from '../../fuse/helpers/helper-client.js';
+import type { TraceSink } from '../../measure/trace-entry.js';
+import { NativeMount } from '../../fuse-native/native-mount.js';
+import { O_NONBLOCK } from '../../libc/constants.js';
+import { getStatusFlags, markIoFlusher, setStatusFlags } from '../../libc/libc.js';
+import { eventfdSignal } from '../../libc/poll.js';
+import type { Volume } from '../../volume/volume.js';
+import { log } from './log.js';
+import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
+import { MountServer, type ServingHost } from './mount-server.js';
+import { CONTROL_SUBTYPE, SUBTYPE } from '../mount/mount-table.js';
+import { openVolume } from './open-volume.js';
+import type { Connection } from './state.js';
+
+/** What programs stored through maps is on its way until nothing came for this long. */
+const DRAIN_LOOK_MS = 2;
+const DRAIN_LOOKS = 3;
+/** Others that write all the time must not hold a command up for longer. */
+const DRAIN_MAX_MS = 200;
+
+class NativeServer implements ServingHost {
+  readonly #data: ServeData;
+  readonly #volume: Volume;
+  readonly #helpers: HelperClient;
+  readonly #server: MountServer;
+  #mount: NativeMount | undefined;
+  #control: NativeMount | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(volume: Volume, data: ServeData) {
+    this.#data = data;
+    this.#volume = volume;
+    this.#helpers = new HelperClient(
+      { onPort: (port, handle) => void port.on('message', handle) },
+      data.helpers,
+    );
+    this.#server = new MountServer(volume, data.plan, data, this);
+    // Old and new versions of a file would meet in one page cache.
+    this.#server.tree.sharesPages = true;
+    volume.mayBlock = true;
+  }
+
+  start(): void {
+    const { port } = this.#data;
+    port.on('message', (message) => this.#handle(message as ToServer));
+    this.#watchWake();
+    this.#tick();
+    this.post({ kind: 'opened' });
+    this.#server.peering.start();
+  }
+
+  post(message: FromServer): void {
+    this.#data.port.postMessage(message);
+  }
+
+  #tick(): void {
+    this.#timer = setTimeout(() => this.#tick(), this.#volume.tick(Date.now()));
+  }
+
+  /** One thread of Node's pool sleeps in a read of the event counter. */
+  #watchWake(): void {
+    const { wakeFd } = this.#data;
+    setStatusFlags(wakeFd, getStatusFlags(wakeFd) & ~O_NONBLOCK);
+    const count = Buffer.alloc(8);
+    const wait = (): void =>
+      read(wakeFd, count, 0, 8, null, () => {
+        if (this.#isClosed) return;
+        this.#volume.pump();
+        this.#mount?.operations.answering.retry();
+        wait();
+      });
+    wait();
+    // The end of the process waits for the pool.
+    process.once('exit', () => eventfdSignal(wakeFd));
+  }
+
+  #handle(message: ToServer): void {
+    if (this.#isClosed) return;
+    switch (message.kind) {
+      case 'mount':
+        this.#mountBoth().then(
+          () => this.post({ kind: 'ready' }),
+          (error) => this.post({ kind: 'failed', error: toPlainError(error) }),
+        );
+        break;
+      case 'mounted':
+        break;
+      case 'stop':
+        this.#close();
+        break;
+      default:
+        this.#server.handle(message);
+    }
+  }
+
+  async #mountBoth(): Promise<void> {
+    const { plan, uid, gid } = this.#data;
+    const { control, tree } = this.#server;
+    const common = { uid, gid, log };
+    this.#control = await NativeMount.mount(
+      plan.controlMount,
+      control,
+      { ...common, source: `control:${plan.mountpoint}`, subtype: CONTROL_SUBTYPE, directIo: true },
+      () => log('the control files have been unmounted'),
+    );
+    const { source, options } = plan;
+    const { readOnly, noexec } = options;
+    // libfuse leaves both off, and only root may turn them on.
+    const isRoot = process.geteuid?.() === 0;
+    const suid = isRoot && !options.nosuid;
+    const dev = isRoot && !options.nodev;
+    this.#mount = await NativeMount.mount(
+      plan.mountpoint,
+      tree,
+      { ...common, source, subtype: SUBTYPE, readOnly, noexec, suid, dev },
+      () => {
+        log('the mount has ended: unmounted');
+        this.#close();
+      },
+    );
+  }
+
+  connection(): Connection | undefined {
+    const mount = this.#mount;
+    if (mount === undefined) return undefined;
+    const { answering, measured } = mount.operations;
+    const { counts } = measured;
+    return {
+      negotiated: undefined,
+      served: answering.served,
+      counts,
+      loop: null,
+      heldBack: null,
+      reset: () => counts.reset(),
+    };
+  }
+
+  later(delayMs: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      if (!this.#isClosed) run();
+    }, delayMs);
+    // What is due much later does not hold up the end.
+    timer.unref();
+  }
+
+  trace(sink: TraceSink | undefined): void {
+    const mount = this.#mount;
+    if (mount !== undefined) mount.operations.measured.trace = sink;
+  }
+
+  addJob(next: () => boolean): void {
+    const slice = (): void => {
+      if (!this.#isClosed && !next()) setImmediate(slice);
+    };
+    setImmediate(slice);
+  }
+
+  holdChanges(): void {
+    this.#mount?.operations.answering.holdChanges();
+  }
+
+  letGo(): void {
+    this.#mount?.operations.answering.letGo();
+  }
+
+  /**
+   * A write that has returned was answered here: nothing is left to wait for but
+   * the stores through shared maps, which the kernel writes out when asked to.
+   */
+  quiesce(): Deferred<void> {
+    const done = new Deferred<void>();
+    const { mountpoint } = this.#data.plan;
+    const mount = this.#mount;
+    if (mount === undefined || mount.ended) {
+      done.reject(new FsError('ENODEV', 'quiesce', mountpoint));
+      return done;
+    }
+    this.#helpers.syncfs(mountpoint).settled(
+      () => this.#drain(mount, done),
+      (error) => done.reject(error),
+    );
+    return done;
+  }
+
+  #drain(mount: NativeMount, done: Deferred<void>): void {
+    const startedMs = performance.now();
+    const { operations } = mount;
+    let written = operations.writesServed;
+    let quietLooks = 0;
+    const look = (): void => {
+      const isQuiet = !mount.hasUnread && operations.writesServed === written;
+      written = operations.writesServed;
+      quietLooks = isQuiet ? quietLooks + 1 : 0;
+      const isLate = performance.now() - startedMs > DRAIN_MAX_MS;
+      if (quietLooks < DRAIN_LOOKS && !isLate) {
+        setTimeout(look, DRAIN_LOOK_MS);
+        return;
+      }
+      // After a restore names lead elsewhere. What follows comes in this very step.
+      operations.paths.clear();
+      done.resolve();
+    };
+    look();
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#mount?.close();
+    this.#control?.close();
+    this.#helpers.close();
+    eventfdSignal(this.#data.wakeFd);
+    try {
+      this.#volume.close();
+      this.post({ kind: 'ended' });
+    } catch (error) {
+      this.post({ kind: 'ended', error: toPlainError(error) });
+    }
+  }
+}
+
+/** Opens the volume and waits for messages on the port. Failures go there, too. */
+export function serveNative(data: ServeData): void {
+  // The kernel may wait for this thread while memory is short. Only root may ask for it.
+  markIoFlusher();
+  let volume: Volume;
+  try {
+    volume = openVolume(data.plan, data);
+  } catch (error) {
+    data.port.postMessage({ kind: 'failed', error: toPlainError(error) } satisfies FromServer);
+    return;
+  }
+  new NativeServer(volume, data).start();
+}

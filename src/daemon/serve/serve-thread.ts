@@ -1,0 +1,200 @@
+/**
+ * Entry of the serving thread of the kernel driver: opens the volume and serves
+ * until the mount is gone. This thread never goes back to the event loop while
+ * it serves; all it hears comes through the loop.
+ */
+import { workerData } from 'node:worker_threads';
+import { Deferred } from '../../lib/deferred.js';
+import { FsError } from '../../lib/errors.js';
+import { parsePretence, type Pretence } from '../../fuse/protocol/kernel-override.js';
+import { HelperClient, SessionNotifier } from '../../fuse/helpers/helper-client.js';
+import { Placement } from '../../fuse/cpu/placement.js';
+import { quiesce } from '../../fuse/loop/quiesce.js';
+import { ServeLoop } from '../../fuse/loop/serve-loop.js';
+import { FuseSession } from '../../fuse/session/session.js';
+import { stackingHere } from '../../fuse/cpu/stacking.js';
+import { SessionTrace } from '../../fuse/session/session-trace.js';
+import type { TraceSink } from '../../measure/trace-entry.js';
+import { markIoFlusher } from '../../libc/libc.js';
+import type { Volume } from '../../volume/volume.js';
+import { tuneCompiler } from './compiler.js';
+import { log } from './log.js';
+import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
+import { MountServer, type ServingHost } from './mount-server.js';
+import { openVolume } from './open-volume.js';
+import type { Connection } from './state.js';
+
+const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = workerData as ServeData;
+
+function post(message: FromServer): void {
+  port.postMessage(message);
+}
+
+function placementHere(): Placement | undefined {
+  const stacking = stackingHere();
+  return stacking && new Placement(stacking);
+}
+
+class KernelServer implements ServingHost {
+  readonly #volume: Volume;
+  readonly #pretence: Pretence;
+  readonly #loop = new ServeLoop({ wakeFd, placement: placementHere() });
+  readonly #helpers = new HelperClient(this.#loop, helperPorts);
+  readonly #server: MountServer;
+  readonly post = post;
+  #session: FuseSession | undefined;
+
+  constructor(volume: Volume, pretence: Pretence) {
+    this.#volume = volume;
+    this.#pretence = pretence;
+    this.#server = new MountServer(volume, plan, { uid, gid }, this, this.#pretence.nodesMax);
+  }
+
+  /** Returns when the mount is gone, or on request. */
+  serve(): void {
+    this.#loop.onPort(port, (message) => this.#handle(message as ToServer));
+    this.#loop.onWake(() => this.#volume.pump());
+    this.#tick();
+    this.#volume.mayBlock = false;
+    tuneCompiler();
+    post({ kind: 'opened' });
+    this.#server.peering.start();
+    this.#loop.run();
+    this.#volume.mayBlock = true;
+    this.#helpers.close();
+  }
+
+  #tick(): void {
+    this.#loop.addTimer(this.#volume.tick(Date.now()), () => this.#tick());
+  }
+
+  #handle(message: ToServer): void {
+    switch (message.kind) {
+      case 'mounted':
+        this.#mounted(message.fd, message.controlFd);
+        break;
+      case 'mount':
+        break;
+      case 'stop':
+        this.#loop.stop();
+        break;
+      default:
+        this.#server.handle(message);
+    }
+  }
+
+  #mounted(fd: number, controlFd: number): void {
+    const { tree } = this.#server;
+    const control = new FuseSession(controlFd, this.#server.control, {
+      name: 'control',
+      // Errors of `write` must be those of `write`, and each open has its own content.
+      pretence: { ...this.#pretence, writeback: false, noOpen: false },
+      log,
+    });
+    this.#loop.addSession(control, () => log('the control files have been unmounted'));
+    const session = new FuseSession(fd, tree, {
+      name: 'mount',
+      acls: true,
+      // A standby would show programs what it refuses to take from them.
+      pretence:
+        plan.options.writeback && !this.#volume.isStandby
+          ? this.#pretence
+          : { ...this.#pretence, writeback: false },
+      warmer: this.#helpers,
+      setMayBlock: (mayBlock) => {
+        this.#volume.mayBlock = mayBlock;
+      },
+      onInit: ({ writeback, acls }) => {
+        tree.writeback = writeback;
+        tree.acls = acls;
+        post({ kind: 'ready' });
+      },
+      log,
+    });
+    this.#session = session;
+    this.#volume.othersWait = () => {
+      if (session.othersWait) return true;
+      this.#loop.waits();
+      return false;
+    };
+    tree.notifier = new SessionNotifier(this.#helpers, session, log);
+    this.#loop.addSession(session, () => {
+      log(`the mount has ended: ${session.ended}`);
+      this.#loop.stop();
+    });
+  }
+
+  connection(): Connection | undefined {
+    const session = this.#session;
+    if (session === undefined) return undefined;
+    const { book, negotiated } = session;
+    const loop = this.#loop.counts;
+    const reset = (): void => {
+      book.reset();
+      loop.reset();
+    };
+    return {
+      negotiated,
+      served: book.served,
+      counts: book.counts,
+      loop,
+      heldBack: book.heldBack,
+      reset,
+    };
+  }
+
+  later(delayMs: number, run: () => void): void {
+    this.#loop.addTimer(delayMs, run);
+  }
+
+  trace(sink: TraceSink | undefined): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    const { paths } = this.#server.tree;
+    session.book.trace =
+      sink === undefined ? undefined : new SessionTrace(sink, (node) => paths.of(node));
+  }
+
+  addJob(next: () => boolean): void {
+    function* slices(): Generator<undefined> {
+      while (!next()) yield undefined;
+    }
+    this.#loop.addJob(slices());
+  }
+
+  holdChanges(): void {
+    this.#session?.holdMutations();
+  }
+
+  letGo(): void {
+    this.#session?.releaseMutations();
+  }
+
+  quiesce(): Deferred<void> {
+    const session = this.#session;
+    if (session !== undefined) return quiesce(this.#loop, session, this.#helpers, plan.mountpoint);
+    const never = new Deferred<void>();
+    never.reject(new FsError('ENODEV', 'quiesce', plan.mountpoint));
+    return never;
+  }
+}
+
+// The kernel may wait for this thread while memory is short. Only root may ask for it.
+markIoFlusher();
+let volume: Volume | undefined;
+let pretence: Pretence = {};
+try {
+  pretence = parsePretence(process.env['SHADOWFS_PRETEND']);
+  volume = openVolume(plan, { uid, gid, wakeFd }, pretence.log !== false);
+} catch (error) {
+  post({ kind: 'failed', error: toPlainError(error) });
+}
+if (volume !== undefined) {
+  new KernelServer(volume, pretence).serve();
+  try {
+    volume.close();
+    post({ kind: 'ended' });
+  } catch (error) {
+    post({ kind: 'ended', error: toPlainError(error) });
+  }
+}

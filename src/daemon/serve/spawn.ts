@@ -1,0 +1,72 @@
+/**
+ * Starts the process that serves a mount in the background and waits until the
+ * mount is ready. The two talk over the child's IPC channel, which is closed
+ * once the child has said how it went.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, readFileSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { CommandError, messageOf } from '../../lib/errors.js';
+import { openLog } from './log.js';
+import { fromPlainError, type PlainError } from './messages.js';
+import type { MountPlan } from '../mount/mount-plan.js';
+
+export type Handshake = { kind: 'ready' } | { kind: 'failed'; error: PlainError };
+
+const LOG_TAIL_BYTES = 2000;
+
+/** Settles when the mount is ready. Throws the child's CommandError. */
+export async function serveInBackground(plan: MountPlan): Promise<void> {
+  const logFd = openLogOrSay(plan.log);
+  const { size } = statSync(plan.log);
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('./serve-process.js', import.meta.url))],
+    {
+      detached: true,
+      // In the background nothing may keep a file system busy but its own mount.
+      cwd: '/',
+      stdio: ['ignore', logFd, logFd, 'ipc'],
+      serialization: 'advanced',
+    },
+  );
+  closeSync(logFd);
+  const answer = await new Promise<Handshake>((resolve) => {
+    child.once('message', (message) => resolve(message as Handshake));
+    child.once('error', (error) =>
+      resolve(died(`it can't be started: ${error.message}`, plan, size)),
+    );
+    child.once('exit', (code, signal) =>
+      // A message sent just before the end may still be on its way.
+      setImmediate(() => resolve(died(`it ended with ${signal ?? code}`, plan, size))),
+    );
+    child.send(plan, (error) => {
+      if (error !== null) resolve(died(error.message, plan, size));
+    });
+  });
+  if (child.connected) child.disconnect();
+  child.unref();
+  if (answer.kind === 'failed') throw fromPlainError(answer.error);
+}
+
+function openLogOrSay(path: string): number {
+  try {
+    return openLog(path);
+  } catch (error) {
+    throw new CommandError(
+      'state-unusable',
+      'EACCES',
+      `the log ${path} can't be written: ${messageOf(error)}`,
+    );
+  }
+}
+
+function died(how: string, plan: MountPlan, logStart: number): Handshake {
+  const tail = readFileSync(plan.log)
+    .subarray(logStart)
+    .subarray(-LOG_TAIL_BYTES)
+    .toString()
+    .trim();
+  const message = `the serving process failed: ${how}; see ${plan.log}${tail === '' ? '' : `\n${tail}`}`;
+  return { kind: 'failed', error: { code: 'daemon-failed', errno: 'EIO', message, details: {} } };
+}

@@ -1,0 +1,82 @@
+/** What the state files of a mounted volume show. Called in the serving thread, when one is opened. */
+import type { ControlState } from '../../control/control-file.js';
+import type { LoopCounts } from '../../fuse/loop/loop-counts.js';
+import type { Negotiated } from '../../fuse/protocol/negotiate.js';
+import type { RequestCounts } from '../../measure/request-counts.js';
+import type { Tree } from '../../tree/tree.js';
+import type { View } from '../../volume/view.js';
+import type { Volume } from '../../volume/volume.js';
+import type { VolumeCommands } from '../commands/commands.js';
+import type { IncomingStreams } from '../transfer/incoming.js';
+import type { MountPlan } from '../mount/mount-plan.js';
+import type { SaveSchedule } from '../commands/save-schedule.js';
+import { MountStats } from './mount-stats.js';
+import type { AgentService } from '../peers/agent-service.js';
+import type { Peering } from '../peers/peering.js';
+
+/** What is known of the conversation with the kernel. */
+export interface Connection {
+  /** Absent: the driver does not tell. */
+  readonly negotiated: Negotiated | undefined;
+  /** Requests since the mount. */
+  readonly served: number;
+  readonly counts: RequestCounts;
+  /** Null: not counted by this driver. */
+  readonly loop: LoopCounts | null;
+  readonly heldBack: number | null;
+  reset(): void;
+}
+
+export interface MountedParts {
+  plan: MountPlan;
+  volume: Volume;
+  commands: VolumeCommands<View>;
+  tree: Tree;
+  incoming: IncomingStreams;
+  schedule: SaveSchedule;
+  peering: Peering;
+  agent: AgentService;
+  connection: () => Connection | undefined;
+}
+
+export function mountState(parts: MountedParts): ControlState {
+  const { plan, volume, commands, tree, incoming, schedule, peering, agent, connection } = parts;
+  const startedMs = Date.now();
+  const stats = new MountStats(parts, startedMs);
+  return {
+    status: () => ({
+      mountpoint: plan.mountpoint,
+      base: plan.base ?? null,
+      driver: plan.driver,
+      driverReason: plan.driverReason ?? null,
+      volumePath: plan.volume,
+      readOnly: plan.options.readOnly,
+      pid: process.pid,
+      log: plan.log === '' ? null : plan.log,
+      controlFiles: plan.controlMount,
+      startedMs,
+      command: commands.progress() ?? null,
+      ...volume.status(),
+      ...incoming.state(),
+      latest: volume.latest()?.name ?? null,
+      schedule: schedule.status(),
+      options: volume.options,
+      nodes: tree.status(),
+      peering: peering.status(),
+      lag: agent.lag(),
+      kernel: connection()?.negotiated ?? null,
+      requestsServed: connection()?.served ?? 0,
+    }),
+    lag: () => agent.lag(),
+    role: () => volume.roles.current,
+    snapshots: () => volume.shownSnapshots(),
+    history: (limit) => volume.history(limit),
+    layers: (limit) => volume.core.layers.all().slice(-limit),
+    locks: () => volume.shownLocks(),
+    peers: () => peering.list(),
+    result: () => commands.result,
+    watch: (listener) => commands.watch(listener),
+    stats: () => stats.report(),
+    resetStats: () => stats.reset(),
+  };
+}

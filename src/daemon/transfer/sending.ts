@@ -1,0 +1,88 @@
+/**
+ * Opening a volume to send from it: read-only, beside whoever has it mounted,
+ * its base included.
+ */
+import { readdirSync, statSync } from 'node:fs';
+import { CommandError, messageOf } from '../../lib/errors.js';
+import { byteStringOfText } from '../../format/text/grammar.js';
+import { checkVolumeFiles, isVolume } from '../../store/open.js';
+import { StoreReader } from '../../store/reader.js';
+import { BaseDirectory } from '../../base/base-directory.js';
+import { readMeta } from '../../volume/catalog.js';
+import type { StoredBase } from '../../volume/create-volume.js';
+import { settleLog } from '../../volume/log/log-replay.js';
+import { Volume } from '../../volume/volume.js';
+import { isWithin } from '../mount/mount-table.js';
+
+export interface SendingPlace {
+  volume: string;
+  /** The process that has it mounted, and where. */
+  mounted?: { pid: number; mountpoint: string };
+}
+
+/** Throws CommandError. The caller closes it. */
+export function openForSending(place: SendingPlace): Volume {
+  if (!isVolume(place.volume)) {
+    throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
+  }
+  checkVolumeFiles(place.volume);
+  settleLog(place.volume);
+  const reader = StoreReader.open(place.volume, { readOnly: true });
+  const stored = readMeta<StoredBase>(reader, 'base');
+  reader.close();
+  const base = stored === undefined ? undefined : openBase(place, stored);
+  return Volume.open({
+    path: place.volume,
+    writer: { kind: 'none' },
+    reattach: true,
+    ...(base !== undefined && { base }),
+  });
+}
+
+function openBase(
+  { mounted }: SendingPlace,
+  stored: StoredBase,
+): { path: string; directory: BaseDirectory } {
+  const { path } = stored;
+  let openPath = path;
+  if (mounted?.mountpoint === path) openPath = coveredBase(mounted.pid, stored);
+  else if (mounted !== undefined && isWithin(mounted.mountpoint, path)) {
+    throw new CommandError(
+      'base-covered',
+      'EBUSY',
+      `${mounted.mountpoint} lies inside the base ${path}: unmount it to send`,
+    );
+  }
+  try {
+    return { path, directory: BaseDirectory.open(byteStringOfText(openPath)) };
+  } catch (error) {
+    throw new CommandError(
+      'base-unreadable',
+      'EACCES',
+      `the base ${path} can't be read: ${messageOf(error)}`,
+    );
+  }
+}
+
+/** A mount in place covers its base; the process that serves it has it open. */
+function coveredBase(pid: number, { path, hostInode }: StoredBase): string {
+  const directory = `/proc/${pid}/fd`;
+  try {
+    for (const fd of readdirSync(directory)) {
+      const open = `${directory}/${fd}`;
+      try {
+        const stat = statSync(open);
+        if (stat.isDirectory() && stat.ino === hostInode) return open;
+      } catch {
+        // Closed meanwhile.
+      }
+    }
+  } catch (error) {
+    throw new CommandError(
+      'base-unreadable',
+      'EACCES',
+      `the base ${path} lies under its mount, and only its owner gets at it: ${messageOf(error)}`,
+    );
+  }
+  throw new CommandError('base-unreadable', 'EACCES', `the base ${path} lies under its mount`);
+}

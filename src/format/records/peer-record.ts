@@ -1,0 +1,159 @@
+/**
+ * What a volume stores about its peers (table `peers`, native-notes/format.md):
+ * one record per peer, one per invitation, one for the place to listen. Pure.
+ * Every field is checked when it is read: what is wrong here would be trusted.
+ */
+import { isCount } from '../../lib/fields.js';
+import { CorruptionError } from '../../lib/errors.js';
+import { isHost, type PeerAddress } from '../text/peer-address.js';
+import { decodeJson, encodeJson } from './values.js';
+
+export const MAX_PEERS = 64;
+export const MAX_INVITATIONS = 64;
+/** Volumes above a volume, however far. */
+export const MAX_UPSTREAMS = 64;
+
+/** Seen from this volume: an upstream is pulled from, a downstream pulls. */
+export type PeerDirection = 'upstream' | 'downstream';
+
+export interface PeerRecord {
+  /** The UUID of its volume. */
+  volume: string;
+  /** How it is called here; unique among the peers. */
+  name: string;
+  /** SHA-256 of its certificate, hexadecimal: pinned at pairing. */
+  fingerprint: string;
+  direction: PeerDirection;
+  /** Where it is dialled, in turn. None: it dials. */
+  addresses: PeerAddress[];
+  sinceMs: number;
+  /** Volumes above it, as it told last, so that no ring is made. */
+  upstreams: string[];
+  /** 0: never. Stored now and then. */
+  lastHeardMs: number;
+}
+
+export interface InvitationRecord {
+  /** See `invitationId`. */
+  id: string;
+  /** Hexadecimal. */
+  secret: string;
+  /** How the one who joins will be called here; empty: as it calls itself. */
+  name: string;
+  createdMs: number;
+  expiresMs: number;
+  /** The volume that used it; it alone may ask again, should the answer have been lost. */
+  usedBy?: string;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const HEX = /^([0-9a-f]{2})+$/;
+const PEER_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._:@+-]{0,63}$/u;
+
+export function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && UUID.test(value);
+}
+
+/** Up to 64 letters, digits and `._:@+-`. */
+export function isPeerName(value: unknown): value is string {
+  return typeof value === 'string' && PEER_NAME.test(value);
+}
+
+/** The nearest allowed name to what a machine calls itself. */
+export function peerNameFrom(text: string): string {
+  const name = text.replace(/[^\p{L}\p{N}._:@+-]+/gu, '-').replace(/^[^\p{L}\p{N}]+/u, '');
+  return name.slice(0, 60) || 'peer';
+}
+
+export function isFingerprint(value: unknown): value is string {
+  return typeof value === 'string' && value.length === 64 && HEX.test(value);
+}
+
+export function isUpstreams(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length <= MAX_UPSTREAMS && value.every(isUuid);
+}
+
+export function isAddress(value: unknown): value is PeerAddress {
+  if (typeof value !== 'object' || value === null) return false;
+  const { host, port } = value as Partial<PeerAddress>;
+  return typeof host === 'string' && (host === '' || isHost(host)) && isCount(port) && port < 65536;
+}
+
+const PEER_PREFIX = 'peer/';
+const INVITATION_PREFIX = 'invitation/';
+export const LISTEN_KEY = Buffer.from('listen');
+
+export function peerKey(volume: string): Buffer {
+  return Buffer.from(PEER_PREFIX + volume);
+}
+
+export function invitationKey(id: string): Buffer {
+  return Buffer.from(INVITATION_PREFIX + id);
+}
+
+export type StoredPeering =
+  | { kind: 'peer'; peer: PeerRecord }
+  | { kind: 'invitation'; invitation: InvitationRecord }
+  | { kind: 'listen'; listen: PeerAddress }
+  /** Of another part of the sync. */
+  | { kind: 'other' };
+
+export function encodePeer(peer: PeerRecord): Buffer {
+  const { volume: _volume, ...record } = peer;
+  return encodeJson(record);
+}
+
+export function encodeInvitation(invitation: InvitationRecord): Buffer {
+  const { id: _id, ...record } = invitation;
+  return encodeJson(record);
+}
+
+/** One record of the table. Throws CorruptionError. */
+export function decodePeering(key: Buffer, value: Buffer): StoredPeering {
+  const text = key.toString();
+  const where = `peers/${text}`;
+  if (text === LISTEN_KEY.toString()) {
+    const listen = decodeJson<PeerAddress>(value, where);
+    if (!isAddress(listen)) throw new CorruptionError('place to listen', where);
+    return { kind: 'listen', listen };
+  }
+  if (text.startsWith(PEER_PREFIX)) {
+    const record = decodeJson<Omit<PeerRecord, 'volume'>>(value, where);
+    return { kind: 'peer', peer: checkedPeer({ ...record, volume: text.slice(5) }, where) };
+  }
+  if (text.startsWith(INVITATION_PREFIX)) {
+    const record = decodeJson<Omit<InvitationRecord, 'id'>>(value, where);
+    const invitation = { ...record, id: text.slice(INVITATION_PREFIX.length) };
+    return { kind: 'invitation', invitation: checkedInvitation(invitation, where) };
+  }
+  return { kind: 'other' };
+}
+
+function checkedPeer(peer: PeerRecord, where: string): PeerRecord {
+  const { volume, name, fingerprint, direction, addresses, sinceMs, upstreams, lastHeardMs } = peer;
+  const isWhole =
+    isUuid(volume) &&
+    isPeerName(name) &&
+    isFingerprint(fingerprint) &&
+    (direction === 'upstream' || direction === 'downstream') &&
+    Array.isArray(addresses) &&
+    addresses.every(isAddress) &&
+    isCount(sinceMs) &&
+    isUpstreams(upstreams) &&
+    isCount(lastHeardMs);
+  if (!isWhole) throw new CorruptionError('peer', where);
+  return peer;
+}
+
+function checkedInvitation(invitation: InvitationRecord, where: string): InvitationRecord {
+  const { secret, name, createdMs, expiresMs, usedBy } = invitation;
+  const isWhole =
+    typeof secret === 'string' &&
+    HEX.test(secret) &&
+    (name === '' || isPeerName(name)) &&
+    isCount(createdMs) &&
+    isCount(expiresMs) &&
+    (usedBy === undefined || isUuid(usedBy));
+  if (!isWhole) throw new CorruptionError('invitation', where);
+  return invitation;
+}

@@ -1,0 +1,264 @@
+/**
+ * The grammar of the control files, and the rules for snapshot names. Pure.
+ *
+ * A command is one line: `NAME [key=value …]`. Words are separated by spaces
+ * or tabs. Double quotes keep spaces, and a backslash makes the next character
+ * an ordinary one, inside quotes too. A word with a plain (not quoted, not
+ * escaped) `=` is an option; so `"a=b"` and `a\=b` are names. The line is UTF-8.
+ *
+ * What must hold: any input ends in a result or a CommandError, in linear
+ * time; `parseCommandLine(formatCommandLine(x))` gives x back.
+ */
+import { CommandError } from '../../lib/errors.js';
+
+/** Longest command line in bytes, its newline not counted. */
+export const MAX_COMMAND_LENGTH = 64 * 1024;
+/** Longest snapshot name in bytes of UTF-8. */
+export const MAX_SNAPSHOT_NAME_LENGTH = 255;
+/** Names that start with this are given by `restore` only. */
+export const UNDO_PREFIX = 'undo-';
+/** The dynamic link in `.snapshots`; never a snapshot's name. */
+export const LATEST_NAME = 'latest';
+
+export interface CommandLine {
+  /** Absent when the line has no such word; `""` gives the empty string. */
+  name?: string;
+  options: ReadonlyMap<string, string>;
+}
+
+const OPTION_KEY = /^[a-z][a-z0-9-]{0,63}$/;
+const PLAIN_WORD = /^[^\s"\\=]+$/u;
+const MAX_NEAR_DISTANCE = 3;
+const MAX_NEAR_MATCHES = 5;
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function bad(message: string): CommandError {
+  return new CommandError('bad-command-line', 'EINVAL', message, {
+    expected: 'NAME [key=value …]',
+  });
+}
+
+/** Text of UTF-8 bytes, or undefined when they are not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Text of a byte string (a file name as the kernel gave it), or undefined when it is not UTF-8. */
+export function textOfByteString(name: string): string | undefined {
+  return decodeUtf8(Buffer.from(name, 'latin1'));
+}
+
+/** A text as the byte string of its UTF-8 bytes. */
+export function byteStringOfText(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** For messages: a text cut to a length a person reads. */
+export function shorten(text: string, maxLength = 80): string {
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;
+}
+
+/** A word that was read; `equals` is the index in `text` of its first plain `=`, or -1. */
+interface Word {
+  text: string;
+  equals: number;
+}
+
+/** The words of a line. A word ends at a space or tab outside quotes. */
+function splitWords(line: string): Word[] {
+  const words: Word[] = [];
+  let pieces: string[] = [];
+  let length = 0;
+  let equals = -1;
+  let inWord = false;
+  let inQuotes = false;
+  const take = (piece: string): void => {
+    inWord = true;
+    pieces.push(piece);
+    length += piece.length;
+  };
+  for (let i = 0; i < line.length; i++) {
+    const char = line[i] as string;
+    if (char === '\\') {
+      i++;
+      if (i === line.length) throw bad('a backslash at the end of the line escapes nothing');
+      take(line[i] as string);
+    } else if (char === '"') {
+      inQuotes = !inQuotes;
+      inWord = true;
+    } else if ((char === ' ' || char === '\t') && !inQuotes) {
+      if (inWord) words.push({ text: pieces.join(''), equals });
+      pieces = [];
+      length = 0;
+      equals = -1;
+      inWord = false;
+    } else {
+      if (char === '=' && !inQuotes && equals < 0) equals = length;
+      take(char);
+    }
+  }
+  if (inQuotes) throw bad('a double quote is not closed');
+  if (inWord) words.push({ text: pieces.join(''), equals });
+  return words;
+}
+
+/**
+ * Parses one command line. A newline at its end (also CR LF) is allowed, none
+ * inside. Throws CommandError `bad-command-line` (EINVAL), whose message says
+ * what is wrong. Whether the options are known is not checked here
+ * (`refuseUnknownOptions`), nor the name (`checkSnapshotName`).
+ */
+export function parseCommandLine(input: string | Uint8Array): CommandLine {
+  // Without this, two lengths of work: a character is at least one byte.
+  if (input.length > MAX_COMMAND_LENGTH + 2) {
+    throw bad(`the line is longer than ${MAX_COMMAND_LENGTH} bytes`);
+  }
+  const text = typeof input === 'string' ? input : decodeUtf8(input);
+  if (text === undefined) throw bad('the line is not UTF-8');
+  const line = text.replace(/\r?\n$/, '');
+  if (Buffer.byteLength(line) > MAX_COMMAND_LENGTH) {
+    throw bad(`the line is longer than ${MAX_COMMAND_LENGTH} bytes`);
+  }
+  if (line.includes('\n')) throw bad('one command is one line; a second line follows');
+  if (line.includes('\0')) throw bad('the line holds a NUL byte');
+
+  let name: string | undefined;
+  const options = new Map<string, string>();
+  for (const word of splitWords(line)) {
+    if (word.equals < 0) {
+      if (name !== undefined) {
+        throw bad(
+          `one name expected, found "${shorten(name)}" and "${shorten(word.text)}" ` +
+            '(put a name with spaces into double quotes)',
+        );
+      }
+      name = word.text;
+      continue;
+    }
+    const key = word.text.slice(0, word.equals);
+    if (!OPTION_KEY.test(key)) {
+      throw bad(`"${shorten(key)}" is no option key (a name with = in it goes into double quotes)`);
+    }
+    if (options.has(key)) throw bad(`the option ${key} is given twice`);
+    options.set(key, word.text.slice(word.equals + 1));
+  }
+  return name === undefined ? { options } : { name, options };
+}
+
+/** Throws CommandError `bad-command-line` when the line has an option that is not among `known`. */
+export function refuseUnknownOptions(line: CommandLine, known: readonly string[]): void {
+  for (const key of line.options.keys()) {
+    if (known.includes(key)) continue;
+    const expected = known.length === 0 ? 'no options are known here' : `known: ${known.join(' ')}`;
+    throw bad(`unknown option "${shorten(key)}"; ${expected}`);
+  }
+}
+
+function formatWord(word: string): string {
+  if (PLAIN_WORD.test(word)) return word;
+  return `"${word.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/**
+ * The line, newline included, that parses to `line`. Texts must hold neither
+ * a line feed nor NUL: CommandError `bad-command-line`.
+ */
+export function formatCommandLine(line: CommandLine): string {
+  const words: string[] = [];
+  if (line.name !== undefined) words.push(formatWord(line.name));
+  for (const [key, value] of line.options) {
+    if (!OPTION_KEY.test(key)) throw bad(`"${shorten(key)}" is no option key`);
+    words.push(`${key}=${value === '' ? '' : formatWord(value)}`);
+  }
+  const text = words.join(' ');
+  if (/[\n\0]/.test(text)) throw bad('a line feed or NUL byte has no place in a command');
+  return `${text}\n`;
+}
+
+/**
+ * Why `name` can't be a snapshot's name, or undefined when it can. `use` is
+ * 'target' for a name that somebody wants to give (save, rename); 'existing'
+ * also lets the automatic `undo-…` names pass.
+ */
+export function checkSnapshotName(
+  name: string,
+  use: 'target' | 'existing' = 'target',
+): string | undefined {
+  if (name === '') return 'a snapshot name is empty';
+  // The length in UTF-16 units is a lower bound of the bytes, so this is never slow.
+  if (
+    name.length > MAX_SNAPSHOT_NAME_LENGTH ||
+    Buffer.byteLength(name) > MAX_SNAPSHOT_NAME_LENGTH
+  ) {
+    return `a snapshot name is longer than ${MAX_SNAPSHOT_NAME_LENGTH} bytes`;
+  }
+  if (/\p{Surrogate}/u.test(name)) return 'a snapshot name is not valid Unicode';
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name)) return 'a snapshot name holds a control character';
+  if (name.includes('/')) return 'a snapshot name holds a slash';
+  if (name === '.' || name === '..') return `"${name}" is no snapshot name`;
+  if (/^\s|\s$/u.test(name)) return 'a snapshot name begins or ends with a space';
+  if (name === LATEST_NAME) return `"${LATEST_NAME}" always means the newest snapshot`;
+  if (use === 'target' && name.startsWith(UNDO_PREFIX)) {
+    return `names that begin with "${UNDO_PREFIX}" are given by restore only`;
+  }
+  return undefined;
+}
+
+/** Edit distance (insert, delete, replace), or `limit + 1` when it is larger. Time: length × limit. */
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  const far = limit + 1;
+  let above: number[] = Array.from({ length: b.length + 1 }, (_, j) => Math.min(j, far));
+  for (let i = 1; i <= a.length; i++) {
+    const row: number[] = new Array<number>(b.length + 1).fill(far);
+    if (i <= limit) row[0] = i;
+    let best = row[0] as number;
+    const last = Math.min(b.length, i + limit);
+    for (let j = Math.max(1, i - limit); j <= last; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      const distance = Math.min(
+        (above[j - 1] as number) + cost,
+        (above[j] as number) + 1,
+        (row[j - 1] as number) + 1,
+        far,
+      );
+      row[j] = distance;
+      best = Math.min(best, distance);
+    }
+    if (best >= far) return far;
+    above = row;
+  }
+  return above[b.length] as number;
+}
+
+/**
+ * What somebody who typed `name` may have meant: the candidates within an edit
+ * distance of 3 (case does not count, and something must be in common), or
+ * that start with `name`. The best five, nearest first.
+ */
+export function nearMatches(name: string, candidates: Iterable<string>): string[] {
+  const wanted = name.toLowerCase();
+  // No snapshot has such a name, and none is near it.
+  if (wanted.length > MAX_SNAPSHOT_NAME_LENGTH + MAX_NEAR_DISTANCE) return [];
+  const near: { candidate: string; rank: number }[] = [];
+  for (const candidate of candidates) {
+    const other = candidate.toLowerCase();
+    const distance = editDistance(wanted, other, MAX_NEAR_DISTANCE);
+    if (distance <= MAX_NEAR_DISTANCE && distance < Math.max(wanted.length, other.length, 1)) {
+      near.push({ candidate, rank: distance });
+    } else if (wanted !== '' && other.startsWith(wanted)) {
+      near.push({ candidate, rank: MAX_NEAR_DISTANCE + 1 });
+    }
+  }
+  near.sort((a, b) => a.rank - b.rank || (a.candidate < b.candidate ? -1 : 1));
+  return near.slice(0, MAX_NEAR_MATCHES).map((match) => match.candidate);
+}
+
+/** One JSON object on one line, newline included: the form of every answer and state file. */
+export function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}

@@ -1,0 +1,123 @@
+/**
+ * The grammar of schedules: `every 10m, keep 6 all, 24 hourly 7 daily 4 weekly`. Pure.
+ *
+ * Commas, `and` and capitals don't matter, and units may be written out. What
+ * must hold: any text ends in a schedule or a CommandError that says what was
+ * expected; `parseSchedule(formatSchedule(x))` gives x back.
+ */
+import { CommandError } from '../../lib/errors.js';
+import { shorten } from './grammar.js';
+
+/** `all`: the newest ones, whenever they were made; the others: the newest of each. */
+export const KEEP_CLASSES = ['all', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
+export type KeepClass = (typeof KEEP_CLASSES)[number];
+
+export interface Schedule {
+  everyMs: number;
+  /** Class → how many; undefined: nothing is ever deleted. */
+  keep: ReadonlyMap<KeepClass, number> | undefined;
+}
+
+export const SCHEDULE_EXAMPLE = 'every 10m, keep 6 all, 24 hourly 7 daily 4 weekly';
+const MAX_TEXT_LENGTH = 1000;
+const MAX_COUNT = 10_000;
+const MAX_EVERY_MS = 365 * 86_400_000;
+
+const UNITS: readonly { unit: string; ms: number; words: RegExp }[] = [
+  { unit: 'w', ms: 7 * 86_400_000, words: /^(w|weeks?)$/ },
+  { unit: 'd', ms: 86_400_000, words: /^(d|days?)$/ },
+  { unit: 'h', ms: 3_600_000, words: /^(h|hrs?|hours?)$/ },
+  { unit: 'm', ms: 60_000, words: /^(m|mins?|minutes?)$/ },
+  { unit: 's', ms: 1000, words: /^(s|secs?|seconds?)$/ },
+];
+
+const CLASS_WORDS: Readonly<Record<KeepClass, RegExp>> = {
+  all: /^(all|newest|latest|last)$/,
+  hourly: /^(hourly|hours?)$/,
+  daily: /^(daily|days?)$/,
+  weekly: /^(weekly|weeks?)$/,
+  monthly: /^(monthly|months?)$/,
+  yearly: /^(yearly|years?)$/,
+};
+
+function bad(message: string): CommandError {
+  return new CommandError('bad-schedule', 'EINVAL', `${message}; as in "${SCHEDULE_EXAMPLE}"`, {
+    example: SCHEDULE_EXAMPLE,
+  });
+}
+
+/** Throws CommandError `bad-schedule`. */
+export function parseSchedule(text: string): Schedule {
+  if (text.length > MAX_TEXT_LENGTH) throw bad(`longer than ${MAX_TEXT_LENGTH} characters`);
+  // A number and its unit may touch.
+  const words = text.toLowerCase().match(/\d+|[^\s,;\d]+/g) ?? [];
+  const left = words.filter((word) => word !== 'and');
+  if (left.shift() !== 'every') throw bad('a schedule begins with "every" and how often');
+  const everyMs = takeInterval(left);
+  const keep = takeKeep(left);
+  return { everyMs, keep };
+}
+
+/** `10 m`, `minute` */
+function takeInterval(left: string[]): number {
+  const count = /^\d/.test(left[0] ?? '') ? takeCount(left, MAX_EVERY_MS / 1000) : 1;
+  const word = left.shift();
+  const unit = UNITS.find(({ words }) => words.test(word ?? ''));
+  if (unit === undefined) throw bad(`${found(word)} where s, m, h, d or w is expected`);
+  const everyMs = count * unit.ms;
+  if (everyMs > MAX_EVERY_MS) throw bad('at most a year lies between two saves');
+  return everyMs;
+}
+
+function takeKeep(left: string[]): Schedule['keep'] {
+  const word = left.shift();
+  if (word === undefined) return undefined;
+  if (word !== 'keep') throw bad(`${found(word)} where "keep" is expected`);
+  if (left.length === 1 && left[0] === 'all') return undefined;
+  const keep = new Map<KeepClass, number>();
+  do {
+    const count = takeCount(left, MAX_COUNT);
+    const name = left.shift();
+    const kept = KEEP_CLASSES.find((one) => CLASS_WORDS[one].test(name ?? ''));
+    if (kept === undefined) {
+      throw bad(`${found(name)} where one of ${KEEP_CLASSES.join(' ')} is expected`);
+    }
+    if (keep.has(kept)) throw bad(`"${kept}" is given twice`);
+    keep.set(kept, count);
+  } while (left.length > 0);
+  return keep;
+}
+
+function takeCount(left: string[], max: number): number {
+  const word = left.shift();
+  const count = Number(word);
+  if (word === undefined || !/^\d+$/.test(word) || count < 1 || count > max) {
+    throw bad(`${found(word)} where a number from 1 to ${max} is expected`);
+  }
+  return count;
+}
+
+function found(word: string | undefined): string {
+  return word === undefined ? 'it ends' : `"${shorten(word, 40)}" stands`;
+}
+
+/** Only how often. Throws CommandError `bad-schedule`. */
+export function parseEvery(text: string): number {
+  const { everyMs, keep } = parseSchedule(text);
+  if (keep !== undefined) throw bad('only how often is expected, without "keep"');
+  return everyMs;
+}
+
+export function formatEvery(everyMs: number): string {
+  const unit = UNITS.find(({ ms }) => everyMs % ms === 0) ?? { unit: 's', ms: 1000 };
+  return `every ${Math.max(1, everyMs / unit.ms)}${unit.unit}`;
+}
+
+export function formatSchedule({ everyMs, keep }: Schedule): string {
+  const every = formatEvery(everyMs);
+  if (keep === undefined) return every;
+  const kept = KEEP_CLASSES.filter((name) => keep.has(name)).map(
+    (name) => `${keep.get(name)} ${name}`,
+  );
+  return `${every}, keep ${kept.join(' ')}`;
+}

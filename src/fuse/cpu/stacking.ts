@@ -1,0 +1,77 @@
+/**
+ * Keeps the serving thread on the processor of the program that it serves, and
+ * the kernel's scheduler from pulling the two apart again.
+ *
+ * The scheduler moves a thread that it wakes to an idle processor. So the other
+ * one is kept from looking idle, by a thread of the idle class that gives way
+ * to everything at once (occupier-thread.ts); it ends its work by itself when
+ * no requests come. Two processors only: with more, another one would be idle.
+ */
+import { Worker } from 'node:worker_threads';
+import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
+import { allowedCpus, currentCpu, useCpus } from '../../libc/scheduling.js';
+import { BEAT, CPU, OCCUPY, STATE, WORDS } from './occupier-words.js';
+import type { Stacking } from './placement.js';
+
+/** The processor on which the thread `pid` ran last; undefined when it can't be seen. */
+function cpuOf(pid: number): number | undefined {
+  const cpu = Number(statFields(pid)?.[STAT_FIELD.processor]);
+  return Number.isInteger(cpu) ? cpu : undefined;
+}
+
+class TwoProcessors implements Stacking {
+  readonly #cpus: readonly number[];
+  readonly #words = new Int32Array(new SharedArrayBuffer(WORDS * 4));
+  #occupier: Worker | undefined;
+  /** Where the calling thread is kept; -1: nowhere. */
+  #cpu = -1;
+
+  constructor(cpus: readonly number[]) {
+    this.#cpus = cpus;
+  }
+
+  enter(pid: number): boolean {
+    const cpu = cpuOf(pid) ?? currentCpu();
+    if (cpu === this.#cpu) return true;
+    const other = this.#cpus.find((each) => each !== cpu);
+    if (other === undefined || !this.#cpus.includes(cpu) || useCpus([cpu]) < 0) return false;
+    this.#cpu = cpu;
+    this.#occupier ??= this.#start();
+    Atomics.store(this.#words, CPU, other);
+    this.#occupy();
+    return true;
+  }
+
+  #occupy(): void {
+    Atomics.store(this.#words, STATE, OCCUPY);
+    Atomics.notify(this.#words, STATE);
+  }
+
+  leave(): void {
+    this.#cpu = -1;
+    Atomics.store(this.#words, STATE, 0);
+    useCpus(this.#cpus);
+  }
+
+  beat(): void {
+    // One writer, and the reader only wants to see a change.
+    this.#words[BEAT] = ((this.#words[BEAT] ?? 0) + 1) | 0;
+    // It went to sleep by itself during a short pause.
+    if (this.#words[STATE] !== OCCUPY) this.#occupy();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./occupier-thread.js', import.meta.url), {
+      workerData: this.#words,
+      resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 },
+    });
+    worker.unref();
+    return worker;
+  }
+}
+
+/** For the thread that calls it; undefined where there are not exactly two processors. */
+export function stackingHere(): Stacking | undefined {
+  const cpus = allowedCpus();
+  return cpus.length === 2 ? new TwoProcessors(cpus) : undefined;
+}

@@ -1,0 +1,78 @@
+/**
+ * Entry of a helper thread: does for the serving loop what may wait for the
+ * kernel or a disk. Tasks of one thread run one after the other, except
+ * warm-ups, which are reads in Node's pool. Ends when its port is closed.
+ */
+import fs from 'node:fs';
+import { workerData } from 'node:worker_threads';
+import { ERRNO } from '../../lib/errors.js';
+import { syncfs, write } from '../../libc/libc.js';
+import { eventfdSignal } from '../../libc/poll.js';
+import type { HelperAnswer, HelperData, HelperRequest, NotifyResult } from './helper-messages.js';
+import { alignMessage } from '../protocol/notifications.js';
+
+const { port, wakeFd } = workerData as HelperData;
+
+/** Largest piece of a file that one warm-up reads. */
+const WARM_BYTES_MAX = 1024 * 1024;
+const spareScratch: Buffer[] = [];
+
+function answer(reply: HelperAnswer): void {
+  port.postMessage(reply);
+  eventfdSignal(wakeFd);
+}
+
+/**
+ * 0 or the errno of reaching the mount. What `syncfs` itself returns is left
+ * out: it has tried every dirty page, and reports any page that ever failed,
+ * such as a store through a shared mmap of a snapshot's file. That error is
+ * for fsync of the file, and must not stop all later saves.
+ */
+function syncMount(path: string): number {
+  let fd: number;
+  try {
+    fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  } catch (error) {
+    return Math.abs((error as NodeJS.ErrnoException).errno ?? ERRNO.EIO);
+  }
+  syncfs(fd);
+  fs.closeSync(fd);
+  return 0;
+}
+
+function notify(fd: number, block: Uint8Array): NotifyResult {
+  const lengths = new DataView(block.buffer, block.byteOffset, block.byteLength);
+  let [sent, failed, at] = [0, 0, 0];
+  while (at < block.byteLength) {
+    const bytes = lengths.getUint32(at, true);
+    const written = write(fd, block.subarray(at, at + bytes), bytes);
+    // ENOENT: the kernel has nothing under that name or number, so all is well.
+    if (written >= 0 || written === -ERRNO.ENOENT) sent += 1;
+    else failed += 1;
+    at += alignMessage(bytes);
+  }
+  return { sent, failed };
+}
+
+/** The bytes go nowhere: what counts is that the kernel has them afterwards. */
+function warm(id: number, fd: number, offset: number, length: number): void {
+  const scratch = spareScratch.pop() ?? Buffer.allocUnsafeSlow(WARM_BYTES_MAX);
+  fs.read(fd, scratch, 0, Math.min(length, WARM_BYTES_MAX), offset, (error) => {
+    spareScratch.push(scratch);
+    answer({ id, errno: error === null ? 0 : Math.abs(error.errno ?? ERRNO.EIO) });
+  });
+}
+
+port.on('message', ({ id, task }: HelperRequest) => {
+  switch (task.kind) {
+    case 'syncfs':
+      answer({ id, errno: syncMount(task.path) });
+      break;
+    case 'notify':
+      answer({ id, errno: 0, result: notify(task.fd, task.block) });
+      break;
+    case 'warm':
+      warm(id, task.fd, task.offset, task.length);
+      break;
+  }
+});

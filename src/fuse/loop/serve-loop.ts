@@ -1,0 +1,305 @@
+/**
+ * The loop that serves the mounts of a process: one thread, everything
+ * synchronous, never back to the event loop, so no promise and no timer of
+ * Node.js runs here. Owns the poll set, timers, jobs and message ports; the
+ * sessions are given to it.
+ *
+ * Other threads post to a port and signal the wake-up counter; the loop sleeps
+ * in poll(2) when there is nothing to do. Requests come first: messages and
+ * timers are looked at in between, jobs get slices.
+ */
+import { performance } from 'node:perf_hooks';
+import { availableParallelism } from 'node:os';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { invariant } from '../../lib/invariant.js';
+import { eventfdClear, PollSet } from '../../libc/poll.js';
+import { BusyPoll } from './busy-poll.js';
+import { LoopCounts } from './loop-counts.js';
+import type { Placement } from '../cpu/placement.js';
+import { ENDED, type FuseSession, SERVED } from '../session/session.js';
+import { type Timer, Timers } from './timers.js';
+
+/** Requests of one session in a row before the others have their turn. */
+const BATCH = 64;
+/** How long one turn of the jobs may take. */
+const JOB_SLICE_MS = 1;
+/** With requests coming all the time, jobs have to leave this much time between their turns. */
+const JOB_PAUSE_MS = 4;
+/** With requests coming all the time, messages wait at most about this long. */
+const WAKE_CHECK_MS = 0.3;
+const WAKE_PLACE = 0;
+const TIMEOUT_MAX_MS = 0x7fff_ffff;
+
+export interface ServeLoopOptions {
+  /** An event counter (`eventfd`); other threads signal it after posting a message. */
+  wakeFd: number;
+  /** Longest spin for the next request, in microseconds (default 50; 0: never spin). */
+  busyPollUs?: number;
+  /** Decides whether to share a processor with the program that is served. */
+  placement?: Placement | undefined;
+}
+
+/** Work in pieces: each step must take well under a millisecond. */
+export type Job = Iterator<unknown>;
+
+interface Seat {
+  session: FuseSession;
+  onEnd: ((session: FuseSession) => void) | undefined;
+  /** The descriptor has (or may have) requests. */
+  isReady: boolean;
+}
+
+export class ServeLoop {
+  readonly counts = new LoopCounts();
+  readonly #wakeFd: number;
+  readonly #busyPoll: BusyPoll;
+  readonly #placement: Placement | undefined;
+  readonly #timers = new Timers();
+  readonly #ports: { port: MessagePort; handle: (message: unknown) => void }[] = [];
+  readonly #wakeHandlers: (() => void)[] = [];
+  #seats: Seat[] = [];
+  #pollSet: PollSet;
+  #jobs: Job[] = [];
+  #nextJobMs = 0;
+  #isStopping = false;
+  #isWoken = true;
+  #lookedMs = 0;
+  /** The session that had the latest request. */
+  #hot: Seat | undefined;
+  /** When the descriptors were found empty after a request; 0: they were not. */
+  #emptyMs = 0;
+  /** The latest time that is known without asking. */
+  #clockMs = 0;
+
+  constructor(options: ServeLoopOptions) {
+    this.#wakeFd = options.wakeFd;
+    // With one processor the program that is served can't run while we spin.
+    const busyPollUs = availableParallelism() > 1 ? (options.busyPollUs ?? 50) : 0;
+    this.#busyPoll = new BusyPoll(busyPollUs);
+    this.#placement = options.placement;
+    this.#pollSet = new PollSet([options.wakeFd]);
+  }
+
+  /** `onEnd` is called when the mount is gone; the session has been removed by then. */
+  addSession(session: FuseSession, onEnd?: (session: FuseSession) => void): void {
+    this.#seats = [...this.#seats, { session, onEnd, isReady: true }];
+    this.#rebuild();
+  }
+
+  /** Stops serving the session. Its descriptor stays open. */
+  removeSession(session: FuseSession): void {
+    this.#seats = this.#seats.filter((seat) => seat.session !== session);
+    if (this.#hot?.session === session) this.#hot = undefined;
+    this.#rebuild();
+  }
+
+  get sessions(): readonly FuseSession[] {
+    return this.#seats.map((seat) => seat.session);
+  }
+
+  #rebuild(): void {
+    this.#pollSet = new PollSet([this.#wakeFd, ...this.#seats.map(({ session }) => session.fd)]);
+  }
+
+  /** Messages of `port` are handled here. Who posts one signals the wake-up counter after it. */
+  onPort(port: MessagePort, handle: (message: unknown) => void): void {
+    this.#ports.push({ port, handle });
+    this.#isWoken = true;
+  }
+
+  /** Runs `handle` whenever the wake-up counter was signalled: for those who bring their own messages. */
+  onWake(handle: () => void): void {
+    this.#wakeHandlers.push(handle);
+  }
+
+  removePort(port: MessagePort): void {
+    const at = this.#ports.findIndex((entry) => entry.port === port);
+    if (at >= 0) this.#ports.splice(at, 1);
+  }
+
+  /** Runs `run` once. Returns what cancels it. */
+  addTimer(delayMs: number, run: () => void): () => void {
+    const timer: Timer = this.#timers.add(performance.now(), delayMs, run);
+    return () => this.#timers.cancel(timer);
+  }
+
+  /** Runs the job's steps in between until it is done. Returns what ends it early. */
+  addJob(job: Job): () => void {
+    this.#jobs.push(job);
+    return () => {
+      const at = this.#jobs.indexOf(job);
+      if (at < 0) return;
+      this.#jobs.splice(at, 1);
+      job.return?.();
+    };
+  }
+
+  /** The request at hand is going to wait for a disk. */
+  waits(): void {
+    this.#placement?.waited();
+  }
+
+  /** `run` returns after the request at hand. From another thread: by a message. */
+  stop(): void {
+    this.#isStopping = true;
+  }
+
+  /** Serves until `stop`. Throws only what must stop the process. */
+  run(): void {
+    this.#isStopping = false;
+    while (!this.#isStopping) {
+      this.#clockMs = this.#lookAround(performance.now());
+      const isBusy = this.#serveReady();
+      const hasJobs = this.#jobs.length > 0;
+      if (hasJobs) this.#runJobs(isBusy);
+      if (this.#isStopping) break;
+      if (isBusy || hasJobs) continue;
+      if (!this.#spin()) this.#sleep();
+    }
+  }
+
+  /** Messages, timers and parked requests. Returns the time when it was done with them. */
+  #lookAround(nowMs: number): number {
+    if (nowMs - this.#lookedMs > WAKE_CHECK_MS) this.#poll(0, nowMs);
+    let hasWorked = this.#isWoken;
+    if (this.#isWoken) {
+      this.#isWoken = false;
+      this.#runPorts();
+    }
+    if (this.#timers.runDue(nowMs)) hasWorked = true;
+    for (const seat of this.#seats) {
+      if (seat.session.waitingMutations > 0) {
+        seat.session.retryWaiting();
+        hasWorked = true;
+      }
+      if (seat.session.hasDrainWatchers || seat.session.ended !== undefined) seat.isReady = true;
+    }
+    if (!hasWorked) return nowMs;
+    const doneMs = performance.now();
+    this.counts.messages(doneMs - nowMs);
+    return doneMs;
+  }
+
+  #runPorts(): void {
+    eventfdClear(this.#wakeFd);
+    for (const handle of this.#wakeHandlers) handle();
+    for (const { port, handle } of [...this.#ports]) {
+      let received = receiveMessageOnPort(port);
+      while (received !== undefined) {
+        handle(received.message);
+        received = receiveMessageOnPort(port);
+      }
+    }
+  }
+
+  /** Serves each ready session up to a batch. True when one of them has more. */
+  #serveReady(): boolean {
+    let hasMore = false;
+    for (const seat of this.#seats) {
+      if (!seat.isReady) continue;
+      const outcome = this.#serveBatch(seat);
+      seat.isReady = outcome === SERVED;
+      if (outcome === SERVED) hasMore = true;
+      else if (outcome === ENDED) this.#endSession(seat);
+    }
+    return hasMore;
+  }
+
+  #serveBatch(seat: Seat): number {
+    const { session } = seat;
+    session.book.clockMs = this.#clockMs;
+    let outcome = session.serveOne();
+    if (outcome !== SERVED) return outcome;
+    this.#hot = seat;
+    const placement = this.#placement;
+    placement?.served(session.callerPid);
+    for (let i = 1; i < BATCH && outcome === SERVED && !this.#isStopping; i++) {
+      outcome = session.serveOne();
+      if (outcome === SERVED) placement?.served(session.callerPid);
+    }
+    this.#emptyMs = performance.now();
+    this.#clockMs = this.#emptyMs;
+    return outcome;
+  }
+
+  #endSession(seat: Seat): void {
+    this.removeSession(seat.session);
+    seat.onEnd?.(seat.session);
+  }
+
+  #runJobs(isBusy: boolean): void {
+    const startMs = performance.now();
+    if (isBusy && startMs < this.#nextJobMs) return;
+    while (performance.now() - startMs < JOB_SLICE_MS) {
+      const job = this.#jobs.shift();
+      if (job === undefined) break;
+      // In the list during its step, so that it can be ended from inside.
+      this.#jobs.push(job);
+      if (job.next().done === true) this.#jobs = this.#jobs.filter((other) => other !== job);
+    }
+    const doneMs = performance.now();
+    this.counts.jobs(doneMs - startMs);
+    this.#nextJobMs = doneMs + JOB_PAUSE_MS;
+    this.#poll(0, doneMs);
+  }
+
+  /** Looks for the next request for a short time. True when one came. */
+  #spin(): boolean {
+    const seat = this.#hot;
+    const { spinUs } = this.#busyPoll;
+    if (seat === undefined || spinUs === 0 || this.#emptyMs === 0) return false;
+    // On a shared processor the program can't run while this thread looks.
+    if (this.#placement?.isSharing === true) return false;
+    const { book } = seat.session;
+    const limitMs = this.#emptyMs + spinUs / 1000;
+    // A timer may have run since the descriptors were found empty.
+    const startMs = this.#clockMs;
+    let nowMs = startMs;
+    do {
+      book.clockMs = nowMs;
+      const outcome = seat.session.serveOne();
+      if (outcome === SERVED) {
+        this.counts.spun(true, nowMs - startMs);
+        nowMs = book.clockMs;
+        this.#busyPoll.hit((nowMs - this.#emptyMs) * 1000);
+        this.#emptyMs = nowMs;
+        seat.isReady = true;
+        this.#placement?.served(seat.session.callerPid);
+        return true;
+      }
+      if (outcome === ENDED) {
+        this.#endSession(seat);
+        return true;
+      }
+      nowMs = performance.now();
+    } while (nowMs < limitMs);
+    this.counts.spun(false, nowMs - startMs);
+    return false;
+  }
+
+  #sleep(): void {
+    const nowMs = performance.now();
+    const waitMs = this.#timers.waitMs(nowMs);
+    const ready = this.#poll(Math.min(Math.ceil(waitMs), TIMEOUT_MAX_MS), nowMs, waitMs);
+    if (waitMs > 0) this.counts.slept(this.#lookedMs - nowMs);
+    if (this.#emptyMs === 0 || ready === 0) return;
+    const gapUs = (performance.now() - this.#emptyMs) * 1000;
+    // Only the first sleep after a request says something about its successor.
+    this.#emptyMs = 0;
+    this.#placement?.rested(gapUs / 1000);
+    this.#busyPoll.miss(gapUs);
+  }
+
+  #poll(timeoutMs: number, nowMs: number, waitMs = 0): number {
+    const pollSet = this.#pollSet;
+    const ready = pollSet.wait(waitMs === Number.POSITIVE_INFINITY ? -1 : timeoutMs);
+    this.#lookedMs = timeoutMs === 0 ? nowMs : performance.now();
+    invariant(ready >= 0, `poll answers ${ready}`);
+    if (ready === 0) return 0;
+    if (pollSet.ready(WAKE_PLACE) !== 0) this.#isWoken = true;
+    for (const [i, seat] of this.#seats.entries()) {
+      if (pollSet.ready(WAKE_PLACE + 1 + i) !== 0) seat.isReady = true;
+    }
+    return ready;
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * Mounting and unmounting: mount(2) as root, the setuid helper `fusermount3`
+ * for everyone else. Gives the FUSE descriptor, which the kernel answers as
+ * soon as a session serves it. Paths are ordinary strings (UTF-8).
+ *
+ * Never called in the serving thread: an unmount writes dirty pages out, which
+ * that thread must take.
+ */
+import { spawnSync } from 'node:child_process';
+import { statfsSync, statSync } from 'node:fs';
+import { CommandError, ERRNO, type ErrnoName } from '../../lib/errors.js';
+import {
+  AT_FDCWD,
+  MNT_DETACH,
+  MNT_FORCE,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_RDONLY,
+  O_NONBLOCK,
+  O_RDWR,
+  UMOUNT_NOFOLLOW,
+} from '../../libc/constants.js';
+import { recvFd, socketpair } from '../../libc/fd-passing.js';
+import { close, getStatusFlags, mount, openat, setStatusFlags, umount2 } from '../../libc/libc.js';
+import { fsError } from '../../libc/library.js';
+
+const DEVICE = '/dev/fuse';
+export const HELPER = 'fusermount3';
+/** The kernel's way to say that the root is a directory; octal. */
+const ROOT_MODE = '40000';
+const DEFAULT_MAX_READ_BYTES = 1024 * 1024;
+
+export interface MountOptions {
+  /** What df and mount show as the device. */
+  source: string;
+  /** The type is `fuse.<subtype>` (default `shadowfs`). */
+  subtype?: string;
+  /** Other users may enter; the usual permission checks hold for them. */
+  allowOther?: boolean;
+  readOnly?: boolean;
+  /** Ignore set-user-id bits (always so for ordinary users). */
+  nosuid?: boolean;
+  /** Ignore device files (always so for ordinary users). */
+  nodev?: boolean;
+  noexec?: boolean;
+  /** Default 1 MiB. */
+  maxReadBytes?: number;
+}
+
+/** A path as the bytes libc takes. */
+function pathBytes(path: string): string {
+  return Buffer.from(path).toString('latin1');
+}
+
+function refusal(code: string, errno: ErrnoName, message: string): CommandError {
+  return new CommandError(code, errno, message);
+}
+
+/**
+ * Mounts at `mountpoint` and returns the descriptor: nonblocking, close-on-exec,
+ * owned by the caller. Throws CommandError, one code per reason.
+ */
+export function mountFuse(mountpoint: string, options: MountOptions): number {
+  checkMountpoint(mountpoint);
+  return process.geteuid?.() === 0
+    ? mountAsRoot(mountpoint, options)
+    : mountAsUser(mountpoint, options);
+}
+
+function checkMountpoint(mountpoint: string): void {
+  let isDirectory: boolean;
+  try {
+    // Asks the server of a mount that is there already; stat may be answered from a cache.
+    statfsSync(mountpoint);
+    isDirectory = statSync(mountpoint).isDirectory();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    switch (code) {
+      case 'ENOENT':
+        throw refusal('mountpoint-missing', 'ENOENT', `mountpoint ${mountpoint} does not exist`);
+      case 'ENOTCONN':
+        throw refusal(
+          'mountpoint-stale',
+          'EBUSY',
+          `${mountpoint} is the mount of a program that has ended; unmount it first`,
+        );
+      default:
+        throw refusal(
+          'mountpoint-unreadable',
+          'EACCES',
+          `mountpoint ${mountpoint} can't be used: ${code}`,
+        );
+    }
+  }
+  if (!isDirectory) {
+    throw refusal(
+      'mountpoint-not-directory',
+      'ENOTDIR',
+      `mountpoint ${mountpoint} is not a directory`,
+    );
+  }
+}
+
+function mountAsRoot(mountpoint: string, options: MountOptions): number {
+  const fd = openat(AT_FDCWD, DEVICE, O_RDWR | O_NONBLOCK);
+  if (fd < 0) throw deviceRefusal(-fd);
+  const flags =
+    (options.readOnly === true ? MS_RDONLY : 0) |
+    (options.nosuid === true ? MS_NOSUID : 0) |
+    (options.nodev === true ? MS_NODEV : 0) |
+    (options.noexec === true ? MS_NOEXEC : 0);
+  const data = [
+    `fd=${fd}`,
+    `rootmode=${ROOT_MODE}`,
+    'user_id=0',
+    'group_id=0',
+    'default_permissions',
+    ...(options.allowOther === true ? ['allow_other'] : []),
+    `max_read=${options.maxReadBytes ?? DEFAULT_MAX_READ_BYTES}`,
+  ];
+  const type = `fuse.${options.subtype ?? 'shadowfs'}`;
+  const mounted = mount(options.source, pathBytes(mountpoint), type, flags, data.join(','));
+  if (mounted < 0) {
+    close(fd);
+    throw mountRefusal(-mounted, mountpoint);
+  }
+  return fd;
+}
+
+function deviceRefusal(errno: number): CommandError {
+  switch (errno) {
+    case ERRNO.ENOENT:
+    case ERRNO.ENODEV:
+    case ERRNO.ENXIO:
+      return refusal(
+        'fuse-missing',
+        'ENODEV',
+        `${DEVICE} is missing: the kernel has no FUSE, or its module is not loaded (modprobe fuse)`,
+      );
+    case ERRNO.EACCES:
+    case ERRNO.EPERM:
+      return refusal(
+        'fuse-not-permitted',
+        'EACCES',
+        `no permission to open ${DEVICE} (root can allow it: chmod 666 ${DEVICE})`,
+      );
+    default:
+      return refusal('fuse-missing', 'ENODEV', fsError(-errno, 'open', DEVICE).message);
+  }
+}
+
+function mountRefusal(errno: number, mountpoint: string): CommandError {
+  if (errno === ERRNO.EPERM || errno === ERRNO.EACCES) {
+    const hint = 'mounting needs CAP_SYS_ADMIN, which containers often lack';
+    return refusal('mount-not-permitted', 'EPERM', `not permitted to mount ${mountpoint}: ${hint}`);
+  }
+  const { message, code } = fsError(-errno, 'mount', mountpoint);
+  return refusal('mount-failed', code, `${mountpoint} can't be mounted: ${message}`);
+}
+
+/** A comma ends an option, a backslash escapes. */
+function escapeOption(value: string): string {
+  return value.replace(/[\\,]/g, '\\$&');
+}
+
+function mountAsUser(mountpoint: string, options: MountOptions): number {
+  const words = [
+    `fsname=${escapeOption(options.source)}`,
+    `subtype=${escapeOption(options.subtype ?? 'shadowfs')}`,
+    'default_permissions',
+    ...(options.allowOther === true ? ['allow_other'] : []),
+    ...(options.readOnly === true ? ['ro'] : []),
+    ...(options.noexec === true ? ['noexec'] : []),
+    `max_read=${options.maxReadBytes ?? DEFAULT_MAX_READ_BYTES}`,
+  ];
+  const sockets = socketpair();
+  if (typeof sockets === 'number') {
+    throw refusal('mount-failed', 'EIO', fsError(sockets, 'socketpair').message);
+  }
+  const [ours, theirs] = sockets;
+  try {
+    const done = spawnSync(HELPER, ['-o', words.join(','), '--', mountpoint], {
+      encoding: 'utf8',
+      env: { ...process.env, LC_ALL: 'C', _FUSE_COMMFD: '3' },
+      stdio: ['ignore', 'ignore', 'pipe', theirs],
+    });
+    // Closed on our side, so that the helper's end without a message is seen.
+    close(theirs);
+    if (done.error !== undefined || done.status !== 0) throw helperRefusal(done, mountpoint);
+    const fd = recvFd(ours);
+    if (fd < 0) {
+      throw refusal('mount-failed', 'EIO', `${HELPER} gave no descriptor for ${mountpoint}`);
+    }
+    setStatusFlags(fd, getStatusFlags(fd) | O_NONBLOCK);
+    return fd;
+  } finally {
+    close(ours);
+  }
+}
+
+interface HelperOutcome {
+  error?: Error;
+  stderr: string;
+  status: number | null;
+}
+
+function helperRefusal({ error, stderr, status }: HelperOutcome, mountpoint: string): CommandError {
+  if (error !== undefined) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    return isMissing
+      ? refusal('fusermount-missing', 'ENOENT', `${HELPER} is missing: install the package fuse3`)
+      : refusal('mount-failed', 'EIO', `${HELPER}: ${error.message}`);
+  }
+  const text = stderr.trim() || `exit code ${status}`;
+  if (text.includes('user_allow_other')) {
+    return refusal(
+      'allow-other-not-enabled',
+      'EPERM',
+      "allow_other needs the line 'user_allow_other' in /etc/fuse.conf, which root has to add",
+    );
+  }
+  if (/device not found/.test(text)) return deviceRefusal(ERRNO.ENOENT);
+  if (/\/dev\/fuse: Permission denied/.test(text)) return deviceRefusal(ERRNO.EACCES);
+  if (/no write access|Permission denied|Operation not permitted/.test(text)) {
+    return refusal('mount-not-permitted', 'EPERM', `not permitted to mount ${mountpoint}: ${text}`);
+  }
+  return refusal('mount-failed', 'EIO', `${mountpoint} can't be mounted: ${text}`);
+}
+
+/**
+ * Takes the mount on top at `mountpoint` away; dirty pages are written out
+ * first. `lazy`: detach it now, even when it is in use. `force` (only for root):
+ * every request that waits for an answer fails first. Throws CommandError.
+ */
+export function unmount(
+  mountpoint: string,
+  options: { lazy?: boolean; force?: boolean } = {},
+): void {
+  const lazy = options.lazy === true;
+  if (process.geteuid?.() === 0) {
+    const flags = (lazy ? MNT_DETACH : 0) | (options.force === true ? MNT_FORCE : 0);
+    const done = umount2(pathBytes(mountpoint), UMOUNT_NOFOLLOW | flags);
+    if (done === 0) return;
+    if (done === -ERRNO.EBUSY) throw busy(mountpoint);
+    const { message, code } = fsError(done, 'umount', mountpoint);
+    throw refusal('unmount-failed', code, `${mountpoint} can't be unmounted: ${message}`);
+  }
+  const done = spawnSync(HELPER, ['-u', ...(lazy ? ['-z'] : []), '--', mountpoint], {
+    encoding: 'utf8',
+    env: { ...process.env, LC_ALL: 'C' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  if (done.status === 0) return;
+  if (/busy/i.test(done.stderr ?? '')) throw busy(mountpoint);
+  const text = done.error?.message ?? (done.stderr.trim() || `exit code ${done.status}`);
+  throw refusal('unmount-failed', 'EPERM', `${mountpoint} can't be unmounted: ${text}`);
+}
+
+function busy(mountpoint: string): CommandError {
+  return refusal('mount-busy', 'EBUSY', `${mountpoint} is in use`);
+}

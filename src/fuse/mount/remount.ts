@@ -1,0 +1,40 @@
+/**
+ * Changes what the kernel itself checks of a mount that is there: read-only,
+ * set-user-id bits, devices, programs. The serving process is not asked and
+ * goes on. Only root may.
+ */
+import { CommandError, ERRNO } from '../../lib/errors.js';
+import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../../libc/constants.js';
+import { mount } from '../../libc/libc.js';
+import { fsError } from '../../libc/library.js';
+
+export interface RemountFlags {
+  readOnly: boolean;
+  nosuid: boolean;
+  nodev: boolean;
+  noexec: boolean;
+}
+
+/** Every flag is set as given. Throws CommandError; EBUSY while a file is open for writing. */
+export function remount(mountpoint: string, flags: RemountFlags): void {
+  const bits =
+    MS_REMOUNT |
+    (flags.readOnly ? MS_RDONLY : 0) |
+    (flags.nosuid ? MS_NOSUID : 0) |
+    (flags.nodev ? MS_NODEV : 0) |
+    (flags.noexec ? MS_NOEXEC : 0);
+  const done = mount('none', Buffer.from(mountpoint).toString('latin1'), 'none', bits, '');
+  if (done >= 0) return;
+  if (done === -ERRNO.EPERM) {
+    throw new CommandError('mount-not-permitted', 'EPERM', 'only root can remount');
+  }
+  if (done === -ERRNO.EBUSY) {
+    throw new CommandError(
+      'mount-busy',
+      'EBUSY',
+      `${mountpoint} can't turn read-only: programs have files open for writing`,
+    );
+  }
+  const { message, code } = fsError(done, 'mount', mountpoint);
+  throw new CommandError('mount-failed', code, `${mountpoint} can't be remounted: ${message}`);
+}

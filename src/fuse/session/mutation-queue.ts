@@ -1,0 +1,48 @@
+/**
+ * Mutating requests that wait: because the file system takes no writes for the
+ * moment, or because they are held back. They run in the order in which they
+ * came; what waits has done nothing yet.
+ */
+import { MUTATING, OPCODE_LIMIT } from '../protocol/protocol.js';
+import type { Request } from '../protocol/request.js';
+
+export class MutationQueue {
+  readonly #isMutating = new Uint8Array(OPCODE_LIMIT);
+  readonly #acceptsWrites: () => boolean;
+  #waiting: Request[] = [];
+  isHeld = false;
+
+  constructor(acceptsWrites: () => boolean) {
+    this.#acceptsWrites = acceptsWrites;
+    for (const opcode of MUTATING) this.#isMutating[opcode] = 1;
+  }
+
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  /** Whether a request of this kind has to wait now. */
+  mustWait(opcode: number): boolean {
+    if (this.#isMutating[opcode] !== 1) return false;
+    return this.isHeld || this.#waiting.length > 0 || !this.#acceptsWrites();
+  }
+
+  /** `request` must have its own bytes. */
+  push(request: Request): void {
+    this.#waiting.push(request);
+  }
+
+  /** The oldest one, if it may run now. */
+  next(): Request | undefined {
+    if (this.#waiting.length === 0 || this.isHeld || !this.#acceptsWrites()) return undefined;
+    return this.#waiting.shift();
+  }
+
+  /** Takes a request out by its number. */
+  withdraw(uniqueLow: number, uniqueHigh: number): Request | undefined {
+    const at = this.#waiting.findIndex(
+      (request) => request.uniqueLow === uniqueLow && request.uniqueHigh === uniqueHigh,
+    );
+    return at < 0 ? undefined : this.#waiting.splice(at, 1)[0];
+  }
+}

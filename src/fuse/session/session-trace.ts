@@ -1,0 +1,117 @@
+/**
+ * Tells a trace of one session's requests. Exists only while somebody follows;
+ * a session without one pays a single test per request.
+ *
+ * Owns what is known of requests that wait for their answer: the bytes of a
+ * request are used again before.
+ */
+import { InvariantError } from '../../lib/invariant.js';
+import type { TraceEntry, TraceSink } from '../../measure/trace-entry.js';
+import { CREATE_NAME_AT } from '../protocol/bodies.js';
+import { OPCODE_NAMES } from '../protocol/opcode-names.js';
+import { Opcode } from '../protocol/protocol.js';
+import type { Request } from '../protocol/request.js';
+
+/** Where the name is that a request gives beside its node. */
+const NAME_AT: ReadonlyMap<number, number> = new Map([
+  [Opcode.LOOKUP, 0],
+  [Opcode.UNLINK, 0],
+  [Opcode.RMDIR, 0],
+  [Opcode.SYMLINK, 0],
+  [Opcode.MKDIR, 8],
+  [Opcode.LINK, 8],
+  [Opcode.MKNOD, 16],
+  [Opcode.CREATE, CREATE_NAME_AT],
+  [Opcode.RENAME, 8],
+  [Opcode.RENAME2, 16],
+]);
+
+const WITH_BYTES: ReadonlySet<number> = new Set<number>([
+  Opcode.READ,
+  Opcode.WRITE,
+  Opcode.READDIR,
+  Opcode.READDIRPLUS,
+]);
+
+type Known = Pick<TraceEntry, 'op' | 'path' | 'to' | 'pid'> & { opcode: number };
+
+/** More requests than that never wait at a time; what is beyond is not traced. */
+const WAITING_MAX = 4096;
+
+export class SessionTrace {
+  readonly #waiting = new Map<string, Known>();
+
+  constructor(
+    readonly sink: TraceSink,
+    /** The path of a node, below the mountpoint. */
+    readonly pathOf: (node: number) => string,
+  ) {}
+
+  /** Answered at once; `request` still has its bytes. `bytes`: what was read, written or listed. */
+  answered(request: Request, errno: number, bytes: number, ms: number): void {
+    const { opcode } = request;
+    const us = ms * 1000;
+    if (!this.sink.wants(nameOf(opcode), us, errno)) return;
+    this.#note(this.#known(request), errno, bytes, us);
+  }
+
+  /** Will be answered later. */
+  begun(request: Request): void {
+    if (this.#waiting.size >= WAITING_MAX) return;
+    this.#waiting.set(keyOf(request.uniqueLow, request.uniqueHigh), this.#known(request));
+  }
+
+  late(uniqueLow: number, uniqueHigh: number, errno: number, bytes: number, ms: number): void {
+    const key = keyOf(uniqueLow, uniqueHigh);
+    const known = this.#waiting.get(key);
+    if (known === undefined) return;
+    this.#waiting.delete(key);
+    const us = ms * 1000;
+    if (this.sink.wants(known.op, us, errno)) this.#note(known, errno, bytes, us);
+  }
+
+  #note({ opcode, ...known }: Known, errno: number, bytes: number, us: number): void {
+    const hasBytes = errno === 0 && WITH_BYTES.has(opcode);
+    this.sink.note({ timeMs: Date.now(), ...known, errno, us, ...(hasBytes && { bytes }) });
+  }
+
+  #known(request: Request): Known {
+    const { opcode } = request;
+    const known = { opcode, op: nameOf(opcode), pid: request.caller().pid };
+    try {
+      return { ...known, ...this.#places(request) };
+    } catch (error) {
+      // A request that makes no sense, or is about what can't be read, is traced all the same.
+      if (error instanceof InvariantError) throw error;
+      return { ...known, path: '?' };
+    }
+  }
+
+  #places(request: Request): { path: string; to?: string } {
+    const { opcode } = request;
+    if (opcode === Opcode.BATCH_FORGET) return { path: '' };
+    const node = this.pathOf(request.node);
+    const nameAt = NAME_AT.get(opcode);
+    if (nameAt === undefined) return { path: node };
+    const name = request.string(nameAt);
+    const path = below(node, name);
+    if (opcode === Opcode.RENAME || opcode === Opcode.RENAME2) {
+      const newName = request.string(nameAt + name.length + 1);
+      return { path, to: below(this.pathOf(request.long(0)), newName) };
+    }
+    if (opcode === Opcode.LINK) return { path: this.pathOf(request.long(0)), to: path };
+    return { path };
+  }
+}
+
+function nameOf(opcode: number): string {
+  return OPCODE_NAMES[opcode] ?? `OPCODE-${opcode}`;
+}
+
+function keyOf(low: number, high: number): string {
+  return `${high}:${low}`;
+}
+
+function below(directory: string, name: string): string {
+  return directory === '' ? name : `${directory}/${name}`;
+}

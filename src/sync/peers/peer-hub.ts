@@ -1,0 +1,337 @@
+/**
+ * The connections of one volume: who is let in, who is dialled, what the links
+ * are. Runs where sockets may wait (a thread of its own in the daemon), and over
+ * whatever transport, clock and randomness it is given.
+ *
+ * What must hold: a link goes to the agent only after both greetings were
+ * checked; of two connections with one peer in one direction the newer one
+ * stays; nothing that a stranger sends changes anything but `refused`.
+ */
+import type { Frame } from '../../format/wire/frame.js';
+import type { PeerAddress } from '../../format/text/peer-address.js';
+import type { InvitationRecord, PeerRecord } from '../../format/records/peer-record.js';
+import type { Timers } from '../fabric.js';
+import type { AgentPort, Connection, EndReason, Listening, Transport } from './link.js';
+import {
+  checkIsPeer,
+  type Greeting,
+  greetingFrame,
+  isSameProof,
+  proofOf,
+  readGreeting,
+  readJoin,
+  Refusal,
+  refuseRing,
+  type Self,
+  upstreamsOf,
+} from './pairing.js';
+import { PeerContact, type ContactParts } from './peer-contact.js';
+import type { AcceptRequest, PeeringConfig, PeeringState } from './peering-messages.js';
+
+export interface HubParts {
+  transport: Transport;
+  timers: Timers;
+  /** Milliseconds since 1970, for people. */
+  wallMs: () => number;
+  random: () => number;
+  agent: AgentPort;
+  /** Stores a new peer; the answer tells when it is durable. Rejects with what the other side is told. */
+  accept(request: AcceptRequest): Promise<void>;
+  /** An upstream has told what is above it now. */
+  upstreamsChanged(volume: string, upstreams: string[]): void;
+  onState(state: PeeringState): void;
+  log(message: string): void;
+}
+
+const LISTEN_AGAIN_MS = 5_000;
+/** What is not urgent is told so often. */
+const STATE_EVERY_MS = 2_000;
+
+export class PeerHub {
+  readonly #parts: HubParts;
+  #config: PeeringConfig;
+  #self: Self;
+  readonly #contacts = new Map<string, PeerContact>();
+  #listening: Listening | undefined;
+  #listenRun: Promise<unknown> = Promise.resolve();
+  #listenError: PeeringState['listenError'] = null;
+  #refused: PeeringState['refused'] = null;
+  #stateIsDue = false;
+  #isClosed = false;
+
+  constructor(parts: HubParts, config: PeeringConfig) {
+    this.#parts = parts;
+    this.#config = config;
+    this.#self = { ...config.self, upstreams: [] };
+    this.configure(config);
+    this.#tellNowAndThen();
+  }
+
+  get self(): Self {
+    return this.#self;
+  }
+
+  get stored(): PeeringConfig {
+    return this.#config;
+  }
+
+  configure(config: PeeringConfig): void {
+    this.#config = config;
+    const upstreams = upstreamsOf(config.peers);
+    const isNews = upstreams.join() !== this.#self.upstreams.join();
+    this.#self = { ...config.self, upstreams };
+    const wanted = new Set(config.peers.map(({ volume }) => volume));
+    for (const [volume, contact] of this.#contacts) {
+      if (wanted.has(volume)) continue;
+      contact.close('peer-removed', `the volume ${this.#self.volume} has removed this peer`);
+      this.#contacts.delete(volume);
+    }
+    for (const peer of config.peers) this.#putPeer(peer);
+    if (isNews) for (const contact of this.#contacts.values()) contact.tellUpstreams(upstreams);
+    this.#keepListening();
+    this.#tell();
+  }
+
+  #putPeer(peer: PeerRecord): void {
+    const contact = this.#contacts.get(peer.volume);
+    if (contact !== undefined && contact.peer.fingerprint === peer.fingerprint) {
+      contact.peer = peer;
+      return;
+    }
+    contact?.close('peer-removed', 'the peer was paired anew');
+    const { transport, timers, wallMs, random, agent } = this.#parts;
+    const parts: ContactParts = {
+      transport,
+      timers,
+      wallMs,
+      random,
+      agent,
+      greet: (connection, to) => this.#greet(connection, to),
+      upstreamsChanged: (upstreams) => this.#parts.upstreamsChanged(peer.volume, upstreams),
+      changed: () => this.#tell(),
+      log: (message) => this.#parts.log(message),
+    };
+    this.#contacts.set(peer.volume, new PeerContact(parts, peer));
+  }
+
+  /** We have dialled a peer: greet it and wait for its greeting. */
+  #greet(connection: Connection, contact: PeerContact): void {
+    const { volume } = contact.peer;
+    connection.onFrame = (frame) =>
+      this.#orRefuse(connection, contact, () => {
+        if (frame.kind !== 'hello') throw unexpected(frame);
+        const greeting = readGreeting(frame.body, this.#self);
+        checkIsPeer(greeting, contact.peer, this.#self);
+        contact.up(connection, greeting, 'dialled');
+      });
+    connection.onEnd = (reason) => contact.failed(reason);
+    connection.send(greetingFrame('hello', this.#self, volume));
+  }
+
+  /** Somebody has connected. */
+  readonly #connected = (connection: Connection, admit: () => void): void => {
+    connection.onFrame = (frame) => {
+      const contact = this.#contactOf(connection, frame);
+      this.#orRefuse(connection, contact, () => {
+        if (frame.kind === 'join') this.#joined(connection, frame, admit);
+        else if (frame.kind === 'hello') this.#greeted(connection, frame, contact, admit);
+        else throw unexpected(frame);
+      });
+    };
+    connection.onEnd = (reason) => this.#strangerEnded(connection, reason);
+  };
+
+  #strangerEnded({ address }: Connection, reason: EndReason): void {
+    if (reason.code === 'connection-lost') return;
+    this.#refused = { timeMs: this.#parts.wallMs(), from: address, ...said(reason) };
+    this.#tell();
+  }
+
+  /** The peer this is, by its certificate, or says it is: failures are told there. */
+  #contactOf({ fingerprint }: Connection, { body }: Frame): PeerContact | undefined {
+    for (const contact of this.#contacts.values()) {
+      if (contact.peer.fingerprint === fingerprint) return contact;
+    }
+    return this.#contacts.get(String(body['volume']));
+  }
+
+  #greeted(
+    connection: Connection,
+    frame: Frame,
+    contact: PeerContact | undefined,
+    admit: () => void,
+  ): void {
+    const greeting = readGreeting(frame.body, this.#self);
+    if (contact === undefined) {
+      throw new Refusal(
+        'unknown-peer',
+        `the volume ${this.#self.volume} does not know this peer: it was removed there, or never paired`,
+      );
+    }
+    if (contact.peer.fingerprint !== connection.fingerprint) {
+      throw new Refusal(
+        'wrong-certificate',
+        `${connection.address} says it is the volume ${greeting.volume}, but has another certificate than the one that was pinned`,
+      );
+    }
+    checkIsPeer(greeting, contact.peer, this.#self);
+    connection.send(greetingFrame('hello', this.#self, greeting.volume));
+    admit();
+    contact.up(connection, greeting, 'accepted');
+  }
+
+  #joined(connection: Connection, frame: Frame, admit: () => void): void {
+    const join = readJoin(frame.body, this.#self);
+    const invitation = this.#config.invitations.find(({ id }) => id === join.invitation);
+    if (invitation === undefined || connection.fingerprint === '') {
+      throw new Refusal(
+        'unknown-invitation',
+        'the token was not made by this volume, or has expired long ago: ask for a new one',
+      );
+    }
+    const joiner = { volume: join.volume, fingerprint: connection.fingerprint };
+    const { volume } = this.#self;
+    const inviter = { volume, fingerprint: this.#parts.transport.fingerprint };
+    const secret = Buffer.from(invitation.secret, 'hex');
+    if (!isSameProof(proofOf('joiner', secret, joiner, inviter), join.proof)) {
+      throw new Refusal('wrong-proof', 'the other side does not know the secret of the token');
+    }
+    refuseRing(join.volume, volume, this.#self.upstreams);
+    // It has shown that it was invited; storing may take longer than strangers are given.
+    admit();
+    connection.onFrame = (more) =>
+      this.#orRefuse(connection, undefined, () => {
+        throw unexpected(more);
+      });
+    const { name, upstreams } = join;
+    this.#parts
+      .accept({ invitation: invitation.id, ...joiner, name, upstreams })
+      .then(() => this.#welcome(connection, join, invitation))
+      .catch((error: unknown) => this.#refuse(connection, undefined, error));
+  }
+
+  #welcome(connection: Connection, { volume }: Greeting, { secret }: InvitationRecord): void {
+    const joiner = { volume, fingerprint: connection.fingerprint };
+    const inviter = { volume: this.#self.volume, fingerprint: this.#parts.transport.fingerprint };
+    const proof = proofOf('inviter', Buffer.from(secret, 'hex'), joiner, inviter);
+    connection.onEnd = undefined;
+    connection.send(greetingFrame('joined', this.#self, volume, { proof }));
+    // The joiner ends it as soon as it has heard.
+    this.#parts.timers.after(LISTEN_AGAIN_MS, () => connection.end('joined', 'paired'));
+  }
+
+  #orRefuse(connection: Connection, contact: PeerContact | undefined, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#refuse(connection, contact, error);
+    }
+  }
+
+  #refuse(connection: Connection, contact: PeerContact | undefined, error: unknown): void {
+    const { code, message } = refusalOf(error);
+    if (code === 'internal-error') this.#parts.log(`peering: ${String(error)}`);
+    this.#parts.log(`refused ${connection.address}: ${code}: ${message}`);
+    contact?.note({ code, message, fromPeer: false });
+    // Its handler notes who was refused, or dials again.
+    connection.end(code, message);
+  }
+
+  /** Takes the place, which may be another one than before. Throws CommandError. */
+  listen(address: PeerAddress): Promise<Listening> {
+    const run = this.#listenRun.then(async () => {
+      const now = this.#listening;
+      const isThere =
+        now?.address.host === address.host &&
+        (address.port === 0 || now.address.port === address.port);
+      if (now !== undefined && isThere) return now;
+      const next = await this.#parts.transport.listen(address, { onConnection: this.#connected });
+      now?.close();
+      this.#listening = next;
+      this.#listenError = null;
+      if (this.#isClosed) next.close();
+      return next;
+    });
+    this.#listenRun = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Somebody may come: a peer that dials, or one with a token. */
+  get #isAwaiting(): boolean {
+    const { peers, invitations } = this.#config;
+    return invitations.length > 0 || peers.some(({ addresses }) => addresses.length === 0);
+  }
+
+  #keepListening(): void {
+    const { listen } = this.#config;
+    if (this.#isClosed) return;
+    if (listen === null || !this.#isAwaiting) {
+      this.#listening?.close();
+      this.#listening = undefined;
+      return;
+    }
+    this.listen(listen).then(
+      () => this.#tell(),
+      (error: unknown) => {
+        const reason = refusalOf(error);
+        this.#parts.log(`${reason.message}; trying again`);
+        this.#listenError = { timeMs: this.#parts.wallMs(), ...reason };
+        this.#tell();
+        this.#parts.timers.after(LISTEN_AGAIN_MS, () => this.#keepListening());
+      },
+    );
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#listening?.close();
+    for (const contact of this.#contacts.values()) {
+      contact.close('peer-stopping', 'the other side is being unmounted');
+    }
+    this.#contacts.clear();
+  }
+
+  #tellNowAndThen(): void {
+    this.#parts.timers.after(STATE_EVERY_MS, () => {
+      if (this.#isClosed) return;
+      if ([...this.#contacts.values()].some(({ isConnected }) => isConnected)) this.#tell();
+      this.#tellNowAndThen();
+    });
+  }
+
+  /** Soon, and once for all that happens in one turn. */
+  #tell(): void {
+    if (this.#stateIsDue) return;
+    this.#stateIsDue = true;
+    this.#parts.timers.after(0, () => {
+      this.#stateIsDue = false;
+      if (this.#isClosed) return;
+      this.#parts.onState({
+        listening: this.#listening?.address ?? null,
+        listenError: this.#listenError,
+        refused: this.#refused,
+        peers: [...this.#contacts.values()].map((contact) => contact.state()),
+      });
+    });
+  }
+}
+
+function unexpected({ kind }: Frame): Refusal {
+  return new Refusal('bad-frame', `a frame ${kind} has no place here`);
+}
+
+function said({ code, message }: { code: string; message: string }): {
+  code: string;
+  message: string;
+} {
+  return { code, message };
+}
+
+/** What the other side is told: nothing of what went wrong inside. */
+function refusalOf(error: unknown): { code: string; message: string } {
+  const code = (error as { code?: unknown }).code;
+  if (error instanceof Error && typeof code === 'string' && /^[a-z][a-z-]*$/.test(code)) {
+    return { code, message: error.message };
+  }
+  return { code: 'internal-error', message: 'something went wrong; the log there says what' };
+}

@@ -1,0 +1,197 @@
+/**
+ * The plan of an incremental stream: what differs between two views (S14),
+ * inode by inode in the order of their numbers. Starts from the delta maps of
+ * the layers that only one of the views sees, so it costs what changed, not
+ * what there is, and works across a restore as well.
+ *
+ * What must hold: only what differs is told, judged by what the views show and
+ * not by what the delta maps name, since the collector may shrink those.
+ */
+import { attributeNameOf, blockIndexOf, entryNameOf, inodeOf } from '../../format/records/keys.js';
+import { MAX_PATH } from '../../format/wire/stream-records.js';
+import { isBaseNumber, ROOT_INODE, TABLE, type TableNumber } from '../../format/records/tables.js';
+import type { BlockSource } from '../../volume/files/block-map.js';
+import type { Clip, Inode, LinkName } from '../../volume/inode.js';
+import { MergedPlaces } from '../../volume/diff/merged-keys.js';
+import type { ReadableVolume } from '../../volume/readable-volume.js';
+import type { View } from '../../volume/view.js';
+import { BaseNames, pairOf, shown } from './base-names.js';
+import {
+  Contents,
+  hasData,
+  inodeRecord,
+  isTold,
+  names,
+  planOf,
+  type PlannedRecord,
+} from './plan-records.js';
+
+export class IncrementalPlan {
+  readonly #layers: readonly number[];
+  readonly #baseNames: BaseNames;
+  readonly #contents: Contents;
+
+  constructor(
+    readonly volume: ReadableVolume,
+    readonly from: View,
+    readonly to: View,
+    isEstimate = false,
+  ) {
+    const { onlyA, onlyB } = volume.core.layers.difference(from.top, to.top);
+    this.#layers = [...onlyA, ...onlyB];
+    this.#baseNames = new BaseNames(volume, from, to);
+    this.#contents = new Contents(volume, to, isEstimate);
+  }
+
+  #places(table: TableNumber): MergedPlaces {
+    return new MergedPlaces(this.volume.core.reader, table, this.#layers);
+  }
+
+  *records(): Generator<PlannedRecord> {
+    if (this.volume.core.base !== undefined) {
+      this.#baseNames.collect(() => this.#places(TABLE.entries));
+    }
+    const inodes = this.#places(TABLE.inodes);
+    const changed = {
+      attributes: this.#places(TABLE.attributes),
+      entries: this.#places(TABLE.entries),
+      blocks: this.#places(TABLE.blocks),
+    };
+    for (let place = inodes.take(); place !== undefined; place = inodes.take()) {
+      const ino = inodeOf(place);
+      const { before, after } = pairOf(this.volume, this.from, this.to, ino);
+      if (before !== undefined && before.layer !== after?.layer) yield* this.#path(ino);
+      if (after === undefined) {
+        if (before !== undefined) yield { kind: 'gone', ino };
+      } else if (before === undefined) {
+        yield* this.#new(after);
+      } else if (before.layer !== after.layer) {
+        yield* this.#changed(before, after, changed);
+      }
+    }
+  }
+
+  /**
+   * The way back: a volume with a base knows a file that was not touched there
+   * by its place only. A volume without one knows the places of all.
+   */
+  *#path(ino: number): Generator<PlannedRecord> {
+    const { volume } = this;
+    const isKnown = ino === ROOT_INODE || !isBaseNumber(ino);
+    if (isKnown || volume.core.base !== undefined) return;
+    const path = volume.pathOf(this.from, ino);
+    if (path !== undefined && path.length <= MAX_PATH) yield { kind: 'path', ino, path };
+  }
+
+  *#new(inode: Inode): Generator<PlannedRecord> {
+    const { volume, to } = this;
+    yield inodeRecord(volume, inode, {
+      isNew: true,
+      hasData: hasData(inode),
+      ...this.#names(inode),
+    });
+    yield* this.#contents.attributes(inode);
+    if (inode.isDirectory) {
+      for (const listed of names(volume, to, inode)) yield { kind: 'entry', ...listed };
+    }
+    if (hasData(inode)) yield* this.#contents.blocks(inode);
+  }
+
+  #names({ ino, base, nlink, links }: Inode): {
+    nlink: number;
+    links: readonly LinkName[];
+    removed?: readonly LinkName[];
+  } {
+    if (base === undefined) return { nlink, links };
+    const { added, removed } = this.#baseNames.of(ino);
+    return { nlink: 0, links: added, removed };
+  }
+
+  *#changed(
+    before: Inode,
+    after: Inode,
+    changed: { attributes: MergedPlaces; entries: MergedPlaces; blocks: MergedPlaces },
+  ): Generator<PlannedRecord> {
+    const { ino } = after;
+    const cut = firstCut(before, after);
+    const isWritten =
+      after.isRegular && (before.dataLayer !== after.dataLayer || cut !== undefined);
+    yield inodeRecord(this.volume, after, {
+      isNew: false,
+      hasData: isWritten,
+      cut,
+      ...this.#names(after),
+    });
+    for (const place of changed.attributes.ofInode(ino)) {
+      yield* this.#attribute(before, after, attributeNameOf(place));
+    }
+    for (const place of changed.entries.ofInode(ino)) {
+      yield* this.#entry(before, after, entryNameOf(place));
+    }
+    if (isWritten) yield* this.#blocks(before, after, cut, changed.blocks);
+  }
+
+  *#attribute(before: Inode, after: Inode, name: string): Generator<PlannedRecord> {
+    const { volume, from, to } = this;
+    const old = volume.readAttribute(from, before, name);
+    const value = volume.readAttribute(to, after, name);
+    const isSame =
+      old === undefined || value === undefined ? old === value : Buffer.compare(old, value) === 0;
+    if (isSame) return;
+    yield {
+      kind: 'attribute',
+      name,
+      value: value === undefined ? undefined : Buffer.from(value),
+    };
+  }
+
+  *#entry(before: Inode, after: Inode, name: string): Generator<PlannedRecord> {
+    const { volume, from, to } = this;
+    const old = shown(volume.directories.find(from, before, name));
+    const now = shown(volume.directories.find(to, after, name));
+    if (old?.ino === now?.ino) return;
+    yield { kind: 'entry', name, ino: now?.ino ?? 0, type: now?.type ?? 0 };
+  }
+
+  *#blocks(
+    before: Inode,
+    after: Inode,
+    cut: number | undefined,
+    changed: MergedPlaces,
+  ): Generator<PlannedRecord> {
+    const { volume, from, to } = this;
+    const { blockSize } = volume.options;
+    const end = Math.ceil(after.size / blockSize);
+    const firstCutBlock = cut === undefined ? end : Math.min(end, Math.ceil(cut / blockSize));
+    for (const place of changed.ofInode(after.ino)) {
+      const index = blockIndexOf(place);
+      if (index >= firstCutBlock) continue;
+      const old = volume.blocks.source(from, before, index);
+      const now = volume.blocks.source(to, after, index);
+      if (isSameSource(old, now)) continue;
+      const plan = planOf(after, index, now);
+      if (plan !== undefined && isTold(volume, plan)) yield plan;
+      else if (volume.blocks.isData(old)) yield { kind: 'hole', index };
+    }
+    if (firstCutBlock < end) yield* this.#contents.blocks(after, firstCutBlock);
+  }
+}
+
+/** The same without a look at it. */
+function isSameSource(a: BlockSource, b: BlockSource): boolean {
+  if (a.where === 'stored') return b.where === 'stored' && a.key.equals(b.key);
+  return a.where === b.where;
+}
+
+/** From which byte on what the older view shows was cut off on the way to either. */
+function firstCut(before: Inode, after: Inode): number | undefined {
+  const is = (a: Clip, b: Clip): boolean =>
+    a.layer === b.layer && a.step === b.step && a.size === b.size;
+  const sizes = [
+    ...before.clips.filter((clip) => !after.clips.some((other) => is(clip, other))),
+    ...after.clips.filter((clip) => !before.clips.some((other) => is(clip, other))),
+  ].map(({ size }) => size);
+  // Across a restore it may have become shorter without having been cut.
+  if (after.isRegular && after.size < before.size) sizes.push(after.size);
+  return sizes.length === 0 ? undefined : Math.min(...sizes);
+}

@@ -1,0 +1,36 @@
+/**
+ * What a receiver needs of where its volume is: a mounted one has programs
+ * that must not wait, and a kernel that must hear of what changes under it.
+ */
+import type { Deferred } from '../../lib/deferred.js';
+import { settledWith } from '../../lib/work.js';
+import { GROUP_BYTES, GROUP_RECORDS } from '../../volume/core.js';
+import type { AdoptAnswer, Moving } from '../../volume/peers/role-commands.js';
+import type { Volume } from '../../volume/volume.js';
+
+export interface ReceiveHost {
+  /** With so much in the open group it is stored before more comes in. */
+  readonly groupBytes: number;
+  readonly groupRecords: number;
+  /** The writer is behind: settles when it is worth another look. */
+  pause(): Deferred<void>;
+  /** Settles when the change is durable and no program sees what was before. */
+  adopt(change: () => Moving<AdoptAnswer>): Deferred<AdoptAnswer>;
+}
+
+/** Nobody else uses the volume. */
+export function unmountedHost(volume: Volume): ReceiveHost {
+  return {
+    groupBytes: GROUP_BYTES,
+    groupRecords: GROUP_RECORDS,
+    pause() {
+      volume.flush();
+      return settledWith<void>(undefined);
+    },
+    adopt(change) {
+      const { answer } = change();
+      volume.flush();
+      return settledWith(answer);
+    },
+  };
+}

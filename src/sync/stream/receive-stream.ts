@@ -1,0 +1,107 @@
+/**
+ * One stream after the other, from bytes: decodes, and hands over to a
+ * receiver. What takes in bytes (a pipe, a connection) drives it: in pieces
+ * beside other work (`StreamIntake`), or each chunk at once (`StreamReceiver`).
+ */
+import { CommandError } from '../../lib/errors.js';
+import { type Work, workNow } from '../../lib/work.js';
+import { StreamDecoder, type StreamHeader } from '../../format/wire/stream.js';
+import type { ReceiveAnswer, Receiver } from './receiver.js';
+
+export class StreamIntake {
+  #decoder = new StreamDecoder();
+  #receiver: Receiver | undefined;
+  #isBetween = true;
+
+  /** `open`: called with the header of each stream; gives the receiver for it. */
+  constructor(readonly open: (header: StreamHeader) => Receiver) {}
+
+  /** Takes the next bytes; an answer for each stream that has come to its end. */
+  *push(chunk: Buffer): Work<ReceiveAnswer[]> {
+    const answers: ReceiveAnswer[] = [];
+    let bytes = chunk;
+    while (bytes.length > 0) {
+      this.#isBetween = false;
+      const answer = yield* this.#take(bytes);
+      if (answer === undefined) break;
+      bytes = this.#decoder.rest();
+      this.#decoder = new StreamDecoder();
+      this.#receiver = undefined;
+      this.#isBetween = true;
+      answers.push(answer);
+    }
+    return answers;
+  }
+
+  *#take(bytes: Buffer): Work<ReceiveAnswer | undefined> {
+    for (const event of this.#decoder.push(bytes)) {
+      switch (event.kind) {
+        case 'header': {
+          const receiver = this.open(event.header);
+          yield* receiver.begin(event.header);
+          this.#receiver = receiver;
+          break;
+        }
+        case 'records':
+          if (this.#receiver !== undefined) {
+            yield* this.#receiver.apply(event.records, event.position);
+          }
+          break;
+        case 'end':
+          return yield* (this.#receiver as Receiver).finish();
+      }
+      yield undefined;
+    }
+    return undefined;
+  }
+
+  /** The memory of the chunk pushed last may be used again. */
+  keep(): void {
+    this.#decoder.keep();
+  }
+
+  /** No more bytes will come. Throws `stream-incomplete` in the middle of a stream. */
+  end(): void {
+    if (this.#isBetween) return;
+    throw new CommandError('stream-incomplete', 'EIO', 'the stream ends before its end');
+  }
+
+  /** Keeps what came of an unfinished stream; the token to go on with, if there is any. */
+  *suspend(): Work<string | undefined> {
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    return receiver === undefined ? undefined : yield* receiver.suspend();
+  }
+}
+
+/** For a volume that nobody has mounted: returns when what it was given is taken in. */
+export class StreamReceiver {
+  readonly #intake: StreamIntake;
+  #receiver: Receiver | undefined;
+
+  constructor(open: (header: StreamHeader) => Receiver) {
+    this.#intake = new StreamIntake((header) => {
+      this.#receiver = open(header);
+      return this.#receiver;
+    });
+  }
+
+  #now<T>(work: Work<T>): T {
+    return workNow(work, () => this.#receiver?.volume.flush());
+  }
+
+  /** The memory of `chunk` may be used again when this returns. */
+  push(chunk: Buffer): ReceiveAnswer[] {
+    const answers = this.#now(this.#intake.push(chunk));
+    this.#intake.keep();
+    return answers;
+  }
+
+  end(): void {
+    this.#intake.end();
+  }
+
+  suspend(): string | undefined {
+    return this.#now(this.#intake.suspend());
+  }
+}

@@ -1,0 +1,359 @@
+/**
+ * Receiving: takes the events of one stream and fills a staging layer; when
+ * all is there and right, one transaction makes it a snapshot and moves the
+ * live tree to it (design section 7, S11).
+ *
+ * What must hold: until then the volume shows what it showed before, whatever
+ * happens; how far a stream has come is stored in the same transaction as what
+ * came, whoever closes the group, so that it goes on from there after a crash;
+ * memory is bounded by the groups of the volume. All is done in pieces that
+ * take well under a millisecond, since the volume may be mounted.
+ */
+import { CommandError, FsError } from '../../lib/errors.js';
+import { step } from '../../lib/failpoints.js';
+import { answerOf, type Work } from '../../lib/work.js';
+import type { StreamHeader, StreamPosition } from '../../format/wire/stream.js';
+import type { StreamRecord } from '../../format/wire/stream-records.js';
+import { BASE_LAYER } from '../../format/records/tables.js';
+import type { Snapshot } from '../../volume/catalog.js';
+import { checkStaged } from '../../check/staged.js';
+import { drawAllocator, mergeAllocators } from '../../volume/peers/identity.js';
+import type { AdoptAnswer, LiveMove, Moving } from '../../volume/peers/role-commands.js';
+import { Staging } from '../../volume/peers/staging.js';
+import type { Volume } from '../../volume/volume.js';
+import { checkIdentity, checkName, requireBase } from './receive-checks.js';
+import { type ReceiveHost, unmountedHost } from './receive-host.js';
+import {
+  blockBytes,
+  isPristine,
+  putReceiving,
+  readReceiving,
+  type Receiving,
+  resumeToken,
+  sliceOf,
+} from './receiving.js';
+
+export interface ReceiveOptions {
+  /** Changes of the live tree are no reason to refuse: they become an undo snapshot. */
+  force: boolean;
+  /** Numbers in [0, 1). */
+  random: () => number;
+  source: string;
+}
+
+export interface ReceiveAnswer {
+  command: 'receive';
+  name: string;
+  uuid: string;
+  from: string | null;
+  outcome: 'received' | 'already-there';
+  records: number;
+  layer: number;
+  /** The live tree shows it now. */
+  isLive: boolean;
+  undo?: string;
+}
+
+export class Receiver {
+  #header: StreamHeader | undefined;
+  #staging: Staging | undefined;
+  #present: Snapshot | undefined;
+  #base: Snapshot | undefined;
+  #position: StreamPosition = { records: 0, chain: '' };
+  #ahead = 0;
+  /** What came since it was noted how far the stream is. */
+  #isBehind = false;
+  #letGo: (() => void) | undefined;
+
+  constructor(
+    readonly volume: Volume,
+    readonly options: ReceiveOptions,
+    readonly host: ReceiveHost = unmountedHost(volume),
+  ) {}
+
+  /** Throws CommandError when the stream can't be received here; nothing is changed then. */
+  *begin(header: StreamHeader): Work<void> {
+    const { volume } = this;
+    this.#header = header;
+    yield volume.whenCommitted(volume.commit());
+    checkIdentity(volume, header);
+    this.#present = volume.snapshots().find(({ uuid }) => uuid === header.to.uuid);
+    if (this.#present !== undefined) return;
+    checkName(volume, header.to.name);
+    this.#base = requireBase(volume, header);
+    if (!this.options.force && volume.roles.current.role === 'none') this.#refuseMovedOn(header);
+    const parent = this.#parent;
+    const stored = readReceiving(volume);
+    if (header.resumed !== undefined) {
+      this.#resume(header, stored, parent);
+      this.#hold(parent);
+      return;
+    }
+    if (stored !== undefined) this.#dropLayer(stored.layer);
+    this.#meet(header);
+    this.#staging = Staging.begin(volume, parent);
+    this.#hold(parent);
+    yield* this.#store();
+  }
+
+  get #parent(): number {
+    return this.#base?.layer ?? BASE_LAYER;
+  }
+
+  /** Until the stream ends here, whatever is stored says how far it is, and what it stands on stays. */
+  #hold(parent: number): void {
+    const { volume } = this;
+    const { core } = volume;
+    const before = core.beforeClose;
+    core.beforeClose = (group) => {
+      if (this.#isBehind) this.#note();
+      before(group);
+    };
+    volume.pin(parent);
+    this.#letGo = () => {
+      core.beforeClose = before;
+      volume.unpin(parent);
+      this.#letGo = undefined;
+    };
+  }
+
+  #refuseMovedOn(header: StreamHeader): void {
+    if (!this.#hasMovedOn()) return;
+    const base = this.#base;
+    const since = base === undefined ? 'a history of its own' : `changes since ${base.name}`;
+    throw new CommandError(
+      'volume-moved-on',
+      'EBUSY',
+      `the volume has ${since}; with --force they stay as an undo snapshot and ` +
+        `the tree becomes ${header.to.name}`,
+      { base: base?.name ?? null },
+    );
+  }
+
+  /** The live tree has something that neither the base snapshot has nor an empty volume. */
+  #hasMovedOn(): boolean {
+    const { volume } = this;
+    if (this.#base === undefined) return !isPristine(volume);
+    if (!volume.openLayerIsEmpty()) return true;
+    return !volume.changes(volume.viewAt(this.#parent), volume.live).next().done;
+  }
+
+  /** What the new snapshot does to the live tree: a standby follows, a primary is its own. */
+  #move(): LiveMove {
+    switch (this.volume.roles.current.role) {
+      case 'standby':
+        return 'move';
+      case 'primary':
+        return 'stay';
+      case 'none':
+        if (!this.#hasMovedOn()) return 'move';
+        // Somebody has changed it since the stream began.
+        return this.options.force ? 'move-keep-undo' : 'stay';
+    }
+  }
+
+  #resume(header: StreamHeader, stored: Receiving | undefined, parent: number): void {
+    const { resumed, from, to } = header;
+    const isOurs =
+      stored !== undefined &&
+      stored.to === to.uuid &&
+      stored.from === (from?.uuid ?? null) &&
+      stored.position.records === resumed?.records &&
+      stored.position.chain === resumed.chain &&
+      this.volume.core.layers.has(stored.layer) &&
+      this.volume.core.layers.get(stored.layer).parent === parent;
+    if (!isOurs) {
+      throw new CommandError(
+        'nothing-to-resume',
+        'EINVAL',
+        'the stream goes on from where none was interrupted here; send it from its start',
+        { token: resumeToken(this.volume) ?? null },
+      );
+    }
+    this.#position = stored.position;
+    this.#ahead = stored.ahead ?? 0;
+    this.#staging = new Staging(this.volume, this.volume.core.layers.get(stored.layer));
+    this.#staging.goOn(stored.ino);
+  }
+
+  #dropLayer(number: number): void {
+    const { core } = this.volume;
+    if (!core.layers.has(number)) return;
+    const layer = core.layers.get(number);
+    if (layer.state === 'staging') new Staging(this.volume, layer).drop();
+  }
+
+  /** The volume becomes part of the history, and hears of the other volumes that are (rule D6). */
+  #meet({ history, allocators }: StreamHeader): void {
+    const { catalog, uuid } = this.volume;
+    const { random } = this.options;
+    const { identity } = catalog;
+    if (identity.history === history) {
+      catalog.putIdentity(mergeAllocators(identity, uuid, allocators, random));
+      return;
+    }
+    const allocator = drawAllocator(allocators, random);
+    catalog.putIdentity({
+      history,
+      allocator,
+      allocators: { ...allocators, [allocator]: uuid },
+    });
+  }
+
+  /** One frame. */
+  *apply(records: readonly StreamRecord[], position: StreamPosition): Work<void> {
+    const staging = this.#staging;
+    if (staging === undefined) return;
+    while (this.#ahead < records.length) {
+      yield* this.#room();
+      const slice = sliceOf(records, this.#ahead);
+      const bytes = slice.reduce((sum, record) => sum + blockBytes(record), 0);
+      // All at once, so that it is taken whole or refused whole (ENOSPC).
+      this.volume.core.admit(2 * slice.length, 400 * slice.length, bytes);
+      try {
+        this.volume.core.withReserve(() => {
+          for (const record of slice) staging.apply(record);
+        });
+      } catch (error) {
+        yield* this.#abandon(staging);
+        throw error;
+      }
+      this.#ahead += slice.length;
+      this.#isBehind = true;
+      yield undefined;
+    }
+    this.#ahead -= records.length;
+    this.#position = position;
+    this.#isBehind = true;
+  }
+
+  /** Waits until the writer is not behind. What programs change has its own share of each group. */
+  *#room(): Work<void> {
+    const { core } = this.volume;
+    const { groupBytes, groupRecords } = this.host;
+    while (core.failure === undefined) {
+      if (core.open.bytes >= groupBytes || core.open.records >= groupRecords) yield* this.#handOn();
+      else if (core.acceptsWrites()) return;
+      else yield this.host.pause();
+    }
+    throw new FsError('EIO', 'receive', 'the volume');
+  }
+
+  /** One group is filled while the one before it is stored: only for that one it waits. */
+  *#handOn(): Work<void> {
+    const { volume } = this;
+    const { closing } = volume.core;
+    if (closing === undefined) {
+      volume.commit();
+      this.#forgetDecoded();
+      return;
+    }
+    yield volume.whenCommitted(closing.id);
+    step('receive:stored');
+  }
+
+  *#abandon(staging: Staging): Work<void> {
+    const { volume } = this;
+    this.#letGo?.();
+    staging.drop();
+    putReceiving(volume, undefined);
+    this.#staging = undefined;
+    yield volume.whenCommitted(volume.commit());
+  }
+
+  /** How far the stream is goes into the open group. */
+  #note(): void {
+    const header = this.#header;
+    const staging = this.#staging;
+    if (header === undefined || staging === undefined) return;
+    const receiving: Receiving = {
+      layer: staging.layer.number,
+      from: header.from?.uuid ?? null,
+      to: header.to.uuid,
+      position: this.#position,
+      ahead: this.#ahead,
+      ino: staging.currentIno,
+    };
+    this.#isBehind = false;
+    putReceiving(this.volume, receiving);
+  }
+
+  /** What came so far, durably, and how far that is. */
+  *#store(): Work<void> {
+    const { volume } = this;
+    if (this.#staging === undefined) return;
+    this.#note();
+    yield volume.whenCommitted(volume.commit());
+    step('receive:stored');
+    this.#forgetDecoded();
+  }
+
+  /** Only changed records are looked at again: what is decoded is not needed. */
+  #forgetDecoded(): void {
+    this.#staging?.goOn(this.#staging.currentIno);
+  }
+
+  /** The stream has ended too early: what came is kept, to go on from there. The token. */
+  *suspend(): Work<string | undefined> {
+    if (this.#staging !== undefined) yield* this.#store();
+    this.#letGo?.();
+    return resumeToken(this.volume);
+  }
+
+  /** The stream is there as a whole. */
+  *finish(): Work<ReceiveAnswer> {
+    const header = this.#header as StreamHeader;
+    const { name, uuid } = header.to;
+    const from = header.from?.name ?? null;
+    const answer = { command: 'receive' as const, name, uuid, from };
+    const { records } = this.#position;
+    if (this.#present !== undefined) {
+      const { layer } = this.#present;
+      const here = this.#present.name;
+      return { ...answer, name: here, outcome: 'already-there', records, layer, isLive: false };
+    }
+    const staging = this.#staging as Staging;
+    yield* this.#store();
+    const wrong = yield* checkStaged(this.volume, staging.layer);
+    if (wrong !== undefined) {
+      yield* this.#abandon(staging);
+      throw new CommandError(
+        'stream-damaged',
+        'EIO',
+        `the stream does not fit together: ${wrong.where}: ${wrong.what}`,
+      );
+    }
+    step('receive:verified');
+    const adopted = yield* answerOf(this.host.adopt(() => this.#adopt(header, staging)));
+    this.#letGo?.();
+    step('receive:adopted');
+    const { layer, isLive, undo } = adopted;
+    return {
+      ...answer,
+      outcome: 'received',
+      records,
+      layer,
+      isLive,
+      ...(undo !== undefined && { undo }),
+    };
+  }
+
+  /** Whatever has happened to the volume while the stream came, it still fits. */
+  #adopt(header: StreamHeader, staging: Staging): Moving<AdoptAnswer> {
+    const { volume } = this;
+    const { name, uuid, createdMs, isAuto } = header.to;
+    checkName(volume, name);
+    const move = this.#move();
+    this.#isBehind = false;
+    putReceiving(volume, undefined);
+    const { source } = this.options;
+    const adopted = volume.roles.adopt(
+      staging.layer.number,
+      { name, uuid, createdMs, kind: isAuto === true ? 'auto' : 'user' },
+      source,
+      move,
+    );
+    this.#staging = undefined;
+    return adopted;
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * The coherent phase of a restore: everything that changed between two views
+ * is settled, and the kernel is told what to look up or ask for again.
+ *
+ * - A changed regular file's old node loses its attributes, so that the next
+ *   write asks for them and gets ESTALE; its names expire, since they lead to
+ *   another node now.
+ * - A removed directory that is there again has a new node, too: the kernel
+ *   never lets anything into the old one.
+ * - Other changed directories lose attributes and the kernel's copy of their
+ *   listing; symbolic links theirs and the cached target. Both keep their ids:
+ *   an inode's link target never changes (re-targeting makes a new inode).
+ * - Changed names that the kernel may know expire, negative ones too; those of
+ *   files that are gone or replaced are dropped, so that their nodes go. Above a
+ *   number of names all expire at once (INC_EPOCH), if the kernel can.
+ *
+ * Notifications leave in batches that another thread sends; the next batch is
+ * gathered meanwhile.
+ */
+import type { Deferred } from '../../lib/deferred.js';
+import type { Inode } from '../../volume/inode.js';
+import type { View } from '../../volume/view.js';
+import type { Notification, Notifier } from './notification.js';
+import type { Transition, Transitions } from './transitions.js';
+import type { TreeContext } from '../tree-context.js';
+
+/** Names told one by one; one INVAL_ENTRY costs about 10 µs, an epoch the whole cache. */
+export const EPOCH_THRESHOLD = 20_000;
+
+const BATCH = 512;
+/** Changes looked at between two yields. */
+const SLICE = 256;
+
+export interface CoherenceReport {
+  /** Inodes and names that differ between the two views. */
+  changes: number;
+  /** Old nodes of changed regular files that the kernel knew. */
+  staleNodes: number;
+  notifications: number;
+  /** Every name was expired at once: mounts inside this one are detached. */
+  incEpoch: boolean;
+}
+
+/**
+ * Resumed by the loop: at once after `undefined`, when it has settled after a
+ * `Deferred`. Ends when every notification was sent.
+ */
+export type CoherenceJob = Generator<Deferred<void> | undefined, CoherenceReport>;
+
+class Gathered {
+  batch: Notification[] = [];
+  entries = 0;
+  #seen = new Set<string>();
+  readonly report: CoherenceReport = {
+    changes: 0,
+    staleNodes: 0,
+    notifications: 0,
+    incEpoch: false,
+  };
+
+  constructor(
+    readonly context: TreeContext,
+    readonly notifier: Notifier,
+    readonly epochThreshold: number,
+  ) {}
+
+  /** `isKept`: a directory, or what is still there: mounts on it and the cache below it stay. */
+  entry(directory: number, name: string, isKept: () => boolean): void {
+    if (this.report.incEpoch || !this.context.nodes.knowsLive(directory)) return;
+    const key = `${directory}/${name}`;
+    if (this.#seen.has(key)) return;
+    this.#seen.add(key);
+    this.entries++;
+    if (this.entries > this.epochThreshold && this.notifier.canIncEpoch) {
+      this.report.incEpoch = true;
+      this.batch.push({ kind: 'inc-epoch' });
+      return;
+    }
+    const parent = this.context.nodes.liveId(directory);
+    const expireOnly = this.notifier.canExpireOnly && isKept();
+    this.batch.push({ kind: 'inval-entry', parent, name, expireOnly });
+  }
+
+  inode(node: number, withPages: boolean): void {
+    this.batch.push({ kind: 'inval-inode', node, offset: withPages ? 0 : -1, length: 0 });
+  }
+
+  take(): Notification[] {
+    const { batch } = this;
+    this.report.notifications += batch.length;
+    this.batch = [];
+    this.#seen.clear();
+    return batch;
+  }
+}
+
+export function* coherence(
+  context: TreeContext,
+  transitions: Transitions,
+  transition: Transition,
+  epochThreshold = EPOCH_THRESHOLD,
+): CoherenceJob {
+  const notifier = context.notifier();
+  const gathered = new Gathered(context, notifier, epochThreshold);
+  let sending: Deferred<void> | undefined;
+
+  for (const change of context.volume.changes(transition.from, transition.to)) {
+    gathered.report.changes++;
+    if (change.kind === 'inode')
+      gatherInode(context, transitions, transition, change.ino, gathered);
+    else {
+      const { directory, name } = change;
+      gathered.entry(directory, name, () => isKept(context, transition, directory, name));
+    }
+    if (gathered.batch.length >= BATCH) {
+      if (sending !== undefined) yield sending;
+      sending = notifier.notify(gathered.take());
+    }
+    if (gathered.report.changes % SLICE === 0) yield undefined;
+  }
+  // Files without a name may have left no trace in the delta maps.
+  for (const ino of context.nodes.unlinked()) {
+    gatherInode(context, transitions, transition, ino, gathered);
+  }
+  gathered.report.staleNodes = transition.staled.size;
+  transitions.end(transition);
+
+  if (sending !== undefined) yield sending;
+  if (gathered.batch.length > 0) yield notifier.notify(gathered.take());
+  return gathered.report;
+}
+
+function gatherInode(
+  context: TreeContext,
+  transitions: Transitions,
+  transition: Transition,
+  ino: number,
+  gathered: Gathered,
+): void {
+  const { nodes, volume } = context;
+  transitions.settle(ino);
+  const staleId = transition.staled.get(ino);
+  // Most of what a standby receives the kernel has never seen: that is not read.
+  if (staleId === undefined && !nodes.knowsLive(ino)) return;
+  const before = volume.inode(transition.from, ino);
+  const after = volume.inode(transition.to, ino);
+  if (staleId !== undefined) {
+    gathered.inode(staleId, false);
+    for (const inode of [before, after]) namesOf(inode, gathered);
+    return;
+  }
+  const inode = after ?? before;
+  if (inode === undefined || inode.isRegular) return;
+  gathered.inode(nodes.liveId(ino), inode.isDirectory || inode.isSymlink);
+}
+
+/**
+ * An inode lists at most 64 names. Names beyond those lead to the stale node,
+ * which answers ESTALE, upon which the kernel looks the name up again itself.
+ */
+function namesOf(inode: Inode | undefined, gathered: Gathered): void {
+  for (const { parent, name } of inode?.links ?? []) gathered.entry(parent, name, () => false);
+}
+
+/**
+ * What the name led to need not be let go. Anything else must be: a name that
+ * only expires keeps its old node, and with it the space of the old version,
+ * until somebody asks for it or memory runs short.
+ */
+function isKept(
+  { volume }: TreeContext,
+  { from, to }: Transition,
+  directory: number,
+  name: string,
+): boolean {
+  const target = (view: View): Inode | undefined => {
+    const parent = volume.inode(view, directory);
+    return parent?.isDirectory === true ? volume.lookup(view, parent, name) : undefined;
+  };
+  const before = target(from);
+  return before !== undefined && (before.isDirectory || before.ino === target(to)?.ino);
+}

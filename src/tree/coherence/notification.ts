@@ -1,0 +1,44 @@
+/**
+ * What the tree tells the kernel without being asked, and who carries it.
+ *
+ * The carrier sends from a thread of its own: the kernel takes locks that a
+ * request being served may hold, so the serving loop must never send one
+ * itself.
+ */
+import { Deferred } from '../../lib/deferred.js';
+
+export type Notification =
+  /** Forget the node's attributes and its cached pages from `offset` on, `length` 0: to the end. `offset` -1: attributes only. */
+  | { kind: 'inval-inode'; node: number; offset: number; length: number }
+  /** Look this name up again. `expireOnly` keeps the cache below it and mounts on it. */
+  | { kind: 'inval-entry'; parent: number; name: string; expireOnly: boolean }
+  /** Look every name up again. */
+  | { kind: 'inc-epoch' }
+  /** Forget these nodes unless they are in use: open, a working directory, a parent of known names. */
+  | { kind: 'prune'; nodes: readonly number[] };
+
+export interface Notifier {
+  /** Settles when all were written to the kernel; one it does not know is no error. */
+  notify(batch: Notification[]): Deferred<void>;
+  /** Kernel 6.16 and later. */
+  readonly canIncEpoch: boolean;
+  /** Kernel 6.2 and later. */
+  readonly canExpireOnly: boolean;
+  /** Kernel 6.18 and later. */
+  readonly canPrune: boolean;
+  /** Somebody listens. */
+  readonly isSilent: boolean;
+}
+
+/** For a tree without a kernel behind it. */
+export const SILENT_NOTIFIER: Notifier = {
+  notify() {
+    const sent = new Deferred<void>();
+    sent.resolve();
+    return sent;
+  },
+  canIncEpoch: false,
+  canExpireOnly: false,
+  canPrune: false,
+  isSilent: true,
+};

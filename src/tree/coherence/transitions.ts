@@ -1,0 +1,117 @@
+/**
+ * A restore switches the live view in O(1); which of the nodes that the kernel
+ * knows have changed is settled afterwards, node by node: at the node's next
+ * request or lookup, or when the coherent phase comes to it, whichever is
+ * first. Settling compares the inode's version in the two views.
+ *
+ * What must hold: a live inode is settled before any request reads or changes
+ * it (`NodeTable.beforeUse`), so that a difference between the views is always
+ * the restore's doing.
+ */
+import { FsError } from '../../lib/errors.js';
+import type { View } from '../../volume/view.js';
+import { StaleNode } from './stale-node.js';
+import type { TreeContext } from '../tree-context.js';
+
+export class Transition {
+  /** Inodes whose nodes need no further look. */
+  readonly settled = new Set<number>();
+  /** Inodes whose node was made stale by this transition, with the old node id. */
+  readonly staled = new Map<number, number>();
+
+  constructor(
+    readonly from: View,
+    readonly to: View,
+  ) {}
+}
+
+export class Transitions {
+  readonly #active: Transition[] = [];
+  /** How often each layer is pinned from here. */
+  readonly #pins = new Map<number, number>();
+
+  constructor(readonly context: TreeContext) {}
+
+  /** `to` is now the live view. O(1). */
+  begin(from: View, to: View): Transition {
+    const transition = new Transition(from, to);
+    this.#pin(from.top);
+    this.#pin(to.top);
+    this.#active.push(transition);
+    this.context.nodes.beforeUse = (ino) => this.settle(ino);
+    return transition;
+  }
+
+  /** Every inode that changed is settled. */
+  end(transition: Transition): void {
+    const i = this.#active.indexOf(transition);
+    if (i < 0) return;
+    this.#active.splice(i, 1);
+    if (this.#active.length === 0) this.context.nodes.beforeUse = undefined;
+    this.#unpin(transition.from.top);
+    this.#unpin(transition.to.top);
+  }
+
+  /** In the order of the restores: an inode may be unsettled in several. */
+  settle(ino: number): void {
+    for (const transition of this.#active) {
+      if (transition.settled.has(ino)) continue;
+      this.#settleIn(transition, ino);
+      transition.settled.add(ino);
+    }
+  }
+
+  /** Before a name is removed or replaced, its inode is settled, if there is one. */
+  settleName(directory: number, name: string): void {
+    if (this.#active.length === 0) return;
+    const { volume } = this.context;
+    const parent = volume.inode(volume.live, directory);
+    if (parent === undefined) throw new FsError('ESTALE', 'directory', String(directory));
+    const inode = volume.lookup(volume.live, parent, name);
+    if (inode !== undefined) this.settle(inode.ino);
+  }
+
+  #settleIn(transition: Transition, ino: number): void {
+    const { nodes, volume } = this.context;
+    if (!nodes.knowsLive(ino)) return;
+    const before = volume.inode(transition.from, ino);
+    const after = volume.inode(transition.to, ino);
+    if (before !== undefined && after !== undefined && before.layer === after.layer) return;
+    const known = before ?? after;
+    if (known === undefined) return;
+    // A directory that the kernel has removed stays dead there, under the id it had.
+    const isRevived = known.isDirectory && after !== undefined && nodes.isUnlinked(ino);
+    if (!known.isRegular && !isRevived) return;
+    this.#pin(transition.from.top);
+    const id = nodes.makeStale(
+      ino,
+      (nodeId) =>
+        new StaleNode(nodeId, this.context, ino, transition.from, (node) => this.#forgotten(node)),
+    );
+    transition.staled.set(ino, id);
+  }
+
+  #forgotten(node: StaleNode): void {
+    this.#unpin(node.view.top);
+    // The restored version may be one without a name, kept for this node only.
+    const { nodes, volume } = this.context;
+    if (nodes.knowsLive(node.ino)) return;
+    if (volume.inode(volume.live, node.ino)?.nlink === 0) volume.release(node.ino);
+  }
+
+  #pin(layer: number): void {
+    const count = this.#pins.get(layer) ?? 0;
+    if (count === 0) this.context.volume.pin(layer);
+    this.#pins.set(layer, count + 1);
+  }
+
+  #unpin(layer: number): void {
+    const count = (this.#pins.get(layer) ?? 0) - 1;
+    if (count > 0) {
+      this.#pins.set(layer, count);
+    } else {
+      this.#pins.delete(layer);
+      this.context.volume.unpin(layer);
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/** fallocate and statfs: what can be promised about space. */
+import { FsError } from '../../lib/errors.js';
+import type { StatFs } from '../operations.js';
+import type { TreeVolume } from '../tree-volume.js';
+
+const FALLOC_KEEP_SIZE = 0x01;
+const FALLOC_PUNCH_HOLE = 0x02;
+const FALLOC_ZERO_RANGE = 0x10;
+
+const UNIT_BYTES = 4096;
+/** Files are limited by space alone. */
+const FILES = 2 ** 32;
+
+/**
+ * fallocate of a live file. Nothing is set aside for a plain allocation, since
+ * a later write goes to a new place anyway; it fails when the space is not
+ * there now. Throws ENOSPC, EOPNOTSUPP.
+ */
+export function allocate(
+  volume: TreeVolume,
+  ino: number,
+  offset: number,
+  length: number,
+  mode: number,
+): void {
+  const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
+  const what = mode & ~FALLOC_KEEP_SIZE;
+  if (what !== 0 && what !== FALLOC_PUNCH_HOLE && what !== FALLOC_ZERO_RANGE) {
+    throw new FsError('EOPNOTSUPP', 'fallocate');
+  }
+  if (what === 0 && length > volume.space().freeBytes) throw new FsError('ENOSPC', 'fallocate');
+  const inode = volume.inodes.forChange(ino);
+  if (what !== 0) volume.data.punch(inode, offset, length);
+  volume.data.touch(inode);
+  if (keepSize || what === FALLOC_PUNCH_HOLE) return;
+  const size = offset + length;
+  if (inode.size < size) volume.setAttributes(ino, { size });
+}
+
+export function statFsOf(space: { usedBytes: number; freeBytes: number }): StatFs {
+  const free = Math.floor(space.freeBytes / UNIT_BYTES);
+  return {
+    blocks: Math.ceil(space.usedBytes / UNIT_BYTES) + free,
+    bfree: free,
+    bavail: free,
+    files: FILES,
+    ffree: FILES,
+    bsize: UNIT_BYTES,
+    namelen: 255,
+  };
+}

@@ -1,0 +1,28 @@
+/** The list of snapshots as the name space needs it: order and time. Pure. */
+import { byteStringOfText } from '../../format/text/grammar.js';
+import { nameHash } from '../../format/records/name-hash.js';
+import type { SnapshotRecord } from '../tree-volume.js';
+
+export function newestFirst(snapshots: readonly SnapshotRecord[]): SnapshotRecord[] {
+  return [...snapshots].sort((a, b) => b.layer - a.layer);
+}
+
+/**
+ * mtime of `.snapshots`: the newest snapshot's time, in whose sub-millisecond
+ * part every change of the list shows (the kernel's copy of a listing is good
+ * for as long as the mtime is the same). `emptyS` is the time of an empty list.
+ */
+export function listTime(
+  snapshots: readonly SnapshotRecord[],
+  emptyS: number,
+): { s: number; ns: number } {
+  let newestMs = 0;
+  let mark = snapshots.length;
+  for (const { name, layer, createdMs } of snapshots) {
+    if (createdMs > newestMs) newestMs = createdMs;
+    mark = (Math.imul(mark, 31) + nameHash(byteStringOfText(name)) + layer) >>> 0;
+  }
+  if (newestMs === 0) return { s: emptyS, ns: 0 };
+  const ms = Math.floor(newestMs);
+  return { s: Math.floor(ms / 1000), ns: (ms % 1000) * 1_000_000 + (mark % 1_000_000) };
+}

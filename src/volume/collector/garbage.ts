@@ -1,0 +1,178 @@
+/**
+ * Which records nobody can see (rules D4, D13): the collector's decisions, apart
+ * from its work. Looks at the store inside a transaction; changes nothing.
+ */
+import { CorruptionError } from '../../lib/errors.js';
+import { decodeInode, type InodeFields } from '../../format/records/inode-record.js';
+import {
+  blockIndexOf,
+  filesetOf,
+  inodeKey,
+  inodeOf,
+  inodePlace,
+  layerOf,
+  prefixEnd,
+  stepOf,
+  versionedKey,
+} from '../../format/records/keys.js';
+import { isBaseNumber, MAX_STEP, TABLE, type TableNumber } from '../../format/records/tables.js';
+import type { TableReader } from '../../store/reader.js';
+import { Inode } from '../inode.js';
+import type { LayerTree } from '../lineage.js';
+
+export type InodeState = InodeFields | 'gone' | 'absent';
+
+/** Keys of the versions of a place in one layer, the newest step first. */
+export function versionsIn(
+  tx: TableReader,
+  table: TableNumber,
+  place: Buffer,
+  layer: number,
+): Buffer[] {
+  const start = versionedKey(table, place, layer, MAX_STEP);
+  const end = versionedKey(table, place, layer - 1, MAX_STEP);
+  return [...tx.range(table, start, end, { keysOnly: true })].map(({ key }) => key);
+}
+
+/** Gone, whited out, a hole or reaped: its first byte is 0. */
+export function isTombstone(tx: TableReader, table: TableNumber, key: Buffer): boolean {
+  return tx.get(table, key)?.[0] === 0;
+}
+
+/** Is there a version of any place that starts with `prefix` in one of these layers? */
+function hasVersionIn(
+  tx: TableReader,
+  table: TableNumber,
+  prefix: Buffer,
+  layers: ReadonlySet<number>,
+): boolean {
+  for (const { key } of tx.range(table, prefix, prefixEnd(prefix), { keysOnly: true })) {
+    if (layers.has(layerOf(table, key))) return true;
+  }
+  return false;
+}
+
+interface States {
+  fileset: number;
+  ino: number;
+  byLayer: readonly (readonly [layer: number, state: InodeState])[];
+}
+
+const NO_LAYERS: ReadonlySet<number> = new Set();
+
+/** Decides by one state of the layer tree and of the tops that are kept. */
+export class Garbage {
+  #last: States | undefined;
+
+  constructor(
+    readonly tree: LayerTree,
+    /** Snapshots, open layers and pinned ones. */
+    readonly keptTops: ReadonlySet<number>,
+    readonly blockSize: number,
+    readonly hasBase: boolean,
+  ) {}
+
+  inodeAt(tx: TableReader, fileset: number, ino: number, layer: number): InodeState {
+    const value = tx.get(TABLE.inodes, inodeKey(fileset, ino, layer));
+    if (value === undefined) return 'absent';
+    const inode = new Inode(ino);
+    try {
+      return decodeInode(value, inode, () => `inode ${ino} in layer ${layer}`) ? inode : 'gone';
+    } catch (error) {
+      // A damaged record hides nothing: what it may have hidden stays.
+      if (error instanceof CorruptionError) return 'absent';
+      throw error;
+    }
+  }
+
+  isClipped(inode: InodeFields, index: number, layer: number, step: number): boolean {
+    return inode.clips.some(
+      (clip) =>
+        clip.size <= index * this.blockSize &&
+        (layer < clip.layer || (layer === clip.layer && step < clip.step)),
+    );
+  }
+
+  /**
+   * Rule D13, last part: a tombstone in `layer` hides nothing, neither in the
+   * base nor in the layers below. Of a gone inode nothing at all must be left.
+   */
+  hidesNothing(tx: TableReader, table: TableNumber, place: Buffer, layer: number): boolean {
+    const ino = inodeOf(place);
+    if (this.hasBase && isBaseNumber(ino)) return false;
+    const below = new Set(this.tree.path(this.tree.get(layer).parent));
+    if (table !== TABLE.inodes) return !hasVersionIn(tx, table, place, below);
+    const all = inodePlace(filesetOf(place), ino);
+    if (hasVersionIn(tx, TABLE.inodes, all, below)) return false;
+    below.add(layer);
+    return ![TABLE.entries, TABLE.blocks, TABLE.attributes].some((t) =>
+      hasVersionIn(tx, t, all, below),
+    );
+  }
+
+  /** Rule D13: does a kept top read this version of the place? */
+  isNeeded(
+    tx: TableReader,
+    table: TableNumber,
+    place: Buffer,
+    key: Buffer,
+    layer: number,
+  ): boolean {
+    const versions = this.#layersOf(tx, table, place);
+    const hiding = this.#hidingLayers(tx, table, place, layer, key);
+    if (hiding.has(layer)) return false;
+    // A stack and not a recursion: there may be thousands of layers between two that are kept.
+    const left = [...this.tree.children(layer)];
+    for (let at = left.pop(); at !== undefined; at = left.pop()) {
+      if (versions.has(at) || hiding.has(at)) continue;
+      if (this.keptTops.has(at)) return true;
+      left.push(...this.tree.children(at));
+    }
+    return false;
+  }
+
+  #layersOf(tx: TableReader, table: TableNumber, place: Buffer): ReadonlySet<number> {
+    const layers = new Set<number>();
+    for (const { key } of tx.range(table, place, prefixEnd(place), { keysOnly: true })) {
+      layers.add(layerOf(table, key));
+    }
+    return layers;
+  }
+
+  /** Every record of an inode; those of the last one are kept until `forget`. */
+  #statesOf(tx: TableReader, fileset: number, ino: number): States['byLayer'] {
+    const last = this.#last;
+    if (last?.ino === ino && last.fileset === fileset) return last.byLayer;
+    const byLayer = [...this.#layersOf(tx, TABLE.inodes, inodePlace(fileset, ino))].map(
+      (at) => [at, this.inodeAt(tx, fileset, ino, at)] as const,
+    );
+    this.#last = { fileset, ino, byLayer };
+    return byLayer;
+  }
+
+  /** To be called when inodes may have changed: at the start of a transaction, and after changes in it. */
+  forget(): void {
+    this.#last = undefined;
+  }
+
+  /** The layers in which the inode's own record hides the version `key` of `layer`. */
+  #hidingLayers(
+    tx: TableReader,
+    table: TableNumber,
+    place: Buffer,
+    layer: number,
+    key: Buffer,
+  ): ReadonlySet<number> {
+    if (table === TABLE.inodes || table === TABLE.orphans) return NO_LAYERS;
+    const ino = inodeOf(place);
+    const fileset = filesetOf(place);
+    const hiding = new Set<number>();
+    for (const [at, state] of this.#statesOf(tx, fileset, ino)) {
+      if (state === 'gone') hiding.add(at);
+      else if (state !== 'absent' && table === TABLE.blocks) {
+        if (this.isClipped(state, blockIndexOf(place), layer, stepOf(key))) hiding.add(at);
+      }
+    }
+    return hiding;
+  }
+}

@@ -1,0 +1,74 @@
+/** A writer in the caller's own thread: for tools and tests. Stores at `pump`. */
+import { encodeGroup } from './txg-encoder.js';
+import type { GroupSink, SinkEvents, SinkSpace } from './txg-sink.js';
+import type { Group } from './txg.js';
+import { SpaceBook } from './sink-space.js';
+import { WriterHost, type WriterSetup } from './writer-host.js';
+
+const RESERVE_BYTES = 64 * 1024 * 1024;
+
+export class InlineSink implements GroupSink {
+  readonly #host: WriterHost;
+  readonly #book = new SpaceBook();
+  #waiting: { group: Group; fileset: number } | undefined;
+  events: SinkEvents | undefined;
+
+  constructor(setup: WriterSetup) {
+    this.#host = new WriterHost(setup, (layer) => this.events?.emptied(layer));
+    this.#book.update(this.#host.ensure(RESERVE_BYTES));
+  }
+
+  submit(group: Group, fileset: number): void {
+    this.#waiting = { group, fileset };
+  }
+
+  pump(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
+    try {
+      const took = this.#host.apply(encodeGroup(waiting.group, waiting.fileset));
+      this.#book.update(this.#host.ensure(RESERVE_BYTES));
+      this.events?.committed(waiting.group.id, took);
+    } catch (error) {
+      this.events?.failed(waiting.group.id, error as Error);
+    }
+  }
+
+  /** Runs the collector until it has nothing left (or `slices` are used up). */
+  collect(slices = Number.POSITIVE_INFINITY): number {
+    let done = 0;
+    while (done < slices && this.#host.collect()) done++;
+    if (done > 0) this.events?.collected();
+    this.#book.update(this.#host.ensure(RESERVE_BYTES));
+    return done;
+  }
+
+  space(): SinkSpace {
+    return this.#book.space();
+  }
+
+  canGrow(): boolean {
+    return this.#book.report?.canGrow ?? false;
+  }
+
+  ready(): boolean {
+    return true;
+  }
+
+  cost(records: number, metaBytes: number, blockBytes: number): number {
+    return this.#book.cost(records, metaBytes, blockBytes);
+  }
+
+  pin(layers: readonly number[]): void {
+    this.#host.collector.pin(layers);
+  }
+
+  makeLog(bytes: number): void {
+    this.events?.logMade(this.#host.makeLog(bytes));
+  }
+
+  close(): void {
+    this.#host.close();
+  }
+}

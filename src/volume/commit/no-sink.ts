@@ -1,0 +1,33 @@
+/** The sink of a volume that is only read: nothing is ever submitted. */
+import { FsError } from '../../lib/errors.js';
+import type { GroupSink, SinkSpace } from './txg-sink.js';
+
+export class NoSink implements GroupSink {
+  submit(): void {
+    throw new FsError('EROFS', 'write', 'the volume');
+  }
+
+  space(): SinkSpace {
+    return { availableBytes: 0, usedBytes: 0, roomBytes: 0 };
+  }
+
+  canGrow(): boolean {
+    return false;
+  }
+
+  ready(): boolean {
+    return true;
+  }
+
+  cost(): number {
+    return 0;
+  }
+
+  pump(): void {}
+
+  pin(): void {}
+
+  makeLog(): void {}
+
+  close(): void {}
+}

@@ -1,0 +1,44 @@
+/** What both sinks know of space: the writer's last report, and costs by it. */
+import { EMPTY_SHAPE, LARGE_VALUE_BYTES, worstCaseBytes } from '../../store/worst-case.js';
+import type { SinkSpace } from './txg-sink.js';
+import type { SpaceReport } from './writer-host.js';
+
+/** Mean bytes of a key, for estimates. */
+const KEY_BYTES = 48;
+/** Below this many bytes per record a cost is not worth computing exactly. */
+const ROUGH_RECORD_BYTES = 64 * 1024;
+const ROUGH_FACTOR = 2;
+
+export class SpaceBook {
+  #report: SpaceReport | undefined;
+
+  update(report: SpaceReport): void {
+    this.#report = report;
+  }
+
+  get report(): SpaceReport | undefined {
+    return this.#report;
+  }
+
+  space(): SinkSpace {
+    return this.#report ?? { availableBytes: 0, usedBytes: 0, roomBytes: 0 };
+  }
+
+  /** Upper bound of what records with so many bytes add to the file. */
+  cost(records: number, metaBytes: number, blockBytes: number): number {
+    if (records === 0 || this.#report === undefined) return 0;
+    const rough = records * ROUGH_RECORD_BYTES + (metaBytes + blockBytes) * ROUGH_FACTOR;
+    if (rough * 2 < this.#report.availableBytes) return rough;
+    return worstCaseBytes(
+      {
+        ...EMPTY_SHAPE,
+        records,
+        keyBytes: records * KEY_BYTES,
+        inlineBytes: metaBytes,
+        largeValues: Math.min(records, Math.ceil(blockBytes / LARGE_VALUE_BYTES)),
+        largeBytes: blockBytes,
+      },
+      this.#report.stats,
+    );
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The single writer of a volume: stores groups, keeps space reserved and runs
+ * the collector between groups. Lives in the writer thread of a daemon, or in
+ * the caller's own thread in tools and tests.
+ */
+import { performance } from 'node:perf_hooks';
+import type { WriteBatch } from '../../store/batch.js';
+import type { StoreStats } from '../../store/env.js';
+import { StoreWriter } from '../../store/writer.js';
+import { Collector } from '../collector/collector.js';
+import type { CommitCost, SinkSpace } from './txg-sink.js';
+import { logFor } from '../../lib/log.js';
+import { makeLogFile } from '../../store/log-file.js';
+import { sealBlocks } from './seal-blocks.js';
+import { SliceSize } from '../collector/slice-size.js';
+
+export interface WriterSetup {
+  path: string;
+  compression: boolean;
+  quotaBytes: number;
+  blockSize: number;
+  hasBase: boolean;
+}
+
+export interface SpaceReport extends SinkSpace {
+  canGrow: boolean;
+  stats: StoreStats;
+}
+
+/** Less than this is not worth a flush. */
+/** The intent log is made where so many times its size is left: it must not be what fills the disk. */
+const LOG_SHARE = 8;
+
+const log = logFor('writer');
+
+const YOUNG_WORTH_BYTES = 1024 * 1024;
+
+export class WriterHost {
+  readonly #writer: StoreWriter;
+  readonly #path: string;
+  readonly collector: Collector;
+  readonly #size = new SliceSize();
+
+  constructor(setup: WriterSetup, emptied: (layer: number) => void) {
+    this.#writer = StoreWriter.open(setup.path, {
+      compression: setup.compression,
+      ...(setup.quotaBytes > 0 && { quotaBytes: setup.quotaBytes }),
+    });
+    this.#path = setup.path;
+    this.collector = new Collector(setup.blockSize, setup.hasBase, emptied);
+  }
+
+  apply(batch: WriteBatch): CommitCost {
+    const startMs = performance.now();
+    sealBlocks(batch);
+    const { operations, valueBytes } = this.#writer.apply(batch);
+    const elapsedMs = performance.now() - startMs;
+    this.collector.refresh(batch.count);
+    return { operations, valueBytes, elapsedMs };
+  }
+
+  /** Makes room for `bytes` if the disk has it. */
+  ensure(bytes: number): SpaceReport {
+    const space = this.#writer.ensure(bytes);
+    return {
+      availableBytes: space.availableBytes,
+      usedBytes: space.usedBytes,
+      roomBytes: space.roomBytes,
+      canGrow: space.availableBytes >= bytes,
+      stats: this.#writer.stats(),
+    };
+  }
+
+  /** One slice of collecting; false when there is nothing to do. */
+  collect(): boolean {
+    const startMs = performance.now();
+    let workedMs = startMs;
+    let more: boolean;
+    try {
+      more = this.#writer.transaction((tx) => {
+        const isMore = this.collector.slice(tx, this.#size.places);
+        workedMs = performance.now();
+        return isMore;
+      });
+    } catch (error) {
+      this.collector.aborted();
+      throw error;
+    }
+    this.collector.committed();
+    this.#size.took(workedMs - startMs, performance.now() - workedMs);
+    return more;
+  }
+
+  /**
+   * Where space is short, what was freed last must not wait for the next change to become
+   * usable: there may be none, since changes are refused. False when there is nothing to gain.
+   */
+  passWhenTight(): boolean {
+    if (this.#writer.space().youngBytes < YOUNG_WORTH_BYTES) return false;
+    this.#writer.pass();
+    return true;
+  }
+
+  /** False: there is too little room for the intent log's file. Flushed when it returns. */
+  makeLog(bytes: number): boolean {
+    if (this.#writer.space().roomBytes < LOG_SHARE * bytes) return false;
+    try {
+      makeLogFile(this.#path, bytes);
+      return true;
+    } catch (error) {
+      log(`the intent log: ${String(error)}`);
+      return false;
+    }
+  }
+
+  close(): void {
+    this.#writer.close();
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * The writer thread: applies groups as they come, and collects garbage in small
+ * slices while there are none. Flushes happen here, never in the serving loop.
+ */
+import { performance } from 'node:perf_hooks';
+import { type MessagePort, workerData } from 'node:worker_threads';
+import { logFor } from '../../lib/log.js';
+import { mallocTrim } from '../../libc/libc.js';
+import { eventfdSignal } from '../../libc/poll.js';
+import type { WriteBatch } from '../../store/batch.js';
+import type { CollectorStats } from '../collector/collector.js';
+import type { CommitCost } from './txg-sink.js';
+import { type SpaceReport, WriterHost, type WriterSetup } from './writer-host.js';
+
+export type ToWriter =
+  | { type: 'batch'; batch: WriteBatch }
+  | { type: 'ensure'; bytes: number }
+  | { type: 'pin'; layers: number[] }
+  | { type: 'make-log'; bytes: number }
+  | { type: 'close' };
+
+export type FromWriter =
+  | { type: 'space'; space: SpaceReport }
+  | { type: 'committed'; id: number; took: CommitCost; space: SpaceReport }
+  | { type: 'failed'; id: number; message: string }
+  | { type: 'emptied'; layer: number }
+  | { type: 'collected'; stats: CollectorStats; space: SpaceReport }
+  | { type: 'log-made'; isMade: boolean }
+  | { type: 'closed' };
+
+interface WriterData {
+  setup: WriterSetup;
+  port: MessagePort;
+  wakeFd: number;
+  signal: Int32Array;
+}
+
+const log = logFor('writer');
+const RESERVE_BYTES = 64 * 1024 * 1024;
+/** After so long without work, memory that the work took is given back. */
+const REST_MS = 3000;
+/** Pause between slices of collecting, in times of the last one: the foreground comes first. */
+const COLLECT_PAUSE = 2;
+const COLLECT_PAUSE_MAX_MS = 30;
+
+/** Two make pages usable; the serving thread's reader may be one behind. */
+const PASSES_MAX = 4;
+
+const { setup, port, wakeFd, signal } = workerData as WriterData;
+
+function say(message: FromWriter): void {
+  port.postMessage(message);
+  Atomics.add(signal, 0, 1);
+  Atomics.notify(signal, 0);
+  if (wakeFd >= 0) eventfdSignal(wakeFd);
+}
+
+/** Transactions without a change since the last with one. A reader of an old state can make them useless. */
+let passes = 0;
+let timer: NodeJS.Timeout | undefined;
+
+function start(): WriterHost {
+  try {
+    return new WriterHost(setup, (layer) => say({ type: 'emptied', layer }));
+  } catch (error) {
+    say({ type: 'failed', id: 0, message: (error as Error).message });
+    throw error;
+  }
+}
+
+const host = start();
+
+/** LMDB frees the pages of a group, but the C heap keeps them for the next one. */
+function trimAtRest(): void {
+  resting.refresh();
+}
+
+const resting = setTimeout(mallocTrim, REST_MS);
+resting.unref();
+
+function collectSoon(pauseMs = COLLECT_PAUSE_MAX_MS): void {
+  timer ??= setTimeout(collectSlice, Math.min(pauseMs, COLLECT_PAUSE_MAX_MS));
+}
+
+function collectSlice(): void {
+  timer = undefined;
+  const startMs = performance.now();
+  try {
+    if (host.collect()) passes = 0;
+    else if (passes >= PASSES_MAX || !host.passWhenTight()) return;
+    else passes++;
+    const space = host.ensure(RESERVE_BYTES);
+    say({ type: 'collected', stats: { ...host.collector.stats }, space });
+    collectSoon(COLLECT_PAUSE * (performance.now() - startMs));
+  } catch (error) {
+    log(`collector: ${(error as Error).stack ?? String(error)}`);
+  }
+}
+
+function storeBatch(batch: WriteBatch): void {
+  try {
+    const took = host.apply(batch);
+    trimAtRest();
+    passes = 0;
+    say({ type: 'committed', id: batch.id, took, space: host.ensure(RESERVE_BYTES) });
+    collectSoon();
+  } catch (error) {
+    log(`group ${batch.id}: ${(error as Error).stack ?? String(error)}`);
+    say({ type: 'failed', id: batch.id, message: (error as Error).message });
+  }
+}
+
+port.on('message', (message: ToWriter) => {
+  switch (message.type) {
+    case 'batch':
+      storeBatch(message.batch);
+      break;
+    case 'ensure':
+      say({ type: 'space', space: host.ensure(message.bytes) });
+      break;
+    case 'pin':
+      host.collector.pin(message.layers);
+      collectSoon();
+      break;
+    case 'make-log':
+      say({ type: 'log-made', isMade: host.makeLog(message.bytes) });
+      break;
+    case 'close':
+      clearTimeout(timer);
+      host.close();
+      say({ type: 'closed' });
+      port.close();
+      break;
+  }
+});
+
+say({ type: 'space', space: host.ensure(RESERVE_BYTES) });
+collectSoon();

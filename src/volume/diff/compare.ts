@@ -1,0 +1,144 @@
+/** What differs between two inodes, each in a view of its own: for `diff`. */
+import { FsError } from '../../lib/errors.js';
+import type { BlockSource } from '../files/block-map.js';
+import type { Inode } from '../inode.js';
+import type { ReadableVolume } from '../readable-volume.js';
+import type { View } from '../view.js';
+
+export type DiffDetail =
+  | 'type'
+  | 'content'
+  | 'target'
+  | 'device'
+  | 'mode'
+  | 'owner'
+  | 'times'
+  | 'xattr'
+  | 'link'
+  | 'replaced';
+
+/** Blocks looked up, and bytes compared, at a time. */
+const PIECE_BLOCKS = 64;
+
+/**
+ * All that differs, in a fixed order. The content of files is compared byte by
+ * byte where it is not the same stored block anyway.
+ */
+export function compareInodes(
+  volume: ReadableVolume,
+  from: View,
+  before: Inode,
+  to: View,
+  after: Inode,
+): DiffDetail[] {
+  const details: DiffDetail[] = [];
+  if (before.mode >>> 12 !== after.mode >>> 12) return ['type'];
+  if (after.isRegular && !isSameContent(volume, from, before, to, after)) details.push('content');
+  if (before.target !== after.target) details.push('target');
+  if (before.rdev !== after.rdev) details.push('device');
+  if (before.mode !== after.mode) details.push('mode');
+  if (before.uid !== after.uid || before.gid !== after.gid) details.push('owner');
+  const isSameTime = before.mtimeS === after.mtimeS && before.mtimeNs === after.mtimeNs;
+  // The times of a directory follow its names, which are told.
+  if (!isSameTime && !after.isDirectory) details.push('times');
+  if (!hasSameAttributes(volume, from, before, to, after)) details.push('xattr');
+  return details;
+}
+
+function isSameContent(
+  volume: ReadableVolume,
+  from: View,
+  before: Inode,
+  to: View,
+  after: Inode,
+): boolean {
+  if (before.size !== after.size) return false;
+  if (before.size === 0) return true;
+  if (before.ino === after.ino && hasSameData(before, after)) return true;
+  const { blockSize } = volume.options;
+  const count = Math.ceil(before.size / blockSize);
+  const room = PIECE_BLOCKS * blockSize;
+  const left = Buffer.alloc(Math.min(before.size, room));
+  const right = Buffer.alloc(left.length);
+  for (let first = 0; first < count; first += PIECE_BLOCKS) {
+    const last = Math.min(first + PIECE_BLOCKS, count) - 1;
+    if (hasSameBlocks(volume, from, before, to, after, first, last)) continue;
+    const offset = first * blockSize;
+    const length = Math.min(room, before.size - offset);
+    try {
+      volume.read(from, before, offset, length, left, 0);
+      volume.read(to, after, offset, length, right, 0);
+    } catch (error) {
+      // Bytes that can't be read can't be called the same.
+      if (error instanceof FsError && error.code === 'EIO') return false;
+      throw error;
+    }
+    if (left.compare(right, 0, length, 0, length) !== 0) return false;
+  }
+  return true;
+}
+
+/** No block and no clip was written between the two versions of one inode. */
+function hasSameData(before: Inode, after: Inode): boolean {
+  if (before.dataLayer !== after.dataLayer || before.clips.length !== after.clips.length) {
+    return false;
+  }
+  // A layer that is still open may have written to itself again.
+  if (before.layer === after.layer) return true;
+  return before.clips.every((clip, i) => {
+    const other = after.clips[i];
+    return other?.layer === clip.layer && other.step === clip.step && other.size === clip.size;
+  });
+}
+
+function hasSameBlocks(
+  volume: ReadableVolume,
+  from: View,
+  before: Inode,
+  to: View,
+  after: Inode,
+  first: number,
+  last: number,
+): boolean {
+  const left = volume.blocks.sources(from, before, first, last);
+  const right = volume.blocks.sources(to, after, first, last);
+  const isSameBase = before.base !== undefined && before.base.path === after.base?.path;
+  return left.every((source, i) => isSameSource(source, right[i] as BlockSource, isSameBase));
+}
+
+function isSameSource(a: BlockSource, b: BlockSource, isSameBase: boolean): boolean {
+  if (a.where === 'stored') return b.where === 'stored' && a.key.equals(b.key);
+  if (a.where === 'base') return b.where === 'base' && isSameBase;
+  if (a.where === 'memory') return false;
+  return b.where === 'hole' || b.where === 'none';
+}
+
+function hasSameAttributes(
+  volume: ReadableVolume,
+  from: View,
+  before: Inode,
+  to: View,
+  after: Inode,
+): boolean {
+  const names = attributeNames(volume, from, before);
+  const others = attributeNames(volume, to, after);
+  if (names.join('\0') !== others.join('\0')) return false;
+  return names.every((name) => {
+    const value = volume.readAttribute(from, before, name);
+    const other = volume.readAttribute(to, after, name);
+    return (
+      value === other ||
+      (value !== undefined && other !== undefined && Buffer.compare(value, other) === 0)
+    );
+  });
+}
+
+/** Sorted. A base file that is gone has none. */
+function attributeNames(volume: ReadableVolume, view: View, inode: Inode): string[] {
+  try {
+    return volume.listAttributes(view, inode).sort();
+  } catch (error) {
+    if (error instanceof FsError && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}

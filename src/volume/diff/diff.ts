@@ -1,0 +1,211 @@
+/**
+ * What differs between two views, as a person would tell it: names added,
+ * removed, renamed, files changed. Costs what changed, not what there is: it
+ * starts from the delta maps of the layers that only one of the views sees,
+ * and lists whole directories only where they came or went.
+ *
+ * How things are told:
+ * - A name that leads to another file than before, in the same place, is
+ *   `changed` (what a program does that writes a new file and renames it over
+ *   the old one), with what differs between the two files.
+ * - An inode that lost a name here and got one there is `renamed`; a renamed
+ *   directory is one line, not its content. `replaced` says that it took the
+ *   place of something that is gone.
+ * - Directories that came or went are told with everything below them.
+ * - Each name of a file with hard links is a line of its own; a name that was
+ *   added to a file that existed before has the detail `link`.
+ * - A file that was touched and is the same in the end (bytes, mode, owner,
+ *   mtime, attributes) is not told; nor is a directory of which only the times
+ *   differ, since its names tell that already. atime and ctime are not compared.
+ * - `path` is the path in the newer view (`to`), but of removed names the one in
+ *   the older view.
+ */
+import { compareInodes, type DiffDetail } from './compare.js';
+import { DiffSlots, type Slot } from './slots.js';
+import {
+  type Inode,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+} from '../inode.js';
+import type { ReadableVolume } from '../readable-volume.js';
+import type { View } from '../view.js';
+
+export type DiffKind = 'added' | 'removed' | 'changed' | 'renamed';
+export type DiffType = 'file' | 'directory' | 'symlink' | 'block' | 'character' | 'fifo' | 'socket';
+
+export interface DiffLine {
+  kind: DiffKind;
+  /** Below the root, a byte string; '' is the root. */
+  path: string;
+  /** Of a renamed one: where it was in the older view. */
+  oldPath?: string;
+  /** In the newer view, if it is there. */
+  type: DiffType;
+  /** What differs; absent for what was added or removed as a whole. */
+  details?: DiffDetail[];
+}
+
+const TYPES = new Map<number, DiffType>([
+  [S_IFREG, 'file'],
+  [S_IFDIR, 'directory'],
+  [S_IFLNK, 'symlink'],
+  [S_IFBLK, 'block'],
+  [S_IFCHR, 'character'],
+  [S_IFIFO, 'fifo'],
+]);
+
+export function typeOf(inode: Inode): DiffType {
+  return TYPES.get(inode.mode & S_IFMT) ?? 'socket';
+}
+
+/**
+ * The lines, ordered by path, then by kind. Reads the committed state. Memory
+ * and time are proportional to the change; content is compared while the lines
+ * are taken, so a caller that stops early saves it. Throws CorruptionError.
+ */
+export function* diffViews(volume: ReadableVolume, from: View, to: View): Generator<DiffLine> {
+  const slots = new DiffSlots(volume, from, to);
+  slots.collect();
+  const candidates = [...renamesAndNames(slots), ...touched(volume, slots)];
+  candidates.sort((a, b) => compareText(a.path, b.path) || compareText(a.kind, b.kind));
+  for (const candidate of candidates) {
+    const line = tell(volume, from, to, candidate);
+    if (line !== undefined) yield line;
+  }
+}
+
+export type DiffSummary = Record<DiffKind, number>;
+
+/** How many lines there are of each kind. */
+export function diffSummary(lines: Iterable<DiffLine>): DiffSummary {
+  const summary: DiffSummary = { added: 0, removed: 0, changed: 0, renamed: 0 };
+  for (const { kind } of lines) summary[kind]++;
+  return summary;
+}
+
+/** A line whose details are not known yet. */
+interface Candidate {
+  kind: DiffKind;
+  path: string;
+  oldPath?: string;
+  /** In the older and the newer view; both for 'changed' and 'renamed'. */
+  before?: Inode;
+  after?: Inode;
+  isReplacing?: boolean;
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function tell(
+  volume: ReadableVolume,
+  from: View,
+  to: View,
+  candidate: Candidate,
+): DiffLine | undefined {
+  const { kind, path, oldPath, before, after, isReplacing } = candidate;
+  const type = typeOf((after ?? before) as Inode);
+  if (kind === 'added' || kind === 'removed') {
+    const isLink = kind === 'added' ? before !== undefined : after !== undefined;
+    return { kind, path, type, ...(isLink && { details: ['link' as const] }) };
+  }
+  const details = compareInodes(volume, from, before as Inode, to, after as Inode);
+  if (isReplacing) details.push('replaced');
+  if (kind === 'changed' && details.length === 0) return undefined;
+  return {
+    kind,
+    path,
+    ...(oldPath !== undefined && { oldPath }),
+    type,
+    ...(details.length > 0 && { details }),
+  };
+}
+
+/** Everything that changed names. */
+function renamesAndNames(slots: DiffSlots): Candidate[] {
+  const candidates: Candidate[] = [];
+  const { sources, targets } = pairRenames(slots);
+  for (const slot of slots.slots) {
+    const { before, after, beforePath, afterPath } = slot;
+    const source = targets.get(slot);
+    const isLeft = before !== undefined && !sources.has(slot);
+    if (after !== undefined && source !== undefined) {
+      candidates.push({
+        kind: 'renamed',
+        path: afterPath as string,
+        oldPath: source.beforePath as string,
+        before: source.before as Inode,
+        after,
+        isReplacing: isLeft,
+      });
+    } else if (after !== undefined && isLeft) {
+      candidates.push({ kind: 'changed', path: afterPath as string, before, after });
+    } else if (after !== undefined) {
+      const known = slots.inFrom(after.ino);
+      candidates.push({
+        kind: 'added',
+        path: afterPath as string,
+        after,
+        ...(known !== undefined && { before: known }),
+      });
+    } else if (isLeft) {
+      const known = slots.inTo(before.ino);
+      candidates.push({
+        kind: 'removed',
+        path: beforePath as string,
+        before,
+        ...(known !== undefined && { after: known }),
+      });
+    }
+  }
+  return candidates;
+}
+
+/** Lost names and got names of the same inode, paired in the order of their paths. */
+function pairRenames(slots: DiffSlots): { sources: Set<Slot>; targets: Map<Slot, Slot> } {
+  const lost = new Map<number, Slot[]>();
+  for (const slot of slots.slots) {
+    const { before } = slot;
+    if (before === undefined) continue;
+    const others = lost.get(before.ino);
+    if (others === undefined) lost.set(before.ino, [slot]);
+    else others.push(slot);
+  }
+  for (const list of lost.values()) {
+    list.sort((a, b) => compareText(a.beforePath as string, b.beforePath as string));
+  }
+  const sources = new Set<Slot>();
+  const targets = new Map<Slot, Slot>();
+  const got = slots.slots.filter((slot) => slot.after !== undefined);
+  got.sort((a, b) => compareText(a.afterPath as string, b.afterPath as string));
+  for (const slot of got) {
+    const source = lost.get((slot.after as Inode).ino)?.shift();
+    if (source === undefined) continue;
+    sources.add(source);
+    targets.set(slot, source);
+  }
+  return { sources, targets };
+}
+
+/** Files and directories that kept a name and whose record was written. */
+function touched(volume: ReadableVolume, slots: DiffSlots): Candidate[] {
+  const candidates: Candidate[] = [];
+  const named = new Set(
+    slots.slots.filter((slot) => slot.after !== undefined).map((slot) => slot.afterPath as string),
+  );
+  for (const ino of slots.touched) {
+    const after = slots.inTo(ino);
+    const before = slots.inFrom(ino);
+    if (before === undefined || after === undefined) continue;
+    for (const path of volume.paths.all(slots.to, ino)) {
+      if (!named.has(path)) candidates.push({ kind: 'changed', path, before, after });
+    }
+  }
+  return candidates;
+}

@@ -1,0 +1,394 @@
+/**
+ * File contents: read, write, truncate, punch, seek (rules D3, D4). Offsets and
+ * lengths are bytes. Reads take any view; changes work on the live one.
+ */
+import { copyBytes } from '../../lib/copy-bytes.js';
+import { FsError } from '../../lib/errors.js';
+import { reapKey } from '../../format/records/keys.js';
+import { MAX_CLIPS, MAX_FILE_SIZE, TABLE } from '../../format/records/tables.js';
+import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
+import { type BlockMap, type BlockSource, COUNTED_BLOCKS } from './block-map.js';
+import type { VolumeCore } from '../core.js';
+import type { Inodes } from '../names/inode-reader.js';
+import type { Inode } from '../inode.js';
+import type { BlockChange } from '../commit/txg.js';
+import { copyPart, StoredBlocks } from './stored-blocks.js';
+import type { View } from '../view.js';
+
+/** Bytes a block's record costs besides its data. */
+const BLOCK_RECORD_BYTES = 48;
+const INODE_BYTES = 1024;
+const NO_BYTES = Buffer.alloc(0);
+
+const FALLOC_KEEP_SIZE = 0x01;
+const FALLOC_PUNCH_HOLE = 0x02;
+const FALLOC_ZERO_RANGE = 0x10;
+
+/** What the collector is to do with an inode in a layer (format.md, table 7). */
+export const REAP_ALL = 1;
+export const REAP_CLIPPED = 2;
+
+export class FileData {
+  readonly #scratch: Buffer;
+  readonly #stored: StoredBlocks;
+
+  constructor(
+    readonly core: VolumeCore,
+    readonly inodes: Inodes,
+    readonly map: BlockMap,
+  ) {
+    this.#scratch = Buffer.alloc(core.options.blockSize);
+    this.#stored = new StoredBlocks(map);
+  }
+
+  /** Fills out[outOffset…] and returns the count, short only at end of file. `mayPutOff`: throws Fetching. */
+  read(
+    view: View,
+    inode: Inode,
+    offset: number,
+    length: number,
+    out: Buffer,
+    outOffset: number,
+    mayPutOff = false,
+  ): number {
+    const end = Math.min(offset + length, inode.size);
+    if (end <= offset) return 0;
+    const { blockSize } = this.core.options;
+    const first = Math.floor(offset / blockSize);
+    const last = Math.floor((end - 1) / blockSize);
+    this.#stored.begin(view, inode, first, last);
+    const sources = this.map.sources(view, inode, first, last);
+    let at = offset;
+    let i = 0;
+    while (at < end) {
+      const source = sources[i] as BlockSource;
+      const blockStart = (first + i) * blockSize;
+      const blockEnd = Math.min(blockStart + blockSize, end);
+      if (source.where === 'base') {
+        // Neighbouring base blocks are one read.
+        let run = i + 1;
+        while (run < sources.length && sources[run]?.where === 'base') run++;
+        const runEnd = Math.min((first + run) * blockSize, end);
+        this.#readBase(inode, at, runEnd - at, out, outOffset + at - offset);
+        at = runEnd;
+        i = run;
+        continue;
+      }
+      if (source.where === 'stored' && at === blockStart) {
+        const count = Math.floor((end - at) / blockSize);
+        const outAt = outOffset + at - offset;
+        const read = this.#stored.neighbours(inode, sources, i, count, out, outAt, mayPutOff);
+        at += read * blockSize;
+        i += read;
+        if (read > 0) continue;
+      }
+      const bytes =
+        source.where === 'stored'
+          ? this.#stored.bytes(inode, source.key, sources, i, mayPutOff)
+          : this.#bytesOf(inode, source);
+      copyPart(bytes ?? NO_BYTES, at - blockStart, out, outOffset + at - offset, blockEnd - at);
+      at = blockEnd;
+      i++;
+    }
+    return end - offset;
+  }
+
+  #bytesOf(inode: Inode, source: BlockSource): Buffer {
+    if (source.where === 'memory') return source.bytes;
+    if (source.where === 'stored') return this.map.storedBytes(inode, source.key) ?? NO_BYTES;
+    return NO_BYTES;
+  }
+
+  #readBase(inode: Inode, offset: number, length: number, out: Buffer, outOffset: number): void {
+    const { base, mayBlock } = this.core;
+    const end = Math.min(offset + length, this.map.baseEnd(inode));
+    let got = 0;
+    if (base !== undefined && inode.base !== undefined && end > offset) {
+      got = base.read(inode.base, offset, end - offset, out, outOffset, mayBlock);
+    }
+    if (got < length) out.fill(0, outOffset + got, outOffset + length);
+  }
+
+  /** Copies the bytes [0, blockSize) of a block; returns how many of them are data. */
+  #readBlock(inode: Inode, index: number, source: BlockSource, out: Buffer): number {
+    const { blockSize } = this.core.options;
+    if (source.where === 'base') {
+      const start = index * blockSize;
+      const length = Math.min(blockSize, this.map.baseEnd(inode) - start);
+      this.#readBase(inode, start, length, out, 0);
+      return length;
+    }
+    const bytes = this.#bytesOf(inode, source);
+    const length = Math.min(bytes.length, blockSize);
+    copyBytes(bytes, 0, length, out, 0);
+    return length;
+  }
+
+  /** Writes into the live file; returns the bytes taken (all of them). `keepTimes`: mtime and ctime stay. */
+  write(ino: number, offset: number, data: Buffer, keepTimes = false): number {
+    const end = offset + data.length;
+    if (end > MAX_FILE_SIZE) throw new FsError('EFBIG', 'write');
+    if (data.length === 0) return 0;
+    const { blockSize } = this.core.options;
+    const blocks = Math.ceil(end / blockSize) - Math.floor(offset / blockSize);
+    this.core.admit(blocks + 1, INODE_BYTES, data.length + 2 * blockSize);
+    const inode = this.inodes.forChange(ino);
+    let done = 0;
+    while (done < data.length) {
+      const at = offset + done;
+      const index = Math.floor(at / blockSize);
+      const from = at - index * blockSize;
+      const count = Math.min(blockSize - from, data.length - done);
+      this.#writeBlock(inode, index, from, data, done, count);
+      done += count;
+    }
+    if (end > inode.size) inode.size = end;
+    inode.dataLayer = inode.layer;
+    if (!keepTimes) this.touch(inode);
+    return data.length;
+  }
+
+  /** mtime and ctime become now. */
+  touch(inode: Inode): void {
+    const now = this.core.clock.now();
+    inode.mtimeS = now.s;
+    inode.mtimeNs = now.ns;
+    inode.ctimeS = now.s;
+    inode.ctimeNs = now.ns;
+  }
+
+  #writeBlock(
+    inode: Inode,
+    index: number,
+    from: number,
+    data: Buffer,
+    dataFrom: number,
+    count: number,
+  ): void {
+    const { files, since } = this.core.changes();
+    since?.blockBytes(inode.ino, index, files.get(inode.ino)?.get(index), from, from + count);
+    const block = this.#blockForChange(inode, index, from, count);
+    this.#reserve(block, from + count);
+    if (from > block.length) {
+      block.room.fill(0, BLOCK_HEADER_LENGTH + block.length, BLOCK_HEADER_LENGTH + from);
+    }
+    copyBytes(data, dataFrom, count, block.room, BLOCK_HEADER_LENGTH + from);
+    if (from + count > block.length) block.length = from + count;
+  }
+
+  /** The open group's copy of a block; read from below unless it is overwritten whole. */
+  #blockForChange(inode: Inode, index: number, from: number, count: number): BlockChange {
+    const { blockSize } = this.core.options;
+    const blocks = this.core.changes().file(inode.ino);
+    const known = blocks.get(index);
+    if (known !== undefined) {
+      // Truncation has taken hidden blocks out of the map: this one is valid.
+      known.step = inode.step;
+      if (known.hole) {
+        known.hole = false;
+        known.length = 0;
+        inode.allocated += blockSize;
+      }
+      return known;
+    }
+    const start = index * blockSize;
+    // Nothing is visible beyond the end of a file.
+    const source: BlockSource =
+      start >= inode.size ? { where: 'none' } : this.map.source(this.core.live, inode, index);
+    const isWhole = from === 0 && (count === blockSize || start + count >= inode.size);
+    const length = isWhole ? 0 : this.#readBlock(inode, index, source, this.#scratch);
+    const isBase = source.where === 'base';
+    const hadData = isBase || length > 0 || this.map.isData(source);
+    const block: BlockChange = {
+      step: inode.step,
+      hole: false,
+      room: this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + Math.max(length, from + count)),
+      length,
+    };
+    copyBytes(this.#scratch, 0, length, block.room, BLOCK_HEADER_LENGTH);
+    blocks.set(index, block);
+    if (!hadData) inode.allocated += blockSize;
+    // Of a base block the host knows whether it had any: at most all are allocated now.
+    else if (isBase) {
+      const most = Math.ceil(inode.size / blockSize) * blockSize;
+      inode.allocated = Math.max(inode.allocated, Math.min(inode.allocated + blockSize, most));
+    }
+    this.core.open.note(BLOCK_RECORD_BYTES);
+    return block;
+  }
+
+  /** Room for `length` bytes; grows by doubling, so that appends cost O(1) a byte. */
+  #reserve(block: BlockChange, length: number): void {
+    const capacity = block.room.length - BLOCK_HEADER_LENGTH;
+    if (length <= capacity) return;
+    const wanted = Math.min(this.core.options.blockSize, Math.max(length, capacity * 2, 4096));
+    const room = this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + wanted);
+    copyBytes(block.room, 0, BLOCK_HEADER_LENGTH + block.length, room, 0);
+    block.room = room;
+  }
+
+  /** Sets the size. O(1) in the file's size, but for the partial last block. */
+  truncate(inode: Inode, size: number): void {
+    if (size > MAX_FILE_SIZE) throw new FsError('EFBIG', 'truncate');
+    if (size < inode.size) this.#cut(inode, size);
+    inode.size = size;
+  }
+
+  #cut(inode: Inode, size: number): void {
+    const { core } = this;
+    const { blockSize } = core.options;
+    const blocks = core.changes().files.get(inode.ino);
+    const firstCut = Math.ceil(size / blockSize);
+    const partial = size % blockSize;
+    const partialIndex = Math.floor(size / blockSize);
+    let kept: Buffer | undefined;
+    if (partial > 0) {
+      const source = this.map.source(core.live, inode, partialIndex);
+      const length = Math.min(partial, this.#readBlock(inode, partialIndex, source, this.#scratch));
+      if (length > 0 || this.map.isData(source)) kept = this.#scratch.subarray(0, length);
+      // Maybe a hole of the host until now.
+      if (source.where === 'base') inode.allocated += blockSize;
+    }
+    if (blocks !== undefined) {
+      const { since } = core.changes();
+      for (const [index, block] of [...blocks]) {
+        if (index < firstCut) continue;
+        since?.wholeBlock(inode.ino, index, block);
+        blocks.delete(index);
+      }
+    }
+    // A group may hold several layers: only what was born in this one has no versions below.
+    const isOwn = core.isNew(inode.ino) && inode.birthLayer === inode.layer;
+    const hasOlder = inode.base !== undefined || inode.dataLayer !== 0;
+    if (hasOlder && !isOwn) this.#clip(inode, size, firstCut);
+    if (kept !== undefined) {
+      const block = this.#freshBlock(inode, partialIndex, kept.length);
+      copyBytes(kept, 0, kept.length, block.room, BLOCK_HEADER_LENGTH);
+      inode.dataLayer = inode.layer;
+    }
+    this.#recount(inode, firstCut);
+  }
+
+  /** After a cut: of a file with few blocks those that are left are counted, of others it is a bound. */
+  #recount(inode: Inode, blocksLeft: number): void {
+    const { blockSize } = this.core.options;
+    const isSparse = inode.allocated < inode.size;
+    inode.allocated = Math.min(inode.allocated, blocksLeft * blockSize);
+    if (!isSparse || inode.base !== undefined || inode.allocated > COUNTED_BLOCKS * blockSize) {
+      return;
+    }
+    inode.allocated = this.map.dataBlocks(this.core.live, inode, blocksLeft) * blockSize;
+  }
+
+  /** Replaces the open group's block by an empty one with room for `length`. */
+  #freshBlock(inode: Inode, index: number, length: number): BlockChange {
+    const room = this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + length);
+    const block: BlockChange = { step: inode.step, hole: false, room, length };
+    this.#replace(inode.ino, index, block);
+    return block;
+  }
+
+  #replace(ino: number, index: number, block: BlockChange): void {
+    const changes = this.core.changes();
+    const blocks = changes.file(ino);
+    changes.since?.wholeBlock(ino, index, blocks.get(index));
+    blocks.set(index, block);
+    this.core.open.note(BLOCK_RECORD_BYTES);
+  }
+
+  #clip(inode: Inode, size: number, firstCut: number): void {
+    const smaller = inode.clips.filter((clip) => clip.size < size);
+    if (smaller.length >= MAX_CLIPS) {
+      // The base is cut off already: by a smaller clip.
+      for (const index of this.map.recorded(this.core.live, inode, firstCut)) {
+        this.#putHole(inode, index);
+      }
+      return;
+    }
+    inode.step++;
+    inode.clips = [{ layer: inode.layer, step: inode.step, size }, ...smaller];
+    if (inode.dataLayer === inode.layer) this.reap(inode.ino, inode.layer, REAP_CLIPPED);
+  }
+
+  #putHole(inode: Inode, index: number): void {
+    const block = {
+      step: inode.step,
+      hole: true,
+      room: Buffer.alloc(BLOCK_HEADER_LENGTH),
+      length: 0,
+    };
+    this.#replace(inode.ino, index, block);
+    inode.dataLayer = inode.layer;
+  }
+
+  /** Queues work for the collector. */
+  reap(ino: number, layer: number, what: number): void {
+    this.core.putSystem(TABLE.reap, reapKey(this.core.fileset, ino, layer), Buffer.of(what));
+  }
+
+  /** The range reads as zeros afterwards; whole blocks lose their space. */
+  punch(inode: Inode, offset: number, length: number): void {
+    const end = Math.min(offset + length, inode.size);
+    if (end <= offset) return;
+    if (end === inode.size) {
+      // As if cut off there and extended again: O(1), however much it is.
+      this.#cut(inode, offset);
+      return;
+    }
+    const { blockSize } = this.core.options;
+    const first = Math.floor(offset / blockSize);
+    const last = Math.floor((end - 1) / blockSize);
+    const indices = new Set(this.map.recorded(this.core.live, inode, first, last + 1));
+    const baseBlocks = this.map.baseBlocks(inode);
+    for (let index = first; index <= last && index < baseBlocks; index++) indices.add(index);
+    for (const index of indices) {
+      const source = this.map.source(this.core.live, inode, index);
+      if (this.map.isData(source)) this.#punchBlock(inode, index, source, offset, end);
+    }
+  }
+
+  #punchBlock(inode: Inode, index: number, source: BlockSource, offset: number, end: number): void {
+    const { blockSize } = this.core.options;
+    const start = index * blockSize;
+    const from = Math.max(offset - start, 0);
+    const count = Math.min(end - start, blockSize) - from;
+    if (count < blockSize) {
+      this.#writeBlock(inode, index, from, Buffer.alloc(count), 0, count);
+      inode.dataLayer = inode.layer;
+      return;
+    }
+    this.#putHole(inode, index);
+    // A base block may be a hole of the host already. Too much is better than none: programs
+    // take a file without blocks for empty.
+    if (source.where !== 'base') inode.allocated = Math.max(0, inode.allocated - blockSize);
+  }
+
+  /** fallocate(2): blocks are not set aside, so only sizes and zeros remain to be done. */
+  allocate(inode: Inode, offset: number, length: number, mode: number): void {
+    if (!inode.isRegular) throw new FsError('ENODEV', 'fallocate');
+    const known = FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE;
+    if (mode & ~known) throw new FsError('EOPNOTSUPP', 'fallocate');
+    const end = offset + length;
+    if (end > MAX_FILE_SIZE) throw new FsError('EFBIG', 'fallocate');
+    if (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) this.punch(inode, offset, length);
+    else this.core.admit(Math.ceil(length / this.core.options.blockSize), 0, length);
+    if (!(mode & FALLOC_KEEP_SIZE) && end > inode.size) inode.size = end;
+    this.touch(inode);
+  }
+
+  /**
+   * First offset ≥ `offset` that is data (or a hole; the end of file is one).
+   * Holes may be taken for data. Throws ENXIO.
+   */
+  seek(view: View, inode: Inode, offset: number, whence: 'data' | 'hole'): number {
+    if (offset < 0 || offset >= inode.size) throw new FsError('ENXIO', 'lseek');
+    // No room for holes: nothing has to be looked at, however large the file is.
+    if (inode.allocated >= inode.size) return whence === 'data' ? offset : inode.size;
+    const { blockSize } = this.core.options;
+    const index = this.map.firstBlock(view, inode, Math.floor(offset / blockSize), whence);
+    const found = Math.max(offset, index * blockSize);
+    if (found < inode.size) return found;
+    if (whence === 'data') throw new FsError('ENXIO', 'lseek');
+    return inode.size;
+  }
+}

@@ -1,0 +1,128 @@
+/** Extended attributes. Names are byte strings, values bytes. */
+import { FsError } from '../../lib/errors.js';
+import {
+  attributeKey,
+  attributeNameOf,
+  inodePlace,
+  placeOf,
+  prefixEnd,
+} from '../../format/records/keys.js';
+import { TABLE } from '../../format/records/tables.js';
+import { decodeAttribute } from '../../format/records/values.js';
+import type { VolumeCore } from '../core.js';
+import type { Inodes } from '../names/inode-reader.js';
+import type { Inode } from '../inode.js';
+import { storedVersions } from './stored-versions.js';
+import type { View } from '../view.js';
+
+const XATTR_CREATE = 1;
+const XATTR_REPLACE = 2;
+const MAX_VALUE_BYTES = 65536;
+/** All names of one inode, as Linux bounds the answer of listxattr. */
+const MAX_LIST_BYTES = 65536;
+
+/** An attribute to be; null: none of that name. */
+export type AttributeValue = readonly [name: string, value: Buffer | null];
+
+export class Attributes {
+  constructor(
+    readonly core: VolumeCore,
+    readonly inodes: Inodes,
+  ) {}
+
+  read(view: View, inode: Inode, name: string): Uint8Array | undefined {
+    for (const changes of this.core.sections(view)) {
+      const value = changes.attributes.get(inode.ino)?.get(name);
+      if (value !== undefined) return value ?? undefined;
+    }
+    if (!this.core.isInMemoryOnly(inode.ino)) {
+      const key = attributeKey(view.fileset, inode.ino, name, 0);
+      const found = this.core.newest(TABLE.attributes, placeOf(TABLE.attributes, key), view);
+      if (found !== undefined) {
+        return decodeAttribute(found.value, `attribute ${name} of inode ${inode.ino}`);
+      }
+    }
+    if (inode.base === undefined) return undefined;
+    return this.core.base?.getxattr(inode.base.path, name);
+  }
+
+  list(view: View, inode: Inode): string[] {
+    /** name → present. The first answer for a name is the newest. */
+    const names = new Map<string, boolean>();
+    const note = (name: string, present: boolean): void => {
+      if (!names.has(name)) names.set(name, present);
+    };
+    for (const changes of this.core.sections(view)) {
+      for (const [name, value] of changes.attributes.get(inode.ino) ?? []) {
+        note(name, value !== null);
+      }
+    }
+    if (!this.core.isInMemoryOnly(inode.ino)) {
+      const prefix = inodePlace(view.fileset, inode.ino);
+      const end = prefixEnd(prefix);
+      const { reader } = this.core;
+      for (const { key, value } of storedVersions(reader, view, TABLE.attributes, prefix, end)) {
+        note(attributeNameOf(placeOf(TABLE.attributes, key)), value[0] === 1);
+      }
+    }
+    if (inode.base !== undefined) {
+      for (const name of this.core.base?.listxattr(inode.base.path) ?? []) note(name, true);
+    }
+    return [...names].filter(([, present]) => present).map(([name]) => name);
+  }
+
+  set(ino: number, name: string, value: Uint8Array, flags: number): void {
+    if (name.length > 255) throw new FsError('ERANGE', 'setxattr', name);
+    if (value.length > MAX_VALUE_BYTES) throw new FsError('E2BIG', 'setxattr', name);
+    const inode = this.#require(ino);
+    const present = this.read(this.core.live, inode, name);
+    const exists = present !== undefined;
+    if (flags & XATTR_CREATE && exists) throw new FsError('EEXIST', 'setxattr', name);
+    if (flags & XATTR_REPLACE && !exists) throw new FsError('ENODATA', 'setxattr', name);
+    // As ext4: what is there already is no change, ctime included.
+    if (exists && Buffer.compare(present, value) === 0) return;
+    if (!exists) {
+      const length = this.list(this.core.live, inode).reduce((sum, n) => sum + n.length + 1, 0);
+      if (length + name.length + 1 > MAX_LIST_BYTES) throw new FsError('ENOSPC', 'setxattr', name);
+    }
+    this.core.admit(1, value.length + name.length + 64);
+    this.put(ino, name, Buffer.from(value));
+    this.#touch(ino);
+  }
+
+  remove(ino: number, name: string): void {
+    const inode = this.#require(ino);
+    if (this.read(this.core.live, inode, name) === undefined) {
+      throw new FsError('ENODATA', 'removexattr', name);
+    }
+    this.put(ino, name, null);
+    this.#touch(ino);
+  }
+
+  #require(ino: number): Inode {
+    const inode = this.inodes.get(this.core.live, ino);
+    if (inode === undefined) throw new FsError('ESTALE', 'xattr', String(ino));
+    return inode;
+  }
+
+  #touch(ino: number): void {
+    const inode = this.inodes.forChange(ino);
+    const now = this.core.clock.now();
+    inode.ctimeS = now.s;
+    inode.ctimeNs = now.ns;
+  }
+
+  /** As part of a greater change: asks nothing, and leaves the times alone. Null: no such attribute. */
+  put(ino: number, name: string, value: Buffer | null): void {
+    this.inodes.forChange(ino);
+    const { attributes, since } = this.core.changes();
+    since?.attribute(ino, name);
+    let own = attributes.get(ino);
+    if (own === undefined) {
+      own = new Map();
+      attributes.set(ino, own);
+    }
+    own.set(name, value);
+    this.core.open.note(64 + name.length + (value?.length ?? 0));
+  }
+}

@@ -1,0 +1,59 @@
+/** Soft locks in words and as JSON, for people who want to know what holds a snapshot. Pure. */
+import { ageText } from '../../lib/age.js';
+import { LOCAL_ORIGIN, type LockType } from '../../format/records/lock-record.js';
+import type { SoftLock } from './soft-locks.js';
+
+/** As the state file `locks` and refusals show it. */
+export interface ShownLock {
+  /** The snapshot's name; null: it was deleted by force. */
+  snapshot: string | null;
+  uuid: string;
+  type: LockType;
+  text: string;
+  origin: string;
+  dataset: string;
+  /** What people here call the origin; null: it is no peer. */
+  peer: string | null;
+  /** The volume that needs it; empty: the origin itself. */
+  dependent: string;
+  sequence: number;
+  sinceMs: number;
+  /** Null: the lock was set here by hand. */
+  heardMs: number | null;
+  broken: boolean;
+}
+
+/** `name`: the snapshot's; `peer`: what people here call the origin. */
+export function shownLock(
+  lock: SoftLock,
+  name: string | undefined,
+  peer: string | undefined,
+): ShownLock {
+  const { snapshot, type, text, origin, dataset, dependent, sequence, sinceMs, isBroken } = lock;
+  return {
+    snapshot: name ?? null,
+    uuid: snapshot,
+    type,
+    text,
+    origin,
+    dataset,
+    peer: peer ?? null,
+    dependent,
+    sequence,
+    sinceMs,
+    heardMs: lock.heardMs ?? null,
+    broken: isBroken,
+  };
+}
+
+/** Who needs it, why, since when, and when that was last heard. */
+export function lockText(lock: SoftLock, nowMs: number, peer: string | undefined): string {
+  const { type, text, origin, dataset, dependent, sinceMs, heardMs } = lock;
+  const since = `set ${ageText(nowMs - sinceMs)}`;
+  if (origin === LOCAL_ORIGIN) return `locked by hand: ${text} (${since})`;
+  const of = dataset === '' ? '' : ` of ${dataset}`;
+  const heard = heardMs === undefined ? 'never' : ageText(nowMs - heardMs);
+  const teller = peer === undefined ? `origin ${origin}` : `peer ${peer}`;
+  const through = dependent === '' ? '' : ` through ${peer ?? origin}`;
+  return `needed by ${type} ${text}${of}${through} (${teller}, ${since}, last heard ${heard})`;
+}

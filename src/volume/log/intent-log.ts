@@ -1,0 +1,246 @@
+/**
+ * The intent log (native-notes/intent-log.md): what makes an fsync durable with
+ * one flush, while the open group goes on gathering and reaches LMDB later. Owns
+ * the ring in the file and the flush that runs; who waits is `groups.ts`'.
+ *
+ * What must hold: a record has everything that its group has changed since the
+ * record before, in an order that leaves nothing out; a group that is closed
+ * with changes that no record has takes a sequence number itself, so that no
+ * later record is applied without it. LMDB's own transaction says where the
+ * records begin that it does not cover. A record alone promises nothing: an
+ * answer waits for a flush that began after it was written.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync } from 'node:fs';
+import { invariant } from '../../lib/invariant.js';
+import { logFor } from '../../lib/log.js';
+import { step } from '../../lib/failpoints.js';
+import {
+  LOG_FORMAT,
+  LOG_PAGE_BYTES,
+  type LogIdentity,
+  type LogPosition,
+  LogRecordBuilder,
+  logIdentity,
+} from '../../format/records/log-record.js';
+import { pwrite } from '../../libc/libc.js';
+import { LOG_BYTES, openLogFile } from '../../store/log-file.js';
+import type { VolumeCore } from '../core.js';
+import { encodeForLog } from './log-encoder.js';
+import type { LogFlush } from './log-flush.js';
+import type { Group } from '../commit/txg.js';
+
+/** What has changed more than this goes to LMDB at once: it has to be written there anyway. */
+const RECORD_BYTES = 1024 * 1024;
+
+export interface IntentLogSetup {
+  path: string;
+  uuid: string;
+  flush: LogFlush;
+  /** Records in memory and not in the group's maps are put there before it is looked at. */
+  storeCounters: () => void;
+  putMeta: (position: LogPosition) => void;
+  /** Of the ring; less in tests. */
+  bytes?: number;
+}
+
+/**
+ * unused: no fsync yet · making: the file is made by the writer · made: the next group that is
+ * closed tells LMDB of the log · begun: it is on its way · ready · paused: a write or a flush has
+ * failed, until LMDB has what was to be logged · off: for good.
+ */
+type State = 'unused' | 'making' | 'made' | 'begun' | 'ready' | 'paused' | 'off';
+
+const log = logFor('intent-log');
+
+export class IntentLog {
+  readonly #builder = new LogRecordBuilder(RECORD_BYTES);
+  readonly #bytes: number;
+  #state: State = 'unused';
+  #fd = -1;
+  #epoch = '';
+  #identity: LogIdentity | undefined;
+  /** Of the next record. */
+  #sequence = 1;
+  /** Bytes of the ring that were ever taken, those left out at its end included; and given back. */
+  #written = 0;
+  #freed = 0;
+  /** From this group on LMDB knows of the log, or has what could not be logged. */
+  #fromGroup = 0;
+  #isFlushing = false;
+  #hasUnflushed = false;
+
+  constructor(
+    readonly core: VolumeCore,
+    readonly setup: IntentLogSetup,
+  ) {
+    this.#bytes = setup.bytes ?? LOG_BYTES;
+  }
+
+  get isReady(): boolean {
+    return this.#state === 'ready';
+  }
+
+  get isFlushing(): boolean {
+    return this.#isFlushing;
+  }
+
+  /** There is a record for which no flush was begun yet. */
+  get hasUnflushed(): boolean {
+    return this.#hasUnflushed;
+  }
+
+  /** The other half takes what comes while LMDB stores what is in this one. */
+  get isHalfFull(): boolean {
+    return this.#written - this.#freed > this.#bytes / 2;
+  }
+
+  /** Somebody fsyncs: the log is worth making. */
+  wanted(): void {
+    if (this.#state !== 'unused') return;
+    this.#state = 'making';
+    this.core.sink.makeLog(this.#bytes);
+  }
+
+  /** The file is there (false: it could not be made). */
+  made(isMade: boolean): void {
+    if (this.#state !== 'making') return;
+    this.#state = 'off';
+    if (!isMade) return;
+    try {
+      this.#fd = openLogFile(this.setup.path);
+    } catch (error) {
+      log(`not used: ${String(error)}`);
+      return;
+    }
+    this.#epoch = randomBytes(8).toString('hex');
+    this.#identity = logIdentity(this.setup.uuid, this.#epoch);
+    this.#state = 'made';
+  }
+
+  #putPosition(): void {
+    this.setup.putMeta({
+      format: LOG_FORMAT,
+      epoch: this.#epoch,
+      sequence: this.#sequence,
+      offset: this.#written % this.#bytes,
+    });
+  }
+
+  /** The open group is about to be closed: it tells LMDB what it covers. */
+  closing(group: Group): void {
+    if (this.#state === 'made') {
+      this.#state = 'begun';
+      this.#fromGroup = group.id;
+    } else if (this.#state === 'ready' || this.#state === 'paused') {
+      // Who fsyncs now and then will do so again: that one need not wait for LMDB to have the rest.
+      if (this.isReady && group.systemSince !== undefined && !group.isLogged) this.#append(group);
+      group.isUnlogged = !group.isLogged;
+      if (group.isUnlogged) this.#sequence++;
+    } else if (this.#state !== 'begun') return;
+    group.logEnd = this.#written;
+    this.#putPosition();
+  }
+
+  /** LMDB has the group. */
+  committed(group: Group): void {
+    if (this.#state === 'begun' && group.id >= this.#fromGroup) this.#state = 'ready';
+    else if (this.#state === 'paused' && group.id >= this.#fromGroup) this.#state = 'ready';
+    this.#freed = Math.max(this.#freed, group.logEnd);
+    if (this.#written === group.logEnd) this.#hasUnflushed = false;
+  }
+
+  /**
+   * Writes what of the open group is not in the log, and begins to flush it. False: it is too
+   * much, or there is no room, or the disk refuses: the group has to go to LMDB.
+   */
+  write(group: Group): boolean {
+    invariant(!this.#isFlushing && this.isReady, 'one flush of a ready log at a time');
+    if (!group.isLogged && !this.#append(group)) return false;
+    const answer = this.setup.flush.submit(this.#fd);
+    if (answer !== 0) {
+      this.#failed(`a flush: ${answer}`);
+      return false;
+    }
+    this.#hasUnflushed = false;
+    this.#isFlushing = true;
+    return true;
+  }
+
+  /** Writes a record of what of the open group is not in the log. False: as for `write`. */
+  #append(group: Group): boolean {
+    if (group.isUnloggable || this.#isLargeAtFirst(group)) return false;
+    this.setup.storeCounters();
+    const builder = this.#builder;
+    builder.begin();
+    encodeForLog(builder, group, this.core.fileset);
+    if (builder.isTooLarge) return false;
+    const record = builder.finish(this.#identity as LogIdentity, this.#sequence);
+    const at = this.#place(record.length);
+    if (at < 0) return false;
+    step('log:before-write');
+    const count = pwrite(this.#fd, record, record.length, at);
+    step('log:after-write');
+    if (count !== record.length) {
+      this.#failed(`record ${this.#sequence}: ${count}`);
+      return false;
+    }
+    this.#sequence++;
+    this.#hasUnflushed = true;
+    group.logged();
+    return true;
+  }
+
+  /** Nothing of it is logged yet: what it would be is known without encoding it. */
+  #isLargeAtFirst(group: Group): boolean {
+    return group.systemSince === undefined && group.bytes > RECORD_BYTES;
+  }
+
+  /** Takes room in the ring; where, or -1. */
+  #place(bytes: number): number {
+    const at = this.#written % this.#bytes;
+    const skipped = at + bytes > this.#bytes ? this.#bytes - at : 0;
+    if (this.#written + skipped + bytes - this.#freed > this.#bytes) return -1;
+    if (skipped > 0) step('log:wrap');
+    this.#written += skipped + bytes;
+    return skipped > 0 ? 0 : at;
+  }
+
+  /**
+   * What was to be logged may be there or not: the groups' transactions cover it either way. A
+   * group that is closed from now on tells LMDB of the number that comes next.
+   */
+  #failed(what: string): void {
+    log(`not written: ${what}`);
+    this.#state = 'paused';
+    this.#fromGroup = this.core.open.id;
+    this.#sequence++;
+    this.#hasUnflushed = false;
+  }
+
+  /** What became of the flush: true, it is durable; undefined: it still runs. */
+  take(waits = false): boolean | undefined {
+    const answer = this.setup.flush.take(waits);
+    if (answer === undefined) return undefined;
+    this.#isFlushing = false;
+    step('log:after-flush');
+    if (answer === 0) return true;
+    this.#failed(`a flush: ${answer}`);
+    return false;
+  }
+
+  /** LMDB is told by the last group that there is nothing in the log. True: that has to be stored. */
+  end(): boolean {
+    const isKnown = this.#state === 'begun' || this.#state === 'ready' || this.#state === 'paused';
+    this.#state = 'off';
+    return isKnown;
+  }
+
+  close(): void {
+    this.setup.flush.close();
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+invariant(LOG_BYTES % LOG_PAGE_BYTES === 0, 'the ring has whole pages');

@@ -1,0 +1,143 @@
+/**
+ * Turns what of the open group is not in the intent log yet into operations on
+ * the store's records: those that the group's batch would have for it now
+ * (group-encoder.ts), and deletes for what the log has and the batch would not.
+ */
+import { attributeKey, blockKey, entryKey, inodeKey } from '../../format/records/keys.js';
+import { encodeGoneInode, encodeInode } from '../../format/records/inode-record.js';
+import type { LogRecordBuilder } from '../../format/records/log-record.js';
+import { nameHash } from '../../format/records/name-hash.js';
+import { TABLE } from '../../format/records/tables.js';
+import {
+  BLOCK_HEADER_LENGTH,
+  BLOCK_RAW,
+  encodeAttribute,
+  encodeEntry,
+  encodeOrphan,
+  holeBlock,
+} from '../../format/records/values.js';
+import type { BlockTouch, ChangedSince } from './changed-since.js';
+import type { BlockChange, Group, LayerChanges } from '../commit/txg.js';
+
+class LayerLog {
+  constructor(
+    readonly builder: LogRecordBuilder,
+    readonly fileset: number,
+    readonly changes: LayerChanges,
+  ) {}
+
+  all(): void {
+    const { inodes, directories, files, attributes, orphans } = this.changes;
+    for (const ino of inodes.keys()) this.#inode(ino);
+    for (const [directory, { names }] of directories) {
+      for (const name of names.keys()) this.#name(directory, name);
+    }
+    for (const [ino, blocks] of files) {
+      for (const [index, block] of blocks) this.#wholeBlock(ino, index, block);
+    }
+    for (const [ino, own] of attributes) {
+      for (const name of own.keys()) this.#attribute(ino, name);
+    }
+    for (const ino of orphans.keys()) this.#orphan(ino);
+  }
+
+  since(since: ChangedSince): void {
+    for (const ino of since.inodes) this.#inode(ino);
+    for (const [directory, names] of since.names) {
+      for (const name of names) this.#name(directory, name);
+    }
+    for (const [ino, touches] of since.blocks) {
+      const blocks = this.changes.files.get(ino);
+      for (const [index, touch] of touches) this.#block(ino, index, touch, blocks?.get(index));
+    }
+    for (const [ino, names] of since.attributes) {
+      for (const name of names) this.#attribute(ino, name);
+    }
+    for (const ino of since.orphans) this.#orphan(ino);
+  }
+
+  #inode(ino: number): void {
+    const { layer, inodes, droppedInodes } = this.changes;
+    const inode = inodes.get(ino);
+    if (inode === undefined) return;
+    const key = inodeKey(this.fileset, ino, layer);
+    if (inode !== null) this.builder.put(TABLE.inodes, key, encodeInode(inode));
+    else if (droppedInodes.has(ino)) this.builder.del(TABLE.inodes, key);
+    else this.builder.put(TABLE.inodes, key, encodeGoneInode());
+  }
+
+  #name(directory: number, name: string): void {
+    const entry = this.changes.directories.get(directory)?.get(name);
+    const hash = entry?.hash ?? nameHash(name);
+    const key = entryKey(this.fileset, directory, hash, name, this.changes.layer);
+    if (entry === undefined || (entry.ino === 0 && entry.fresh)) {
+      this.builder.del(TABLE.entries, key);
+    } else {
+      this.builder.put(TABLE.entries, key, encodeEntry(entry));
+    }
+  }
+
+  #blockKey(ino: number, index: number, step: number): Buffer {
+    return blockKey(this.fileset, ino, index, this.changes.layer, step);
+  }
+
+  #wholeBlock(ino: number, index: number, block: BlockChange): void {
+    const key = this.#blockKey(ino, index, block.step);
+    if (block.hole) {
+      this.builder.put(TABLE.blocks, key, holeBlock());
+      return;
+    }
+    block.room[0] = BLOCK_RAW;
+    const { room, length } = block;
+    this.builder.put(TABLE.blocks, key, room.subarray(0, BLOCK_HEADER_LENGTH + length));
+  }
+
+  #block(ino: number, index: number, touch: BlockTouch, block: BlockChange | undefined): void {
+    const isLogged = touch.step >= 0;
+    // What is gone is hidden by a clip where it was stored, too, so a delete never says too much.
+    if (isLogged && touch.step !== block?.step) {
+      this.builder.del(TABLE.blocks, this.#blockKey(ino, index, touch.step));
+    }
+    if (block === undefined) return;
+    if (!isLogged || touch.isWhole || touch.step !== block.step || block.hole) {
+      this.#wholeBlock(ino, index, block);
+      return;
+    }
+    const from = BLOCK_HEADER_LENGTH + touch.from;
+    const end = BLOCK_HEADER_LENGTH + touch.to;
+    const key = this.#blockKey(ino, index, block.step);
+    const length = BLOCK_HEADER_LENGTH + block.length;
+    this.builder.patch(TABLE.blocks, key, from, length, block.room.subarray(from, end));
+  }
+
+  #attribute(ino: number, name: string): void {
+    const value = this.changes.attributes.get(ino)?.get(name);
+    const key = attributeKey(this.fileset, ino, name, this.changes.layer);
+    if (value === undefined) this.builder.del(TABLE.attributes, key);
+    else this.builder.put(TABLE.attributes, key, encodeAttribute(value ?? undefined));
+  }
+
+  #orphan(ino: number): void {
+    const alive = this.changes.orphans.get(ino);
+    if (alive === undefined) return;
+    const key = inodeKey(this.fileset, ino, this.changes.layer);
+    if (alive === null) this.builder.del(TABLE.orphans, key);
+    else this.builder.put(TABLE.orphans, key, encodeOrphan(alive));
+  }
+}
+
+export function encodeForLog(builder: LogRecordBuilder, group: Group, fileset: number): void {
+  for (const changes of group.layers.values()) {
+    const log = new LayerLog(builder, fileset, changes);
+    if (changes.since === undefined) log.all();
+    else log.since(changes.since);
+    if (builder.isTooLarge) return;
+  }
+  for (const id of group.systemSince ?? group.system.keys()) {
+    const change = group.system.get(id);
+    if (change === undefined) continue;
+    const { table, key, value } = change;
+    if (value === undefined) builder.del(table, key);
+    else builder.put(table, key, value);
+  }
+}

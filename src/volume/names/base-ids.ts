@@ -1,0 +1,39 @@
+/**
+ * Inode numbers of base files (rule D10): derived from the host inode on the
+ * base's own device; from the `baseids` table where that can't be.
+ */
+import { baseIdKey } from '../../format/records/keys.js';
+import { ALLOCATOR, TABLE, inodeNumber } from '../../format/records/tables.js';
+import type { StoreReader } from '../../store/reader.js';
+import type { BaseDirectory, BaseStat } from '../../base/base-directory.js';
+
+export class BaseIds {
+  /** Given out and not yet known to be in LMDB, too. */
+  readonly #given = new Map<string, number>();
+
+  constructor(
+    readonly reader: StoreReader,
+    readonly base: BaseDirectory | undefined,
+    /** Stores key → number with the open group and returns a new counter value. */
+    readonly allocate: (allocator: number) => number,
+    readonly put: (key: Buffer, value: Buffer) => void,
+  ) {}
+
+  numberOf(stat: BaseStat): number {
+    const derived = this.base?.inodeNumber(stat);
+    if (derived !== undefined) return derived;
+    const birthNs = BigInt(stat.btimeS) * 1_000_000_000n + BigInt(stat.btimeNs);
+    const key = baseIdKey(stat.device, stat.hostInode, birthNs);
+    const text = key.toString('latin1');
+    const given = this.#given.get(text);
+    if (given !== undefined) return given;
+    const stored = this.reader.get(TABLE.baseids, key);
+    if (stored !== undefined) return Number(stored.readBigUInt64BE(0));
+    const ino = inodeNumber(ALLOCATOR.baseids, this.allocate(ALLOCATOR.baseids));
+    const value = Buffer.alloc(8);
+    value.writeBigUInt64BE(BigInt(ino));
+    this.put(key, value);
+    this.#given.set(text, ino);
+    return ino;
+  }
+}

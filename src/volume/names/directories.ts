@@ -1,0 +1,205 @@
+/**
+ * Names: looking one up, listing a directory in hash order (rule D15), putting
+ * and taking away. A directory's content is the merge of the groups in memory,
+ * LMDB and, for a base-backed directory, the base.
+ */
+import { FsError } from '../../lib/errors.js';
+import { entryKey, placeOf } from '../../format/records/keys.js';
+import { LAST_HASH, nameHash } from '../../format/records/name-hash.js';
+
+import { TABLE } from '../../format/records/tables.js';
+import { decodeEntry } from '../../format/records/values.js';
+import type { VolumeCore } from '../core.js';
+import { type Inodes, joinPath } from './inode-reader.js';
+import { type Inode, S_IFMT } from '../inode.js';
+import { firstAtOrAfter } from '../commit/txg.js';
+import { type ListedName, StoredNames } from './stored-names.js';
+import type { View } from '../view.js';
+
+/** What a directory says of a name, without looking at the inode. */
+export interface FoundEntry {
+  /** 0: a whiteout. */
+  ino: number;
+  type: number;
+  fresh: boolean;
+  /** Layer of the entry; 0 for a name of the base. */
+  layer: number;
+}
+
+/** One source of a listing: yields names in (hash, name) order. */
+type NameSource = () => ListedName | undefined;
+
+/** Bytes one entry record is counted with, besides its name. */
+const ENTRY_RECORD_BYTES = 64;
+
+export class Directories {
+  constructor(
+    readonly core: VolumeCore,
+    readonly inodes: Inodes,
+  ) {}
+
+  /** The entry of a name in a view, whiteouts included; undefined: nothing at all. */
+  find(view: View, directory: Inode, name: string): FoundEntry | undefined {
+    for (const changes of this.core.sections(view)) {
+      const entry = changes.directories.get(directory.ino)?.get(name);
+      if (entry !== undefined) {
+        if (entry.ino === 0 && entry.fresh) return undefined;
+        return { ino: entry.ino, type: entry.type, fresh: entry.fresh, layer: changes.layer };
+      }
+    }
+    if (!this.core.isInMemoryOnly(directory.ino)) {
+      const stored = this.#stored(view, directory.ino, name);
+      if (stored !== undefined) return stored;
+    }
+    return this.#inBase(directory, name);
+  }
+
+  #stored(view: View, directory: number, name: string): FoundEntry | undefined {
+    const key = entryKey(view.fileset, directory, nameHash(name), name, 0);
+    const found = this.core.newest(TABLE.entries, placeOf(TABLE.entries, key), view);
+    if (found === undefined) return undefined;
+    const entry = decodeEntry(found.value, () => `name ${name} of directory ${directory}`);
+    return { ...entry, layer: found.layer };
+  }
+
+  #inBase(directory: Inode, name: string): FoundEntry | undefined {
+    if (directory.base === undefined || this.core.base === undefined) return undefined;
+    const path = joinPath(directory.base.path, name);
+    const stat = this.core.base.lstat(path);
+    if (stat === undefined) return undefined;
+    const ino = this.inodes.ofBase(path, stat);
+    return { ino, type: (stat.mode & S_IFMT) >> 12, fresh: false, layer: 0 };
+  }
+
+  lookup(view: View, directory: Inode, name: string): Inode | undefined {
+    const entry = this.find(view, directory, name);
+    if (entry === undefined || entry.ino === 0) return undefined;
+    return this.inodes.get(view, entry.ino);
+  }
+
+  /**
+   * Visits the names with hash > `afterHash` in (hash, name) order until
+   * `visit` returns false. `withInodes`: their inodes will be asked for.
+   */
+  list(
+    view: View,
+    directory: Inode,
+    afterHash: number,
+    visit: (name: string, ino: number, type: number, hash: number) => boolean,
+    withInodes = false,
+  ): void {
+    if (afterHash >= LAST_HASH) return;
+    const sources = this.#sources(view, directory, afterHash + 1, withInodes);
+    if (sources.length === 1) {
+      const next = sources[0] as NameSource;
+      for (let found = next(); found !== undefined; found = next()) {
+        if (found.ino !== 0 && !visit(found.name, found.ino, found.type, found.hash)) return;
+      }
+      return;
+    }
+    const heads = sources.map((next) => next());
+    for (;;) {
+      let first: ListedName | undefined;
+      for (const head of heads) {
+        if (head !== undefined && (first === undefined || precedes(head, first))) first = head;
+      }
+      if (first === undefined) return;
+      for (const [i, head] of heads.entries()) {
+        if (head !== undefined && head.hash === first.hash && head.name === first.name) {
+          heads[i] = (sources[i] as NameSource)();
+        }
+      }
+      if (first.ino !== 0 && !visit(first.name, first.ino, first.type, first.hash)) return;
+    }
+  }
+
+  /** Newest first, so that of equal names the first source's counts. */
+  #sources(view: View, directory: Inode, fromHash: number, withInodes: boolean): NameSource[] {
+    const sources: NameSource[] = [];
+    for (const changes of this.core.sections(view)) {
+      const names = changes.directories.get(directory.ino)?.ordered();
+      if (names === undefined) continue;
+      let i = firstAtOrAfter(names, fromHash, '');
+      sources.push(() => names[i++]);
+    }
+    if (!this.core.isInMemoryOnly(directory.ino)) {
+      const onBatch = withInodes
+        ? (names: readonly ListedName[]): void => this.inodes.prefetch(view, names)
+        : undefined;
+      const names = new StoredNames(this.core.reader, view, directory.ino, fromHash, onBatch);
+      sources.push(() => names.next());
+    }
+    if (directory.base !== undefined) sources.push(this.#baseNames(directory.base.path, fromHash));
+    return sources;
+  }
+
+  #baseNames(path: string, fromHash: number): NameSource {
+    const base = this.core.base;
+    if (base === undefined) return () => undefined;
+    const names = base.list(path);
+    let i = firstAtOrAfter(names, fromHash, '');
+    return () => {
+      const name = names[i++];
+      if (name === undefined) return undefined;
+      const device = base.rootStat.device;
+      let ino = base.inodeNumber({ device, hostInode: name.hostInode });
+      if (ino === undefined) {
+        const childPath = joinPath(path, name.name);
+        const stat = base.lstat(childPath);
+        ino = stat === undefined ? 0 : this.inodes.ofBase(childPath, stat);
+      }
+      return { hash: name.hash, name: name.name, ino, type: name.type };
+    };
+  }
+
+  isEmpty(view: View, directory: Inode): boolean {
+    let empty = true;
+    this.list(view, directory, 0, () => {
+      empty = false;
+      return false;
+    });
+    return empty;
+  }
+
+  /**
+   * Puts a name into the open layer. `below` is what `find` said before.
+   * The caller has checked that the name is free or is to be replaced.
+   */
+  put(
+    directory: number,
+    name: string,
+    ino: number,
+    type: number,
+    below: FoundEntry | undefined,
+  ): void {
+    this.core.admit(1, ENTRY_RECORD_BYTES + name.length);
+    const changes = this.core.changes();
+    const fresh = below === undefined || (below.fresh && below.layer === changes.layer);
+    changes.directory(directory).set(name, ino, type, fresh);
+    changes.since?.name(directory, name);
+    this.core.open.note(ENTRY_RECORD_BYTES + name.length);
+  }
+
+  /** Takes a name away: deleted where it was fresh in this layer, else whited out. */
+  take(directory: number, name: string, below: FoundEntry): void {
+    const changes = this.core.changes();
+    const fresh = below.fresh && below.layer === changes.layer;
+    changes.directory(directory).set(name, 0, 0, fresh);
+    changes.since?.name(directory, name);
+    this.core.open.note(ENTRY_RECORD_BYTES + name.length);
+  }
+
+  /** The live directory by number, for a change. Throws ENOTDIR, ESTALE. */
+  require(ino: number): Inode {
+    const directory = this.inodes.get(this.core.live, ino);
+    if (directory === undefined || (directory.nlink === 0 && directory.isDirectory)) {
+      throw new FsError('ENOENT', 'directory', String(ino));
+    }
+    if (!directory.isDirectory) throw new FsError('ENOTDIR', 'directory', String(ino));
+    return directory;
+  }
+}
+
+function precedes(a: ListedName, b: ListedName): boolean {
+  return a.hash < b.hash || (a.hash === b.hash && a.name < b.name);
+}

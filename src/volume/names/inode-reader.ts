@@ -1,0 +1,184 @@
+/**
+ * Inodes as views see them, and the copy that a change works on.
+ * Order of the search: groups in memory, the view's cache, LMDB, the base.
+ */
+import { CorruptionError, FsError } from '../../lib/errors.js';
+import { decodeInode } from '../../format/records/inode-record.js';
+import { inodePlace } from '../../format/records/keys.js';
+import { BASE_LAYER, ROOT_INODE, TABLE } from '../../format/records/tables.js';
+import type { BaseStat } from '../../base/base-directory.js';
+import type { BaseIds } from './base-ids.js';
+import type { VolumeCore } from '../core.js';
+import { Inode } from '../inode.js';
+import { visitInodes } from './stored-inodes.js';
+import type { View } from '../view.js';
+
+export function joinPath(directory: string, name: string): string {
+  return directory === '' ? name : `${directory}/${name}`;
+}
+
+/** Bytes one inode record is counted with. */
+const INODE_RECORD_BYTES = 220;
+
+export class Inodes {
+  constructor(
+    readonly core: VolumeCore,
+    readonly baseIds: BaseIds,
+  ) {}
+
+  /** The inode in a view; undefined when the view has none (or it is gone). */
+  get(view: View, ino: number): Inode | undefined {
+    const inode = this.#find(view, ino);
+    // In another view the file may have no record, and its number is all that a caller has.
+    if (inode?.base !== undefined) this.rememberBase(ino, inode.base.path);
+    return inode;
+  }
+
+  #find(view: View, ino: number): Inode | undefined {
+    for (const changes of this.core.sections(view)) {
+      const changed = changes.inodes.get(ino);
+      if (changed !== undefined) return changed ?? undefined;
+    }
+    const cached = view.cache.get(ino);
+    if (cached !== undefined) return cached ?? undefined;
+    const inode = this.#stored(view, ino);
+    // An absent base file is not remembered: its path may become known later.
+    if (inode !== undefined || this.core.base === undefined) view.cache.set(ino, inode ?? null);
+    return inode;
+  }
+
+  #stored(view: View, ino: number): Inode | undefined {
+    const found = this.core.newest(TABLE.inodes, inodePlace(view.fileset, ino), view);
+    if (found === undefined) return this.#untouched(ino);
+    const inode = new Inode(ino);
+    const { layer, value } = found;
+    if (!decodeInode(value, inode, () => `inode ${ino} in layer ${layer}`)) return undefined;
+    inode.layer = layer;
+    return inode;
+  }
+
+  /**
+   * Puts the inodes of listed names into the view's cache, at a fraction of what
+   * `get` costs for each. What can't be had so is left to `get`, with its error.
+   */
+  prefetch(view: View, names: readonly { ino: number }[]): void {
+    const sections = this.core.sections(view);
+    const isChanged = (ino: number): boolean => sections.some(({ inodes }) => inodes.has(ino));
+    const missing: number[] = [];
+    for (const { ino } of names) {
+      if (ino === 0 || view.cache.get(ino) !== undefined) continue;
+      if (sections.length === 0 || !isChanged(ino)) missing.push(ino);
+    }
+    const inos = Float64Array.from(missing).sort();
+    visitInodes(this.core.reader, view, inos, (ino, layer, { value, valueLength }) => {
+      const inode = new Inode(ino);
+      try {
+        if (!decodeInode(value, inode, () => `inode ${ino}`, valueLength)) return;
+      } catch (error) {
+        if (error instanceof CorruptionError) return;
+        throw error;
+      }
+      inode.layer = layer;
+      view.cache.set(ino, inode);
+    });
+  }
+
+  /** A base file without a record: the base itself says what it is. */
+  #untouched(ino: number): Inode | undefined {
+    const base = this.core.base;
+    if (base === undefined) return undefined;
+    const path = ino === ROOT_INODE ? '' : this.core.basePaths.get(ino);
+    if (path === undefined) return undefined;
+    const stat = base.lstat(path);
+    if (stat === undefined || this.baseIds.numberOf(stat) !== ino) return undefined;
+    return this.#fromBase(ino, path, stat);
+  }
+
+  #fromBase(ino: number, path: string, stat: BaseStat): Inode {
+    const inode = new Inode(ino);
+    inode.mode = stat.mode;
+    inode.uid = stat.uid;
+    inode.gid = stat.gid;
+    inode.rdev = stat.rdev;
+    inode.nlink = stat.nlink;
+    inode.size = stat.size;
+    inode.allocated = stat.blocks * 512;
+    inode.atimeS = stat.atimeS;
+    inode.atimeNs = stat.atimeNs;
+    inode.mtimeS = stat.mtimeS;
+    inode.mtimeNs = stat.mtimeNs;
+    inode.ctimeS = stat.ctimeS;
+    inode.ctimeNs = stat.ctimeNs;
+    inode.btimeS = stat.btimeS;
+    inode.btimeNs = stat.btimeNs;
+    inode.birthLayer = BASE_LAYER;
+    if (inode.isSymlink) inode.target = this.core.base?.readlink(path);
+    inode.base = {
+      path,
+      // 0 is the base's own device, whatever number the next boot gives it.
+      device: stat.device === this.core.base?.rootStat.device ? 0 : stat.device,
+      hostInode: stat.hostInode,
+      size: stat.size,
+      mtimeS: stat.mtimeS,
+      mtimeNs: stat.mtimeNs,
+      ctimeS: stat.ctimeS,
+      ctimeNs: stat.ctimeNs,
+    };
+    return inode;
+  }
+
+  /** The inode number of a base file, remembered so that `get` finds it by number. */
+  ofBase(path: string, stat: BaseStat): number {
+    const ino = this.baseIds.numberOf(stat);
+    if (ino !== ROOT_INODE && !this.core.basePaths.has(ino)) this.core.basePaths.set(ino, path);
+    return ino;
+  }
+
+  /** Remembers where a listed base child lies. */
+  rememberBase(ino: number, path: string): void {
+    if (ino !== ROOT_INODE && !this.core.basePaths.has(ino)) this.core.basePaths.set(ino, path);
+  }
+
+  /** The live inode, for a change: the copy that belongs to the open group. */
+  forChange(ino: number): Inode {
+    const changes = this.core.changes();
+    const own = changes.inodes.get(ino);
+    changes.since?.inodes.add(ino);
+    if (own !== undefined && own !== null) return own;
+    const current = own === null ? undefined : this.get(this.core.live, ino);
+    if (current === undefined) throw new FsError('ESTALE', 'inode', String(ino));
+    this.core.admit(1, INODE_RECORD_BYTES);
+    const copy = current.clone();
+    if (copy.layer !== changes.layer) {
+      if (copy.layer === 0) this.#nameFromBase(copy);
+      copy.layer = changes.layer;
+      copy.step = 1;
+    }
+    changes.inodes.set(ino, copy);
+    this.core.open.note(INODE_RECORD_BYTES);
+    return copy;
+  }
+
+  /** A base file's first record says where it hangs, so that paths can be told. */
+  #nameFromBase(inode: Inode): void {
+    const path = inode.base?.path ?? '';
+    if (path === '') return;
+    const cut = path.lastIndexOf('/');
+    const parentPath = cut < 0 ? '' : path.slice(0, cut);
+    const stat = this.core.base?.lstat(parentPath);
+    if (stat === undefined) return;
+    inode.links = [{ parent: this.ofBase(parentPath, stat), name: path.slice(cut + 1) }];
+  }
+
+  /** Puts a new inode into the open group. */
+  add(inode: Inode): void {
+    this.core.admit(1, INODE_RECORD_BYTES);
+    const changes = this.core.changes();
+    inode.layer = changes.layer;
+    inode.birthLayer = changes.layer;
+    changes.inodes.set(inode.ino, inode);
+    changes.since?.inodes.add(inode.ino);
+    this.core.open.newInodes.add(inode.ino);
+    this.core.open.note(INODE_RECORD_BYTES);
+  }
+}

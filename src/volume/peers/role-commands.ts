@@ -1,0 +1,303 @@
+/**
+ * The commands that change a volume's role, and the one that takes a received
+ * layer in: each is one transaction (rule D7), and what it leaves behind is
+ * named before the live tree moves away from it.
+ */
+import { CommandError } from '../../lib/errors.js';
+import { step } from '../../lib/failpoints.js';
+import { BASE_LAYER } from '../../format/records/tables.js';
+import type { Snapshot } from '../catalog.js';
+import type { Commands } from '../snapshots/snapshot-commands.js';
+import { drawAllocator } from './identity.js';
+import { checkEpoch, type Following, type Role, type RoleName } from './role.js';
+import type { View } from '../view.js';
+import type { Volume } from '../volume.js';
+
+export interface RoleAnswer extends Role {
+  outcome: 'changed' | 'unchanged';
+  /** The snapshot that the live tree shows now; absent: it has not moved. */
+  snapshot?: string;
+  /** The snapshot of what the other side never had. */
+  diverged?: string;
+}
+
+export interface AdoptAnswer {
+  layer: number;
+  /** False: the snapshot was added, and the live tree is what it was. */
+  isLive: boolean;
+  /** The snapshot of what the live tree had; absent when it had nothing of its own. */
+  undo?: string;
+  pruned: string[];
+  /** What a snapshot of that name is called from now on. */
+  renamed?: string;
+  /** Undo snapshots that the policy would have removed, but somebody needs them. */
+  locked?: string[];
+}
+
+/** An answer, with the live view before and after a command that moved it. */
+export interface Moving<A> {
+  answer: A;
+  moved?: { from: View; to: View };
+}
+
+/** What an adopted layer does to the live tree. */
+export type LiveMove = 'stay' | 'move' | 'move-keep-undo';
+
+export class Roles {
+  constructor(
+    readonly volume: Volume,
+    readonly commands: Commands,
+  ) {}
+
+  get current(): Role {
+    return this.volume.catalog.role;
+  }
+
+  /** A staging layer becomes a snapshot (S11). Durable when its group is. */
+  adopt(
+    staging: number,
+    snapshot: Pick<Snapshot, 'name' | 'uuid' | 'createdMs' | 'kind'>,
+    source: string,
+    move: LiveMove,
+  ): Moving<AdoptAnswer> {
+    return this.#moving(() => {
+      const { core, catalog } = this.volume;
+      const nowMs = core.clock.nowMs();
+      const layer = core.layers.get(staging);
+      layer.state = 'sealed';
+      layer.sealedMs = nowMs;
+      catalog.putLayer(layer);
+      const answer: AdoptAnswer = { layer: staging, isLive: move !== 'stay', pruned: [] };
+      if (answer.isLive) {
+        const { sealed } = this.commands.switchTo(staging, undefined);
+        if (move === 'move-keep-undo') {
+          answer.undo = this.commands.keepAsUndo(sealed.number, nowMs, source);
+        }
+      }
+      // The names on a standby are its primary's: one of its own makes way.
+      if (catalog.snapshots.has(snapshot.name)) {
+        answer.renamed = this.commands.freeName(`${snapshot.name}.local`);
+        this.commands.rename(snapshot.name, answer.renamed, source);
+      }
+      const { fileset } = core;
+      catalog.addSnapshot({ ...snapshot, layer: staging, fileset, source });
+      if (answer.isLive) {
+        const { pruned, locked } = this.commands.pruneUndo(answer.undo ?? '');
+        answer.pruned = pruned;
+        if (locked.length > 0) answer.locked = locked;
+      }
+      catalog.addHistory({
+        timeMs: nowMs,
+        command: 'receive',
+        name: snapshot.name,
+        layer: staging,
+        newLayer: core.live.top,
+        source,
+        outcome: 'received',
+        details: {
+          uuid: snapshot.uuid,
+          undo: answer.undo,
+          pruned: answer.pruned,
+          locked: answer.locked,
+        },
+      });
+      return answer;
+    });
+  }
+
+  /** For who follows what others say; throws `epoch-too-low`. `to`: as for `demote`. */
+  setRole(
+    { role, epoch }: Role,
+    source: string,
+    random: () => number,
+    to?: string,
+  ): Moving<RoleAnswer> {
+    checkEpoch(this.current, epoch);
+    if (this.current.role === role && this.current.epoch === epoch) return this.#unchanged();
+    if (role === 'primary') return this.promote(source, random, epoch);
+    if (role === 'standby' && !this.volume.isStandby) return this.demote(to, source, epoch);
+    return this.#moving(() => this.#put(role, epoch, 'role', source, {}));
+  }
+
+  /**
+   * The live tree may be changed, under numbers that no other volume gives out
+   * (rule D6). Without an epoch: the next one.
+   */
+  promote(source: string, random: () => number, epoch?: number, by?: string): Moving<RoleAnswer> {
+    const wanted = epoch ?? this.current.epoch + 1;
+    checkEpoch(this.current, wanted);
+    // Who asks again because no answer came must not begin one more epoch.
+    if (this.current.role === 'primary' && epoch === undefined) return this.#unchanged();
+    return this.#moving(() => {
+      const { catalog, uuid, names } = this.volume;
+      const { history, allocators } = catalog.identity;
+      const allocator = drawAllocator(allocators, random);
+      catalog.putIdentity({
+        history,
+        allocator,
+        allocators: { ...allocators, [allocator]: uuid },
+      });
+      const { upstream } = this.current;
+      const following = {
+        by: by ?? uuid,
+        // The way back begins with what it has.
+        ...(upstream !== undefined && { upstream }),
+      };
+      const answer = this.#put('primary', wanted, 'promote', source, {}, following);
+      names.reapOrphans();
+      return answer;
+    });
+  }
+
+  /**
+   * Only what is received changes the tree from now on. It becomes `to`, which
+   * the other side has (default: the newest snapshot); what was changed since
+   * is kept as `diverged-EPOCH`. Commands before it must be durable.
+   */
+  demote(
+    to: string | undefined,
+    source: string,
+    epoch?: number,
+    following: Following = {},
+  ): Moving<RoleAnswer> {
+    const { volume } = this;
+    const { epoch: divergedIn } = this.current;
+    checkEpoch(this.current, epoch ?? divergedIn);
+    if (volume.isStandby && this.current.handover === undefined) return this.#unchanged();
+    const target = to === undefined ? volume.latest() : volume.requireSnapshot(to);
+    if (target === undefined) return this.#demoteEmpty(epoch ?? divergedIn, source, following);
+    const unsent = this.#hasUnsent(target);
+    return this.#moving(() => {
+      const { core, catalog } = volume;
+      const { sealed } = this.commands.switchTo(target.layer, undefined);
+      const found: Pick<RoleAnswer, 'snapshot' | 'diverged'> = { snapshot: target.name };
+      if (unsent) {
+        found.diverged = this.commands.freeName(`diverged-${divergedIn}`);
+        catalog.addSnapshot({
+          name: found.diverged,
+          layer: sealed.number,
+          fileset: core.fileset,
+          kind: 'diverged',
+          createdMs: core.clock.nowMs(),
+          source,
+        });
+      }
+      const shown = { ...following, shown: target.uuid };
+      const answer = this.#put('standby', epoch ?? divergedIn, 'demote', source, found, shown);
+      return { ...answer, ...found };
+    });
+  }
+
+  /** Nothing was saved yet: there must be nothing to save, either. */
+  #demoteEmpty(epoch: number, source: string, following: Following): Moving<RoleAnswer> {
+    const { core, live, catalog } = this.volume;
+    const isNew = core.layers.get(live.top).parent === BASE_LAYER;
+    if (!isNew || core.base !== undefined || Object.keys(catalog.counters.nextInode).length > 0) {
+      throw new CommandError(
+        'no-such-snapshot',
+        'ENOENT',
+        'there is no saved snapshot that the other side could have: save one and send it first',
+      );
+    }
+    return this.#moving(() => this.#put('standby', epoch, 'demote', source, {}, following));
+  }
+
+  /**
+   * A primary turns standby for `to`, which is to be primary in the epoch: after a last snapshot,
+   * in the same transaction (Fig 15D). The live tree stays where it is.
+   */
+  handOver(
+    to: string,
+    epoch: { number: number; by: string },
+    source: string,
+  ): Moving<RoleAnswer & { handover: NonNullable<Role['handover']> }> {
+    return this.#moving(() => {
+      const name = this.commands.freeName(`handover-${epoch.number}`);
+      const { uuid } = this.commands.save(name, source);
+      const handover = { to, epoch, snapshot: uuid };
+      const { epoch: mine, by } = this.current;
+      const following = { ...(by !== undefined && { by }), shown: uuid, handover };
+      const answer = this.#put('standby', mine, 'hand-over', source, { to }, following);
+      return { ...answer, snapshot: name, handover };
+    });
+  }
+
+  /** A standby (or a volume that stands alone and has nothing) follows another one. */
+  follow(
+    upstream: string,
+    epoch: { number: number; by: string },
+    source: string,
+  ): Moving<RoleAnswer> {
+    checkEpoch(this.current, epoch.number);
+    const { shown, handover } = this.current;
+    const shows = handover?.snapshot ?? shown;
+    const following = { by: epoch.by, upstream, ...(shows !== undefined && { shown: shows }) };
+    return this.#moving(() =>
+      this.#put('standby', epoch.number, 'follow', source, { upstream }, following),
+    );
+  }
+
+  /** A standby's live tree becomes the snapshot. */
+  show(snapshot: Snapshot, source: string): Moving<RoleAnswer> {
+    return this.#moving(() => {
+      this.commands.switchTo(snapshot.layer, undefined);
+      const { role, epoch, ...following } = this.current;
+      const shown = { ...following, shown: snapshot.uuid };
+      const answer = this.#put(role, epoch, 'show', source, { name: snapshot.name }, shown);
+      return { ...answer, snapshot: snapshot.name };
+    });
+  }
+
+  /** What was adopted last is what it shows. In the open group. */
+  noteShown(snapshot: string): void {
+    this.volume.catalog.putRole({ ...this.current, shown: snapshot });
+  }
+
+  #hasUnsent(to: Snapshot): boolean {
+    const { volume } = this;
+    if (!volume.openLayerIsEmpty()) return true;
+    return !volume.changes(volume.viewOf(to), volume.live).next().done;
+  }
+
+  #put(
+    role: RoleName,
+    epoch: number,
+    command: string,
+    source: string,
+    details: object,
+    following: Following = {},
+  ): RoleAnswer {
+    const { core, catalog } = this.volume;
+    catalog.putRole({ role, epoch, ...following });
+    core.isStandby = role === 'standby';
+    catalog.addHistory({
+      timeMs: core.clock.nowMs(),
+      command,
+      layer: core.live.top,
+      source,
+      outcome: role,
+      details: { epoch, ...details },
+    });
+    return { role, epoch, outcome: 'changed' };
+  }
+
+  #unchanged(): Moving<RoleAnswer> {
+    return { answer: { ...this.current, outcome: 'unchanged' } };
+  }
+
+  /** In one group; the live view may have moved. */
+  #moving<A>(change: () => A): Moving<A> {
+    const { volume } = this;
+    this.commands.writable();
+    const from = volume.live;
+    const answer = volume.core.withReserve(change);
+    step('role:switched');
+    const to = volume.live;
+    if (to !== from) volume.leaveBehind(from);
+    volume.whenCommitted(volume.commit()).settled(
+      () => step('role:stored'),
+      () => {},
+    );
+    return { answer, ...(to !== from && { moved: { from, to } }) };
+  }
+}

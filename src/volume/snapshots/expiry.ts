@@ -1,0 +1,78 @@
+/**
+ * Which snapshots a schedule lets go. Pure.
+ *
+ * What must hold: only snapshots that the schedule made are among them, never
+ * the newest of those, never a locked one. Of each class the newest snapshot of
+ * the newest so many hours, days … *that have one* is kept, so that a machine
+ * that slept for a month does not lose everything when it wakes. Hours and days
+ * are those of UTC, weeks begin on Monday. Which of two is newer is told by
+ * their layers, since clocks jump. A snapshot from after `nowMs` is left alone
+ * and does not count, until the clock gets there: the clock is wrong now, or it
+ * was wrong then.
+ */
+import type { KeepClass, Schedule } from '../../format/text/schedule.js';
+
+export interface Expiring {
+  readonly kind: string;
+  readonly layer: number;
+  readonly createdMs: number;
+  readonly isLocked: boolean;
+}
+
+export interface Expired<S> {
+  expired: S[];
+  /** Would have gone, but somebody needs them. */
+  locked: S[];
+}
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** 1970 began on a Thursday. */
+const MONDAY_DAYS = 3;
+
+const BUCKETS: Readonly<Record<Exclude<KeepClass, 'all'>, (ms: number) => number>> = {
+  hourly: (ms) => Math.floor(ms / HOUR_MS),
+  daily: (ms) => Math.floor(ms / DAY_MS),
+  weekly: (ms) => Math.floor((Math.floor(ms / DAY_MS) + MONDAY_DAYS) / 7),
+  monthly: (ms) => new Date(ms).getUTCFullYear() * 12 + new Date(ms).getUTCMonth(),
+  yearly: (ms) => new Date(ms).getUTCFullYear(),
+};
+
+/** Oldest first. */
+export function expired<S extends Expiring>(
+  { keep }: Schedule,
+  snapshots: readonly S[],
+  nowMs: number,
+): Expired<S> {
+  const result: Expired<S> = { expired: [], locked: [] };
+  if (keep === undefined) return result;
+  const newestFirst = snapshots
+    .filter(({ kind, createdMs }) => kind === 'auto' && createdMs <= nowMs)
+    .sort((a, b) => b.layer - a.layer);
+  const kept = new Set<S>(newestFirst.slice(0, 1));
+  for (const [name, count] of keep) {
+    if (name === 'all') for (const snapshot of newestFirst.slice(0, count)) kept.add(snapshot);
+    else keepNewestOfEach(newestFirst, BUCKETS[name], count, kept);
+  }
+  for (const snapshot of newestFirst.reverse()) {
+    if (kept.has(snapshot)) continue;
+    (snapshot.isLocked ? result.locked : result.expired).push(snapshot);
+  }
+  return result;
+}
+
+function keepNewestOfEach<S extends Expiring>(
+  newestFirst: readonly S[],
+  bucketOf: (ms: number) => number,
+  count: number,
+  kept: Set<S>,
+): void {
+  const seen = new Set<number>();
+  for (const snapshot of newestFirst) {
+    const bucket = bucketOf(snapshot.createdMs);
+    if (seen.has(bucket)) continue;
+    if (seen.size === count) return;
+    seen.add(bucket);
+    kept.add(snapshot);
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * What a volume stores of group saves: its tentative snapshots, and, when it
+ * was the one that was asked, the records of those that are decided. Each
+ * change is in the open group, so it is one transaction (rule D7), durable
+ * when that is.
+ *
+ * What must hold: a tentative snapshot keeps its name and what it sees until
+ * its outcome is known, and is listed, sent and pruned by nobody until then.
+ */
+import { randomUUID } from 'node:crypto';
+import { type Catalog, readMeta } from '../catalog.js';
+import type { Commands } from './snapshot-commands.js';
+import type { VolumeCore } from '../core.js';
+
+/** Group saves that are to become snapshots everywhere: key → who has to be told. */
+type Commits = Record<string, readonly string[]>;
+
+const COMMITS_META = 'groupCommits';
+
+export class GroupPoints {
+  readonly #core: VolumeCore;
+  readonly #catalog: Catalog;
+  readonly #commands: Commands;
+  #commits: Commits;
+
+  constructor(core: VolumeCore, catalog: Catalog, commands: Commands) {
+    this.#core = core;
+    this.#catalog = catalog;
+    this.#commands = commands;
+    this.#commits = readMeta<Commits>(core.reader, COMMITS_META) ?? {};
+  }
+
+  /** The points, as they were given to `save`. */
+  tentative(): object[] {
+    return [...this.#catalog.tentative.values()].map(({ point }) => point);
+  }
+
+  /** Throws CommandError, as a save under that name would. */
+  check(name: string): void {
+    this.#commands.writable();
+    this.#commands.checkNew(name);
+  }
+
+  /** The live tree as it is. */
+  save(key: string, name: string, point: object, source: string): void {
+    this.check(name);
+    const { live, fileset, clock } = this.#core;
+    const { sealed } = this.#commands.switchTo(live.top, live);
+    this.#catalog.putTentative({
+      kind: 'tentative',
+      name,
+      uuid: randomUUID(),
+      layer: sealed.number,
+      fileset,
+      createdMs: clock.nowMs(),
+      source,
+      key,
+      point,
+    });
+  }
+
+  /** It is a snapshot from now on. Once more, or unknown: nothing. */
+  keep(key: string, details: object): void {
+    const found = this.#catalog.takeTentative(key);
+    if (found === undefined) return;
+    const { name, uuid, layer, fileset, createdMs, source } = found;
+    this.#catalog.addSnapshot({ name, uuid, layer, fileset, kind: 'user', createdMs, source });
+    this.#record(key, name, layer, source, 'saved', details);
+  }
+
+  drop(key: string): void {
+    const found = this.#catalog.takeTentative(key);
+    if (found === undefined) return;
+    this.#record(key, found.name, found.layer, found.source, 'dropped', {});
+  }
+
+  #record(
+    key: string,
+    name: string,
+    layer: number,
+    source: string,
+    outcome: string,
+    details: object,
+  ): void {
+    this.#catalog.addHistory({
+      timeMs: this.#core.clock.nowMs(),
+      command: 'group-save',
+      name,
+      layer,
+      newLayer: this.#core.live.top,
+      source,
+      outcome,
+      details: { group: key, ...details },
+    });
+  }
+
+  commits(): { key: string; directors: readonly string[] }[] {
+    return Object.entries(this.#commits).map(([key, directors]) => ({ key, directors }));
+  }
+
+  addCommit(key: string, directors: readonly string[]): void {
+    this.#commits = { ...this.#commits, [key]: directors };
+    this.#catalog.putMeta(COMMITS_META, this.#commits);
+  }
+
+  removeCommit(key: string): void {
+    const { [key]: _removed, ...rest } = this.#commits;
+    this.#commits = rest;
+    this.#catalog.putMeta(COMMITS_META, this.#commits);
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The volume's schedule of saves: its text in `meta`, and what is done when it
+ * is due. When that is, the daemon decides; nothing here looks at a timer.
+ */
+import { CommandError } from '../../lib/errors.js';
+import { formatSchedule, parseSchedule, type Schedule } from '../../format/text/schedule.js';
+import type { Catalog, Snapshot } from '../catalog.js';
+import { type Commands, timeName } from './snapshot-commands.js';
+import type { VolumeCore } from '../core.js';
+import { expired } from './expiry.js';
+import type { SoftLocks } from '../locks/soft-locks.js';
+
+/** Who asked, in the history. */
+export const SCHEDULE_SOURCE = 'schedule';
+export const AUTO_PREFIX = 'auto-';
+
+export interface ScheduledAnswer {
+  /** The new snapshot; absent: nothing had changed since the last one. */
+  saved?: string;
+  deleted: string[];
+  /** Should have been deleted, but somebody needs them. */
+  locked: string[];
+}
+
+export class Schedules {
+  #text: string | undefined;
+  /** What was last told of in the history: a lock that stays is told of once. */
+  #toldLocked = '';
+
+  constructor(
+    readonly core: VolumeCore,
+    readonly catalog: Catalog,
+    readonly commands: Commands,
+    readonly locks: SoftLocks,
+    stored: unknown,
+  ) {
+    this.#text = typeof stored === 'string' ? stored : undefined;
+  }
+
+  /** Undefined: there is none. */
+  get text(): string | undefined {
+    return this.#text;
+  }
+
+  /** Throws `bad-schedule`: the text is of a newer version. */
+  get schedule(): Schedule | undefined {
+    return this.#text === undefined ? undefined : parseSchedule(this.#text);
+  }
+
+  /** When the schedule last made a snapshot that is still there. */
+  get lastMs(): number | undefined {
+    const times = this.#own().map(({ createdMs }) => createdMs);
+    return times.length === 0 ? undefined : Math.max(...times);
+  }
+
+  #own(): Snapshot[] {
+    return this.catalog.list().filter(({ kind }) => kind === 'auto');
+  }
+
+  /** `off`: none from now on. Throws `bad-schedule`. */
+  set(text: string, source: string): Record<string, unknown> {
+    this.commands.writable();
+    const isOff = /^\s*(off|none)\s*$/i.test(text);
+    const formatted = isOff ? undefined : formatSchedule(parseSchedule(text));
+    this.#text = formatted;
+    this.catalog.putMeta('schedule', formatted);
+    const { core } = this;
+    this.catalog.addHistory({
+      timeMs: core.clock.nowMs(),
+      command: 'schedule',
+      layer: core.live.top,
+      source,
+      outcome: isOff ? 'off' : 'set',
+      ...(formatted !== undefined && { details: { schedule: formatted } }),
+    });
+    return { command: 'schedule', schedule: formatted ?? null };
+  }
+
+  /** What is due: a save, if something has changed, and what expires then. One transaction. */
+  run(openLayerIsEmpty: boolean): ScheduledAnswer {
+    const { schedule } = this;
+    if (schedule === undefined) throw new CommandError('no-schedule', 'ENOENT', 'no schedule');
+    this.commands.writable();
+    const nowMs = this.core.clock.nowMs();
+    const answer: ScheduledAnswer = { deleted: [], locked: [] };
+    // An empty layer over a snapshot is that snapshot.
+    if (
+      !(openLayerIsEmpty && this.commands.isNamed(this.core.layers.get(this.core.live.top).parent))
+    ) {
+      const name = this.commands.freeName(AUTO_PREFIX + timeName(nowMs));
+      answer.saved = this.commands.save(name, SCHEDULE_SOURCE, 'auto').name;
+    }
+    const own = this.#own().map((snapshot) => ({
+      ...snapshot,
+      isLocked: this.locks.isLocked(snapshot.uuid),
+    }));
+    const result = expired(schedule, own, nowMs);
+    for (const { name } of result.expired) this.catalog.deleteSnapshot(name);
+    answer.deleted = result.expired.map(({ name }) => name);
+    answer.locked = result.locked.map(({ name }) => name);
+    this.#tell(answer, nowMs);
+    return answer;
+  }
+
+  #tell({ deleted, locked }: ScheduledAnswer, nowMs: number): void {
+    const told = locked.join('/');
+    if (deleted.length === 0 && told === this.#toldLocked) return;
+    this.#toldLocked = told;
+    if (deleted.length === 0 && locked.length === 0) return;
+    this.catalog.addHistory({
+      timeMs: nowMs,
+      command: 'prune',
+      layer: this.core.live.top,
+      source: SCHEDULE_SOURCE,
+      outcome: `deleted ${deleted.length}, kept ${locked.length} locked`,
+      details: { deleted, locked },
+    });
+  }
+}
