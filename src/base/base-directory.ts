@@ -40,7 +40,7 @@ export type { BaseStat } from './base-stat.js';
 const COUNTER_LIMIT = 2 ** COUNTER_BITS;
 
 /** Where a path ends: a name below a directory's descriptor; '' is the descriptor itself. */
-interface Place {
+interface Found {
   fd: number;
   name: string;
 }
@@ -52,7 +52,7 @@ export class BaseDirectory {
   readonly #files: BaseFiles;
   readonly #listings: BaseListings;
   readonly #stat = new StatxBuffer();
-  readonly #place: Place = { fd: -1, name: '' };
+  readonly #place: Found = { fd: -1, name: '' };
 
   private constructor(rootFd: number, rootStat: BaseStat, nowMs: () => number) {
     this.rootStat = rootStat;
@@ -121,7 +121,7 @@ export class BaseDirectory {
   }
 
   /** Undefined: not there. The object is used again by the next call. */
-  #find(path: string): Place | undefined {
+  #find(path: string): Found | undefined {
     const place = this.#place;
     const pinned = this.#handles.pinnedFd(path);
     if (pinned !== undefined) {
@@ -139,7 +139,7 @@ export class BaseDirectory {
   }
 
   /** As `#find`, for calls that need the file: one that is gone is ENOENT. */
-  #mustFind(path: string, syscall: string): Place {
+  #mustFind(path: string, syscall: string): Found {
     const place = this.#find(path);
     if (place === undefined) throw new FsError('ENOENT', syscall, path);
     return place;

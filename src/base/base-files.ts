@@ -10,7 +10,7 @@
  * A disk of this machine is waited for here when nobody else waits to be
  * served: waking another thread twice takes longer than most disks.
  */
-import { ERRNO, FsError, WouldBlock } from '../lib/errors.js';
+import { ERRNO, FsError, BaseReadBlocks } from '../lib/errors.js';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
@@ -95,7 +95,7 @@ export class BaseFiles {
         : readAtNowait(file.fd, out, outOffset + done, left, at);
       if (count === -ERRNO.EAGAIN) {
         const waitsHere = ref.device === this.nearDevice && !this.othersWait();
-        if (!waitsHere && this.#lend(file)) throw new WouldBlock(file.fd, at, left);
+        if (!waitsHere && this.#lend(file)) throw new BaseReadBlocks(file.fd, at, left);
         count = readAt(file.fd, out, outOffset + done, left, at);
       }
       if (count === -ERRNO.EINTR) continue;

@@ -14,7 +14,7 @@ import {
   layerOf,
   placeOf,
   blockIndexOf,
-  attributeNameOf,
+  xattrNameOf,
   versionedKey,
 } from '../format/records/keys.js';
 import { nameHash } from '../format/records/name-hash.js';
@@ -100,7 +100,7 @@ export class RecordCheck {
     let lastLayer = -1;
     const keysOnly = table === TABLE.blocks && !this.options.deep;
     for (const entry of this.reader.range(table, undefined, undefined, { keysOnly })) {
-      this.state.step();
+      this.state.tick();
       this.state.counted.records++;
       const { key } = entry;
       if (!this.#checkKey(table, key)) continue;
@@ -295,7 +295,7 @@ function placeProblem(table: TableNumber, place: Buffer): string | undefined {
   }
   if (table === TABLE.attributes) {
     if (place.length < 14 || place.at(-1) !== 0) return 'the key has no name';
-    if (attributeNameOf(place).includes('\0')) return 'the name is no name of an attribute';
+    if (xattrNameOf(place).includes('\0')) return 'the name is no name of an attribute';
   }
   const ino = inodeOf(place);
   if (ino === 0 || ino >= INODE_LIMIT) return `the inode number ${ino} can't be`;
@@ -315,7 +315,7 @@ export function describe(table: TableNumber, place: Buffer, layer: number): stri
     case TABLE.blocks:
       return `blocks inode ${ino} block ${blockIndexOf(place)} ${in_}`;
     case TABLE.attributes:
-      return `attributes inode ${ino} name ${shownName(attributeNameOf(place))} ${in_}`;
+      return `attributes inode ${ino} name ${shownName(xattrNameOf(place))} ${in_}`;
     default:
       return `${TABLE_NAMES[table - 1]} inode ${ino} ${in_}`;
   }

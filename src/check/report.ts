@@ -43,7 +43,7 @@ export type OnProgress = (done: number, total: number) => void;
 export const MAX_FINDINGS = 1000;
 const PROGRESS_MS = 100;
 /** The clock is looked at every so many steps. */
-const STEPS = 64;
+const TICKS = 64;
 
 export class CheckState {
   readonly findings: Finding[] = [];
@@ -59,7 +59,7 @@ export class CheckState {
   count = 0;
   total = 0;
   #done = 0;
-  #steps = 0;
+  #ticks = 0;
   #toldMs = 0;
 
   constructor(readonly onProgress: OnProgress | undefined) {}
@@ -70,10 +70,10 @@ export class CheckState {
   }
 
   /** One record more is done. Tells at most every PROGRESS_MS. */
-  step(): void {
+  tick(): void {
     this.#done++;
-    if (this.onProgress === undefined || ++this.#steps < STEPS) return;
-    this.#steps = 0;
+    if (this.onProgress === undefined || ++this.#ticks < TICKS) return;
+    this.#ticks = 0;
     const nowMs = performance.now();
     if (nowMs - this.#toldMs < PROGRESS_MS) return;
     this.#toldMs = nowMs;

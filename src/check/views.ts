@@ -133,7 +133,7 @@ export class ViewCheck {
     const { reader } = this.volume.core;
     let places: Buffer[] = [];
     for (const { key } of reader.range(TABLE.delta, prefix, prefixEnd(prefix), ONLY_KEYS)) {
-      this.state.step();
+      this.state.tick();
       places.push(decodeDeltaKey(key).place);
       if (places.length < BATCH_PLACES) continue;
       visit(places);

@@ -10,7 +10,7 @@ import { CommandError } from '../lib/errors.js';
 import { isDead } from '../daemon/mount/mount-plan.js';
 import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount/mount-record.js';
 import { type MountEntry, mountContaining, readMountTable } from '../daemon/mount/mount-table.js';
-import { placesFor, type Places } from '../daemon/mount/paths.js';
+import { statePathsFor, type StatePaths } from '../daemon/mount/paths.js';
 import { findVolume, volumeKey } from '../daemon/mount/registry.js';
 import { ControlClient } from './control-client.js';
 
@@ -37,8 +37,8 @@ export interface VolumeTarget {
 
 export type Target = MountedTarget | VolumeTarget;
 
-export function currentPlaces(): Places {
-  return placesFor({ uid: process.getuid?.() ?? 0, env: process.env, home: homedir() });
+export function currentPaths(): StatePaths {
+  return statePathsFor({ uid: process.getuid?.() ?? 0, env: process.env, home: homedir() });
 }
 
 /** Absolute, symlinks followed as far as the path exists. */
@@ -53,8 +53,8 @@ function directoryOf(options: TargetOptions): string {
   }
 }
 
-export function controlDirectoryOf(mount: MountEntry, places: Places): string {
-  const record = readMountRecord(places, mount.mountpoint);
+export function controlDirectoryOf(mount: MountEntry, paths: StatePaths): string {
+  const record = readMountRecord(paths, mount.mountpoint);
   if (record !== undefined && isRunning(record)) return record.controlMount;
   // A mount of another user: the link leads there, if it may be followed.
   return join(mount.mountpoint, '.control');
@@ -62,17 +62,17 @@ export function controlDirectoryOf(mount: MountEntry, places: Places): string {
 
 /** Throws CommandError `not-under-history` when there is neither. */
 export function findTarget(options: TargetOptions): Target {
-  const places = currentPlaces();
+  const paths = currentPaths();
   const directory = directoryOf(options);
   if (options.volume !== undefined)
-    return targetOfVolume(resolve(options.volume), places, directory);
+    return targetOfVolume(resolve(options.volume), paths, directory);
   const mount = mountContaining(readMountTable(), directory);
-  if (mount !== undefined) return mountedTarget(mount, places, directory);
+  if (mount !== undefined) return mountedTarget(mount, paths, directory);
   for (let base = directory; ; base = resolve(base, '..')) {
     const volume =
-      findVolume(places, volumeKey(base, base)) ?? findVolume(places, volumeKey(undefined, base));
+      findVolume(paths, volumeKey(base, base)) ?? findVolume(paths, volumeKey(undefined, base));
     if (volume !== undefined) {
-      const found = targetOfVolume(volume, places, directory);
+      const found = targetOfVolume(volume, paths, directory);
       return found.kind === 'volume' ? { ...found, base } : found;
     }
     if (base === '/') break;
@@ -85,7 +85,7 @@ export function findTarget(options: TargetOptions): Target {
   );
 }
 
-function mountedTarget(mount: MountEntry, places: Places, directory: string): MountedTarget {
+function mountedTarget(mount: MountEntry, paths: StatePaths, directory: string): MountedTarget {
   if (isDead(mount.mountpoint)) {
     throw new CommandError(
       'mount-dead',
@@ -93,16 +93,16 @@ function mountedTarget(mount: MountEntry, places: Places, directory: string): Mo
       `the process that served ${mount.mountpoint} has ended; mounting it again cleans up`,
     );
   }
-  const control = new ControlClient(controlDirectoryOf(mount, places));
+  const control = new ControlClient(controlDirectoryOf(mount, paths));
   return { kind: 'mounted', mount, control, directory };
 }
 
 /** A volume that a process of this user serves is reached through it. */
-function targetOfVolume(volume: string, places: Places, directory: string): Target {
-  for (const record of readMountRecords(places)) {
+function targetOfVolume(volume: string, paths: StatePaths, directory: string): Target {
+  for (const record of readMountRecords(paths)) {
     if (record.volume !== volume || !isRunning(record)) continue;
     const mount = mountContaining(readMountTable(), record.mountpoint);
-    if (mount !== undefined) return mountedTarget(mount, places, directory);
+    if (mount !== undefined) return mountedTarget(mount, paths, directory);
   }
   if (!existsSync(join(volume, 'data.mdb'))) {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${volume}`);
@@ -112,13 +112,13 @@ function targetOfVolume(volume: string, places: Places, directory: string): Targ
 
 /** The path is a mountpoint, or a volume that a process of this user serves. */
 export function mountedAt(path: string): ControlClient | undefined {
-  const places = currentPlaces();
+  const paths = currentPaths();
   if (!existsSync(path)) return undefined;
   const directory = directoryOf({ directory: path });
   const mount = mountContaining(readMountTable(), directory);
-  if (mount?.mountpoint === directory) return mountedTarget(mount, places, directory).control;
+  if (mount?.mountpoint === directory) return mountedTarget(mount, paths, directory).control;
   if (!existsSync(join(directory, 'data.mdb'))) return undefined;
-  const target = targetOfVolume(directory, places, directory);
+  const target = targetOfVolume(directory, paths, directory);
   return target.kind === 'mounted' ? target.control : undefined;
 }
 

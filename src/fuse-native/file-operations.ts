@@ -126,7 +126,7 @@ export function fileOperations(context: NativeContext): Record<string, Operation
 function openFile(context: NativeContext, path: string, flags: number): number {
   const hidden = context.paths.hiddenNode(path);
   if (hidden !== undefined) return context.files.add(hidden, 0, false);
-  const { nodeId } = context.paths.take(path);
+  const { nodeId } = context.paths.addLookup(path);
   try {
     const opened = context.ops.open(context.caller, nodeId, flags);
     return context.files.add(nodeId, opened === 'no-open' ? 0 : opened.fh, true);

@@ -65,7 +65,7 @@ export class Paths {
   }
 
   /** Looks the last name up for the caller, who has to forget it. Throws ENOENT. */
-  take(path: string): Entry {
+  addLookup(path: string): Entry {
     return this.#lookup(path);
   }
 

@@ -113,7 +113,7 @@ export class CommandError extends Error {
  * for. Whoever dispatches it has the bytes read by another thread (so that
  * they are in the page cache) and dispatches it again.
  */
-export class WouldBlock extends Error {
+export class BaseReadBlocks extends Error {
   readonly fd: number;
   readonly offset: number;
   readonly length: number;
@@ -132,7 +132,7 @@ export class WouldBlock extends Error {
  * be served meanwhile. Whoever dispatches it does so again when nobody waits,
  * and then it may block.
  */
-export class Fetching extends Error {
+export class RetryLater extends Error {
   constructor() {
     super('fetching');
     this.name = 'Fetching';

@@ -1,21 +1,21 @@
 /**
  * Named steps: the instants at which a crash test may stop the process.
  *
- * `SHADOWFS_STEP=name[:n]` picks the n-th hit (from 1) of one step; there the
- * process kills itself with SIGKILL, or throws when SHADOWFS_STEP_MODE=throw.
+ * `SHADOWFS_FAILPOINT=name[:n]` picks the n-th hit (from 1) of one step; there the
+ * process kills itself with SIGKILL, or throws when SHADOWFS_FAILPOINT_MODE=throw.
  * Hits are counted per thread. Without the variable a step costs one
  * comparison.
  */
 
-const chosen = process.env.SHADOWFS_STEP;
+const chosen = process.env.SHADOWFS_FAILPOINT;
 const chosenName = chosen?.replace(/:\d+$/, '');
 let hitsLeft = Number(/:(\d+)$/.exec(chosen ?? '')?.[1] ?? 1);
 
 /** Marks a step; names are `layer:what`, such as `store:before-commit`. */
-export function step(name: string): void {
+export function failpoint(name: string): void {
   if (chosenName === undefined || name !== chosenName) return;
   hitsLeft--;
   if (hitsLeft !== 0) return;
-  if (process.env.SHADOWFS_STEP_MODE === 'throw') throw new Error(`step ${name}`);
+  if (process.env.SHADOWFS_FAILPOINT_MODE === 'throw') throw new Error(`failpoint ${name}`);
   process.kill(process.pid, 'SIGKILL');
 }

@@ -74,7 +74,7 @@ export class AsyncFlush {
   }
 
   /** The flush's answer, 0 or -errno; undefined: it still runs. `waits`: in this thread, until it is done. */
-  take(waits = false): number | undefined {
+  poll(waits = false): number | undefined {
     const timeout = waits ? null : NO_TIME;
     const least = waits ? 1 : 0;
     for (;;) {

@@ -9,7 +9,7 @@ import { TABLE } from '../format/records/tables.js';
 import type { StoreStats, TreeStats } from './env.js';
 
 /** What a group will write, as far as it matters for space. */
-export interface GroupShape {
+export interface TxgShape {
   /** Operations on records, deletes included; delta entries not counted. */
   records: number;
   /** Bytes of all keys. */
@@ -23,7 +23,7 @@ export interface GroupShape {
   largeDropped?: number;
 }
 
-export const EMPTY_SHAPE: GroupShape = {
+export const EMPTY_SHAPE: TxgShape = {
   records: 0,
   keyBytes: 0,
   inlineBytes: 0,
@@ -70,7 +70,7 @@ function touchedByRecords(stats: StoreStats, records: number): number {
 }
 
 /** Upper bound, in bytes, of what the group's transaction adds to the file. */
-export function worstCaseBytes(shape: GroupShape, stats: StoreStats): number {
+export function worstCaseBytes(shape: TxgShape, stats: StoreStats): number {
   const { records, keyBytes, inlineBytes, largeValues, largeBytes } = shape;
   if (records === 0) return 0;
   const page = stats.pageBytes;
@@ -99,7 +99,7 @@ export function worstCaseBytes(shape: GroupShape, stats: StoreStats): number {
 
 /** Counts one record into a shape. `valueLength` undefined: a delete. */
 export function countRecord(
-  shape: GroupShape,
+  shape: TxgShape,
   keyLength: number,
   valueLength: number | undefined,
 ): void {

@@ -8,7 +8,7 @@
 import { performance } from 'node:perf_hooks';
 import { FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
-import { step } from '../lib/failpoints.js';
+import { failpoint } from '../lib/failpoints.js';
 import { isVersioned, TABLE } from '../format/records/tables.js';
 import type { WriteBatch } from './batch.js';
 import { OrderedBatch } from './batch-order.js';
@@ -109,13 +109,13 @@ export class StoreWriter {
     try {
       this.#env.root.transactionSync(() => {
         answer = { value: body(this.#transaction) };
-        step('store:before-commit');
+        failpoint('store:before-commit');
         isCommitting = true;
       });
     } catch (error) {
       throw isCommitting ? this.#commitError(error) : error;
     }
-    step('store:after-commit');
+    failpoint('store:after-commit');
     this.#space.update(this.#takeStats());
     invariant(answer !== undefined, 'the transaction ran');
     return answer.value;

@@ -58,7 +58,7 @@ export class ControlLink {
       this.#node = new ControlLinkNode(nodes.newId(), this.context, this.target);
       nodes.add(this.#node);
     }
-    const nodeId = nodes.takeSpecial(this.#node);
+    const nodeId = nodes.addSpecialLookup(this.#node);
     return { nodeId, entryTimeoutS: timeoutS, attr: this.#node.attributes() };
   }
 }

@@ -3,7 +3,7 @@
  * else. `Volume` has all of it; unit tests of single parts may have less.
  */
 import type { Deferred } from '../lib/deferred.js';
-import type { AttributeValue } from '../volume/files/xattrs.js';
+import type { XattrValue } from '../volume/files/xattrs.js';
 import type { Inode } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
 import type { AttributeChanges } from './operations.js';
@@ -57,7 +57,7 @@ interface VolumeNames {
   ): void;
   setAttributes(ino: number, changes: AttributeChanges): Inode;
   /** The change and the attributes of the inode it gives, all or nothing. */
-  withAttributes(values: readonly AttributeValue[], change: () => Inode): Inode;
+  withXattrs(values: readonly XattrValue[], change: () => Inode): Inode;
   release(ino: number): void;
   /** Nobody knows the inode by its number any more. */
   forgetPath(ino: number): void;
@@ -109,7 +109,7 @@ export interface TreeVolume extends VolumeNames {
 
   /** Changes of the live view, as those of VolumeNames. */
   readonly data: VolumeData;
-  readonly attributes: {
+  readonly xattrs: {
     set(ino: number, name: string, value: Uint8Array, flags: number): void;
     remove(ino: number, name: string): void;
   };

@@ -13,16 +13,16 @@ import { CommitCounts } from '../measure/commit-counts.js';
 import { SlabArena } from '../store/batch.js';
 import type { StoreReader } from '../store/reader.js';
 import type { BaseDirectory } from '../base/base-directory.js';
-import type { GroupSink } from './commit/txg-sink.js';
+import type { TxgSink } from './commit/txg-sink.js';
 import type { LayerTree } from './lineage.js';
-import { Group, type LayerChanges } from './commit/txg.js';
+import { Txg, type LayerChanges } from './commit/txg.js';
 import type { VolumeOptions } from './options.js';
 import type { View } from './view.js';
 
 /** A group of this many bytes is closed at once; twice that is the bound of both. */
-export const GROUP_BYTES = 24 * 1024 * 1024;
+export const TXG_BYTES = 24 * 1024 * 1024;
 /** … or of this many records. */
-export const GROUP_RECORDS = 100_000;
+export const TXG_RECORDS = 100_000;
 
 /** The room for a group is worked out for so much more than it holds. */
 const AHEAD_RECORDS = 256;
@@ -34,7 +34,7 @@ const PRESSED_BYTES = 1024 * 1024;
 const NONE: readonly LayerChanges[] = [];
 
 /** Asked for with every inode that is looked up, and mostly empty. */
-function sectionsIn({ layers }: Group, view: View): readonly LayerChanges[] {
+function changesIn({ layers }: Txg, view: View): readonly LayerChanges[] {
   let seen = NONE;
   for (const changes of layers.values()) {
     if (changes.layer <= view.top && view.includes(changes.layer)) seen = [...seen, changes];
@@ -50,8 +50,8 @@ export interface StoredVersion {
 }
 
 export class VolumeCore {
-  open: Group;
-  closing: Group | undefined = undefined;
+  open: Txg;
+  closing: Txg | undefined = undefined;
   /** Number of the group that was stored last. */
   committed = 0;
   /** Why the volume takes no more changes: the writer failed. */
@@ -65,10 +65,10 @@ export class VolumeCore {
   isStandby = false;
   readonly commits = new CommitCounts();
   /** Called before a group is closed, to add what belongs to every group. */
-  beforeClose: (group: Group) => void = () => {};
+  beforeClose: (txg: Txg) => void = () => {};
   /** Paths of base files that have no record and that a caller knows by number. */
   readonly basePaths = new Map<number, string>();
-  #liveSections: readonly LayerChanges[] | undefined;
+  #livePending: readonly LayerChanges[] | undefined;
   /** Views that were live and have changes in a group that is not stored yet. */
   #retired: View[] = [];
   #nextGroup = 1;
@@ -81,7 +81,7 @@ export class VolumeCore {
 
   constructor(
     readonly reader: StoreReader,
-    readonly sink: GroupSink,
+    readonly sink: TxgSink,
     readonly options: VolumeOptions,
     readonly base: BaseDirectory | undefined,
     readonly clock: Clock,
@@ -91,10 +91,10 @@ export class VolumeCore {
     this.open = this.#newGroup();
   }
 
-  #newGroup(): Group {
+  #newGroup(): Txg {
     const arena = this.#spareArena ?? new SlabArena();
     this.#spareArena = undefined;
-    return new Group(this.#nextGroup++, arena);
+    return new Txg(this.#nextGroup++, arena);
   }
 
   get fileset(): number {
@@ -107,7 +107,7 @@ export class VolumeCore {
     if (this.isStandby) throw new FsError('EROFS', 'write', 'a standby');
     const existing = this.open.layers.get(this.live.top);
     if (existing !== undefined) return existing;
-    this.#liveSections = undefined;
+    this.#livePending = undefined;
     return this.open.layer(this.live.top);
   }
 
@@ -130,17 +130,17 @@ export class VolumeCore {
   }
 
   /** The changes in memory that a view sees, newest first. */
-  sections(view: View): readonly LayerChanges[] {
+  pendingChanges(view: View): readonly LayerChanges[] {
     if (view === this.live) {
-      this.#liveSections ??= this.#sectionsOf(view);
-      return this.#liveSections;
+      this.#livePending ??= this.#pendingOf(view);
+      return this.#livePending;
     }
-    return this.#sectionsOf(view);
+    return this.#pendingOf(view);
   }
 
-  #sectionsOf(view: View): readonly LayerChanges[] {
-    const opened = sectionsIn(this.open, view);
-    const closing = this.closing === undefined ? NONE : sectionsIn(this.closing, view);
+  #pendingOf(view: View): readonly LayerChanges[] {
+    const opened = changesIn(this.open, view);
+    const closing = this.closing === undefined ? NONE : changesIn(this.closing, view);
     if (closing.length === 0) return opened;
     return opened.length === 0 ? closing : [...opened, ...closing];
   }
@@ -150,7 +150,7 @@ export class VolumeCore {
     // read (old files, the coherent phase): its cache has to learn of them when they are stored.
     if (view.cache !== this.live.cache) this.#retired.push(this.live);
     this.live = view;
-    this.#liveSections = undefined;
+    this.#livePending = undefined;
   }
 
   /** True when nothing of the inode is in LMDB or the closing group. */
@@ -222,11 +222,11 @@ export class VolumeCore {
   acceptsWrites(): boolean {
     if (this.failure !== undefined) return true;
     if (this.#isPressed()) {
-      this.closeGroup();
+      this.closeTxg();
       return false;
     }
     if (this.closing !== undefined && this.#isFull()) return false;
-    if (this.#isFull()) this.closeGroup();
+    if (this.#isFull()) this.closeTxg();
     return this.#hasRoom();
   }
 
@@ -263,20 +263,20 @@ export class VolumeCore {
   }
 
   #isFull(): boolean {
-    return this.open.bytes >= GROUP_BYTES || this.open.records >= GROUP_RECORDS;
+    return this.open.bytes >= TXG_BYTES || this.open.records >= TXG_RECORDS;
   }
 
   /**
    * Hands the open group to the writer. Returns false when one is still being
    * written (then it is closed as soon as that one is done).
    */
-  closeGroup(): boolean {
+  closeTxg(): boolean {
     if (this.closing !== undefined) return false;
     if (this.open.isEmpty) return true;
     this.beforeClose(this.open);
     this.closing = this.open;
     this.open = this.#newGroup();
-    this.#liveSections = undefined;
+    this.#livePending = undefined;
     this.spaceChanged();
     const startMs = performance.now();
     this.sink.submit(this.closing, this.fileset);
@@ -285,16 +285,16 @@ export class VolumeCore {
   }
 
   /** The writer has stored the closing group: LMDB has it now. */
-  groupCommitted(id: number): Group {
-    const group = this.closing;
-    invariant(group !== undefined && group.id === id, `group ${id} was closing`);
+  txgCommitted(id: number): Txg {
+    const txg = this.closing;
+    invariant(txg !== undefined && txg.id === id, `txg ${id} was closing`);
     this.closing = undefined;
     this.committed = id;
-    this.#liveSections = undefined;
+    this.#livePending = undefined;
     this.spaceChanged();
     this.reader.refresh();
     // What was just written is likely to be read again.
-    const stored = [...group.layers.values()].sort((a, b) => a.layer - b.layer);
+    const stored = [...txg.layers.values()].sort((a, b) => a.layer - b.layer);
     for (const changes of stored) {
       for (const view of [this.live, ...this.#retired]) {
         if (!view.includes(changes.layer)) continue;
@@ -303,8 +303,8 @@ export class VolumeCore {
     }
     const pending = [...this.open.layers.keys()];
     this.#retired = this.#retired.filter((view) => pending.some((layer) => view.includes(layer)));
-    group.arena.recycle();
-    this.#spareArena = group.arena;
-    return group;
+    txg.arena.recycle();
+    this.#spareArena = txg.arena;
+    return txg;
   }
 }

@@ -8,7 +8,7 @@ import { StoreReader } from '../store/reader.js';
 import type { BaseDirectory } from '../base/base-directory.js';
 import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
-import type { GroupSink } from './commit/txg-sink.js';
+import type { TxgSink } from './commit/txg-sink.js';
 import { InlineSink } from './commit/inline-sink.js';
 import { applyLog } from './log/log-replay.js';
 import { NoSink } from './commit/no-sink.js';
@@ -31,7 +31,7 @@ export interface VolumeOpenOptions {
 
 export interface OpenedStore {
   reader: StoreReader;
-  sink: GroupSink;
+  sink: TxgSink;
   options: VolumeOptions;
   stored: StoredBase | undefined;
   uuid: string;
@@ -103,7 +103,7 @@ function checkBase(what: VolumeOpenOptions, stored: StoredBase | undefined): voi
   }
 }
 
-function openSink(what: VolumeOpenOptions, options: VolumeOptions, hasBase: boolean): GroupSink {
+function openSink(what: VolumeOpenOptions, options: VolumeOptions, hasBase: boolean): TxgSink {
   const setup = {
     path: what.path,
     compression: options.compression,

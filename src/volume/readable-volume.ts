@@ -3,7 +3,7 @@
  * `Volume` adds changes and commands.
  */
 import { inodeNumber, ROOT_FILESET, TABLE } from '../format/records/tables.js';
-import { Attributes } from './files/xattrs.js';
+import { Xattrs } from './files/xattrs.js';
 import { BaseIds } from './names/base-ids.js';
 import { BlockMap } from './files/block-map.js';
 import { type BlockRun, blockRuns } from './files/block-runs.js';
@@ -36,7 +36,7 @@ export class ReadableVolume {
   readonly directories: Directories;
   readonly blocks: BlockMap;
   readonly data: FileData;
-  readonly attributes: Attributes;
+  readonly xattrs: Xattrs;
   readonly paths: Paths;
   readonly locks: SoftLocks;
   readonly peers: PeerTable;
@@ -58,7 +58,7 @@ export class ReadableVolume {
     this.directories = new Directories(core, this.inodes);
     this.blocks = new BlockMap(core);
     this.data = new FileData(core, this.inodes, this.blocks);
-    this.attributes = new Attributes(core, this.inodes);
+    this.xattrs = new Xattrs(core, this.inodes);
     this.paths = new Paths(core, this.inodes);
     this.locks = new SoftLocks(core, catalog);
     this.peers = new PeerTable(core, catalog);
@@ -170,11 +170,11 @@ export class ReadableVolume {
   }
 
   readAttribute(view: View, inode: Inode, name: string): Uint8Array | undefined {
-    return this.attributes.read(view, inode, name);
+    return this.xattrs.read(view, inode, name);
   }
 
   listAttributes(view: View, inode: Inode): string[] {
-    return this.attributes.list(view, inode);
+    return this.xattrs.list(view, inode);
   }
 
   /** One path below the root, '' for the root; undefined: no name in this view. */

@@ -11,12 +11,16 @@ import { invariant } from '../lib/invariant.js';
 import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
 import { ROOT_FILESET, TABLE } from '../format/records/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
-import type { AttributeValue } from './files/xattrs.js';
+import type { XattrValue } from './files/xattrs.js';
 import { Catalog, readMeta, type Snapshot } from './catalog.js';
-import { Commands, type RestoreAnswer, type SaveAnswer } from './snapshots/snapshot-commands.js';
-import { GROUP_BYTES, VolumeCore } from './core.js';
+import {
+  SnapshotCommands,
+  type RestoreAnswer,
+  type SaveAnswer,
+} from './snapshots/snapshot-commands.js';
+import { TXG_BYTES, VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
-import { Groups } from './commit/txgs.js';
+import { TxgPipeline } from './commit/txgs.js';
 import type { Inode } from './inode.js';
 import { InlineSink } from './commit/inline-sink.js';
 import { LayerTree } from './lineage.js';
@@ -32,7 +36,7 @@ import { openLog } from './log/open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { PullSchedule } from './peers/pull-schedule.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
-import { Roles } from './peers/role-commands.js';
+import { RoleCommands } from './peers/role-commands.js';
 import { type ScheduledAnswer, Schedules } from './snapshots/schedules.js';
 import { ThreadSink } from './commit/thread-sink.js';
 import { View } from './view.js';
@@ -41,11 +45,11 @@ export type { VolumeOpenOptions } from './open-volume.js';
 
 export class Volume extends ReadableVolume {
   readonly names: Namespace;
-  readonly groups: Groups;
-  readonly roles: Roles;
+  readonly txgs: TxgPipeline;
+  readonly roles: RoleCommands;
   readonly schedules: Schedules;
   readonly pulls: PullSchedule;
-  readonly #commands: Commands;
+  readonly #commands: SnapshotCommands;
   /** Layer → how many open views keep it. */
   readonly #pinned = new Map<number, number>();
 
@@ -54,16 +58,16 @@ export class Volume extends ReadableVolume {
     this.names = new Namespace(core, this.inodes, this.directories, this.data, () =>
       this.newInodeNumber(),
     );
-    this.groups = new Groups(core);
-    this.#commands = new Commands(core, catalog, this.names, this.locks, this.peers);
-    this.roles = new Roles(this, this.#commands);
+    this.txgs = new TxgPipeline(core);
+    this.#commands = new SnapshotCommands(core, catalog, this.names, this.locks, this.peers);
+    this.roles = new RoleCommands(this, this.#commands);
     const schedule = readMeta<unknown>(core.reader, 'schedule');
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
     this.pulls = new PullSchedule(core, catalog, this.#commands);
     catalog.attach(core);
-    core.beforeClose = (group) => {
+    core.beforeClose = (txg) => {
       catalog.storeCounters();
-      this.groups.log?.closing(group);
+      this.txgs.log?.closing(txg);
     };
   }
 
@@ -81,10 +85,10 @@ export class Volume extends ReadableVolume {
     core.isStandby = catalog.role.role === 'standby';
     const volume = new Volume(core, catalog, uuid);
     if (sink instanceof ThreadSink || sink instanceof InlineSink) {
-      sink.events = volume.groups.events((layer) => volume.#removeLayer(layer));
+      sink.events = volume.txgs.events((layer) => volume.#removeLayer(layer));
     }
     if (!readOnly) volume.#start(what, stored);
-    if (!readOnly) volume.groups.log = openLog(what, core, catalog, uuid);
+    if (!readOnly) volume.txgs.log = openLog(what, core, catalog, uuid);
     core.readOnly = readOnly;
     return volume;
   }
@@ -124,14 +128,14 @@ export class Volume extends ReadableVolume {
    * A change of an inode together with attributes of it (null: to be without): both are done, or
    * neither (ENOSPC). `change` gives the inode.
    */
-  withAttributes(values: readonly AttributeValue[], change: () => Inode): Inode {
+  withXattrs(values: readonly XattrValue[], change: () => Inode): Inode {
     const bytes = values.reduce(
       (sum, [name, value]) => sum + name.length + (value?.length ?? 0),
       0,
     );
     return this.core.change(4 + values.length, 2048 + 64 * values.length + bytes, () => {
       const inode = change();
-      for (const [name, value] of values) this.attributes.put(inode.ino, name, value);
+      for (const [name, value] of values) this.xattrs.put(inode.ino, name, value);
       return inode;
     });
   }
@@ -183,12 +187,12 @@ export class Volume extends ReadableVolume {
     return copyRange(this.data, ...what);
   }
 
-  setAttribute(ino: number, name: string, value: Uint8Array, flags: number): void {
-    this.attributes.set(ino, name, value, flags);
+  setXattr(ino: number, name: string, value: Uint8Array, flags: number): void {
+    this.xattrs.set(ino, name, value, flags);
   }
 
-  removeAttribute(ino: number, name: string): void {
-    this.attributes.remove(ino, name);
+  removeXattr(ino: number, name: string): void {
+    this.xattrs.remove(ino, name);
   }
 
   /** Nobody knows the inode by its number any more: where it lies in the base need not be kept. */
@@ -274,10 +278,10 @@ export class Volume extends ReadableVolume {
   /** Nothing has been written since the last command. */
   openLayerIsEmpty(): boolean {
     const { top } = this.live;
-    for (const group of [this.core.open, this.core.closing]) {
-      const changes = group?.layers.get(top);
+    for (const txg of [this.core.open, this.core.closing]) {
+      const changes = txg?.layers.get(top);
       if (changes === undefined) continue;
-      const { inodes, directories, files, attributes } = changes;
+      const { inodes, directories, files, xattrs: attributes } = changes;
       if (inodes.size + directories.size + files.size + attributes.size > 0) return false;
     }
     const prefix = deltaPrefix(top);
@@ -309,30 +313,30 @@ export class Volume extends ReadableVolume {
   }
 
   commit(): number {
-    return this.groups.commit();
+    return this.txgs.commit();
   }
 
   /** Resolves when everything done until now is on disk. */
   durable(): Deferred<void> {
-    return this.groups.durable();
+    return this.txgs.durable();
   }
 
   whenCommitted(ticket: number): Deferred<void> {
-    return this.groups.whenCommitted(ticket);
+    return this.txgs.whenCommitted(ticket);
   }
 
   flush(): void {
-    this.groups.flush();
+    this.txgs.flush();
   }
 
   /** Takes in what the writer has said; the loop calls it when woken. */
   pump(): void {
     this.core.sink.pump();
-    this.groups.pump();
+    this.txgs.pump();
   }
 
   tick(nowMs: number): number {
-    return this.groups.tick(nowMs);
+    return this.txgs.tick(nowMs);
   }
 
   get mayBlock(): boolean {
@@ -381,18 +385,18 @@ export class Volume extends ReadableVolume {
       {
         name: 'bytes not stored',
         size: open.bytes + (closing?.bytes ?? 0),
-        limit: 2 * GROUP_BYTES,
+        limit: 2 * TXG_BYTES,
       },
     ];
   }
 
   close(): void {
-    const isLogKnown = this.groups.endLog();
+    const isLogKnown = this.txgs.endLog();
     if (!this.core.readOnly && this.core.failure === undefined) {
       if (isLogKnown) this.catalog.forgetLog();
       this.flush();
     }
-    this.groups.log?.close();
+    this.txgs.log?.close();
     this.core.sink.close();
     this.core.reader.close();
     this.core.base?.close();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import t from 'tap';
 import { TABLE, type TableNumber } from '../../src/format/records/tables.js';
-import { GROUP_BYTES, GROUP_RECORDS } from '../../src/volume/core.js';
+import { TXG_BYTES, TXG_RECORDS } from '../../src/volume/core.js';
 import { S_IFDIR, S_IFREG } from '../../src/volume/inode.js';
 import { compareAll, compareLive } from './compare.js';
 import { Random } from './random.js';
@@ -50,9 +50,9 @@ t.test('groups full of bytes: writers wait, everything is read while three place
     run.volume.write(file, written, data);
     run.model.write(file, written, data, () => {});
     written += data.length;
-    assert.ok(written < 4 * GROUP_BYTES, 'a group is bounded');
+    assert.ok(written < 4 * TXG_BYTES, 'a group is bounded');
   }
-  t.ok(written >= 2 * GROUP_BYTES, 'one group closing, one full');
+  t.ok(written >= 2 * TXG_BYTES, 'one group closing, one full');
   t.ok(run.volume.core.closing !== undefined);
   compareLive(run);
   run.pump();
@@ -74,7 +74,7 @@ t.test('groups full of records', (t) => {
   let made = 0;
   let closed = 0;
   let last = run.volume.core.closing;
-  while (made < GROUP_RECORDS) {
+  while (made < TXG_RECORDS) {
     make(run, `file-${made++}`);
     const { closing } = run.volume.core;
     if (closing !== undefined && closing !== last) closed++;
@@ -160,13 +160,13 @@ t.test('a place is read as fast across 1,000 abandoned layers as across one', (t
     const directory = volume.create(WHO, ROOT, 'd', { mode: S_IFDIR | 0o755 }).ino;
     const file = volume.create(WHO, directory, 'f', { mode: S_IFREG | 0o644 }).ino;
     volume.write(file, 0, random.bytes(5 * BLOCK));
-    for (const name of ['user.a', 'user.b']) volume.setAttribute(file, name, Buffer.of(1), 0);
+    for (const name of ['user.a', 'user.b']) volume.setXattr(file, name, Buffer.of(1), 0);
     for (let i = 0; i < 3; i++) volume.create(WHO, directory, `n${i}`, { mode: S_IFREG | 0o644 });
     volume.save('s', 'test');
     for (let i = 0; i < layers; i++) {
       volume.write(file, 0, random.bytes(5 * BLOCK));
-      volume.setAttribute(file, 'user.a', Buffer.of(2), 0);
-      volume.setAttribute(file, 'user.b', Buffer.of(2), 0);
+      volume.setXattr(file, 'user.a', Buffer.of(2), 0);
+      volume.setXattr(file, 'user.b', Buffer.of(2), 0);
       volume.rename(directory, 'n0', directory, 'm', 0, () => false);
       volume.rename(directory, 'n1', directory, 'n2', 2, () => false);
       volume.restore('s', 'test');

@@ -186,12 +186,13 @@ t.test('a dead mount is cleaned up', (t) =>
 );
 
 /** The names of the steps at which a process can be told to die. */
-function stepNames(): string[] {
+function failpointNames(): string[] {
   const names = new Set<string>();
   for (const name of fs.readdirSync('src', { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.ts')) continue;
     const text = fs.readFileSync(`src/${name}`, 'utf8');
-    for (const [, step] of text.matchAll(/\bstep\('([a-z-]+:[a-z-]+)'\)/g)) names.add(step ?? '');
+    for (const [, step] of text.matchAll(/\bfailpoint\('([a-z-]+:[a-z-]+)'\)/g))
+      names.add(step ?? '');
   }
   // Those of the intent log have a test of their own (intent-log.test.ts).
   return [...names].filter((name) => !name.startsWith('log:')).sort();
@@ -218,7 +219,7 @@ const LOOK = `
   done`;
 
 t.test('every command is done wholly or not at all', async (t) => {
-  const steps = stepNames();
+  const steps = failpointNames();
   t.ok(steps.length >= 2, steps.join(' '));
   await inWorld(t, as, async (world) => {
     const mount = async (name: string): Promise<void> => {
@@ -241,7 +242,7 @@ t.test('every command is done wholly or not at all', async (t) => {
     const hits = isNative ? [2, 6] : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12];
     for (const [step, hit] of steps.flatMap((step) => hits.map((hit) => [step, hit] as const))) {
       const name = `${step.replace(':', '-')}-${hit}`;
-      world.env = { SHADOWFS_STEP: `${step}:${hit}` };
+      world.env = { SHADOWFS_FAILPOINT: `${step}:${hit}` };
       const made = await mount(name).then(
         () => true,
         () => false,

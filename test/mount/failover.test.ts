@@ -80,7 +80,7 @@ eachIdentity(t, 'a crash at each step of a change of role', async (t, world) => 
     for (const step of ['role:switched', 'role:stored']) {
       if (command === 'demote') await world.sh('echo unsent > mnt/f');
       await world.umount();
-      world.env = { SHADOWFS_STEP: step };
+      world.env = { SHADOWFS_FAILPOINT: step };
       await world.mount(['--no-base', '--volume', world.path('v'), 'mnt']);
       world.env = {};
       await world.tryShadowfs([command, '-C', world.mnt]);

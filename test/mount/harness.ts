@@ -146,7 +146,7 @@ export class World {
       LC_ALL: 'C.UTF-8',
       GIT_CONFIG_NOSYSTEM: '1',
       // The whole suite may run on a kernel that is made to look older.
-      SHADOWFS_PRETEND: process.env['SHADOWFS_PRETEND'] ?? '',
+      SHADOWFS_KERNEL: process.env['SHADOWFS_KERNEL'] ?? '',
       TOOLS: this.fixture('tools.sh'),
       MNT: this.mnt,
       WORLD: this.dir,
@@ -411,7 +411,7 @@ export function eachSetting(
   eachIdentity(t, title, body);
   if (isNative) return;
   // Where there is no such cache, the one is the other.
-  if (process.env['SHADOWFS_PRETEND']?.includes('writeback=off') === true) return;
+  if (process.env['SHADOWFS_KERNEL']?.includes('writeback=off') === true) return;
   eachIdentity(t, `${title}, writeback`, async (t, world) => {
     world.writeback = true;
     await body(t, world);

@@ -64,7 +64,7 @@ t.test('most fsyncs are answered by the log', (t) =>
 t.test('without asynchronous flushes LMDB answers', (t) =>
   inWorld(t, as, async (world) => {
     await world.sh('mkdir off');
-    world.env = { SHADOWFS_PRETEND: 'log=off' };
+    world.env = { SHADOWFS_KERNEL: 'log=off' };
     await world.mount(mountAt('off'));
     t.equal(await append(world, 'off', 20), 0);
     t.equal((await synced(world)).byLog, 0);
@@ -89,7 +89,7 @@ t.test('killed at any step', (t) =>
       for (const hit of isNative ? hits.slice(1, 2) : hits) {
         const name = `${step.replace(':', '-')}-${hit}`;
         await world.sh(`mkdir ${name}`);
-        world.env = { SHADOWFS_STEP: `${step}:${hit}` };
+        world.env = { SHADOWFS_FAILPOINT: `${step}:${hit}` };
         await world.mount(mountAt(name));
         const status = await append(world, name, 1500);
         world.env = {};
@@ -112,13 +112,13 @@ t.test('killed while the log is brought back', (t) =>
   inWorld(t, as, async (world) => {
     await world.sh('mkdir again');
     const dies = async (at: string): Promise<void> => {
-      world.env = { SHADOWFS_STEP: at };
+      world.env = { SHADOWFS_FAILPOINT: at };
       const ran = await world.tryShadowfs(['mount', ...mountAt('again')]);
       world.env = {};
       t.not(ran.status, 0, `no mount at ${at}`);
     };
     for (const round of [1, 2]) {
-      world.env = { SHADOWFS_STEP: `log:after-flush:${round * 60}` };
+      world.env = { SHADOWFS_FAILPOINT: `log:after-flush:${round * 60}` };
       await world.mount(mountAt('again'));
       t.not(await append(world, 'again', 3000), 0);
       world.env = {};

@@ -113,7 +113,7 @@ async function restores(t: Test, world: World): Promise<void> {
 }
 
 async function work(t: Test, world: World, mode: string): Promise<void> {
-  world.env['SHADOWFS_PRETEND'] = mode;
+  world.env['SHADOWFS_KERNEL'] = mode;
   await world.sh(`mkdir base plain; cd base; ${MAKE}\ncd ..; cp -a base/. plain`);
   await world.mount(['base', 'mnt']);
   const { kernel } = (await world.shadowfs(['status', '-C', world.mnt])) as { kernel: Answer };

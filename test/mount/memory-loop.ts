@@ -57,7 +57,7 @@ const session = new FuseSession(fd, ops, {
   setMayBlock: (mayBlock) => {
     ops.mayBlock = mayBlock;
   },
-  ...(pretence === undefined ? {} : { pretence }),
+  ...(pretence === undefined ? {} : { kernelOverride: pretence }),
   log,
 });
 const notifier = new SessionNotifier(helpers, session, log);

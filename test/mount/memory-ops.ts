@@ -4,7 +4,7 @@
  * writes for a while or claim that a file is not in the page cache.
  */
 import { Deferred } from '../../src/lib/deferred.js';
-import { Fetching, FsError, WouldBlock } from '../../src/lib/errors.js';
+import { RetryLater, FsError, BaseReadBlocks } from '../../src/lib/errors.js';
 import type {
   AttributeChanges,
   Attributes,
@@ -335,13 +335,13 @@ export class MemoryOps implements Operations {
       if (cold.tries > 0 && !this.mayBlock) {
         cold.tries -= 1;
         this.done.push(`cold ${name}`);
-        throw new WouldBlock(cold.fd, 0, 4096);
+        throw new BaseReadBlocks(cold.fd, 0, 4096);
       }
       this.done.push(`read ${name} ${this.mayBlock}`);
     }
     if (name.startsWith('late')) {
       this.done.push(`${this.mayBlock ? 'read' : 'put off'} ${name}`);
-      if (!this.mayBlock) throw new Fetching();
+      if (!this.mayBlock) throw new RetryLater();
     }
     const end = Math.min(node.size, offset + length);
     return end <= offset ? 0 : node.data.copy(out, outOffset, offset, end);

@@ -10,13 +10,13 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { eventfd, eventfdSignal } from '../../src/libc/poll.js';
 import { startHelpers } from '../../src/fuse/helpers/helper-client.js';
 import { mountFuse } from '../../src/fuse/mount/kernel-mount.js';
-import type { Pretence } from '../../src/fuse/protocol/kernel-override.js';
+import type { KernelOverride } from '../../src/fuse/protocol/kernel-override.js';
 
 export interface ServerOptions {
   allowOther?: boolean;
   readOnly?: boolean;
   busyPollUs?: number;
-  pretence?: Pretence;
+  pretence?: KernelOverride;
   source?: string;
 }
 

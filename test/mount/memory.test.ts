@@ -55,7 +55,7 @@ async function settled(t: Test, world: World, which: 'live' | 'special'): Promis
 }
 
 async function forgets(t: Test, world: World, pretence: string): Promise<void> {
-  world.env['SHADOWFS_PRETEND'] = pretence;
+  world.env['SHADOWFS_KERNEL'] = pretence;
   await world.mount(['--no-base', 'mnt']);
   await world.sh('mkdir -p "$MNT/work/below"; echo kept > "$MNT/work/open"');
   const shell = new Shell(world, { cwd: `${world.mnt}/work/below` });

@@ -157,7 +157,7 @@ eachIdentity(
       await line(world, 'shadowfs receive copy.volume < one.stream');
       const cli = `node ${world.checkout}/dist/cli/main.js`;
       const ran = await world.trySh(
-        `SHADOWFS_STEP=${step} ${cli} receive copy.volume < two.stream; test $? -eq 137`,
+        `SHADOWFS_FAILPOINT=${step} ${cli} receive copy.volume < two.stream; test $? -eq 137`,
       );
       t.equal(ran.status, 0, `killed at ${step}`);
       await world.check(['--volume', world.path('copy.volume')]);

@@ -8,7 +8,7 @@ import { CommandError } from '../../src/lib/errors.js';
 import type {
   Epoch,
   Handover,
-  LockItem,
+  NeededSnapshot,
   LockOutcome,
   LockSet,
   SyncSnapshot,
@@ -37,7 +37,7 @@ export class Disk {
   snapshots: StoredSnapshot[] = [];
   /** By downstream: what it had locked and somebody deleted by force. */
   readonly broken = new Map<string, Set<string>>();
-  readonly locks = new Map<string, { sequence: number; items: readonly LockItem[] }>();
+  readonly locks = new Map<string, { sequence: number; items: readonly NeededSnapshot[] }>();
   staging:
     | { from: string | null; to: string; base: Content; pieces: number[][]; chain: string }
     | undefined;
@@ -162,7 +162,7 @@ export class AgentVolume implements SyncVolume {
     throw new CommandError('role-changed', 'ESTALE', 'the role has changed meanwhile');
   }
 
-  locksOfDownstreams(): readonly LockItem[] {
+  locksOfDownstreams(): readonly NeededSnapshot[] {
     return [...this.disk.locks.values()].flatMap(({ items }) => items);
   }
 
@@ -193,14 +193,14 @@ export class AgentVolume implements SyncVolume {
     return { outcomes: this.#outcomes(items), broken: [...(broken ?? [])], isChanged: false };
   }
 
-  #outcomes(items: readonly LockItem[]): LockOutcome[] {
+  #outcomes(items: readonly NeededSnapshot[]): LockOutcome[] {
     return items.map(({ snapshot }) => {
       const isKnown = this.disk.find(snapshot) !== undefined;
       return { snapshot, outcome: isKnown ? 'kept' : 'unknown-snapshot' };
     });
   }
 
-  #storeSet(from: string, sequence: number, items: readonly LockItem[]): StoredLocks {
+  #storeSet(from: string, sequence: number, items: readonly NeededSnapshot[]): StoredLocks {
     const { disk } = this;
     this.host.say(() => `${disk.uuid} locks of ${from} #${sequence}: ${JSON.stringify(items)}`);
     const known = disk.locks.get(from);

@@ -7,7 +7,7 @@ import { type CallMessage, Calls } from '../../src/sync/agent/calls.js';
 import { LockSets } from '../../src/sync/agent/lock-sets.js';
 import {
   compareEpochs,
-  type LockItem,
+  type NeededSnapshot,
   type LockSet,
   type SyncRequest,
   type SyncSnapshot,
@@ -60,7 +60,7 @@ t.test('locks that go upstream: own needs and those of further downstreams (L5)'
     SyncSnapshot,
     SyncSnapshot,
   ];
-  const further: LockItem = {
+  const further: NeededSnapshot = {
     snapshot: 'old',
     type: 'destination',
     text: 'nas:/backup',

@@ -24,7 +24,7 @@ const on = (world: World, name: string, ...words: string[]): Promise<Answer> =>
 
 const mount = (world: World, name: string, step?: string): Promise<Answer> =>
   world.mount(['--no-base', '--volume', world.path(`v${name}`), world.path(name)], {
-    env: step === undefined ? {} : { SHADOWFS_STEP: step },
+    env: step === undefined ? {} : { SHADOWFS_FAILPOINT: step },
   });
 
 async function remount(world: World, name: string, step?: string): Promise<void> {

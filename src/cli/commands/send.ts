@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { CommandError } from '../../lib/errors.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
-import { openForSending, type SendingPlace } from '../../daemon/transfer/sending.js';
+import { openForSending, type SendSource } from '../../daemon/transfer/sending.js';
 import type { Snapshot } from '../../volume/catalog.js';
 import {
   decodeToken,
@@ -47,7 +47,7 @@ export function addSend(program: Command): void {
   );
 }
 
-async function placeOf(target: Target): Promise<SendingPlace> {
+async function placeOf(target: Target): Promise<SendSource> {
   if (target.kind === 'volume') return { volume: target.volume };
   const { mountpoint } = target.mount;
   const { pid, volumePath } = await target.control.state('status');

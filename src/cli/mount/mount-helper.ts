@@ -31,7 +31,7 @@ import {
   splitOptions,
 } from './mount-words.js';
 import { printable } from '../output.js';
-import { currentPlaces } from '../target.js';
+import { currentPaths } from '../target.js';
 
 const MOUNT_HELPER = 'mount.shadowfs';
 const UMOUNT_HELPER = 'umount.shadowfs';
@@ -60,7 +60,7 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
       driver: words.driver,
       options,
     },
-    currentPlaces(),
+    currentPaths(),
   );
   for (const note of plan.notes) say(note);
   if (!words.fake) await serveInBackground(plan);
@@ -92,7 +92,7 @@ function mountOf(directory: string): MountEntry {
 }
 
 function isServedReadOnly(mount: MountEntry): boolean {
-  const record = readMountRecord(currentPlaces(), mount.mountpoint);
+  const record = readMountRecord(currentPaths(), mount.mountpoint);
   if (record === undefined) return false;
   try {
     const status: unknown = JSON.parse(readFileSync(join(record.controlMount, 'status'), 'utf8'));
@@ -111,7 +111,7 @@ async function umountAsTold(argv: readonly string[], say: (text: string) => void
     return;
   }
   try {
-    await umountAndWait(mount, currentPlaces(), words.lazy, say);
+    await umountAndWait(mount, currentPaths(), words.lazy, say);
   } catch (error) {
     const isBusy = error instanceof CommandError && error.code === 'mount-busy';
     if (!isBusy || !words.readOnlyWhenBusy) throw error;

@@ -6,7 +6,7 @@ import { serveInBackground } from '../../daemon/serve/spawn.js';
 import { driverOf } from './mount-words.js';
 import { action, type CommonOptions } from '../options.js';
 import { EXIT_USAGE, printJson, printLine, warn } from '../output.js';
-import { currentPlaces } from '../target.js';
+import { currentPaths } from '../target.js';
 
 interface MountCommandOptions extends CommonOptions {
   base: boolean;
@@ -61,8 +61,8 @@ export function addMount(program: Command): void {
           process.exitCode = EXIT_USAGE;
           return;
         }
-        const places = currentPlaces();
-        const plan = planMount(request, places);
+        const paths = currentPaths();
+        const plan = planMount(request, paths);
         for (const note of plan.notes) warn(note);
         if (options.foreground) {
           const { serveInForeground } = await import('../../daemon/serve/daemon.js');

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { umountAndWait } from '../../daemon/mount/umount.js';
 import { action, type CommonOptions } from '../options.js';
 import { printJson, printLine, warn } from '../output.js';
-import { currentPlaces, findMountEntry } from '../target.js';
+import { currentPaths, findMountEntry } from '../target.js';
 
 interface UmountOptions extends CommonOptions {
   lazy?: boolean;
@@ -21,7 +21,7 @@ export function addUmount(program: Command): void {
       action(async (mountpoint: string | undefined, options: UmountOptions) => {
         const directory = mountpoint ?? options.directory;
         const mount = findMountEntry(directory);
-        const outcome = await umountAndWait(mount, currentPlaces(), options.lazy === true, warn);
+        const outcome = await umountAndWait(mount, currentPaths(), options.lazy === true, warn);
         if (options.json) {
           printJson({ ok: true, command: 'umount', mountpoint: mount.mountpoint, ...outcome });
         } else if (outcome.ended) {

@@ -8,7 +8,7 @@
  * is durable; a command that fails before the switch leaves everything as it was.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
-import type { Deferred } from '../../lib/deferred.js';
+import { after, type Deferred } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
 import {
   type Answer,
@@ -21,7 +21,6 @@ import { CommandQueue } from '../../control/command-queue.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
 import type { AskedCommand } from '../peers/agent-messages.js';
 import type { PeeringCommand } from '../peers/peering.js';
-import { step } from './then.js';
 
 /** The part of a volume that commands need. `V` is its view. */
 export interface CommandVolume<V> {
@@ -36,8 +35,8 @@ export interface CommandVolume<V> {
   runSchedule(): object;
   renameSnapshot(from: string, to: string, source: string): object;
   readonly roles: {
-    promote(source: string, random: () => number, epoch?: number): Moving<V>;
-    demote(to: string | undefined, source: string, epoch?: number): Moving<V>;
+    promote(source: string, random: () => number, epoch?: number): TreeMove<V>;
+    demote(to: string | undefined, source: string, epoch?: number): TreeMove<V>;
   };
   latest(): { name: string } | undefined;
   commit(): number;
@@ -51,7 +50,7 @@ export interface InspectRequest {
 }
 
 /** What a change answers, and the views when it has moved the live tree. */
-export interface Moving<V, A = object> {
+export interface TreeMove<V, A = object> {
   answer: A;
   moved?: { from: V; to: V };
 }
@@ -167,7 +166,7 @@ export class VolumeCommands<V> implements Commands {
   storeAll(): Deferred<Answer> {
     return this.#queue.run('store', () => {
       const timings = this.#begin();
-      return step(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
+      return after(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
     });
   }
 
@@ -263,7 +262,7 @@ export class VolumeCommands<V> implements Commands {
 
   /** From a moment at which all that was written has arrived no command runs until `held` settles. */
   hold(name: string, held: () => Deferred<Answer>): Deferred<Answer> {
-    return this.#queue.run(name, () => step(this.#quiesce(this.#begin()), held));
+    return this.#queue.run(name, () => after(this.#quiesce(this.#begin()), held));
   }
 
   #agent(command: AskedCommand, args: CommandArguments, source: string): Deferred<Answer> {
@@ -277,17 +276,17 @@ export class VolumeCommands<V> implements Commands {
     return this.#queue.run(command, () => {
       const timings = this.#begin();
       const ready = quiesced ? this.#quiesce(timings) : settledWith<void>(undefined);
-      return step(ready, () => this.#commit(timings, this.#switch(timings, change)));
+      return after(ready, () => this.#commit(timings, this.#switch(timings, change)));
     });
   }
 
   /** A received layer becomes a snapshot, and maybe the live tree. */
-  adopt<A extends object>(change: () => Moving<V, A>): Deferred<A> {
+  adopt<A extends object>(change: () => TreeMove<V, A>): Deferred<A> {
     return this.move('receive', change);
   }
 
   /** A change of the agent's that may move the live tree. */
-  move<A extends object>(name: string, change: () => Moving<V, A>): Deferred<A> {
+  move<A extends object>(name: string, change: () => TreeMove<V, A>): Deferred<A> {
     const made: A[] = [];
     const done = this.#moveTree(name, () => {
       const moving = change();
@@ -298,21 +297,21 @@ export class VolumeCommands<V> implements Commands {
       (answer) => this.#finished('receive', { ok: true, command: 'receive', ...answer }),
       (error) => this.#finished('receive', failureAnswer('receive', error)),
     );
-    return step(done, () => made[0] as A);
+    return after(done, () => made[0] as A);
   }
 
   /** A change that may switch the live view; programs see the one or the other. */
-  #moveTree(command: string, change: () => Moving<V>): Deferred<Answer> {
+  #moveTree(command: string, change: () => TreeMove<V>): Deferred<Answer> {
     return this.#queue.run(command, () => {
       const timings = this.#begin();
-      return step(this.#quiesce(timings), () => {
+      return after(this.#quiesce(timings), () => {
         const { answer, moved } = this.#switch(timings, change);
         const makeCoherent = moved && this.#parts.restored(moved.from, moved.to);
-        return step(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
+        return after(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
           if (makeCoherent === undefined) return committed;
           this.#phase = 'coherent';
           const startedMs = this.#parts.nowMs();
-          return step(makeCoherent(), (coherence): Answer => {
+          return after(makeCoherent(), (coherence): Answer => {
             timings['coherentMs'] = round(this.#parts.nowMs() - startedMs);
             return { ...committed, ...coherence, timings };
           });
@@ -325,9 +324,9 @@ export class VolumeCommands<V> implements Commands {
     return this.#inspections.run(request.command, () => {
       const stored = this.#queue.run(request.command, () => {
         const timings = this.#begin();
-        return step(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
+        return after(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
       });
-      return step(stored, () => {
+      return after(stored, () => {
         const startedMs = this.#parts.nowMs();
         this.#inspectStartedMs = startedMs;
         this.#inspected = { done: 0, total: 0 };
@@ -337,7 +336,7 @@ export class VolumeCommands<V> implements Commands {
           if (args.name !== undefined) resolved.name = this.#resolved(args.name);
           if (args.to !== undefined) resolved.to = this.#resolved(args.to);
         }
-        return step(
+        return after(
           this.#parts.inspect({ ...request, args: resolved }),
           (answer): Answer => ({
             ...answer,
@@ -364,7 +363,7 @@ export class VolumeCommands<V> implements Commands {
   #quiesce(timings: Record<string, number>): Deferred<void> {
     this.#phase = 'quiesce';
     const startedMs = this.#parts.nowMs();
-    return step(this.#parts.quiesce(), () => {
+    return after(this.#parts.quiesce(), () => {
       timings['quiesceMs'] = round(this.#parts.nowMs() - startedMs);
     });
   }
@@ -381,7 +380,7 @@ export class VolumeCommands<V> implements Commands {
     this.#phase = 'commit';
     const startedMs = this.#parts.nowMs();
     const { volume } = this.#parts;
-    return step(volume.whenCommitted(volume.commit()), (): Answer => {
+    return after(volume.whenCommitted(volume.commit()), (): Answer => {
       timings['commitMs'] = round(this.#parts.nowMs() - startedMs);
       return { ...answer, timings };
     });

@@ -3,11 +3,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '../../lib/invariant.js';
 import type { Answer } from '../../control/command.js';
 import type { InspectRequest } from './commands.js';
-import { type InspectPlace, inspectVolume } from './inspect.js';
+import { type InspectTarget, inspectVolume } from './inspect.js';
 import { type PlainError, toPlainError } from '../serve/messages.js';
 
 export interface InspectData {
-  place: InspectPlace;
+  place: InspectTarget;
   request: InspectRequest;
 }
 

@@ -33,7 +33,7 @@ export interface FileVersion {
   mtimeMs: number;
 }
 
-export interface InspectPlace {
+export interface InspectTarget {
   volume: string;
   /** Where the base can be read, which is not its path when a mount covers it. */
   base?: { path: string; openPath: string };
@@ -46,7 +46,7 @@ export type OnProgress = (done: number, total: number) => void;
 
 /** Throws CommandError. */
 export function inspectVolume(
-  place: InspectPlace,
+  place: InspectTarget,
   request: InspectRequest,
   onProgress: OnProgress,
 ): Answer {
@@ -113,7 +113,7 @@ function versionsAnswer(
   };
 }
 
-function checkAnswer(place: InspectPlace, onProgress: OnProgress): Answer {
+function checkAnswer(place: InspectTarget, onProgress: OnProgress): Answer {
   settleLog(place.volume);
   const base = openBase(place);
   try {
@@ -129,7 +129,7 @@ function checkAnswer(place: InspectPlace, onProgress: OnProgress): Answer {
 }
 
 /** The base of the place; of a volume that is not mounted the one it remembers, if it can be read. */
-function openBase(place: InspectPlace): { path: string; directory: BaseDirectory } | undefined {
+function openBase(place: InspectTarget): { path: string; directory: BaseDirectory } | undefined {
   const { base } = place;
   if (base !== undefined) {
     return { path: base.path, directory: BaseDirectory.open(byteStringOfText(base.openPath)) };
@@ -178,7 +178,7 @@ function shownSchedule({ schedules }: Volume): Answer | null {
   return schedules.text === undefined ? null : { text: schedules.text };
 }
 
-function withVolume<T>(place: InspectPlace, use: (volume: Volume) => T): T {
+function withVolume<T>(place: InspectTarget, use: (volume: Volume) => T): T {
   if (!isVolume(place.volume)) {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
   }

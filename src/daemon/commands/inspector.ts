@@ -3,7 +3,7 @@ import { constants, openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { INSPECT_LIMITS } from '../../lib/thread-limits.js';
 import type { InspectRequest } from './commands.js';
-import type { InspectPlace } from './inspect.js';
+import type { InspectTarget } from './inspect.js';
 import type { InspectData, InspectMessage } from './inspect-thread.js';
 import { type ToServer, toPlainError } from '../serve/messages.js';
 import type { MountPlan } from '../mount/mount-plan.js';
@@ -25,7 +25,7 @@ export class Inspector {
 
   start(id: number, request: InspectRequest): void {
     const { volume, base } = this.#plan;
-    const place: InspectPlace = { volume };
+    const place: InspectTarget = { volume };
     // By descriptor: a mount in place covers the base's path.
     if (base !== undefined && this.#baseFd !== undefined) {
       place.base = { path: base, openPath: `/proc/self/fd/${this.#baseFd}` };

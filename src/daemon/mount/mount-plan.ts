@@ -24,7 +24,7 @@ import {
   type MountEntry,
   readMountTable,
 } from './mount-table.js';
-import { controlMountPath, logPath, type Places } from './paths.js';
+import { controlMountPath, logPath, type StatePaths } from './paths.js';
 import { volumeKey, volumePathFor } from './registry.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 import { kernelDriverRefusal } from '../../fuse/mount/usable.js';
@@ -57,15 +57,15 @@ export interface MountPlan {
   /** Why it is not the kernel driver, when that was not asked for. */
   driverReason?: string;
   options: MountOptions;
-  places: Places;
+  paths: StatePaths;
   /** Things worth a warning; the mount goes on. */
   notes: string[];
 }
 
 /** Throws CommandError, one code per reason. Cleans up stale mounts at the two paths. */
-export function planMount(request: MountRequest, places: Places): MountPlan {
-  const mountpoint = directoryAt(request.mountpoint, 'mountpoint', places);
-  const base = request.base === undefined ? undefined : directoryAt(request.base, 'base', places);
+export function planMount(request: MountRequest, paths: StatePaths): MountPlan {
+  const mountpoint = directoryAt(request.mountpoint, 'mountpoint', paths);
+  const base = request.base === undefined ? undefined : directoryAt(request.base, 'base', paths);
   const inPlace = base === mountpoint;
   const table = readMountTable();
   refuseMountpointInUse(table, mountpoint, inPlace);
@@ -74,8 +74,8 @@ export function planMount(request: MountRequest, places: Places): MountPlan {
     refuseUnreadable(base);
     refuseNesting(base, mountpoint);
   }
-  const volume = resolve(request.volume ?? volumePathFor(places, volumeKey(base, mountpoint)));
-  const controlMount = controlMountPath(places, mountpoint);
+  const volume = resolve(request.volume ?? volumePathFor(paths, volumeKey(base, mountpoint)));
+  const controlMount = controlMountPath(paths, mountpoint);
   refuseVolumeInside(realpathOfExisting(volume), mountpoint);
   if (base !== undefined) {
     if (isWithin(realpathOfExisting(volume), base)) {
@@ -91,10 +91,10 @@ export function planMount(request: MountRequest, places: Places): MountPlan {
     inPlace,
     volume,
     controlMount,
-    log: logPath(places, mountpoint),
+    log: logPath(paths, mountpoint),
     ...chosenDriver(request, notes),
     options: request.options,
-    places,
+    paths: paths,
     notes,
   };
 }
@@ -132,9 +132,9 @@ function refusal(code: string, errno: ErrnoName, message: string): CommandError 
 }
 
 /** The real path of an existing directory. A stale mount of ours on the way is removed first. */
-function directoryAt(path: string, what: 'mountpoint' | 'base', places: Places): string {
+function directoryAt(path: string, what: 'mountpoint' | 'base', paths: StatePaths): string {
   const absolute = resolve(path);
-  cleanStaleMounts(absolute, places);
+  cleanStaleMounts(absolute, paths);
   let real: string;
   let stat: Stats;
   try {
@@ -241,15 +241,15 @@ function realpathOfExisting(path: string): string {
  * Removes a mount of ours at `path` whose process is gone, and its control
  * mount. Mounts that answer, and other programs' mounts, are left alone.
  */
-export function cleanStaleMounts(path: string, places: Places): boolean {
+export function cleanStaleMounts(path: string, paths: StatePaths): boolean {
   let cleaned = false;
   for (;;) {
     const top = mountAt(readMountTable(), path);
     if (top?.type !== MOUNT_TYPE || !isDead(path)) return cleaned;
-    const record = readMountRecord(places, path);
+    const record = readMountRecord(paths, path);
     if (record !== undefined && isRunning(record)) return cleaned;
     unmount(path, { lazy: true });
-    cleanControlMount(record?.controlMount ?? controlMountPath(places, path));
+    cleanControlMount(record?.controlMount ?? controlMountPath(paths, path));
     cleaned = true;
   }
 }

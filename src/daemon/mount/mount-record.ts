@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
-import { type Places, recordPath } from './paths.js';
+import { type StatePaths, recordPath } from './paths.js';
 
 export interface MountRecord {
   pid: number;
@@ -23,20 +23,20 @@ export interface MountRecord {
   failure?: string;
 }
 
-export function writeMountRecord(places: Places, record: MountRecord): void {
-  const path = recordPath(places, record.mountpoint);
+export function writeMountRecord(paths: StatePaths, record: MountRecord): void {
+  const path = recordPath(paths, record.mountpoint);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const fresh = `${path}.${process.pid}`;
   writeFileSync(fresh, `${JSON.stringify(record)}\n`, { mode: 0o600 });
   renameSync(fresh, path);
 }
 
-export function readMountRecord(places: Places, mountpoint: string): MountRecord | undefined {
-  return readRecord(recordPath(places, mountpoint));
+export function readMountRecord(paths: StatePaths, mountpoint: string): MountRecord | undefined {
+  return readRecord(recordPath(paths, mountpoint));
 }
 
-export function readMountRecords(places: Places): MountRecord[] {
-  const directory = join(places.stateDirectory, 'mounts');
+export function readMountRecords(paths: StatePaths): MountRecord[] {
+  const directory = join(paths.stateDirectory, 'mounts');
   let names: string[];
   try {
     names = readdirSync(directory);

@@ -17,7 +17,7 @@ export interface Surroundings {
   home: string;
 }
 
-export interface Places {
+export interface StatePaths {
   stateDirectory: string;
   runtimeDirectory: string;
 }
@@ -26,7 +26,7 @@ const SLUG_HASH_LENGTH = 12;
 const SLUG_NAME_LENGTH = 32;
 
 /** Pure. Only absolute paths of the environment count, as the XDG rules say. */
-export function placesFor(where: Surroundings): Places {
+export function statePathsFor(where: Surroundings): StatePaths {
   const own = where.env['SHADOWFS_STATE_DIR'];
   const state = where.env['XDG_STATE_HOME'];
   const runtime = where.env['XDG_RUNTIME_DIR'];
@@ -55,20 +55,20 @@ export function slugOf(path: string): string {
   return `${name.replace(/^\.+/, '_')}-${hash}`;
 }
 
-export function volumesDirectory(places: Places): string {
-  return join(places.stateDirectory, 'volumes');
+export function volumesDirectory(paths: StatePaths): string {
+  return join(paths.stateDirectory, 'volumes');
 }
 
-export function logPath(places: Places, mountpoint: string): string {
-  return join(places.stateDirectory, 'log', `${slugOf(mountpoint)}.log`);
+export function logPath(paths: StatePaths, mountpoint: string): string {
+  return join(paths.stateDirectory, 'log', `${slugOf(mountpoint)}.log`);
 }
 
-export function recordPath(places: Places, mountpoint: string): string {
-  return join(places.stateDirectory, 'mounts', `${slugOf(mountpoint)}.json`);
+export function recordPath(paths: StatePaths, mountpoint: string): string {
+  return join(paths.stateDirectory, 'mounts', `${slugOf(mountpoint)}.json`);
 }
 
-export function controlMountPath(places: Places, mountpoint: string): string {
-  return join(places.runtimeDirectory, slugOf(mountpoint));
+export function controlMountPath(paths: StatePaths, mountpoint: string): string {
+  return join(paths.runtimeDirectory, slugOf(mountpoint));
 }
 
 /**

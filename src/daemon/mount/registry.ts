@@ -5,37 +5,37 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Places, slugOf, volumesDirectory } from './paths.js';
+import { type StatePaths, slugOf, volumesDirectory } from './paths.js';
 
 /** What a volume is looked up by. Pure. */
 export function volumeKey(base: string | undefined, mountpoint: string): string {
   return base ?? `no-base:${mountpoint}`;
 }
 
-function entryPath(places: Places, key: string): string {
-  return join(places.stateDirectory, 'registry', `${slugOf(key)}.json`);
+function entryPath(paths: StatePaths, key: string): string {
+  return join(paths.stateDirectory, 'registry', `${slugOf(key)}.json`);
 }
 
 /** Where the volume for `key` is, or would be made. */
-export function volumePathFor(places: Places, key: string): string {
+export function volumePathFor(paths: StatePaths, key: string): string {
   try {
-    const entry: unknown = JSON.parse(readFileSync(entryPath(places, key), 'utf8'));
+    const entry: unknown = JSON.parse(readFileSync(entryPath(paths, key), 'utf8'));
     const volume = (entry as { volume?: unknown }).volume;
     if (typeof volume === 'string') return volume;
   } catch {
     // Not registered.
   }
-  return join(volumesDirectory(places), slugOf(key));
+  return join(volumesDirectory(paths), slugOf(key));
 }
 
 /** Where the volume for `key` is, or undefined when there is none yet. */
-export function findVolume(places: Places, key: string): string | undefined {
-  const path = volumePathFor(places, key);
+export function findVolume(paths: StatePaths, key: string): string | undefined {
+  const path = volumePathFor(paths, key);
   return existsSync(join(path, 'data.mdb')) ? path : undefined;
 }
 
-export function registerVolume(places: Places, key: string, volume: string): void {
-  const path = entryPath(places, key);
+export function registerVolume(paths: StatePaths, key: string, volume: string): void {
+  const path = entryPath(paths, key);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const fresh = `${path}.${process.pid}`;
   writeFileSync(fresh, `${JSON.stringify({ key, volume })}\n`, { mode: 0o600 });

@@ -7,7 +7,7 @@ import { CommandError } from '../../lib/errors.js';
 import { cleanControlMount } from './mount-plan.js';
 import { isRunning, type MountRecord, readMountRecord } from './mount-record.js';
 import { type MountEntry, readMountTable } from './mount-table.js';
-import type { Places } from './paths.js';
+import type { StatePaths } from './paths.js';
 import { describeUse, usesOfMount } from './processes.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 
@@ -23,11 +23,11 @@ export interface UmountOutcome {
 /** Throws CommandError: `mount-busy` names the processes. */
 export async function umountAndWait(
   mount: MountEntry,
-  places: Places,
+  paths: StatePaths,
   lazy: boolean,
   say: (message: string) => void,
 ): Promise<UmountOutcome> {
-  const record = readMountRecord(places, mount.mountpoint);
+  const record = readMountRecord(paths, mount.mountpoint);
   // The use that would be in the way may be the very directory we were called from.
   if (process.cwd() === mount.mountpoint || process.cwd().startsWith(`${mount.mountpoint}/`)) {
     process.chdir('/');
@@ -47,7 +47,7 @@ export async function umountAndWait(
   await waitForEnd(record, say);
   // A daemon that was killed could not do this itself.
   cleanControlMount(record.controlMount);
-  const after = readMountRecord(places, mount.mountpoint);
+  const after = readMountRecord(paths, mount.mountpoint);
   if (after?.pid === record.pid && after.state !== 'stored') {
     throw new CommandError(
       'store-failed',

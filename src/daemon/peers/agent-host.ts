@@ -20,7 +20,7 @@ import { AgentVolume } from './agent-volume.js';
 import { GroupHost } from './group-host.js';
 import type { GroupCommand } from './group-requests.js';
 import { fromPlainError, type PlainError, toPlainError } from '../serve/messages.js';
-import type { SendingPlace } from '../transfer/sending.js';
+import type { SendSource } from '../transfer/sending.js';
 import type { FromSync, ToSync } from './sync-messages.js';
 
 /** Between two runs when there is no news, unless a person has said how often. */
@@ -31,7 +31,7 @@ export interface AgentHostParts {
   volume: string;
   /** What peers know this volume by. */
   name: string;
-  place: SendingPlace;
+  place: SendSource;
   timers: Timers;
   peers: () => readonly string[];
   post(message: FromSync): void;

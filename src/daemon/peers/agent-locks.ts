@@ -3,20 +3,19 @@
  * downstreams have set, and the one by which a standby keeps what its next
  * run starts from.
  */
-import type { Deferred } from '../../lib/deferred.js';
+import { after, type Deferred } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
-import type { LockItem, LockSet } from '../../sync/agent/messages.js';
+import type { NeededSnapshot, LockSet } from '../../sync/agent/messages.js';
 import type { StoredLocks } from '../../sync/agent/sync-volume.js';
 import type { SoftLocks } from '../../volume/locks/soft-locks.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import type { VolumeCommands } from '../commands/commands.js';
-import { step } from '../commands/then.js';
 
 type StoredItem = Parameters<SoftLocks['set']>[2][number];
 
 /** Those that others have set here; not this volume's own. */
-export function locksOfDownstreams(volume: Volume): LockItem[] {
+export function locksOfDownstreams(volume: Volume): NeededSnapshot[] {
   return volume.locks
     .all()
     .filter(({ origin, isBroken }) => origin !== 'local' && origin !== volume.uuid && !isBroken)
@@ -62,7 +61,7 @@ export function storeLocks(
     });
     return {};
   });
-  return step(done, () => stored[0] as StoredLocks);
+  return after(done, () => stored[0] as StoredLocks);
 }
 
 function isSameSet(a: readonly StoredItem[], b: readonly StoredItem[]): boolean {

@@ -5,7 +5,7 @@
  */
 import type { StreamPosition } from '../../format/wire/stream.js';
 import type { GroupRequest, GroupStored } from './group-requests.js';
-import type { Epoch, LockItem, LockSet, SyncSnapshot } from '../../sync/agent/messages.js';
+import type { Epoch, NeededSnapshot, LockSet, SyncSnapshot } from '../../sync/agent/messages.js';
 import type { StoredRole } from '../../sync/agent/sync-volume.js';
 
 export type AgentRequest =
@@ -44,7 +44,7 @@ export interface AgentState {
   role: StoredRole;
   /** Those that can be sent, in the order in which they came to be. */
   snapshots: SyncSnapshot[];
-  locks: LockItem[];
+  locks: NeededSnapshot[];
   shown: string | null;
   /** Null: as soon as there is news. */
   pullEveryMs: number | null;

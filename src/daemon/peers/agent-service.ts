@@ -7,7 +7,7 @@
  * after the state that it led to was told.
  */
 import { CommandError } from '../../lib/errors.js';
-import { Deferred } from '../../lib/deferred.js';
+import { after, Deferred } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
 import type { IncomingStream } from '../../control/intake-handle.js';
@@ -30,14 +30,13 @@ import type {
   AgentStarted,
   AgentState,
 } from './agent-messages.js';
-import type { Moving, VolumeCommands } from '../commands/commands.js';
+import type { TreeMove, VolumeCommands } from '../commands/commands.js';
 import type { IncomingStreams } from '../transfer/incoming.js';
 import { keepForSync, locksOfDownstreams, storeLocks } from './agent-locks.js';
 import { groupAnswer } from './group-answer.js';
 import type { GroupService } from './group-service.js';
 import { fromPlainError, toPlainError } from '../serve/messages.js';
 import { requirePeer } from './peer-rules.js';
-import { step } from '../commands/then.js';
 import type { FromSync, ToSync } from './sync-messages.js';
 
 const SOURCE = 'peer';
@@ -120,7 +119,7 @@ export class AgentService {
     groups.source = source;
     this.#commanded.set(id, done);
     this.#parts.post({ kind: 'agent-group-save', id, command: { name, peers: members } });
-    return step(done, (answer) => groupAnswer(answer, name, peers, volume, groups));
+    return after(done, (answer) => groupAnswer(answer, name, peers, volume, groups));
   }
 
   receive(message: FromAgent): void {
@@ -292,7 +291,7 @@ export class AgentService {
         });
       }
       case 'hand-over':
-        return step(
+        return after(
           this.#move('hand-over', () => {
             this.#parts.checkDemotion();
             return volume.roles.handOver(request.to, request.epoch, SOURCE);
@@ -309,7 +308,7 @@ export class AgentService {
     }
   }
 
-  #move(name: string, change: () => Moving<View, RoleAnswer>): Deferred<unknown> {
+  #move(name: string, change: () => TreeMove<View, RoleAnswer>): Deferred<unknown> {
     return plain(this.#parts.commands.move(name, change));
   }
 
@@ -344,8 +343,8 @@ export class AgentService {
   #adopt(snapshot: string, bytes: Buffer, epoch: Epoch): Deferred<Answer> {
     this.#requireStandby(epoch);
     const stream = this.#open();
-    const taken = step(stream.push(bytes), () => stream.finish());
-    return step(taken, () => {
+    const taken = after(stream.push(bytes), () => stream.finish());
+    return after(taken, () => {
       this.#stream = undefined;
       return this.#parts.commands.runChange('sync', () => {
         this.#parts.volume.roles.noteShown(snapshot);
@@ -370,5 +369,5 @@ function syncSnapshot({ uuid, name, createdMs }: Snapshot): SyncSnapshot {
 }
 
 function plain<T>(answer: Deferred<T>): Deferred<unknown> {
-  return step(answer, (value): unknown => value);
+  return after(answer, (value): unknown => value);
 }

@@ -8,7 +8,7 @@ import { MAX_FRAME_BYTES, type StreamPosition } from '../../format/wire/stream.j
 import {
   type Epoch,
   type Handover,
-  type LockItem,
+  type NeededSnapshot,
   type LockSet,
   PIECES_AHEAD,
   PIECES_KEPT,
@@ -29,7 +29,7 @@ import {
 } from '../../sync/stream/sender.js';
 import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
 import { payloadRooms } from '../../sync/transport/payload-rooms.js';
-import { openForSending, type SendingPlace } from '../transfer/sending.js';
+import { openForSending, type SendSource } from '../transfer/sending.js';
 
 /** Of a stream, at least; up to a frame more. Its frames of records are as large: one is a piece. */
 const PIECE_BYTES = 768 * 1024;
@@ -38,7 +38,7 @@ const LARGE_BYTES = 256 * 1024;
 
 export interface AgentVolumeParts {
   uuid: string;
-  place: SendingPlace;
+  place: SendSource;
   state: AgentState;
   ask(request: AgentRequest): Promise<unknown>;
 }
@@ -77,7 +77,7 @@ export class AgentVolume implements SyncVolume {
     return this.#state.shown ?? undefined;
   }
 
-  locksOfDownstreams(): readonly LockItem[] {
+  locksOfDownstreams(): readonly NeededSnapshot[] {
     return this.#state.locks;
   }
 

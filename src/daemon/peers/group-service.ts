@@ -7,9 +7,9 @@
  * point's time is over, whether or not the thread of the connections still is.
  */
 import { performance } from 'node:perf_hooks';
-import { Deferred } from '../../lib/deferred.js';
+import { after, Deferred } from '../../lib/deferred.js';
 import { CommandError } from '../../lib/errors.js';
-import { step as crashStep } from '../../lib/failpoints.js';
+import { failpoint } from '../../lib/failpoints.js';
 import { settledWith } from '../../lib/work.js';
 import type { Answer } from '../../control/command.js';
 import type { Point } from '../../sync/group/group-messages.js';
@@ -18,7 +18,6 @@ import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import type { VolumeCommands } from '../commands/commands.js';
 import type { GroupRequest, GroupStored } from './group-requests.js';
-import { step } from '../commands/then.js';
 
 /** Whatever another volume asks for. */
 const PARK_MAX_MS = 10_000;
@@ -134,7 +133,7 @@ export class GroupService {
       holdChanges();
       this.#parked = now;
       later(Math.min(point.parkMaxMs, PARK_MAX_MS), () => this.#letGo(now));
-      crashStep('group:parked');
+      failpoint('group:parked');
       parked.resolve(undefined);
       return until;
     });
@@ -164,21 +163,21 @@ export class GroupService {
     if (parked?.key !== key) throw overdue(name);
     const source = initiator === volume.uuid ? this.source : 'peer';
     volume.core.withReserve(() => this.#points.save(key, name, point, source));
-    crashStep('group:switched');
+    failpoint('group:switched');
     const ticket = volume.commit();
     // What comes now goes into another layer.
     this.#letGo(parked);
-    return step(volume.whenCommitted(ticket), (): unknown => crashStep('group:saved'));
+    return after(volume.whenCommitted(ticket), (): unknown => failpoint('group:saved'));
   }
 
   #change(what: string, change: () => void): Deferred<unknown> {
     const { commands, volume } = this.#parts;
-    crashStep(`group:before-${what}`);
+    failpoint(`group:before-${what}`);
     const done = commands.runChange(`group-${what}`, () => {
       volume.core.withReserve(change);
       return {};
     });
-    return step(done, (): unknown => crashStep(`group:after-${what}`));
+    return after(done, (): unknown => failpoint(`group:after-${what}`));
   }
 }
 

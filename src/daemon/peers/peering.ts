@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';
-import { Deferred } from '../../lib/deferred.js';
+import { after, Deferred } from '../../lib/deferred.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
 import {
   decodeToken,
@@ -40,7 +40,6 @@ import {
   requirePeer,
 } from './peer-rules.js';
 import { fromPlainError, type PlainError, toPlainError } from '../serve/messages.js';
-import { step } from '../commands/then.js';
 import type { FromSync, ToSync } from './sync-messages.js';
 
 export type PeeringCommand = 'peer-invite' | 'peer-join' | 'peer-remove';
@@ -151,7 +150,7 @@ export class Peering {
       config: this.#config(),
     }));
     return this.#thenConfigure(
-      step(listening, ({ fingerprint, listen, addresses }) => {
+      after(listening, ({ fingerprint, listen, addresses }) => {
         const secret = randomBytes(SECRET_LENGTH);
         const createdMs = nowMs();
         const expiresMs = createdMs + (args.validMs ?? DEFAULT_VALID_MS);
@@ -192,7 +191,7 @@ export class Peering {
       token: text,
       config: this.#config(),
     }));
-    const joining = step(joined, (answer) =>
+    const joining = after(joined, (answer) =>
       this.#parts.change('peer-join', () => {
         const name = freePeerName(table, args.peerName ?? answer.name);
         const addresses = [answer.address, ...token.addresses.filter((a) => a !== answer.address)];

@@ -202,10 +202,10 @@ class Daemon {
   }
 
   #prepareDirectories(): void {
-    const { places, controlMount } = this.#plan;
+    const { paths, controlMount } = this.#plan;
     const uid = process.getuid?.() ?? 0;
-    ensurePrivateDirectory(places.stateDirectory, uid);
-    ensurePrivateDirectory(places.runtimeDirectory, uid);
+    ensurePrivateDirectory(paths.stateDirectory, uid);
+    ensurePrivateDirectory(paths.runtimeDirectory, uid);
     cleanControlMount(controlMount);
     if (mountAt(readMountTable(), controlMount) !== undefined) {
       throw new CommandError(
@@ -231,7 +231,7 @@ class Daemon {
 
   #writeRecord(): void {
     const plan = this.#plan;
-    registerVolume(plan.places, volumeKey(plan.base, plan.mountpoint), plan.volume);
+    registerVolume(plan.paths, volumeKey(plan.base, plan.mountpoint), plan.volume);
     this.#record = {
       pid: process.pid,
       startTicks: startTicksOf(process.pid) ?? 0,
@@ -243,7 +243,7 @@ class Daemon {
       startedMs: Date.now(),
       state: 'serving',
     };
-    writeMountRecord(plan.places, this.#record);
+    writeMountRecord(plan.paths, this.#record);
   }
 
   #post(message: ToServer, transfer: readonly ArrayBuffer[] = []): void {
@@ -308,7 +308,7 @@ class Daemon {
   #tellEnd(failure: PlainError | undefined): void {
     if (this.#record !== undefined) {
       const state = failure === undefined ? 'stored' : 'failed';
-      writeMountRecord(this.#plan.places, {
+      writeMountRecord(this.#plan.paths, {
         ...this.#record,
         state,
         ...(failure !== undefined && { failure: failure.message }),

@@ -6,7 +6,7 @@
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { Deferred } from '../../lib/deferred.js';
+import { after, Deferred } from '../../lib/deferred.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Answer, CommandArguments, CommandName } from '../../control/command.js';
 import { ControlFiles } from '../../control/control-files.js';
@@ -28,7 +28,6 @@ import { AgentService } from '../peers/agent-service.js';
 import { GroupService } from '../peers/group-service.js';
 import { Peering } from '../peers/peering.js';
 import { type Connection, mountState } from './state.js';
-import { step } from '../commands/then.js';
 import type { FromSync } from '../peers/sync-messages.js';
 
 /** The writer is behind: until it is looked at again. */
@@ -199,7 +198,7 @@ export class MountServer {
   }
 
   #run(command: CommandName, args: CommandArguments, source: string): Deferred<unknown> {
-    return step(this.commands.run(command, args, source), (answer): unknown => answer);
+    return after(this.commands.run(command, args, source), (answer): unknown => answer);
   }
 
   handle(message: ServerMessage): void {

@@ -6,7 +6,7 @@
 import { workerData } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
-import { parsePretence, type Pretence } from '../../fuse/protocol/kernel-override.js';
+import { parseKernelOverride, type KernelOverride } from '../../fuse/protocol/kernel-override.js';
 import { HelperClient, SessionNotifier } from '../../fuse/helpers/helper-client.js';
 import { Placement } from '../../fuse/cpu/placement.js';
 import { quiesce } from '../../fuse/loop/quiesce.js';
@@ -37,16 +37,16 @@ function placementHere(): Placement | undefined {
 
 class KernelServer implements ServingHost {
   readonly #volume: Volume;
-  readonly #pretence: Pretence;
+  readonly #pretence: KernelOverride;
   readonly #loop = new ServeLoop({ wakeFd, placement: placementHere() });
   readonly #helpers = new HelperClient(this.#loop, helperPorts);
   readonly #server: MountServer;
   readonly post = post;
   #session: FuseSession | undefined;
 
-  constructor(volume: Volume, pretence: Pretence) {
+  constructor(volume: Volume, kernelOverride: KernelOverride) {
     this.#volume = volume;
-    this.#pretence = pretence;
+    this.#pretence = kernelOverride;
     this.#server = new MountServer(volume, plan, { uid, gid }, this, this.#pretence.nodesMax);
   }
 
@@ -88,7 +88,7 @@ class KernelServer implements ServingHost {
     const control = new FuseSession(controlFd, this.#server.control, {
       name: 'control',
       // Errors of `write` must be those of `write`, and each open has its own content.
-      pretence: { ...this.#pretence, writeback: false, noOpen: false },
+      kernelOverride: { ...this.#pretence, writeback: false, noOpen: false },
       log,
     });
     this.#loop.addSession(control, () => log('the control files have been unmounted'));
@@ -96,7 +96,7 @@ class KernelServer implements ServingHost {
       name: 'mount',
       acls: true,
       // A standby would show programs what it refuses to take from them.
-      pretence:
+      kernelOverride:
         plan.options.writeback && !this.#volume.isStandby
           ? this.#pretence
           : { ...this.#pretence, writeback: false },
@@ -182,15 +182,15 @@ class KernelServer implements ServingHost {
 // The kernel may wait for this thread while memory is short. Only root may ask for it.
 markIoFlusher();
 let volume: Volume | undefined;
-let pretence: Pretence = {};
+let kernelOverride: KernelOverride = {};
 try {
-  pretence = parsePretence(process.env['SHADOWFS_PRETEND']);
-  volume = openVolume(plan, { uid, gid, wakeFd }, pretence.log !== false);
+  kernelOverride = parseKernelOverride(process.env['SHADOWFS_KERNEL']);
+  volume = openVolume(plan, { uid, gid, wakeFd }, kernelOverride.log !== false);
 } catch (error) {
   post({ kind: 'failed', error: toPlainError(error) });
 }
 if (volume !== undefined) {
-  new KernelServer(volume, pretence).serve();
+  new KernelServer(volume, kernelOverride).serve();
   try {
     volume.close();
     post({ kind: 'ended' });

@@ -27,7 +27,7 @@ export const STAGED_RECORDS = 10_000;
 
 export interface IncomingParts {
   volume: Volume;
-  host: Omit<ReceiveHost, 'groupBytes' | 'groupRecords'>;
+  host: Omit<ReceiveHost, 'txgBytes' | 'txgRecords'>;
   random: () => number;
   addJob(next: () => boolean): void;
   log(message: string): void;
@@ -83,7 +83,7 @@ export class Incoming implements IncomingStream {
     this.#parts = parts;
     this.#onEnd = onEnd;
     const { volume, host, random } = parts;
-    const own = { ...host, groupBytes: STAGED_BYTES, groupRecords: STAGED_RECORDS };
+    const own = { ...host, txgBytes: STAGED_BYTES, txgRecords: STAGED_RECORDS };
     this.#intake = new StreamIntake(() => new Receiver(volume, { ...options, random }, own));
   }
 

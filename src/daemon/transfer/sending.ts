@@ -14,14 +14,14 @@ import { settleLog } from '../../volume/log/log-replay.js';
 import { Volume } from '../../volume/volume.js';
 import { isWithin } from '../mount/mount-table.js';
 
-export interface SendingPlace {
+export interface SendSource {
   volume: string;
   /** The process that has it mounted, and where. */
   mounted?: { pid: number; mountpoint: string };
 }
 
 /** Throws CommandError. The caller closes it. */
-export function openForSending(place: SendingPlace): Volume {
+export function openForSending(place: SendSource): Volume {
   if (!isVolume(place.volume)) {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
   }
@@ -40,7 +40,7 @@ export function openForSending(place: SendingPlace): Volume {
 }
 
 function openBase(
-  { mounted }: SendingPlace,
+  { mounted }: SendSource,
   stored: StoredBase,
 ): { path: string; directory: BaseDirectory } {
   const { path } = stored;

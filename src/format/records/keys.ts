@@ -113,7 +113,7 @@ export function blockKey(
   return key;
 }
 
-export function attributeKey(fileset: number, inode: number, name: string, layer: number): Buffer {
+export function xattrKey(fileset: number, inode: number, name: string, layer: number): Buffer {
   const key = Buffer.allocUnsafe(PLACE_INODE_LENGTH + name.length + 7);
   key.writeUInt32BE(fileset, 0);
   writeUint64(key, inode, 4);
@@ -257,6 +257,6 @@ export function blockIndexOf(place: Buffer): number {
 }
 
 /** Name of an attribute place, as a byte string. */
-export function attributeNameOf(place: Buffer): string {
+export function xattrNameOf(place: Buffer): string {
   return place.toString('latin1', PLACE_INODE_LENGTH, place.length - 1);
 }

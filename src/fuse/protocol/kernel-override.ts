@@ -2,7 +2,7 @@
  * Making this kernel look like one that offers less. For tests: the code for
  * other kernels runs where only one kernel is at hand. Pure.
  *
- * The daemon reads the environment variable `SHADOWFS_PRETEND`, such as
+ * The daemon reads the environment variable `SHADOWFS_KERNEL`, such as
  * `minor=31,noOpen=off,maxWrite=16384`: a protocol version at most, a largest
  * WRITE in bytes, and features to leave unused; `log=off` for a kernel without asynchronous
  * flushes. `nodesMax=N` has few nodes count as too many.
@@ -27,7 +27,7 @@ export const FEATURES = [
 export type Feature = (typeof FEATURES)[number];
 
 /** Features to leave unused although the kernel offers them. */
-export type Pretence = {
+export type KernelOverride = {
   [feature in Feature]?: false;
 } & {
   /** The kernel's minor version is taken to be at most this. */
@@ -41,23 +41,23 @@ export type Pretence = {
 
 function bad(item: string): CommandError {
   const known = `minor=N, maxWrite=BYTES, nodesMax=N, log=off, ${FEATURES.map((name) => `${name}=off`).join(', ')}`;
-  return new CommandError('bad-option', 'EINVAL', `SHADOWFS_PRETEND: ${item}: known: ${known}`);
+  return new CommandError('bad-option', 'EINVAL', `SHADOWFS_KERNEL: ${item}: known: ${known}`);
 }
 
 /** Throws CommandError `bad-option`. Nothing is left unused for undefined and ''. */
-export function parsePretence(text: string | undefined): Pretence {
-  const pretence: Pretence = {};
+export function parseKernelOverride(text: string | undefined): KernelOverride {
+  const kernelOverride: KernelOverride = {};
   for (const item of (text ?? '').split(',')) {
     if (item === '') continue;
     const [key = '', value = ''] = item.split('=');
     const isNumber = /^\d{1,9}$/.test(value);
     const feature = FEATURES.find((name) => name === key);
-    if (key === 'minor' && isNumber) pretence.minor = Number(value);
-    else if (key === 'maxWrite' && isNumber) pretence.maxWriteBytes = Number(value);
-    else if (key === 'nodesMax' && isNumber) pretence.nodesMax = Number(value);
-    else if (key === 'log' && value === 'off') pretence.log = false;
-    else if (feature !== undefined && value === 'off') pretence[feature] = false;
+    if (key === 'minor' && isNumber) kernelOverride.minor = Number(value);
+    else if (key === 'maxWrite' && isNumber) kernelOverride.maxWriteBytes = Number(value);
+    else if (key === 'nodesMax' && isNumber) kernelOverride.nodesMax = Number(value);
+    else if (key === 'log' && value === 'off') kernelOverride.log = false;
+    else if (feature !== undefined && value === 'off') kernelOverride[feature] = false;
     else throw bad(item);
   }
-  return pretence;
+  return kernelOverride;
 }

@@ -6,7 +6,7 @@
 import type { InitBody } from './bodies.js';
 import { InitFlag, InitFlag2, Opcode, PROTOCOL_MAJOR } from './protocol.js';
 import { PROTOCOL_MINOR_MAX, PROTOCOL_MINOR_MIN } from './protocol.js';
-import { FEATURES, type Feature, type Pretence } from './kernel-override.js';
+import { FEATURES, type Feature, type KernelOverride } from './kernel-override.js';
 import type { InitReply } from './reply.js';
 
 const PAGE_BYTES = 4096;
@@ -21,7 +21,7 @@ export interface Wishes {
   maxReadaheadBytes: number;
   /** The operations apply the umask, and do for ACLs what is left to them. */
   acls: boolean;
-  pretence: Pretence;
+  kernelOverride: KernelOverride;
 }
 
 export const DEFAULT_WISHES: Readonly<Wishes> = {
@@ -29,7 +29,7 @@ export const DEFAULT_WISHES: Readonly<Wishes> = {
   maxBackground: 64,
   maxReadaheadBytes: 16 * 1024 * 1024,
   acls: false,
-  pretence: {},
+  kernelOverride: {},
 };
 
 /** What holds for this mount. */
@@ -118,12 +118,12 @@ export type Negotiation =
 
 export function negotiate(offer: InitBody, asked: Partial<Wishes>): Negotiation {
   const wishes = { ...DEFAULT_WISHES, ...asked };
-  const { pretence } = wishes;
+  const { kernelOverride } = wishes;
   if (offer.major > PROTOCOL_MAJOR) return 'other-major';
-  const minor = Math.min(offer.minor, pretence.minor ?? offer.minor, PROTOCOL_MINOR_MAX);
+  const minor = Math.min(offer.minor, kernelOverride.minor ?? offer.minor, PROTOCOL_MINOR_MAX);
   if (offer.major < PROTOCOL_MAJOR || minor < PROTOCOL_MINOR_MIN) return 'too-old';
 
-  const isLeftOut = (feature: Feature): boolean => pretence[feature] === false;
+  const isLeftOut = (feature: Feature): boolean => kernelOverride[feature] === false;
   let unwanted = wishes.acls ? 0 : ACLS;
   let unwanted2 = isLeftOut('expireOnly') ? InitFlag2.HAS_EXPIRE_ONLY : 0;
   for (const [since, newer, newer2] of FLAGS_SINCE) {
@@ -137,7 +137,9 @@ export function negotiate(offer: InitBody, asked: Partial<Wishes>): Negotiation 
   const has = (flag: number): boolean => (flags & flag) !== 0;
   const flags2 = has(InitFlag.INIT_EXT) ? offer.flags2 & WANTED2 & ~unwanted2 : 0;
 
-  const wishedPages = Math.floor((pretence.maxWriteBytes ?? wishes.maxWriteBytes) / PAGE_BYTES);
+  const wishedPages = Math.floor(
+    (kernelOverride.maxWriteBytes ?? wishes.maxWriteBytes) / PAGE_BYTES,
+  );
   const maxPages = Math.max(
     1,
     has(InitFlag.MAX_PAGES) ? wishedPages : Math.min(wishedPages, DEFAULT_PAGES),

@@ -7,7 +7,7 @@ import type { Request } from '../protocol/request.js';
 
 export const TURNS = 32;
 
-export class PutOffReads {
+export class DeferredReads {
   readonly #requests: Request[] = [];
   /** Requests served since one was put off, or had its turn. */
   #turns = 0;

@@ -34,7 +34,7 @@ export function answerable(request: Request): Answerable {
 /** The request at hand has no answer yet. */
 const PENDING = -1;
 
-export class RequestBook {
+export class RequestCounters {
   /** WRITE and READ requests that were read from the descriptor and are not answered. */
   unansweredWrites = 0;
   unansweredReads = 0;

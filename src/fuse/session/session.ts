@@ -12,7 +12,14 @@
  * - A lookup that the kernel did not take is forgotten again.
  */
 import type { Deferred } from '../../lib/deferred.js';
-import { CommandError, ERRNO, Fetching, FsError, WouldBlock, messageOf } from '../../lib/errors.js';
+import {
+  CommandError,
+  ERRNO,
+  RetryLater,
+  FsError,
+  BaseReadBlocks,
+  messageOf,
+} from '../../lib/errors.js';
 import { InvariantError } from '../../lib/invariant.js';
 import { close, read, write } from '../../libc/libc.js';
 import { PollSet } from '../../libc/poll.js';
@@ -23,10 +30,10 @@ import { HANDLERS, type HandlerContext, LATER } from './handlers.js';
 import { DEFAULT_WISHES, isSentBy, type Negotiated } from '../protocol/negotiate.js';
 import { MutationQueue } from './mutation-queue.js';
 import { OPCODE_LIMIT, Opcode, OUT_HEADER_BYTES } from '../protocol/protocol.js';
-import { PutOffReads } from './deferred-reads.js';
+import { DeferredReads } from './deferred-reads.js';
 import { Reply } from '../protocol/reply.js';
 import { Request } from '../protocol/request.js';
-import { type Answerable, answerable, RequestBook } from './request-counters.js';
+import { type Answerable, answerable, RequestCounters } from './request-counters.js';
 import type { EndReason, SessionOptions } from './session-options.js';
 import { undoLookups } from './undo-lookups.js';
 
@@ -55,7 +62,7 @@ export class FuseSession implements HandlerContext {
   ended: EndReason | undefined;
   /** The thread that waits for the latest request (0: none). */
   callerPid = 0;
-  readonly book = new RequestBook();
+  readonly book = new RequestCounters();
 
   readonly #request: Request;
   readonly #lateReply = new Reply(LATE_REPLY_BYTES);
@@ -65,7 +72,7 @@ export class FuseSession implements HandlerContext {
   readonly #log: (message: string) => void;
   #mayBlock = false;
   readonly #requests: PollSet;
-  readonly #putOff = new PutOffReads();
+  readonly #deferredReads = new DeferredReads();
   /** Called whenever the descriptor gave EAGAIN, and at the end. */
   #drainWatchers = new Set<() => void>();
 
@@ -110,7 +117,7 @@ export class FuseSession implements HandlerContext {
   /** Reads one request and deals with it: SERVED, EMPTY (nothing there) or ENDED. */
   serveOne(): number {
     if (this.ended !== undefined) return ENDED;
-    this.#servePutOff(this.#putOff.overdue());
+    this.#serveDeferredRead(this.#deferredReads.overdue());
     const request = this.#request;
     const received = read(this.fd, request.bytes, request.bytes.length);
     if (received < 0) return this.#nothingRead(-received);
@@ -130,7 +137,7 @@ export class FuseSession implements HandlerContext {
     switch (errno) {
       case ERRNO.EAGAIN:
         for (const watcher of this.#drainWatchers) watcher();
-        return this.#servePutOff(this.#putOff.next()) ? SERVED : EMPTY;
+        return this.#serveDeferredRead(this.#deferredReads.next()) ? SERVED : EMPTY;
       case ERRNO.EINTR:
       case ERRNO.ENOENT: // The request was withdrawn before it was read.
         return SERVED;
@@ -243,8 +250,8 @@ export class FuseSession implements HandlerContext {
     try {
       bodyBytes = handler(this, request);
     } catch (error) {
-      if (error instanceof WouldBlock) this.#wouldBlock(request, error);
-      else if (error instanceof Fetching) this.#putOff.push(this.#keep(request));
+      if (error instanceof BaseReadBlocks) this.#wouldBlock(request, error);
+      else if (error instanceof RetryLater) this.#deferredReads.push(this.#keep(request));
       else this.#answer(request, this.#errnoOf(error, opcode), 0);
       return;
     }
@@ -261,7 +268,7 @@ export class FuseSession implements HandlerContext {
     return ERRNO.EIO;
   }
 
-  #wouldBlock(request: Request, cause: WouldBlock): void {
+  #wouldBlock(request: Request, cause: BaseReadBlocks): void {
     const { warmer } = this.options;
     const kept = this.#keep(request);
     kept.tries += 1;
@@ -281,11 +288,11 @@ export class FuseSession implements HandlerContext {
 
   /** Whether requests wait to be read, or for their turn. */
   get othersWait(): boolean {
-    return !this.#putOff.isEmpty || this.#requests.wait(0) > 0;
+    return !this.#deferredReads.isEmpty || this.#requests.wait(0) > 0;
   }
 
   /** True when there was one. */
-  #servePutOff(request: Request | undefined): boolean {
+  #serveDeferredRead(request: Request | undefined): boolean {
     if (request === undefined) return false;
     this.book.resumed(request.opcode, () => this.#executeWaiting(request));
     return true;

@@ -16,7 +16,7 @@ const TREE_ROOT_AT = 40;
 const NO_PAGE = 2 ** 64;
 
 /** A value that has pages of its own. Bytes in the file. */
-export interface ValuePlace {
+export interface ValueSpan {
   offset: number;
   length: number;
 }
@@ -93,7 +93,7 @@ export function childPage(page: Buffer, index: number): number | undefined {
 }
 
 /** Where a leaf's value lies; undefined when it lies in the leaf itself. */
-export function valuePlace(page: Buffer, index: number): ValuePlace | undefined {
+export function valueSpan(page: Buffer, index: number): ValueSpan | undefined {
   const node = nodeAt(page, index);
   if (node === undefined || page.readUInt16LE(node + 4) !== NODE_BIG) return undefined;
   const data = node + NODE_HEADER + page.readUInt16LE(node + 6);

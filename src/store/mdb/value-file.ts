@@ -27,8 +27,8 @@ import {
   leafIndex,
   nodeCount,
   tableRoot,
-  type ValuePlace,
-  valuePlace,
+  type ValueSpan,
+  valueSpan,
 } from './tree-page.js';
 
 /** Pages of trees that are kept: 512 KiB. */
@@ -40,20 +40,20 @@ const FIRST_VALUE_BYTES = 32 * 1024 + 8;
 const GAP_MAX_BYTES = 4096;
 
 /** The values lie one behind the other, with nothing between them that is worth a second read. */
-export function areNeighbours(first: ValuePlace, second: ValuePlace): boolean {
+export function areNeighbours(first: ValueSpan, second: ValueSpan): boolean {
   const gap = second.offset - first.offset - first.length;
   return gap >= 0 && gap < GAP_MAX_BYTES;
 }
 
 /** A leaf and a place in it. */
-interface LeafPlace {
+interface LeafPosition {
   page: Buffer;
   index: number;
   /** The first key of the next leaf, as far as it is known. */
   next: Buffer | undefined;
 }
 
-function isKeyAt({ page }: LeafPlace, index: number, key: Uint8Array): boolean {
+function isKeyAt({ page }: LeafPosition, index: number, key: Uint8Array): boolean {
   return index < nodeCount(page) && keyAt(page, index)?.equals(key) === true;
 }
 
@@ -64,7 +64,7 @@ export class ValueFile {
   #meta: MetaPage | undefined;
   #value: Buffer = Buffer.allocUnsafeSlow(FIRST_VALUE_BYTES);
   /** What was found last: who reads in order wants the one behind it. */
-  #found: LeafPlace | undefined;
+  #found: LeafPosition | undefined;
   readonly #scattered = new ScatteredRead();
   readonly #gap = Buffer.allocUnsafeSlow(GAP_MAX_BYTES);
 
@@ -94,7 +94,7 @@ export class ValueFile {
   }
 
   /** Where the key's value lies; undefined: not found, or in the tree itself. */
-  find(table: TableNumber, key: Uint8Array): ValuePlace | undefined {
+  find(table: TableNumber, key: Uint8Array): ValueSpan | undefined {
     const found = this.#found;
     if (found !== undefined && isKeyAt(found, found.index + 1, key)) {
       found.index++;
@@ -103,8 +103,8 @@ export class ValueFile {
       if (place === undefined || !isKeyAt(place, place.index, key)) return undefined;
       this.#found = place;
     }
-    const { page, index } = this.#found as LeafPlace;
-    return valuePlace(page, index);
+    const { page, index } = this.#found as LeafPosition;
+    return valueSpan(page, index);
   }
 
   /**
@@ -115,16 +115,16 @@ export class ValueFile {
     table: TableNumber,
     start: Uint8Array,
     end: Uint8Array,
-    visit: (key: Buffer, place: ValuePlace | undefined) => boolean,
+    visit: (key: Buffer, place: ValueSpan | undefined) => boolean,
   ): void {
     let from: Uint8Array | undefined = start;
     while (from !== undefined) {
-      const place: LeafPlace | undefined = this.#seek(table, from);
+      const place: LeafPosition | undefined = this.#seek(table, from);
       if (place === undefined) return;
       for (let index = place.index; index < nodeCount(place.page); index++) {
         const key = keyAt(place.page, index);
         if (key === undefined || key.compare(end) >= 0) return;
-        if (!visit(key, valuePlace(place.page, index))) return;
+        if (!visit(key, valueSpan(place.page, index))) return;
       }
       from = place.next;
     }
@@ -140,7 +140,7 @@ export class ValueFile {
    * not in memory (the kernel may have begun to fetch it). Throws nothing: what
    * can't be read is empty.
    */
-  read({ offset, length }: ValuePlace): Buffer | undefined {
+  read({ offset, length }: ValueSpan): Buffer | undefined {
     if (length > this.#value.length) this.#value = Buffer.allocUnsafeSlow(length);
     const count = preadNowait(this.#fd, this.#value, length, offset);
     if (count === length) return this.#value.subarray(0, length);
@@ -153,7 +153,7 @@ export class ValueFile {
    * as a whole; 0, too, for what can't be read. `waits`: for the disk.
    */
   readNeighbours(
-    places: readonly ValuePlace[],
+    places: readonly ValueSpan[],
     headBytes: number,
     heads: Buffer,
     out: Buffer,
@@ -166,8 +166,8 @@ export class ValueFile {
     scattered.begin();
     for (let i = 0; i < places.length; i++) {
       if (i > 0) {
-        const before = places[i - 1] as ValuePlace;
-        const gap = (places[i] as ValuePlace).offset - before.offset - before.length;
+        const before = places[i - 1] as ValueSpan;
+        const gap = (places[i] as ValueSpan).offset - before.offset - before.length;
         if (gap > 0) scattered.into(this.#gap, 0, gap);
       }
       scattered.into(heads, i * headBytes, headBytes);
@@ -183,7 +183,7 @@ export class ValueFile {
   }
 
   /** As `read`, and waits for the disk. */
-  wait({ offset, length }: ValuePlace): Buffer {
+  wait({ offset, length }: ValueSpan): Buffer {
     if (length > this.#value.length) this.#value = Buffer.allocUnsafeSlow(length);
     const count = pread(this.#fd, this.#value, length, offset);
     return count === length ? this.#value.subarray(0, length) : NOTHING;
@@ -198,12 +198,12 @@ export class ValueFile {
     closeSync(this.#fd);
   }
 
-  #seek(table: TableNumber, key: Uint8Array): LeafPlace | undefined {
+  #seek(table: TableNumber, key: Uint8Array): LeafPosition | undefined {
     const root = this.#rootOf(table);
     return root === undefined ? undefined : this.#descend(root, key);
   }
 
-  #descend(root: number, key: Uint8Array): LeafPlace | undefined {
+  #descend(root: number, key: Uint8Array): LeafPosition | undefined {
     let next: Buffer | undefined;
     let page = this.#page(root);
     for (let depth = 0; page !== undefined && depth < MAX_DEPTH; depth++) {

@@ -17,7 +17,7 @@ import { LockSets } from './lock-sets.js';
 import { planPull } from './needs.js';
 import { PullClock, type RunKind } from './pull-clock.js';
 import { Pull, type PullAnswer } from './pull.js';
-import { Roles } from './roles.js';
+import { RoleChanges } from './roles.js';
 import { Upstream } from './upstream.js';
 
 /** After a run that failed: doubled each time, to the longest. */
@@ -31,7 +31,7 @@ export class Agent {
   readonly #calls: Calls;
   readonly #pull: Pull;
   readonly #upstream: Upstream;
-  readonly roles: Roles;
+  readonly roles: RoleChanges;
   readonly #known: KnownPeers;
   readonly #lockSets: LockSets;
   #run: Promise<PullAnswer> | undefined;
@@ -75,7 +75,7 @@ export class Agent {
         setup.log(`${peer} has deleted the snapshot ${snapshot} by force; it was needed here`),
       lag: this.#lag,
     });
-    this.roles = new Roles({
+    this.roles = new RoleChanges({
       volume,
       calls,
       standing,

@@ -48,7 +48,7 @@ export interface SyncSnapshot {
 export type LockType = 'owner' | 'destination' | 'fileset';
 
 /** A soft lock as it travels: what is needed, and by whom (rows L1–L3). */
-export interface LockItem {
+export interface NeededSnapshot {
   /** UUID of the snapshot. */
   snapshot: string;
   type: LockType;
@@ -61,7 +61,7 @@ export interface LockItem {
 
 export interface LockSet {
   sequence: number;
-  items: readonly LockItem[];
+  items: readonly NeededSnapshot[];
   /** UUIDs of snapshots: the sender has heard that they were deleted in spite of its locks. */
   seen: readonly string[];
 }

@@ -3,7 +3,7 @@
  * goes upstream is what this volume needs and what further downstreams need
  * (row L5), so that locks travel up a whole cascade (L7).
  */
-import type { LockItem, SyncSnapshot } from './messages.js';
+import type { NeededSnapshot, SyncSnapshot } from './messages.js';
 
 /** Both have it; the newest of the upstream's first. */
 export function common(
@@ -47,16 +47,16 @@ export interface Needs {
   base: SyncSnapshot | undefined;
   pending: readonly SyncSnapshot[];
   /** What further downstreams have locked here. */
-  ofDownstreams: readonly LockItem[];
+  ofDownstreams: readonly NeededSnapshot[];
   /** Also every other snapshot that both have: the upstream keeps what this volume keeps. */
   alsoCommon: readonly SyncSnapshot[];
 }
 
 /** The full set, each (snapshot, origin) once. */
-export function locksToSend(needs: Needs): LockItem[] {
+export function locksToSend(needs: Needs): NeededSnapshot[] {
   const { base, pending, alsoCommon, volume, name, dataset } = needs;
-  const items = new Map<string, LockItem>();
-  const add = (item: LockItem): void => {
+  const items = new Map<string, NeededSnapshot>();
+  const add = (item: NeededSnapshot): void => {
     const key = `${item.snapshot} ${item.origin} ${item.dataset}`;
     if (!items.has(key)) items.set(key, item);
   };

@@ -38,7 +38,7 @@ export interface RolesSetup {
   hold: (peer: string, theirs: readonly SyncSnapshot[]) => Promise<SyncSnapshot | undefined>;
 }
 
-export class Roles {
+export class RoleChanges {
   readonly #setup: RolesSetup;
 
   constructor(setup: RolesSetup) {

@@ -8,7 +8,7 @@ import type { StreamPosition } from '../../format/wire/stream.js';
 import type {
   Epoch,
   Handover,
-  LockItem,
+  NeededSnapshot,
   LockOutcome,
   LockSet,
   Role,
@@ -70,7 +70,7 @@ export interface SyncVolume {
   /** Between two runs, when a person has said so; undefined: as soon as there is news. */
   pullEveryMs(): number | undefined;
   /** The locks that downstreams have set here; not this volume's own. */
-  locksOfDownstreams(): readonly LockItem[];
+  locksOfDownstreams(): readonly NeededSnapshot[];
   /**
    * Replaces the set of a downstream, unless a newer one is stored. The same set once more is not
    * stored again: nothing older can take its place.

@@ -13,7 +13,7 @@ import { entryNameOf, inodeOf } from '../../format/records/keys.js';
 import { isBaseNumber } from '../../format/records/tables.js';
 import type { FoundEntry } from '../../volume/names/directories.js';
 import { type Inode, type LinkName, DIRECTORY_TYPE } from '../../volume/inode.js';
-import type { MergedPlaces } from '../../volume/diff/merged-keys.js';
+import type { MergedKeys } from '../../volume/diff/merged-keys.js';
 import type { ReadableVolume } from '../../volume/readable-volume.js';
 import type { View } from '../../volume/view.js';
 import { names } from './plan-records.js';
@@ -44,7 +44,7 @@ export class BaseNames {
   }
 
   /** `places`: those of the changed names. Costs two passes over them. */
-  collect(places: () => MergedPlaces): void {
+  collect(places: () => MergedKeys): void {
     // Paths first: a name may be noted only once the file behind it can be found.
     this.#eachChange(places(), (change, _parent, _name, entry) => {
       if (entry.type === DIRECTORY_TYPE) this.#walk(change, entry.ino);
@@ -55,7 +55,7 @@ export class BaseNames {
   }
 
   #eachChange(
-    places: MergedPlaces,
+    places: MergedKeys,
     visit: (change: Change, parent: number, name: string, entry: FoundEntry) => void,
   ): void {
     const { volume, from, to } = this;

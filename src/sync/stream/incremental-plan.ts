@@ -7,12 +7,12 @@
  * What must hold: only what differs is told, judged by what the views show and
  * not by what the delta maps name, since the collector may shrink those.
  */
-import { attributeNameOf, blockIndexOf, entryNameOf, inodeOf } from '../../format/records/keys.js';
+import { xattrNameOf, blockIndexOf, entryNameOf, inodeOf } from '../../format/records/keys.js';
 import { MAX_PATH } from '../../format/wire/stream-records.js';
 import { isBaseNumber, ROOT_INODE, TABLE, type TableNumber } from '../../format/records/tables.js';
 import type { BlockSource } from '../../volume/files/block-map.js';
 import type { Clip, Inode, LinkName } from '../../volume/inode.js';
-import { MergedPlaces } from '../../volume/diff/merged-keys.js';
+import { MergedKeys } from '../../volume/diff/merged-keys.js';
 import type { ReadableVolume } from '../../volume/readable-volume.js';
 import type { View } from '../../volume/view.js';
 import { BaseNames, pairOf, shown } from './base-names.js';
@@ -43,8 +43,8 @@ export class IncrementalPlan {
     this.#contents = new Contents(volume, to, isEstimate);
   }
 
-  #places(table: TableNumber): MergedPlaces {
-    return new MergedPlaces(this.volume.core.reader, table, this.#layers);
+  #places(table: TableNumber): MergedKeys {
+    return new MergedKeys(this.volume.core.reader, table, this.#layers);
   }
 
   *records(): Generator<PlannedRecord> {
@@ -110,7 +110,7 @@ export class IncrementalPlan {
   *#changed(
     before: Inode,
     after: Inode,
-    changed: { attributes: MergedPlaces; entries: MergedPlaces; blocks: MergedPlaces },
+    changed: { attributes: MergedKeys; entries: MergedKeys; blocks: MergedKeys },
   ): Generator<PlannedRecord> {
     const { ino } = after;
     const cut = firstCut(before, after);
@@ -123,7 +123,7 @@ export class IncrementalPlan {
       ...this.#names(after),
     });
     for (const place of changed.attributes.ofInode(ino)) {
-      yield* this.#attribute(before, after, attributeNameOf(place));
+      yield* this.#attribute(before, after, xattrNameOf(place));
     }
     for (const place of changed.entries.ofInode(ino)) {
       yield* this.#entry(before, after, entryNameOf(place));
@@ -157,7 +157,7 @@ export class IncrementalPlan {
     before: Inode,
     after: Inode,
     cut: number | undefined,
-    changed: MergedPlaces,
+    changed: MergedKeys,
   ): Generator<PlannedRecord> {
     const { volume, from, to } = this;
     const { blockSize } = volume.options;

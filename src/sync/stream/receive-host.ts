@@ -4,25 +4,25 @@
  */
 import type { Deferred } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
-import { GROUP_BYTES, GROUP_RECORDS } from '../../volume/core.js';
-import type { AdoptAnswer, Moving } from '../../volume/peers/role-commands.js';
+import { TXG_BYTES, TXG_RECORDS } from '../../volume/core.js';
+import type { AdoptAnswer, RoleMove } from '../../volume/peers/role-commands.js';
 import type { Volume } from '../../volume/volume.js';
 
 export interface ReceiveHost {
   /** With so much in the open group it is stored before more comes in. */
-  readonly groupBytes: number;
-  readonly groupRecords: number;
+  readonly txgBytes: number;
+  readonly txgRecords: number;
   /** The writer is behind: settles when it is worth another look. */
   pause(): Deferred<void>;
   /** Settles when the change is durable and no program sees what was before. */
-  adopt(change: () => Moving<AdoptAnswer>): Deferred<AdoptAnswer>;
+  adopt(change: () => RoleMove<AdoptAnswer>): Deferred<AdoptAnswer>;
 }
 
 /** Nobody else uses the volume. */
 export function unmountedHost(volume: Volume): ReceiveHost {
   return {
-    groupBytes: GROUP_BYTES,
-    groupRecords: GROUP_RECORDS,
+    txgBytes: TXG_BYTES,
+    txgRecords: TXG_RECORDS,
     pause() {
       volume.flush();
       return settledWith<void>(undefined);

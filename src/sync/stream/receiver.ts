@@ -10,7 +10,7 @@
  * take well under a millisecond, since the volume may be mounted.
  */
 import { CommandError, FsError } from '../../lib/errors.js';
-import { step } from '../../lib/failpoints.js';
+import { failpoint } from '../../lib/failpoints.js';
 import { answerOf, type Work } from '../../lib/work.js';
 import type { StreamHeader, StreamPosition } from '../../format/wire/stream.js';
 import type { StreamRecord } from '../../format/wire/stream-records.js';
@@ -18,7 +18,7 @@ import { BASE_LAYER } from '../../format/records/tables.js';
 import type { Snapshot } from '../../volume/catalog.js';
 import { checkStaged } from '../../check/staged.js';
 import { drawAllocator, mergeAllocators } from '../../volume/peers/identity.js';
-import type { AdoptAnswer, LiveMove, Moving } from '../../volume/peers/role-commands.js';
+import type { AdoptAnswer, LiveMove, RoleMove } from '../../volume/peers/role-commands.js';
 import { Staging } from '../../volume/peers/staging.js';
 import type { Volume } from '../../volume/volume.js';
 import { checkIdentity, checkName, requireBase } from './receive-checks.js';
@@ -230,7 +230,7 @@ export class Receiver {
   /** Waits until the writer is not behind. What programs change has its own share of each group. */
   *#room(): Work<void> {
     const { core } = this.volume;
-    const { groupBytes, groupRecords } = this.host;
+    const { txgBytes: groupBytes, txgRecords: groupRecords } = this.host;
     while (core.failure === undefined) {
       if (core.open.bytes >= groupBytes || core.open.records >= groupRecords) yield* this.#handOn();
       else if (core.acceptsWrites()) return;
@@ -249,7 +249,7 @@ export class Receiver {
       return;
     }
     yield volume.whenCommitted(closing.id);
-    step('receive:stored');
+    failpoint('receive:stored');
   }
 
   *#abandon(staging: Staging): Work<void> {
@@ -284,7 +284,7 @@ export class Receiver {
     if (this.#staging === undefined) return;
     this.#note();
     yield volume.whenCommitted(volume.commit());
-    step('receive:stored');
+    failpoint('receive:stored');
     this.#forgetDecoded();
   }
 
@@ -323,10 +323,10 @@ export class Receiver {
         `the stream does not fit together: ${wrong.where}: ${wrong.what}`,
       );
     }
-    step('receive:verified');
+    failpoint('receive:verified');
     const adopted = yield* answerOf(this.host.adopt(() => this.#adopt(header, staging)));
     this.#letGo?.();
-    step('receive:adopted');
+    failpoint('receive:adopted');
     const { layer, isLive, undo } = adopted;
     return {
       ...answer,
@@ -339,7 +339,7 @@ export class Receiver {
   }
 
   /** Whatever has happened to the volume while the stream came, it still fits. */
-  #adopt(header: StreamHeader, staging: Staging): Moving<AdoptAnswer> {
+  #adopt(header: StreamHeader, staging: Staging): RoleMove<AdoptAnswer> {
     const { volume } = this;
     const { name, uuid, createdMs, isAuto } = header.to;
     checkName(volume, name);

@@ -8,7 +8,7 @@
  * chmod nevertheless.
  */
 import { FsError } from '../../lib/errors.js';
-import type { AttributeValue } from '../../volume/files/xattrs.js';
+import type { XattrValue } from '../../volume/files/xattrs.js';
 import { type Inode, S_ISGID } from '../../volume/inode.js';
 import type { View } from '../../volume/view.js';
 import {
@@ -70,7 +70,7 @@ export class LiveAcls {
   }
 
   #setDefault(inode: Inode, acl: Acl): void {
-    this.context.volume.attributes.set(inode.ino, DEFAULT_ACL, encodeAcl(acl), 0);
+    this.context.volume.xattrs.set(inode.ino, DEFAULT_ACL, encodeAcl(acl), 0);
     this.#defaults.delete(inode.ino);
   }
 
@@ -79,22 +79,22 @@ export class LiveAcls {
     const { volume } = this.context;
     const kept = inode.mode & ~(PERMISSION_BITS | (killSetGid ? S_ISGID : 0));
     const mode = kept | permissionBits(acl);
-    const values: AttributeValue[] = [];
+    const values: XattrValue[] = [];
     if (!isMinimal(acl)) values.push([ACCESS_ACL, encodeAcl(acl)]);
     else if (this.#read(inode, ACCESS_ACL) !== undefined) values.push([ACCESS_ACL, null]);
-    volume.withAttributes(values, () => volume.setAttributes(inode.ino, { mode }));
+    volume.withXattrs(values, () => volume.setAttributes(inode.ino, { mode }));
   }
 
   /** The mode stays. That there is none is no error. */
   remove(inode: Inode, name: string): void {
     this.#refuse(inode, name);
     if (this.#read(inode, name) === undefined) return;
-    this.context.volume.attributes.remove(inode.ino, name);
+    this.context.volume.xattrs.remove(inode.ino, name);
     this.#defaults.delete(inode.ino);
   }
 
   /** What chmod to `mode` does to the inode's access ACL. */
-  afterChmod(inode: Inode, mode: number): AttributeValue[] {
+  afterChmod(inode: Inode, mode: number): XattrValue[] {
     const isSame = ((inode.mode ^ mode) & PERMISSION_BITS) === 0;
     const acl = isSame || inode.isSymlink ? undefined : this.#read(inode, ACCESS_ACL);
     return acl === undefined ? [] : [[ACCESS_ACL, encodeAcl(withMode(acl, mode))]];
@@ -106,11 +106,11 @@ export class LiveAcls {
     mode: number,
     umask: number,
     isDirectory: boolean,
-  ): { mode: number; values: AttributeValue[] } {
+  ): { mode: number; values: XattrValue[] } {
     const acl = this.context.acls() ? this.#defaultOf(directory) : undefined;
     if (acl === undefined) return { mode: mode & ~(umask & PERMISSION_BITS), values: [] };
     const { mode: left, access } = inheritAcl(acl, mode);
-    const values: AttributeValue[] = [];
+    const values: XattrValue[] = [];
     if (access !== undefined) values.push([ACCESS_ACL, encodeAcl(access)]);
     if (isDirectory) values.push([DEFAULT_ACL, encodeAcl(acl)]);
     return { mode: left, values };

@@ -64,7 +64,7 @@ export class LiveNodes {
 
   #entry(inode: Inode): Entry {
     const attr = this.context.liveAttributes(inode);
-    const nodeId = this.context.nodes.take(inode.ino);
+    const nodeId = this.context.nodes.addLookup(inode.ino);
     return { nodeId, entryTimeoutS: this.context.timeoutS, attr };
   }
 
@@ -101,7 +101,7 @@ export class LiveNodes {
     const change = (): Inode => volume.setAttributes(ino, wanted);
     if (wanted.mode === undefined) return change();
     const values = this.#acls.afterChmod(this.inode(ino), wanted.mode);
-    return values.length === 0 ? change() : volume.withAttributes(values, change);
+    return values.length === 0 ? change() : volume.withXattrs(values, change);
   }
 
   /** Changes a file; with `keepTimes` its mtime and ctime are afterwards what they were. */
@@ -124,7 +124,7 @@ export class LiveNodes {
     const { volume } = this.context;
     if (!inode.isRegular) return;
     if (volume.readAttribute(this.#view, inode, CAPABILITY) === undefined) return;
-    volume.attributes.remove(inode.ino, CAPABILITY);
+    volume.xattrs.remove(inode.ino, CAPABILITY);
   }
 
   readlink(ino: number): string {
@@ -148,7 +148,7 @@ export class LiveNodes {
     const who = inherited(directory, caller, mode, isDirectory);
     const create = (): Inode =>
       volume.create(who, parent, name, { mode: who.mode, rdev: what.rdev ?? 0 });
-    return this.#entry(values.length === 0 ? create() : volume.withAttributes(values, create));
+    return this.#entry(values.length === 0 ? create() : volume.withXattrs(values, create));
   }
 
   symlink(caller: Caller, parent: number, name: string, target: string): Entry {
@@ -164,7 +164,7 @@ export class LiveNodes {
     const { mode, values } = this.#acls.newborn(directory, what.mode, what.umask, false);
     const who = inherited(directory, caller, mode, false);
     const create = (): Inode => volume.createUnnamed(who, parent, who.mode);
-    const inode = values.length === 0 ? create() : volume.withAttributes(values, create);
+    const inode = values.length === 0 ? create() : volume.withXattrs(values, create);
     const entry = this.#entry(inode);
     this.context.nodes.noteUnlinked(inode.ino);
     return entry;
@@ -297,13 +297,13 @@ export class LiveNodes {
       this.#acls.set(inode, name, value, killSetGid ?? isStranger);
       return;
     }
-    this.context.volume.attributes.set(ino, name, value, flags);
+    this.context.volume.xattrs.set(ino, name, value, flags);
   }
 
   removexattr(ino: number, name: string): void {
     checkAttributeName(name, 'removexattr');
     if (isAclName(name)) this.#acls.remove(this.inode(ino), name);
-    else this.context.volume.attributes.remove(ino, name);
+    else this.context.volume.xattrs.remove(ino, name);
   }
 
   readdir(ino: number, offset: number, fill: FillDirectory): void {

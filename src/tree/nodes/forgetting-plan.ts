@@ -62,7 +62,7 @@ export function chooseOld(ages: readonly number[], wanted: number): Choice {
 }
 
 /** A name below a directory's node id, or inode. */
-export interface Place {
+export interface NodeName {
   parent: number;
   name: string;
 }
@@ -70,14 +70,14 @@ export interface Place {
 interface Named {
   isDirectory: boolean;
   nlink: number;
-  links: readonly Place[];
+  links: readonly NodeName[];
 }
 
 /**
  * Where dropping one name lets the node go: not of directories, which would be
  * cut off from what is in use below them, nor where there are further names.
  */
-export function droppableName(inode: Named | undefined): Place | undefined {
+export function droppableName(inode: Named | undefined): NodeName | undefined {
   if (inode === undefined || inode.isDirectory || inode.nlink !== 1) return undefined;
   return inode.links[0];
 }

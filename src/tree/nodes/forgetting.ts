@@ -19,7 +19,7 @@ import {
   NODE_LIMITS,
   type NodeLimits,
   nextLimit,
-  type Place,
+  type NodeName,
 } from './forgetting-plan.js';
 import type { Notification } from '../coherence/notification.js';
 import { ShadowNode } from '../snapshots/shadow-nodes.js';
@@ -115,7 +115,7 @@ export class Forgetting {
       const found: number[] = [];
       for (let i = 0; i < 4 && seen < nodes.slots && found.length < BATCH; i++) {
         const max = Math.min(BATCH, left);
-        this.#place = nodes.takeOld(this.#place, SLICE, choice.minAge, max, found);
+        this.#place = nodes.oldNodes(this.#place, SLICE, choice.minAge, max, found);
         seen += SLICE;
         yield undefined;
       }
@@ -126,7 +126,7 @@ export class Forgetting {
 
   *#forgetSpecials(wanted: number): TreeJob {
     for (let left = wanted; left > 0; left -= BATCH) {
-      const old = this.context.nodes.takeOldSpecials(Math.min(left, BATCH));
+      const old = this.context.nodes.oldSpecials(Math.min(left, BATCH));
       const byId = new Map<number, SpecialNode>(old.map((node) => [node.id, node]));
       yield this.#ask([...byId.keys()], (id) => {
         const node = byId.get(id);
@@ -137,7 +137,7 @@ export class Forgetting {
 
   #ask(
     ids: readonly number[],
-    place: (id: number) => Place | undefined,
+    place: (id: number) => NodeName | undefined,
   ): Deferred<void> | undefined {
     const notifier = this.context.notifier();
     if (ids.length === 0 || notifier.isSilent) return undefined;
@@ -152,7 +152,7 @@ export class Forgetting {
   }
 
   /** A name that leads to the live inode, unless it is a directory. */
-  #nameOf(ino: number): Place | undefined {
+  #nameOf(ino: number): NodeName | undefined {
     const { nodes, volume } = this.context;
     const place = droppableName(volume.inode(volume.live, ino));
     if (place === undefined || !nodes.knowsLive(place.parent)) return undefined;

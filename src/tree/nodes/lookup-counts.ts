@@ -75,7 +75,7 @@ export class LookupCounts {
    * from `slots` places on from `place`. They count as used then, so that the
    * next search finds others. Returns the place at which to go on.
    */
-  takeOld(place: number, slots: number, minAge: number, max: number, found: number[]): number {
+  oldNodes(place: number, slots: number, minAge: number, max: number, found: number[]): number {
     let slot = place & this.#mask;
     for (let i = 0; i < slots && found.length < max; i++) {
       const ino = this.#keys[slot] as number;

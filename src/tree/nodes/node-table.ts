@@ -79,8 +79,8 @@ export class NodeTable {
     return this.#counts.ages();
   }
 
-  takeOld(place: number, slots: number, minAge: number, max: number, found: number[]): number {
-    return this.#counts.takeOld(place, slots, minAge, max, found);
+  oldNodes(place: number, slots: number, minAge: number, max: number, found: number[]): number {
+    return this.#counts.oldNodes(place, slots, minAge, max, found);
   }
 
   /** The data of a live inode is wanted: the kernel should keep it. */
@@ -89,7 +89,7 @@ export class NodeTable {
   }
 
   /** The special nodes that were made, or taken here, longest ago. */
-  takeOldSpecials(max: number): SpecialNode[] {
+  oldSpecials(max: number): SpecialNode[] {
     const taken: SpecialNode[] = [];
     for (const node of this.#specials.values()) {
       if (taken.length >= max) break;
@@ -136,7 +136,7 @@ export class NodeTable {
   }
 
   /** Hands a live inode out: one more lookup. Returns its node id. */
-  take(ino: number): number {
+  addLookup(ino: number): number {
     if (this.beforeUse !== undefined) this.beforeUse(ino);
     const id = this.liveId(ino);
     this.#count(id);
@@ -189,7 +189,7 @@ export class NodeTable {
     this.#show(node.ino, 1);
   }
 
-  takeSpecial(node: SpecialNode): number {
+  addSpecialLookup(node: SpecialNode): number {
     node.lookups++;
     this.onTold();
     return node.id;

@@ -11,7 +11,7 @@ import type { Inode } from '../../volume/inode.js';
 import type { View } from '../../volume/view.js';
 import { attributesOf, negativeEntry } from '../attributes.js';
 import { dotFiller, listFrom } from '../listing.js';
-import { droppableName, type Place } from '../nodes/forgetting-plan.js';
+import { droppableName, type NodeName } from '../nodes/forgetting-plan.js';
 import type { OpenSnapshot, OpenSnapshots } from './open-snapshots.js';
 import type { Attributes, Entry, FillDirectory, FillDirectoryPlus } from '../operations.js';
 import { type Ino64, shadowIno, SNAPSHOT_DIRECTORY_SPACE } from './shadow-ino.js';
@@ -59,7 +59,7 @@ export class ShadowNode extends SpecialNode {
   }
 
   /** A name that leads here and can be dropped, below a node that is known. */
-  place(): Place | undefined {
+  place(): NodeName | undefined {
     const { context, snapshot, nodes } = this.tree;
     const place = droppableName(context.volume.inode(snapshot.view, this.ino));
     const parent = place && nodes.get(place.parent);
@@ -101,7 +101,7 @@ export class ShadowNode extends SpecialNode {
       : context.volume.lookup(view, directory, name);
     if (found === undefined) return negativeEntry(context.timeoutS);
     return {
-      nodeId: context.nodes.takeSpecial(this.tree.node(found.ino)),
+      nodeId: context.nodes.addSpecialLookup(this.tree.node(found.ino)),
       entryTimeoutS: context.timeoutS,
       attr: this.#attributesOf(found),
     };

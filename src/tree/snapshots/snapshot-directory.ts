@@ -103,7 +103,7 @@ export class SnapshotDirectoryNode extends SpecialNode {
 
   #entry(node: SpecialNode): Entry {
     const attr = node.attributes();
-    return { nodeId: this.#context.nodes.takeSpecial(node), entryTimeoutS: 0, attr };
+    return { nodeId: this.#context.nodes.addSpecialLookup(node), entryTimeoutS: 0, attr };
   }
 
   /** The newest snapshot that was saved (not an undo) and that has this directory. */
@@ -233,7 +233,7 @@ export class SnapshotDirectories {
       nodes.add(node);
     }
     const attr = node.attributes();
-    return { nodeId: nodes.takeSpecial(node), entryTimeoutS: timeoutS, attr };
+    return { nodeId: nodes.addSpecialLookup(node), entryTimeoutS: timeoutS, attr };
   }
 
   forgotten(node: SnapshotDirectoryNode): void {

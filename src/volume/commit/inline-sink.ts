@@ -1,16 +1,16 @@
 /** A writer in the caller's own thread: for tools and tests. Stores at `pump`. */
-import { encodeGroup } from './txg-encoder.js';
-import type { GroupSink, SinkEvents, SinkSpace } from './txg-sink.js';
-import type { Group } from './txg.js';
-import { SpaceBook } from './sink-space.js';
+import { encodeTxg } from './txg-encoder.js';
+import type { TxgSink, SinkEvents, SinkSpace } from './txg-sink.js';
+import type { Txg } from './txg.js';
+import { PromisedSpace } from './sink-space.js';
 import { WriterHost, type WriterSetup } from './writer-host.js';
 
 const RESERVE_BYTES = 64 * 1024 * 1024;
 
-export class InlineSink implements GroupSink {
+export class InlineSink implements TxgSink {
   readonly #host: WriterHost;
-  readonly #book = new SpaceBook();
-  #waiting: { group: Group; fileset: number } | undefined;
+  readonly #book = new PromisedSpace();
+  #waiting: { txg: Txg; fileset: number } | undefined;
   events: SinkEvents | undefined;
 
   constructor(setup: WriterSetup) {
@@ -18,8 +18,8 @@ export class InlineSink implements GroupSink {
     this.#book.update(this.#host.ensure(RESERVE_BYTES));
   }
 
-  submit(group: Group, fileset: number): void {
-    this.#waiting = { group, fileset };
+  submit(txg: Txg, fileset: number): void {
+    this.#waiting = { txg: txg, fileset };
   }
 
   pump(): void {
@@ -27,11 +27,11 @@ export class InlineSink implements GroupSink {
     if (waiting === undefined) return;
     this.#waiting = undefined;
     try {
-      const took = this.#host.apply(encodeGroup(waiting.group, waiting.fileset));
+      const took = this.#host.apply(encodeTxg(waiting.txg, waiting.fileset));
       this.#book.update(this.#host.ensure(RESERVE_BYTES));
-      this.events?.committed(waiting.group.id, took);
+      this.events?.committed(waiting.txg.id, took);
     } catch (error) {
-      this.events?.failed(waiting.group.id, error as Error);
+      this.events?.failed(waiting.txg.id, error as Error);
     }
   }
 

@@ -1,8 +1,8 @@
 /** The sink of a volume that is only read: nothing is ever submitted. */
 import { FsError } from '../../lib/errors.js';
-import type { GroupSink, SinkSpace } from './txg-sink.js';
+import type { TxgSink, SinkSpace } from './txg-sink.js';
 
-export class NoSink implements GroupSink {
+export class NoSink implements TxgSink {
   submit(): void {
     throw new FsError('EROFS', 'write', 'the volume');
   }

@@ -9,7 +9,7 @@ const KEY_BYTES = 48;
 const ROUGH_RECORD_BYTES = 64 * 1024;
 const ROUGH_FACTOR = 2;
 
-export class SpaceBook {
+export class PromisedSpace {
   #report: SpaceReport | undefined;
 
   update(report: SpaceReport): void {

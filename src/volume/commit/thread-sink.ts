@@ -11,10 +11,10 @@ import {
 } from 'node:worker_threads';
 import { CommandError } from '../../lib/errors.js';
 import { WRITING_LIMITS } from '../../lib/thread-limits.js';
-import { encodeGroup } from './txg-encoder.js';
-import type { GroupSink, SinkEvents, SinkSpace } from './txg-sink.js';
-import type { Group } from './txg.js';
-import { SpaceBook } from './sink-space.js';
+import { encodeTxg } from './txg-encoder.js';
+import type { TxgSink, SinkEvents, SinkSpace } from './txg-sink.js';
+import type { Txg } from './txg.js';
+import { PromisedSpace } from './sink-space.js';
 import type { SpaceReport, WriterSetup } from './writer-host.js';
 import type { FromWriter, ToWriter } from './writer-thread.js';
 
@@ -22,10 +22,10 @@ import type { FromWriter, ToWriter } from './writer-thread.js';
 const AHEAD_BYTES = 64 * 1024 * 1024;
 const START_TIMEOUT_MS = 30_000;
 
-export class ThreadSink implements GroupSink {
+export class ThreadSink implements TxgSink {
   readonly #port: MessagePort;
   readonly #worker: Worker;
-  readonly #book = new SpaceBook();
+  readonly #book = new PromisedSpace();
   /** Int32: bumped by the writer with every message, so that this thread can wait. */
   readonly #signal = new Int32Array(new SharedArrayBuffer(4));
   #asked = false;
@@ -99,8 +99,8 @@ export class ThreadSink implements GroupSink {
     this.#port.postMessage(message);
   }
 
-  submit(group: Group, fileset: number): void {
-    this.#post({ type: 'batch', batch: encodeGroup(group, fileset) });
+  submit(txg: Txg, fileset: number): void {
+    this.#post({ type: 'batch', batch: encodeTxg(txg, fileset) });
   }
 
   pump(): void {

@@ -3,7 +3,7 @@
  * checksums are missing: the writer adds them (seal-blocks.ts).
  */
 import {
-  attributeKey,
+  xattrKey,
   blockKey,
   ENTRY_KEY_LENGTH,
   INODE_KEY_LENGTH,
@@ -22,7 +22,7 @@ import {
   holeBlock,
 } from '../../format/records/values.js';
 import { BatchBuilder, type WriteBatch } from '../../store/batch.js';
-import type { Group, LayerChanges } from './txg.js';
+import type { Txg, LayerChanges } from './txg.js';
 
 function encodeLayer(builder: BatchBuilder, fileset: number, changes: LayerChanges): void {
   const layer = changes.layer;
@@ -51,11 +51,11 @@ function encodeLayer(builder: BatchBuilder, fileset: number, changes: LayerChang
       }
     }
   }
-  for (const [ino, attributes] of changes.attributes) {
+  for (const [ino, attributes] of changes.xattrs) {
     for (const [name, value] of attributes) {
       builder.put(
         TABLE.attributes,
-        attributeKey(fileset, ino, name, layer),
+        xattrKey(fileset, ino, name, layer),
         encodeAttribute(value ?? undefined),
       );
     }
@@ -67,12 +67,12 @@ function encodeLayer(builder: BatchBuilder, fileset: number, changes: LayerChang
   }
 }
 
-export function encodeGroup(group: Group, fileset: number): WriteBatch {
-  const builder = new BatchBuilder(group.arena);
-  for (const changes of group.layers.values()) encodeLayer(builder, fileset, changes);
-  for (const { table, key, value } of group.system.values()) {
+export function encodeTxg(txg: Txg, fileset: number): WriteBatch {
+  const builder = new BatchBuilder(txg.arena);
+  for (const changes of txg.layers.values()) encodeLayer(builder, fileset, changes);
+  for (const { table, key, value } of txg.system.values()) {
     if (value === undefined) builder.del(table, key);
     else builder.put(table, key, value);
   }
-  return builder.finish(group.id);
+  return builder.finish(txg.id);
 }

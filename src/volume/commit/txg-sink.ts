@@ -2,7 +2,7 @@
  * Where closed groups go: the writer thread in a daemon, a writer in the same
  * thread in tools and tests. Also answers how much more may be promised.
  */
-import type { Group } from './txg.js';
+import type { Txg } from './txg.js';
 
 export interface SinkSpace {
   /** Bytes that may still be promised to groups. */
@@ -12,9 +12,9 @@ export interface SinkSpace {
   roomBytes: number;
 }
 
-export interface GroupSink {
+export interface TxgSink {
   /** Stores the group in one transaction; `committed` or `failed` follows. */
-  submit(group: Group, fileset: number): void;
+  submit(txg: Txg, fileset: number): void;
   space(): SinkSpace;
   /** More room can still be had by asking the disk. */
   canGrow(): boolean;

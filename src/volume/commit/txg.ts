@@ -90,7 +90,7 @@ export class LayerChanges {
   readonly droppedInodes = new Set<number>();
   readonly directories = new Map<number, DirectoryChanges>();
   readonly files = new Map<number, Map<number, BlockChange>>();
-  readonly attributes = new Map<number, Map<string, Buffer | null>>();
+  readonly xattrs = new Map<number, Map<string, Buffer | null>>();
   /** true: an orphan; false: reaped; null: the record of this layer is deleted. */
   readonly orphans = new Map<number, boolean | null>();
   /** Orphans of this group that were none before it: when they go, nothing is stored of that. */
@@ -126,7 +126,7 @@ export interface SystemChange {
   value: Buffer | undefined;
 }
 
-export class Group {
+export class Txg {
   readonly layers = new Map<number, LayerChanges>();
   readonly system = new Map<string, SystemChange>();
   /** Inodes made in this group: nothing of them is in older groups or in LMDB. */

@@ -15,16 +15,16 @@ import { ThreadSink } from './thread-sink.js';
 interface Flushing {
   waiting: readonly Deferred<void>[];
   /** Whose changes the record has. */
-  group: number;
+  txg: number;
   /** The group that has to be in LMDB, too; 0: none. */
   needs: number;
   startMs: number;
 }
 
 /** A group is closed when it is this old. */
-export const GROUP_AGE_MS = 700;
+export const TXG_AGE_MS = 700;
 
-export class Groups {
+export class TxgPipeline {
   readonly #waiting: { ticket: number; done: Deferred<void> }[] = [];
   #committed = 0;
   /** A group must be closed as soon as the writer is free. */
@@ -43,15 +43,15 @@ export class Groups {
     return {
       committed: (id, { operations, valueBytes, elapsedMs }) => {
         this.core.commits.stored(operations, valueBytes, elapsedMs);
-        const group = this.core.groupCommitted(id);
-        this.log?.committed(group);
+        const txg = this.core.txgCommitted(id);
+        this.log?.committed(txg);
         this.#committed = id;
         if (this.#closeWanted) this.#closeNow();
         this.#answer();
       },
       failed: (id, error) => {
         this.core.failure = error;
-        const failed = new FsError('EIO', 'commit', `group ${id}: ${error.message}`);
+        const failed = new FsError('EIO', 'commit', `txg ${id}: ${error.message}`);
         for (const { done } of this.#waiting.splice(0)) done.reject(failed);
         for (const done of this.#next.splice(0)) done.reject(failed);
       },
@@ -77,7 +77,7 @@ export class Groups {
   }
 
   #closeNow(): void {
-    if (this.core.closeGroup()) this.#closeWanted = false;
+    if (this.core.closeTxg()) this.#closeWanted = false;
   }
 
   /** Closes the open group (now or when the writer is free); the ticket to wait for. */
@@ -121,7 +121,7 @@ export class Groups {
     } else if (open.isLogged && !log.hasUnflushed) {
       for (const done of waiting) this.#wait(needs, done);
     } else if (log.write(open)) {
-      this.#flushed = { waiting, group: open.id, needs, startMs: performance.now() };
+      this.#flushed = { waiting, txg: open.id, needs, startMs: performance.now() };
       if (log.isHalfFull) this.commit();
       this.#takeFlush(false);
     } else {
@@ -143,7 +143,7 @@ export class Groups {
     const { log } = this;
     const flushed = this.#flushed;
     if (log === undefined || flushed === undefined) return;
-    const { waiting, group, needs, startMs } = flushed;
+    const { waiting, txg, needs, startMs } = flushed;
     const isDurable = log.take(waits);
     if (isDurable === undefined) return;
     this.#flushed = undefined;
@@ -151,7 +151,7 @@ export class Groups {
       this.core.commits.syncedByLog(waiting.length, performance.now() - startMs);
       for (const done of waiting) this.#wait(needs, done);
     } else {
-      this.#byStore(this.core.open.id === group ? this.commit() : group, waiting);
+      this.#byStore(this.core.open.id === txg ? this.commit() : txg, waiting);
     }
     const next = this.#next.splice(0);
     if (next.length > 0) this.#makeDurable(next);
@@ -179,11 +179,11 @@ export class Groups {
   /** Closes the group when it is old enough; returns ms until the next call is due. */
   tick(nowMs: number): number {
     const { openedMs } = this.core.open;
-    if (openedMs === undefined) return GROUP_AGE_MS;
-    const left = openedMs + GROUP_AGE_MS - nowMs;
+    if (openedMs === undefined) return TXG_AGE_MS;
+    const left = openedMs + TXG_AGE_MS - nowMs;
     if (left > 0) return left;
     this.#closeWanted = true;
     this.#closeNow();
-    return GROUP_AGE_MS;
+    return TXG_AGE_MS;
   }
 }

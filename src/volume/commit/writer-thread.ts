@@ -105,7 +105,7 @@ function storeBatch(batch: WriteBatch): void {
     say({ type: 'committed', id: batch.id, took, space: host.ensure(RESERVE_BYTES) });
     collectSoon();
   } catch (error) {
-    log(`group ${batch.id}: ${(error as Error).stack ?? String(error)}`);
+    log(`txg ${batch.id}: ${(error as Error).stack ?? String(error)}`);
     say({ type: 'failed', id: batch.id, message: (error as Error).message });
   }
 }

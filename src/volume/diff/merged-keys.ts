@@ -12,7 +12,7 @@ interface Source {
   next: Iterator<{ key: Buffer }>;
 }
 
-export class MergedPlaces {
+export class MergedKeys {
   /** A heap: the smallest place comes first. */
   readonly #heap: Source[] = [];
 

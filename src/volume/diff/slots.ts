@@ -22,7 +22,7 @@ export interface Slot {
 }
 
 /** One directory in both views, or two that lie in the same place, or one that came or went. */
-interface Place {
+interface DirectoryPair {
   before: Inode | undefined;
   after: Inode | undefined;
   beforePath: string | undefined;
@@ -93,7 +93,7 @@ export class DiffSlots {
     return this.volume.lookup(view, directory, name);
   }
 
-  #slot(place: Place, name: string): void {
+  #slot(place: DirectoryPair, name: string): void {
     const before = this.#child(this.from, place.before, name);
     const after = this.#child(this.to, place.after, name);
     if (before?.ino === after?.ino) return;
@@ -121,7 +121,7 @@ export class DiffSlots {
   }
 
   /** Every name of directories that came or went. */
-  #list(place: Place): void {
+  #list(place: DirectoryPair): void {
     const names = new Set<string>();
     for (const [view, directory] of [
       [this.from, place.before],

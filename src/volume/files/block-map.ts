@@ -60,7 +60,7 @@ export class BlockMap {
         missing--;
       }
     };
-    for (const changes of this.core.sections(view)) {
+    for (const changes of this.core.pendingChanges(view)) {
       const blocks = changes.files.get(inode.ino);
       if (blocks === undefined) continue;
       for (let index = first; index <= last; index++) {
@@ -145,7 +145,7 @@ export class BlockMap {
     end = Number.POSITIVE_INFINITY,
   ): Generator<number> {
     const indices = new Set<number>();
-    for (const changes of this.core.sections(view)) {
+    for (const changes of this.core.pendingChanges(view)) {
       for (const index of changes.files.get(inode.ino)?.keys() ?? []) {
         if (index >= from && index < end) indices.add(index);
       }

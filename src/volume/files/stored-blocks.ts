@@ -8,11 +8,11 @@
  * thrown: the caller comes again. What is read in order is fetched ahead.
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
-import { Fetching } from '../../lib/errors.js';
+import { RetryLater } from '../../lib/errors.js';
 import { blockIndexOf, blockKey, layerOf } from '../../format/records/keys.js';
 import { MAX_LAYER, MAX_STEP, TABLE } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH, blockBytes, isRawBlock } from '../../format/records/values.js';
-import type { ValuePlace } from '../../store/mdb/tree-page.js';
+import type { ValueSpan } from '../../store/mdb/tree-page.js';
 import { areNeighbours, type ValueFile } from '../../store/mdb/value-file.js';
 import type { BlockMap, BlockSource } from './block-map.js';
 import type { Inode } from '../inode.js';
@@ -47,7 +47,7 @@ export class StoredBlocks {
     const blocks = Math.ceil(inode.size / this.#blockSize);
     const span = this.#ahead.next(inode.ino, first, last, blocks);
     if (span === undefined) return;
-    const places: ValuePlace[] = [];
+    const places: ValueSpan[] = [];
     let latest = -1;
     const start = blockKey(view.fileset, inode.ino, span.from, view.top, MAX_STEP);
     const end = blockKey(view.fileset, inode.ino, span.end, MAX_LAYER, MAX_STEP);
@@ -123,9 +123,9 @@ export class StoredBlocks {
     sources: readonly BlockSource[],
     first: number,
     count: number,
-  ): ValuePlace[] {
-    const places: ValuePlace[] = [];
-    let before: ValuePlace | undefined;
+  ): ValueSpan[] {
+    const places: ValueSpan[] = [];
+    let before: ValueSpan | undefined;
     for (let i = first; i < first + count; i++) {
       const source = sources[i];
       if (source?.where !== 'stored') break;
@@ -149,7 +149,7 @@ export class StoredBlocks {
     at: number,
     mayPutOff: boolean,
   ): void {
-    const places: ValuePlace[] = [];
+    const places: ValueSpan[] = [];
     for (let i = at + 1; i < sources.length; i++) {
       const source = sources[i] as BlockSource;
       if (source.where !== 'stored') continue;
@@ -158,12 +158,12 @@ export class StoredBlocks {
     }
     fetch(values, places);
     const { core } = this.map;
-    if (mayPutOff && !core.mayBlock && core.othersWait()) throw new Fetching();
+    if (mayPutOff && !core.mayBlock && core.othersWait()) throw new RetryLater();
   }
 
   #wait(
     values: ValueFile,
-    place: ValuePlace,
+    place: ValueSpan,
     rest: readonly BlockSource[],
     at: number,
     mayPutOff: boolean,
@@ -174,7 +174,7 @@ export class StoredBlocks {
 }
 
 /** Neighbours are one read of the disk. */
-function fetch(values: ValueFile, places: readonly ValuePlace[]): void {
+function fetch(values: ValueFile, places: readonly ValueSpan[]): void {
   let [offset, end] = [0, 0];
   for (const place of places) {
     if (place.offset >= end && place.offset - end < 4096 && end > 0) {

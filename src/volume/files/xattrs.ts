@@ -1,8 +1,8 @@
 /** Extended attributes. Names are byte strings, values bytes. */
 import { FsError } from '../../lib/errors.js';
 import {
-  attributeKey,
-  attributeNameOf,
+  xattrKey,
+  xattrNameOf,
   inodePlace,
   placeOf,
   prefixEnd,
@@ -22,21 +22,21 @@ const MAX_VALUE_BYTES = 65536;
 const MAX_LIST_BYTES = 65536;
 
 /** An attribute to be; null: none of that name. */
-export type AttributeValue = readonly [name: string, value: Buffer | null];
+export type XattrValue = readonly [name: string, value: Buffer | null];
 
-export class Attributes {
+export class Xattrs {
   constructor(
     readonly core: VolumeCore,
     readonly inodes: Inodes,
   ) {}
 
   read(view: View, inode: Inode, name: string): Uint8Array | undefined {
-    for (const changes of this.core.sections(view)) {
-      const value = changes.attributes.get(inode.ino)?.get(name);
+    for (const changes of this.core.pendingChanges(view)) {
+      const value = changes.xattrs.get(inode.ino)?.get(name);
       if (value !== undefined) return value ?? undefined;
     }
     if (!this.core.isInMemoryOnly(inode.ino)) {
-      const key = attributeKey(view.fileset, inode.ino, name, 0);
+      const key = xattrKey(view.fileset, inode.ino, name, 0);
       const found = this.core.newest(TABLE.attributes, placeOf(TABLE.attributes, key), view);
       if (found !== undefined) {
         return decodeAttribute(found.value, `attribute ${name} of inode ${inode.ino}`);
@@ -52,8 +52,8 @@ export class Attributes {
     const note = (name: string, present: boolean): void => {
       if (!names.has(name)) names.set(name, present);
     };
-    for (const changes of this.core.sections(view)) {
-      for (const [name, value] of changes.attributes.get(inode.ino) ?? []) {
+    for (const changes of this.core.pendingChanges(view)) {
+      for (const [name, value] of changes.xattrs.get(inode.ino) ?? []) {
         note(name, value !== null);
       }
     }
@@ -62,7 +62,7 @@ export class Attributes {
       const end = prefixEnd(prefix);
       const { reader } = this.core;
       for (const { key, value } of storedVersions(reader, view, TABLE.attributes, prefix, end)) {
-        note(attributeNameOf(placeOf(TABLE.attributes, key)), value[0] === 1);
+        note(xattrNameOf(placeOf(TABLE.attributes, key)), value[0] === 1);
       }
     }
     if (inode.base !== undefined) {
@@ -115,7 +115,7 @@ export class Attributes {
   /** As part of a greater change: asks nothing, and leaves the times alone. Null: no such attribute. */
   put(ino: number, name: string, value: Buffer | null): void {
     this.inodes.forChange(ino);
-    const { attributes, since } = this.core.changes();
+    const { xattrs: attributes, since } = this.core.changes();
     since?.attribute(ino, name);
     let own = attributes.get(ino);
     if (own === undefined) {

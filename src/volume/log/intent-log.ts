@@ -14,7 +14,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { invariant } from '../../lib/invariant.js';
 import { logFor } from '../../lib/log.js';
-import { step } from '../../lib/failpoints.js';
+import { failpoint } from '../../lib/failpoints.js';
 import {
   LOG_FORMAT,
   LOG_PAGE_BYTES,
@@ -28,7 +28,7 @@ import { LOG_BYTES, openLogFile } from '../../store/log-file.js';
 import type { VolumeCore } from '../core.js';
 import { encodeForLog } from './log-encoder.js';
 import type { LogFlush } from './log-flush.js';
-import type { Group } from '../commit/txg.js';
+import type { Txg } from '../commit/txg.js';
 
 /** What has changed more than this goes to LMDB at once: it has to be written there anyway. */
 const RECORD_BYTES = 1024 * 1024;
@@ -128,35 +128,35 @@ export class IntentLog {
   }
 
   /** The open group is about to be closed: it tells LMDB what it covers. */
-  closing(group: Group): void {
+  closing(txg: Txg): void {
     if (this.#state === 'made') {
       this.#state = 'begun';
-      this.#fromGroup = group.id;
+      this.#fromGroup = txg.id;
     } else if (this.#state === 'ready' || this.#state === 'paused') {
       // Who fsyncs now and then will do so again: that one need not wait for LMDB to have the rest.
-      if (this.isReady && group.systemSince !== undefined && !group.isLogged) this.#append(group);
-      group.isUnlogged = !group.isLogged;
-      if (group.isUnlogged) this.#sequence++;
+      if (this.isReady && txg.systemSince !== undefined && !txg.isLogged) this.#append(txg);
+      txg.isUnlogged = !txg.isLogged;
+      if (txg.isUnlogged) this.#sequence++;
     } else if (this.#state !== 'begun') return;
-    group.logEnd = this.#written;
+    txg.logEnd = this.#written;
     this.#putPosition();
   }
 
   /** LMDB has the group. */
-  committed(group: Group): void {
-    if (this.#state === 'begun' && group.id >= this.#fromGroup) this.#state = 'ready';
-    else if (this.#state === 'paused' && group.id >= this.#fromGroup) this.#state = 'ready';
-    this.#freed = Math.max(this.#freed, group.logEnd);
-    if (this.#written === group.logEnd) this.#hasUnflushed = false;
+  committed(txg: Txg): void {
+    if (this.#state === 'begun' && txg.id >= this.#fromGroup) this.#state = 'ready';
+    else if (this.#state === 'paused' && txg.id >= this.#fromGroup) this.#state = 'ready';
+    this.#freed = Math.max(this.#freed, txg.logEnd);
+    if (this.#written === txg.logEnd) this.#hasUnflushed = false;
   }
 
   /**
    * Writes what of the open group is not in the log, and begins to flush it. False: it is too
    * much, or there is no room, or the disk refuses: the group has to go to LMDB.
    */
-  write(group: Group): boolean {
+  write(txg: Txg): boolean {
     invariant(!this.#isFlushing && this.isReady, 'one flush of a ready log at a time');
-    if (!group.isLogged && !this.#append(group)) return false;
+    if (!txg.isLogged && !this.#append(txg)) return false;
     const answer = this.setup.flush.submit(this.#fd);
     if (answer !== 0) {
       this.#failed(`a flush: ${answer}`);
@@ -168,32 +168,32 @@ export class IntentLog {
   }
 
   /** Writes a record of what of the open group is not in the log. False: as for `write`. */
-  #append(group: Group): boolean {
-    if (group.isUnloggable || this.#isLargeAtFirst(group)) return false;
+  #append(txg: Txg): boolean {
+    if (txg.isUnloggable || this.#isLargeAtFirst(txg)) return false;
     this.setup.storeCounters();
     const builder = this.#builder;
     builder.begin();
-    encodeForLog(builder, group, this.core.fileset);
+    encodeForLog(builder, txg, this.core.fileset);
     if (builder.isTooLarge) return false;
     const record = builder.finish(this.#identity as LogIdentity, this.#sequence);
     const at = this.#place(record.length);
     if (at < 0) return false;
-    step('log:before-write');
+    failpoint('log:before-write');
     const count = pwrite(this.#fd, record, record.length, at);
-    step('log:after-write');
+    failpoint('log:after-write');
     if (count !== record.length) {
       this.#failed(`record ${this.#sequence}: ${count}`);
       return false;
     }
     this.#sequence++;
     this.#hasUnflushed = true;
-    group.logged();
+    txg.logged();
     return true;
   }
 
   /** Nothing of it is logged yet: what it would be is known without encoding it. */
-  #isLargeAtFirst(group: Group): boolean {
-    return group.systemSince === undefined && group.bytes > RECORD_BYTES;
+  #isLargeAtFirst(txg: Txg): boolean {
+    return txg.systemSince === undefined && txg.bytes > RECORD_BYTES;
   }
 
   /** Takes room in the ring; where, or -1. */
@@ -201,7 +201,7 @@ export class IntentLog {
     const at = this.#written % this.#bytes;
     const skipped = at + bytes > this.#bytes ? this.#bytes - at : 0;
     if (this.#written + skipped + bytes - this.#freed > this.#bytes) return -1;
-    if (skipped > 0) step('log:wrap');
+    if (skipped > 0) failpoint('log:wrap');
     this.#written += skipped + bytes;
     return skipped > 0 ? 0 : at;
   }
@@ -223,7 +223,7 @@ export class IntentLog {
     const answer = this.setup.flush.take(waits);
     if (answer === undefined) return undefined;
     this.#isFlushing = false;
-    step('log:after-flush');
+    failpoint('log:after-flush');
     if (answer === 0) return true;
     this.#failed(`a flush: ${answer}`);
     return false;

@@ -3,7 +3,7 @@
  * the store's records: those that the group's batch would have for it now
  * (group-encoder.ts), and deletes for what the log has and the batch would not.
  */
-import { attributeKey, blockKey, entryKey, inodeKey } from '../../format/records/keys.js';
+import { xattrKey, blockKey, entryKey, inodeKey } from '../../format/records/keys.js';
 import { encodeGoneInode, encodeInode } from '../../format/records/inode-record.js';
 import type { LogRecordBuilder } from '../../format/records/log-record.js';
 import { nameHash } from '../../format/records/name-hash.js';
@@ -17,7 +17,7 @@ import {
   holeBlock,
 } from '../../format/records/values.js';
 import type { BlockTouch, ChangedSince } from './changed-since.js';
-import type { BlockChange, Group, LayerChanges } from '../commit/txg.js';
+import type { BlockChange, Txg, LayerChanges } from '../commit/txg.js';
 
 class LayerLog {
   constructor(
@@ -27,7 +27,7 @@ class LayerLog {
   ) {}
 
   all(): void {
-    const { inodes, directories, files, attributes, orphans } = this.changes;
+    const { inodes, directories, files, xattrs: attributes, orphans } = this.changes;
     for (const ino of inodes.keys()) this.#inode(ino);
     for (const [directory, { names }] of directories) {
       for (const name of names.keys()) this.#name(directory, name);
@@ -111,8 +111,8 @@ class LayerLog {
   }
 
   #attribute(ino: number, name: string): void {
-    const value = this.changes.attributes.get(ino)?.get(name);
-    const key = attributeKey(this.fileset, ino, name, this.changes.layer);
+    const value = this.changes.xattrs.get(ino)?.get(name);
+    const key = xattrKey(this.fileset, ino, name, this.changes.layer);
     if (value === undefined) this.builder.del(TABLE.attributes, key);
     else this.builder.put(TABLE.attributes, key, encodeAttribute(value ?? undefined));
   }
@@ -126,15 +126,15 @@ class LayerLog {
   }
 }
 
-export function encodeForLog(builder: LogRecordBuilder, group: Group, fileset: number): void {
-  for (const changes of group.layers.values()) {
+export function encodeForLog(builder: LogRecordBuilder, txg: Txg, fileset: number): void {
+  for (const changes of txg.layers.values()) {
     const log = new LayerLog(builder, fileset, changes);
     if (changes.since === undefined) log.all();
     else log.since(changes.since);
     if (builder.isTooLarge) return;
   }
-  for (const id of group.systemSince ?? group.system.keys()) {
-    const change = group.system.get(id);
+  for (const id of txg.systemSince ?? txg.system.keys()) {
+    const change = txg.system.get(id);
     if (change === undefined) continue;
     const { table, key, value } = change;
     if (value === undefined) builder.del(table, key);

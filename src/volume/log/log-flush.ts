@@ -16,7 +16,7 @@ export function asyncFlush(wakeFd: number): LogFlush | undefined {
   if (typeof aio === 'number') return undefined;
   return {
     submit: (fd) => aio.submit(fd, wakeFd),
-    take: (waits) => aio.take(waits),
+    take: (waits) => aio.poll(waits),
     close: () => aio.close(),
   };
 }

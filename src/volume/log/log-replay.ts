@@ -4,7 +4,7 @@
  * before anything else is read from it.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
-import { step } from '../../lib/failpoints.js';
+import { failpoint } from '../../lib/failpoints.js';
 import {
   LOG_FORMAT,
   LOG_META,
@@ -84,17 +84,17 @@ export function applyLog(volumePath: string, compression: boolean): number {
   let count = 0;
   const writer = StoreWriter.open(volumePath, { compression });
   try {
-    step('log:before-replay');
+    failpoint('log:before-replay');
     writer.transaction((tx) => {
       for (const operations of logRecords(log, uuid, position)) {
         for (const operation of operations) applyOperation(tx, operation);
         count++;
-        step('log:replayed-record');
+        failpoint('log:replayed-record');
       }
       tx.del(TABLE.meta, Buffer.from(LOG_META));
       tx.put(TABLE.meta, Buffer.from('format'), encodeJson(FORMAT_VERSION));
     });
-    step('log:after-replay');
+    failpoint('log:after-replay');
   } finally {
     writer.close();
   }

@@ -40,7 +40,7 @@ export class Directories {
 
   /** The entry of a name in a view, whiteouts included; undefined: nothing at all. */
   find(view: View, directory: Inode, name: string): FoundEntry | undefined {
-    for (const changes of this.core.sections(view)) {
+    for (const changes of this.core.pendingChanges(view)) {
       const entry = changes.directories.get(directory.ino)?.get(name);
       if (entry !== undefined) {
         if (entry.ino === 0 && entry.fresh) return undefined;
@@ -116,7 +116,7 @@ export class Directories {
   /** Newest first, so that of equal names the first source's counts. */
   #sources(view: View, directory: Inode, fromHash: number, withInodes: boolean): NameSource[] {
     const sources: NameSource[] = [];
-    for (const changes of this.core.sections(view)) {
+    for (const changes of this.core.pendingChanges(view)) {
       const names = changes.directories.get(directory.ino)?.ordered();
       if (names === undefined) continue;
       let i = firstAtOrAfter(names, fromHash, '');

@@ -35,7 +35,7 @@ export class Inodes {
   }
 
   #find(view: View, ino: number): Inode | undefined {
-    for (const changes of this.core.sections(view)) {
+    for (const changes of this.core.pendingChanges(view)) {
       const changed = changes.inodes.get(ino);
       if (changed !== undefined) return changed ?? undefined;
     }
@@ -62,12 +62,12 @@ export class Inodes {
    * `get` costs for each. What can't be had so is left to `get`, with its error.
    */
   prefetch(view: View, names: readonly { ino: number }[]): void {
-    const sections = this.core.sections(view);
-    const isChanged = (ino: number): boolean => sections.some(({ inodes }) => inodes.has(ino));
+    const pending = this.core.pendingChanges(view);
+    const isChanged = (ino: number): boolean => pending.some(({ inodes }) => inodes.has(ino));
     const missing: number[] = [];
     for (const { ino } of names) {
       if (ino === 0 || view.cache.get(ino) !== undefined) continue;
-      if (sections.length === 0 || !isChanged(ino)) missing.push(ino);
+      if (pending.length === 0 || !isChanged(ino)) missing.push(ino);
     }
     const inos = Float64Array.from(missing).sort();
     visitInodes(this.core.reader, view, inos, (ino, layer, { value, valueLength }) => {

@@ -227,7 +227,7 @@ export class Namespace {
     const inode = this.inodes.forChange(ino);
     const { birthLayer } = inode;
     changes.inodes.set(ino, null);
-    const { since, directories, attributes, files } = changes;
+    const { since, directories, xattrs: attributes, files } = changes;
     since?.inodes.add(ino);
     since?.drop(
       ino,
@@ -254,7 +254,7 @@ export class Namespace {
   /** Removes what a crash, or a restore to a snapshot with open unlinked files, left behind. */
   reapOrphans(): number[] {
     const alive = new Map<number, boolean>();
-    for (const changes of this.core.sections(this.core.live)) {
+    for (const changes of this.core.pendingChanges(this.core.live)) {
       for (const [ino, orphan] of changes.orphans) {
         if (!alive.has(ino)) alive.set(ino, orphan === true);
       }

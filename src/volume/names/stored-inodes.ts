@@ -16,7 +16,7 @@ const MAX_GAP = 4;
 const MAX_STEPPED = 6;
 
 /** Where to read on: from which of the wanted inodes, and for it from which layer down. */
-interface Place {
+interface Position {
   at: number;
   layer: number;
 }
@@ -35,7 +35,7 @@ export function visitInodes(
   inos: ArrayLike<number>,
   take: Take,
 ): void {
-  let next: Place = { at: 0, layer: view.top };
+  let next: Position = { at: 0, layer: view.top };
   while (next.at < inos.length) next = visitRun(reader, view, inos, next, take);
 }
 
@@ -43,15 +43,15 @@ function visitRun(
   reader: TableReader,
   view: View,
   inos: ArrayLike<number>,
-  from: Place,
+  from: Position,
   take: Take,
-): Place {
+): Position {
   let { at } = from;
   let last = at;
   while (last + 1 < inos.length && wanted(inos, last + 1) - wanted(inos, last) <= MAX_GAP) last++;
   const start = inodeKey(view.fileset, wanted(inos, at), from.layer);
   const end = inodeKey(view.fileset, wanted(inos, last) + 1, MAX_LAYER);
-  let next: Place = { at: last + 1, layer: view.top };
+  let next: Position = { at: last + 1, layer: view.top };
   let stepped = 0;
   reader.visit(TABLE.inodes, start, end, (record) => {
     const { keyBytes, keyStart, keyEnd } = record;

@@ -1,7 +1,7 @@
 /** How often a standby fetches what is new, when a person has said how often: kept in `meta`. */
 import { formatEvery, parseEvery } from '../../format/text/schedule.js';
 import { type Catalog, readMeta } from '../catalog.js';
-import type { Commands } from '../snapshots/snapshot-commands.js';
+import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
 import type { VolumeCore } from '../core.js';
 
 const META = 'pull';
@@ -14,7 +14,7 @@ export class PullSchedule {
   constructor(
     readonly core: VolumeCore,
     readonly catalog: Catalog,
-    readonly commands: Commands,
+    readonly commands: SnapshotCommands,
   ) {
     const text = readMeta<unknown>(core.reader, META);
     this.#everyMs = typeof text === 'string' ? parseEvery(text) : undefined;

@@ -4,10 +4,10 @@
  * named before the live tree moves away from it.
  */
 import { CommandError } from '../../lib/errors.js';
-import { step } from '../../lib/failpoints.js';
+import { failpoint } from '../../lib/failpoints.js';
 import { BASE_LAYER } from '../../format/records/tables.js';
 import type { Snapshot } from '../catalog.js';
-import type { Commands } from '../snapshots/snapshot-commands.js';
+import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
 import { drawAllocator } from './identity.js';
 import { checkEpoch, type Following, type Role, type RoleName } from './role.js';
 import type { View } from '../view.js';
@@ -35,7 +35,7 @@ export interface AdoptAnswer {
 }
 
 /** An answer, with the live view before and after a command that moved it. */
-export interface Moving<A> {
+export interface RoleMove<A> {
   answer: A;
   moved?: { from: View; to: View };
 }
@@ -43,10 +43,10 @@ export interface Moving<A> {
 /** What an adopted layer does to the live tree. */
 export type LiveMove = 'stay' | 'move' | 'move-keep-undo';
 
-export class Roles {
+export class RoleCommands {
   constructor(
     readonly volume: Volume,
-    readonly commands: Commands,
+    readonly commands: SnapshotCommands,
   ) {}
 
   get current(): Role {
@@ -59,7 +59,7 @@ export class Roles {
     snapshot: Pick<Snapshot, 'name' | 'uuid' | 'createdMs' | 'kind'>,
     source: string,
     move: LiveMove,
-  ): Moving<AdoptAnswer> {
+  ): RoleMove<AdoptAnswer> {
     return this.#moving(() => {
       const { core, catalog } = this.volume;
       const nowMs = core.clock.nowMs();
@@ -111,7 +111,7 @@ export class Roles {
     source: string,
     random: () => number,
     to?: string,
-  ): Moving<RoleAnswer> {
+  ): RoleMove<RoleAnswer> {
     checkEpoch(this.current, epoch);
     if (this.current.role === role && this.current.epoch === epoch) return this.#unchanged();
     if (role === 'primary') return this.promote(source, random, epoch);
@@ -123,7 +123,7 @@ export class Roles {
    * The live tree may be changed, under numbers that no other volume gives out
    * (rule D6). Without an epoch: the next one.
    */
-  promote(source: string, random: () => number, epoch?: number, by?: string): Moving<RoleAnswer> {
+  promote(source: string, random: () => number, epoch?: number, by?: string): RoleMove<RoleAnswer> {
     const wanted = epoch ?? this.current.epoch + 1;
     checkEpoch(this.current, wanted);
     // Who asks again because no answer came must not begin one more epoch.
@@ -159,7 +159,7 @@ export class Roles {
     source: string,
     epoch?: number,
     following: Following = {},
-  ): Moving<RoleAnswer> {
+  ): RoleMove<RoleAnswer> {
     const { volume } = this;
     const { epoch: divergedIn } = this.current;
     checkEpoch(this.current, epoch ?? divergedIn);
@@ -189,7 +189,7 @@ export class Roles {
   }
 
   /** Nothing was saved yet: there must be nothing to save, either. */
-  #demoteEmpty(epoch: number, source: string, following: Following): Moving<RoleAnswer> {
+  #demoteEmpty(epoch: number, source: string, following: Following): RoleMove<RoleAnswer> {
     const { core, live, catalog } = this.volume;
     const isNew = core.layers.get(live.top).parent === BASE_LAYER;
     if (!isNew || core.base !== undefined || Object.keys(catalog.counters.nextInode).length > 0) {
@@ -210,7 +210,7 @@ export class Roles {
     to: string,
     epoch: { number: number; by: string },
     source: string,
-  ): Moving<RoleAnswer & { handover: NonNullable<Role['handover']> }> {
+  ): RoleMove<RoleAnswer & { handover: NonNullable<Role['handover']> }> {
     return this.#moving(() => {
       const name = this.commands.freeName(`handover-${epoch.number}`);
       const { uuid } = this.commands.save(name, source);
@@ -227,7 +227,7 @@ export class Roles {
     upstream: string,
     epoch: { number: number; by: string },
     source: string,
-  ): Moving<RoleAnswer> {
+  ): RoleMove<RoleAnswer> {
     checkEpoch(this.current, epoch.number);
     const { shown, handover } = this.current;
     const shows = handover?.snapshot ?? shown;
@@ -238,7 +238,7 @@ export class Roles {
   }
 
   /** A standby's live tree becomes the snapshot. */
-  show(snapshot: Snapshot, source: string): Moving<RoleAnswer> {
+  show(snapshot: Snapshot, source: string): RoleMove<RoleAnswer> {
     return this.#moving(() => {
       this.commands.switchTo(snapshot.layer, undefined);
       const { role, epoch, ...following } = this.current;
@@ -281,21 +281,21 @@ export class Roles {
     return { role, epoch, outcome: 'changed' };
   }
 
-  #unchanged(): Moving<RoleAnswer> {
+  #unchanged(): RoleMove<RoleAnswer> {
     return { answer: { ...this.current, outcome: 'unchanged' } };
   }
 
   /** In one group; the live view may have moved. */
-  #moving<A>(change: () => A): Moving<A> {
+  #moving<A>(change: () => A): RoleMove<A> {
     const { volume } = this;
     this.commands.writable();
     const from = volume.live;
     const answer = volume.core.withReserve(change);
-    step('role:switched');
+    failpoint('role:switched');
     const to = volume.live;
     if (to !== from) volume.leaveBehind(from);
     volume.whenCommitted(volume.commit()).settled(
-      () => step('role:stored'),
+      () => failpoint('role:stored'),
       () => {},
     );
     return { answer, ...(to !== from && { moved: { from, to } }) };

@@ -144,8 +144,8 @@ export class Staging {
   /** No layer has it, which most inodes of a full stream are soon known to be. */
   #isNowhere(ino: number): boolean {
     const { core } = this.volume;
-    if (core.base !== undefined || core.sections(this.#below).length > 0) return false;
-    if (core.sections(this.#own).some(({ inodes }) => inodes.has(ino))) return false;
+    if (core.base !== undefined || core.pendingChanges(this.#below).length > 0) return false;
+    if (core.pendingChanges(this.#own).some(({ inodes }) => inodes.has(ino))) return false;
     if (this.#stateOf !== core.committed) {
       this.#gaps.forget();
       this.#stateOf = core.committed;
@@ -283,7 +283,7 @@ export class Staging {
 
   #putAttribute(ino: number, name: string, value: Buffer | null): void {
     this.#admit(64 + name.length + (value?.length ?? 0));
-    const { attributes } = this.#changes();
+    const { xattrs: attributes } = this.#changes();
     let own = attributes.get(ino);
     if (own === undefined) {
       own = new Map();

@@ -9,7 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type Catalog, readMeta } from '../catalog.js';
-import type { Commands } from './snapshot-commands.js';
+import type { SnapshotCommands } from './snapshot-commands.js';
 import type { VolumeCore } from '../core.js';
 
 /** Group saves that are to become snapshots everywhere: key → who has to be told. */
@@ -20,10 +20,10 @@ const COMMITS_META = 'groupCommits';
 export class GroupPoints {
   readonly #core: VolumeCore;
   readonly #catalog: Catalog;
-  readonly #commands: Commands;
+  readonly #commands: SnapshotCommands;
   #commits: Commits;
 
-  constructor(core: VolumeCore, catalog: Catalog, commands: Commands) {
+  constructor(core: VolumeCore, catalog: Catalog, commands: SnapshotCommands) {
     this.#core = core;
     this.#catalog = catalog;
     this.#commands = commands;

@@ -5,7 +5,7 @@
 import { CommandError } from '../../lib/errors.js';
 import { formatSchedule, parseSchedule, type Schedule } from '../../format/text/schedule.js';
 import type { Catalog, Snapshot } from '../catalog.js';
-import { type Commands, timeName } from './snapshot-commands.js';
+import { type SnapshotCommands, timeName } from './snapshot-commands.js';
 import type { VolumeCore } from '../core.js';
 import { expired } from './expiry.js';
 import type { SoftLocks } from '../locks/soft-locks.js';
@@ -30,7 +30,7 @@ export class Schedules {
   constructor(
     readonly core: VolumeCore,
     readonly catalog: Catalog,
-    readonly commands: Commands,
+    readonly commands: SnapshotCommands,
     readonly locks: SoftLocks,
     stored: unknown,
   ) {

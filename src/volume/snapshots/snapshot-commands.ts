@@ -57,7 +57,7 @@ export function timeName(ms: number): string {
   return new Date(ms).toISOString().slice(0, 19).replaceAll(':', '-');
 }
 
-export class Commands {
+export class SnapshotCommands {
   constructor(
     readonly core: VolumeCore,
     readonly catalog: Catalog,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { isNearFileSystem, isPlainFileSystem } from '../../../src/base/base-file-system.js';
-import { CommandError, FsError, WouldBlock } from '../../../src/lib/errors.js';
+import { CommandError, FsError, BaseReadBlocks } from '../../../src/lib/errors.js';
 import { nameHash } from '../../../src/format/records/name-hash.js';
 import { ALLOCATOR, inodeNumber, ROOT_INODE } from '../../../src/format/records/tables.js';
 import { BaseDirectory } from '../../../src/base/base-directory.js';
@@ -219,7 +219,7 @@ asRoot(t, 'a file that is not in the page cache', (t) => {
     fixture.base.read(ref, 0, size, out, 0, false);
     t.comment('the page cache kept the file: nothing to see here');
   } catch (error) {
-    if (!(error instanceof WouldBlock)) throw error;
+    if (!(error instanceof BaseReadBlocks)) throw error;
     t.equal(error.offset + error.length, size);
     t.equal(
       fs.readSync(error.fd, Buffer.alloc(1), 0, 1, error.offset),

@@ -8,7 +8,7 @@ import {
   encodeInode,
 } from '../../../src/format/records/inode-record.js';
 import {
-  attributeKey,
+  xattrKey,
   blockKey,
   deltaKey,
   entryKey,
@@ -48,7 +48,7 @@ function fill(fixture: VolumeFixture): void {
   fixture.write('small', 'hello');
   fixture.symlink('link', 'd/f');
   fixture.link('small', 'd/hard');
-  fixture.volume.setAttribute(fixture.at('d/f').ino, 'user.a', Buffer.from('1'), 0);
+  fixture.volume.setXattr(fixture.at('d/f').ino, 'user.a', Buffer.from('1'), 0);
   fixture.save('one');
   fixture.write('d/f', 'changed', 5000);
   fixture.truncate('d/f', 6000);
@@ -187,7 +187,7 @@ const DAMAGES: [string, (tx: WriteTransaction, known: Known) => void, RegExp][] 
   ],
   [
     'the checksum of an attribute',
-    (tx, { f, one }) => tx.put(TABLE.attributes, attributeKey(1, f, 'user.a', one), block(1)),
+    (tx, { f, one }) => tx.put(TABLE.attributes, xattrKey(1, f, 'user.a', one), block(1)),
     /format extended attribute/,
   ],
   [

@@ -15,7 +15,7 @@ import {
   mountContaining,
   parseMountTable,
 } from '../../../src/daemon/mount/mount-table.js';
-import { ensurePrivateDirectory, placesFor, slugOf } from '../../../src/daemon/mount/paths.js';
+import { ensurePrivateDirectory, statePathsFor, slugOf } from '../../../src/daemon/mount/paths.js';
 import { deviceText } from '../../../src/daemon/mount/processes.js';
 import { findVolume, registerVolume, volumePathFor } from '../../../src/daemon/mount/registry.js';
 
@@ -46,17 +46,17 @@ t.test('the mount table', async (t) => {
 });
 
 t.test('places', async (t) => {
-  const root = placesFor({ uid: 0, env: { XDG_RUNTIME_DIR: '/run/user/7' }, home: '/root' });
+  const root = statePathsFor({ uid: 0, env: { XDG_RUNTIME_DIR: '/run/user/7' }, home: '/root' });
   t.same(root, { stateDirectory: '/var/lib/shadowfs', runtimeDirectory: '/run/shadowfs' });
-  const user = placesFor({ uid: 7, env: { XDG_RUNTIME_DIR: '/run/user/7' }, home: '/home/u' });
+  const user = statePathsFor({ uid: 7, env: { XDG_RUNTIME_DIR: '/run/user/7' }, home: '/home/u' });
   t.same(user, {
     stateDirectory: '/home/u/.local/state/shadowfs',
     runtimeDirectory: '/run/user/7/shadowfs',
   });
-  const bare = placesFor({ uid: 7, env: { XDG_STATE_HOME: 'relative' }, home: '/home/u' });
+  const bare = statePathsFor({ uid: 7, env: { XDG_STATE_HOME: 'relative' }, home: '/home/u' });
   t.equal(bare.runtimeDirectory, '/tmp/shadowfs-7');
   t.equal(bare.stateDirectory, '/home/u/.local/state/shadowfs', 'relative paths do not count');
-  const own = placesFor({ uid: 0, env: { SHADOWFS_STATE_DIR: '/x' }, home: '/' });
+  const own = statePathsFor({ uid: 0, env: { SHADOWFS_STATE_DIR: '/x' }, home: '/' });
   t.equal(own.stateDirectory, '/x');
   t.match(slugOf('/home/u/my project!'), /^my_project_-[0-9a-f]{12}$/);
   t.not(slugOf('/a/x'), slugOf('/b/x'));

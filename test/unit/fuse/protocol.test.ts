@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import * as bodies from '../../../src/fuse/protocol/bodies.js';
 import { isSentBy, negotiate, type Wishes } from '../../../src/fuse/protocol/negotiate.js';
-import { parsePretence } from '../../../src/fuse/protocol/kernel-override.js';
+import { parseKernelOverride } from '../../../src/fuse/protocol/kernel-override.js';
 import { alignMessage, encodeNotifications } from '../../../src/fuse/protocol/notifications.js';
 import { InitFlag, Opcode, UNANSWERED } from '../../../src/fuse/protocol/protocol.js';
 import { Reply } from '../../../src/fuse/protocol/reply.js';
@@ -305,7 +305,7 @@ t.test('negotiation', (t) => {
   };
   t.equal(flagsFor(-1, {}), acls, 'ACLs and the umask belong together');
   t.equal(flagsFor(-1, { acls: false }), 0);
-  t.equal(flagsFor(-1, { pretence: { posixAcl: false } }), 0);
+  t.equal(flagsFor(-1, { kernelOverride: { posixAcl: false } }), 0);
   t.equal(flagsFor(~InitFlag.DONT_MASK, {}), 0);
   const old = negotiate({ ...offer, minor: 31, flags: InitFlag.BIG_WRITES }, wishes);
   t.match(old, {
@@ -315,25 +315,25 @@ t.test('negotiation', (t) => {
   t.equal(negotiate({ ...offer, minor: 30 }, wishes), 'too-old');
   t.equal(negotiate({ ...offer, major: 8 }, wishes), 'other-major');
   t.match(negotiate({ ...offer, minor: 99 }, wishes), { negotiated: { minor: 45 } });
-  t.match(negotiate(offer, { ...wishes, pretence: { minor: 32 } }), {
+  t.match(negotiate(offer, { ...wishes, kernelOverride: { minor: 32 } }), {
     negotiated: { killPriv: false, setxattrExtended: false, expireOnly: false, minor: 32 },
   });
   return t.end();
 });
 
 t.test('what a kernel can be made to look like', (t) => {
-  t.same(parsePretence(undefined), {});
-  t.same(parsePretence('minor=31,noOpen=off,maxWrite=16384,'), {
+  t.same(parseKernelOverride(undefined), {});
+  t.same(parseKernelOverride('minor=31,noOpen=off,maxWrite=16384,'), {
     minor: 31,
     noOpen: false,
     maxWriteBytes: 16384,
   });
   for (const bad of ['minor=x', 'minor', 'noOpen=on', 'noOpen', 'other=off', 'maxWrite=-1']) {
-    t.throws(() => parsePretence(bad), { code: 'bad-option' }, bad);
+    t.throws(() => parseKernelOverride(bad), { code: 'bad-option' }, bad);
   }
   const offer = { major: 7, minor: 45, maxReadahead: 131072, flags: -1, flags2: -1 };
   const told = (text: string): object => {
-    const answer = negotiate(offer, { acls: true, pretence: parsePretence(text) });
+    const answer = negotiate(offer, { acls: true, kernelOverride: parseKernelOverride(text) });
     return typeof answer === 'string' ? { answer } : answer.negotiated;
   };
   const full = {

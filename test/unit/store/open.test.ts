@@ -188,7 +188,11 @@ t.test('steps: killed or failed before the commit nothing is there, after it eve
       ],
       {
         timeout: 20_000,
-        env: { ...process.env, SHADOWFS_STEP: `store:${name}:${n}`, SHADOWFS_STEP_MODE: mode },
+        env: {
+          ...process.env,
+          SHADOWFS_FAILPOINT: `store:${name}:${n}`,
+          SHADOWFS_FAILPOINT_MODE: mode,
+        },
       },
     );
   const stored = (name: string, mode: string): number | undefined => {

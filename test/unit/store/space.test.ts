@@ -21,7 +21,7 @@ import { usableFreePages } from '../../../src/store/space.js';
 import {
   countRecord,
   EMPTY_SHAPE,
-  type GroupShape,
+  type TxgShape,
   worstCaseBytes,
 } from '../../../src/store/worst-case.js';
 import { StoreWriter } from '../../../src/store/writer.js';
@@ -37,7 +37,7 @@ function scratch(t: Test): string {
 /** Collects operations together with their shape. */
 class Plan {
   readonly builder = new BatchBuilder(new SlabArena());
-  readonly shape: GroupShape = { ...EMPTY_SHAPE };
+  readonly shape: TxgShape = { ...EMPTY_SHAPE };
 
   put(table: TableNumber, key: Buffer, value: Buffer): void {
     this.builder.put(table, key, value);

@@ -52,7 +52,7 @@ t.test('a table knows which inodes were not used lately', (t) => {
   const found: number[] = [];
   let place = 7;
   for (let seen = 0; seen < counts.slots; seen += 64) {
-    place = counts.takeOld(place, 64, 8, 120, found);
+    place = counts.oldNodes(place, 64, 8, 120, found);
   }
   t.equal(found.length, 120, 'no more than wanted');
   t.equal(new Set(found).size, 120, 'none twice');
@@ -81,7 +81,7 @@ t.test('ages stay right whatever comes and goes', (t) => {
       const sum = ages.reduce((all, count) => all + count);
       const older = sum - (ages[0] ?? 0);
       const found: number[] = [];
-      counts.takeOld(0, counts.slots, 1, steps.length, found);
+      counts.oldNodes(0, counts.slots, 1, steps.length, found);
       if (found.length !== older || !found.every((ino) => counts.has(ino))) return false;
       return sum === counts.size;
     }),

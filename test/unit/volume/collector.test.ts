@@ -121,10 +121,10 @@ t.test('D13: tombstones go when nothing lies below them, in whatever order snaps
     fixture.save('first');
     fixture.mkdir('dir');
     for (let i = 0; i < 40; i++) fixture.write(`dir/f${i}`, 'x'.repeat(5000));
-    fixture.volume.setAttribute(fixture.at('stays').ino, 'user.a', Buffer.from('1'), 0);
+    fixture.volume.setXattr(fixture.at('stays').ino, 'user.a', Buffer.from('1'), 0);
     fixture.write('sparse', 'x'.repeat(40_000));
     fixture.save('a');
-    fixture.volume.removeAttribute(fixture.at('stays').ino, 'user.a');
+    fixture.volume.removeXattr(fixture.at('stays').ino, 'user.a');
     fixture.volume.allocate(fixture.at('sparse').ino, 4096, 20_000, 3);
     for (let i = 0; i < 20; i++) fixture.unlink(`dir/f${i}`);
     fixture.save('b');

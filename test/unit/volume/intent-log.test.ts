@@ -245,7 +245,7 @@ t.test('what is too much for a record goes to LMDB', (t) => {
 
 t.test('a log that can not be written or flushed leaves it to LMDB', (t) => {
   const fixture = logged(t);
-  const { log } = fixture.volume.groups;
+  const { log } = fixture.volume.txgs;
   if (log === undefined) throw new Error('there is a log');
   const { submit, take } = log.setup.flush;
   for (const [what, broken] of [
@@ -293,7 +293,7 @@ function answeredAtOnce({ volume }: VolumeFixture): boolean {
 t.test('a flush that fails after its group was closed: what is logged later is found', (t) => {
   const fixture = logged(t);
   const { volume } = fixture;
-  const { log } = volume.groups;
+  const { log } = volume.txgs;
   if (log === undefined) throw new Error('there is a log');
   const { submit, take } = log.setup.flush;
   let answer: number | undefined;
@@ -302,7 +302,7 @@ t.test('a flush that fails after its group was closed: what is logged later is f
   t.notOk(answeredAtOnce(fixture));
   volume.commit();
   answer = -5;
-  volume.groups.pump();
+  volume.txgs.pump();
   t.ok(volume.core.closing, 'LMDB gets the group later');
   for (let i = 0; i < 5; i++) volume.pump();
   Object.assign(log.setup.flush, { submit, take });
@@ -317,7 +317,7 @@ t.test('a flush that fails after its group was closed: what is logged later is f
 t.test('an fsync does not wait for a group that was closed by age', (t) => {
   const fixture = logged(t);
   const { volume } = fixture;
-  const { log } = volume.groups;
+  const { log } = volume.txgs;
   if (log === undefined) throw new Error('there is a log');
   const { flush } = log.setup;
   const submit = flush.submit.bind(flush);

@@ -4,10 +4,10 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Fetching } from '../../../src/lib/errors.js';
+import { RetryLater } from '../../../src/lib/errors.js';
 import { blockKey } from '../../../src/format/records/keys.js';
 import { TABLE } from '../../../src/format/records/tables.js';
-import { PutOffReads, TURNS } from '../../../src/fuse/session/deferred-reads.js';
+import { DeferredReads, TURNS } from '../../../src/fuse/session/deferred-reads.js';
 import type { Request } from '../../../src/fuse/protocol/request.js';
 import { BatchBuilder, SlabArena } from '../../../src/store/batch.js';
 import { StoreReader } from '../../../src/store/reader.js';
@@ -192,7 +192,7 @@ t.test('a cold block is put off while others wait, and read when they do not', (
   volume.mayBlock = false;
   let asked = 0;
   volume.othersWait = () => ++asked > 0;
-  t.throws(read, Fetching);
+  t.throws(read, RetryLater);
   t.equal(asked, 1);
   volume.othersWait = () => false;
   t.equal(read(), out.length);
@@ -242,7 +242,7 @@ t.test('what is fetched ahead', (t) => {
 });
 
 t.test('reads that were put off have their turn', (t) => {
-  const reads = new PutOffReads();
+  const reads = new DeferredReads();
   const [a, b] = [{ opcode: 1 } as Request, { opcode: 2 } as Request];
   t.equal(reads.next(), undefined);
   t.equal(reads.overdue(), undefined);
