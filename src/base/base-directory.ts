@@ -31,7 +31,7 @@ import { BaseFiles, type BaseMismatch, FILES_MAX, RETIRED_MAX } from './base-fil
 import { BaseHandles, HANDLES_MAX, isEntryName, meansAbsent } from './base-handles.js';
 import { BaseListings, type BaseName, LISTED_NAMES_MAX } from './base-listing.js';
 import { type BaseStat, toBaseStat } from './base-stat.js';
-import type { BaseReference } from '../volume/inode.js';
+import type { BaseReference } from './base-reference.js';
 
 export type { BaseMismatch } from './base-files.js';
 export type { BaseName } from './base-listing.js';

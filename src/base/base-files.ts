@@ -25,7 +25,8 @@ import { fsError } from '../libc/library.js';
 import { StatxBuffer, statx } from '../libc/statx.js';
 import { type BaseHandles, isEntryName, meansAbsent, openBelow } from './base-handles.js';
 import { isSameFile, isSameReference, referenceTo, toBaseStat } from './base-stat.js';
-import { type BaseReference, S_IFMT, S_IFREG } from '../volume/inode.js';
+import type { BaseReference } from './base-reference.js';
+import { S_IFMT, S_IFREG } from '../lib/file-mode.js';
 
 export const FILES_MAX = 160;
 /** No more descriptors are lent while this many lent ones wait to be closed. */

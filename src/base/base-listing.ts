@@ -23,7 +23,7 @@ import { StatxBuffer, statx } from '../libc/statx.js';
 import { type BaseHandles, meansAbsent } from './base-handles.js';
 import { isPlainFileSystem } from './base-file-system.js';
 import { type BaseStat, isSameFile, referenceTo, toBaseStat } from './base-stat.js';
-import type { BaseReference } from '../volume/inode.js';
+import type { BaseReference } from './base-reference.js';
 
 /** Names that all kept listings hold together; one larger directory is kept alone. */
 export const LISTED_NAMES_MAX = 500_000;

@@ -4,7 +4,7 @@
  */
 import { makeDevice } from '../libc/libc.js';
 import type { StatxBuffer } from '../libc/statx.js';
-import type { BaseReference } from '../volume/inode.js';
+import type { BaseReference } from './base-reference.js';
 
 /** Attributes of a base file. Times are (s, ns) pairs. */
 export interface BaseStat {

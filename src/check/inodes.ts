@@ -8,9 +8,8 @@ import { BLOCK_HEADER_LENGTH, BLOCK_HOLE } from '../format/records/values.js';
 import type { BaseStat } from '../base/base-stat.js';
 import { messageOf } from '../lib/errors.js';
 import { type CheckState, shownName } from './report.js';
+import type { BaseReference } from '../base/base-reference.js';
 import {
-  type BaseReference,
-  type Inode,
   S_IFBLK,
   S_IFCHR,
   S_IFDIR,
@@ -19,7 +18,8 @@ import {
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
-} from '../volume/inode.js';
+} from '../lib/file-mode.js';
+import type { Inode } from '../volume/inode.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
 

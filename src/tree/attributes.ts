@@ -2,7 +2,8 @@
  * Inodes as the kernel wants to see them, and the two rules about mode bits
  * that the kernel leaves to the file system. Pure.
  */
-import { type Inode, S_IFDIR, S_IFMT, S_ISGID, S_ISUID } from '../volume/inode.js';
+import { S_IFDIR, S_IFMT, S_ISGID, S_ISUID } from '../lib/file-mode.js';
+import type { Inode } from '../volume/inode.js';
 import type { Attributes, Entry } from './operations.js';
 import type { Ino64 } from './snapshots/shadow-ino.js';
 

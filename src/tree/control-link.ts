@@ -1,6 +1,6 @@
 /** `.control` in the root: a link to the control files, which are a mount of their own. */
 import type { ErrnoName } from '../lib/errors.js';
-import { S_IFLNK } from '../volume/inode.js';
+import { S_IFLNK } from '../lib/file-mode.js';
 import { madeUpAttributes } from './attributes.js';
 import type { Attributes, Entry } from './operations.js';
 import { CONTROL_LINK_SPACE, shadowIno } from './snapshots/shadow-ino.js';

@@ -1,5 +1,5 @@
 /** A directory's listing in replies of any size: `.`, `..`, then the names in hash order. */
-import { S_IFDIR } from '../volume/inode.js';
+import { S_IFDIR } from '../lib/file-mode.js';
 import { type Cookies, DOT_COOKIE, DOT_DOT_COOKIE } from './cookies.js';
 import type { Ino64 } from './snapshots/shadow-ino.js';
 

@@ -39,7 +39,7 @@ import { type Transition, Transitions } from './coherence/transitions.js';
 import { TreeContext } from './tree-context.js';
 import type { TreeOptions } from './tree-options.js';
 import type { TreeVolume } from './tree-volume.js';
-import { S_IFDIR, S_IFMT, S_IFREG } from '../volume/inode.js';
+import { S_IFDIR, S_IFMT, S_IFREG } from '../lib/file-mode.js';
 
 /** How long the kernel may keep names and attributes: we are the only writer. */
 const DEFAULT_TIMEOUT_S = 24 * 3600;

@@ -14,7 +14,8 @@ import { encodeJson } from '../format/records/values.js';
 import { createVolumeFiles } from '../store/open.js';
 import { StoreWriter } from '../store/writer.js';
 import type { BaseDirectory } from '../base/base-directory.js';
-import { Inode, S_IFDIR } from './inode.js';
+import { S_IFDIR } from '../lib/file-mode.js';
+import { Inode } from './inode.js';
 import { checkOptions, type VolumeOptions } from './options.js';
 
 /** What a volume remembers of its base. */

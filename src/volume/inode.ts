@@ -2,6 +2,8 @@
  * An inode as it stands in one view. Mutable only while it belongs to the open
  * transaction group; everywhere else treat it as frozen.
  */
+import type { BaseReference } from '../base/base-reference.js';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../lib/file-mode.js';
 
 /** Truncation marker (rule D4): versions before (layer, step) at or beyond `size` don't count. */
 export interface Clip {
@@ -15,32 +17,6 @@ export interface LinkName {
   parent: number;
   name: string;
 }
-
-/** What a base-backed inode remembers of its base file (rule D10). */
-export interface BaseReference {
-  /** Below the base, a byte string; '' is the base itself. */
-  path: string;
-  device: number;
-  hostInode: number;
-  size: number;
-  mtimeS: number;
-  mtimeNs: number;
-  ctimeS: number;
-  ctimeNs: number;
-}
-
-export const S_IFMT = 0o170000;
-export const S_IFSOCK = 0o140000;
-export const S_IFLNK = 0o120000;
-export const S_IFREG = 0o100000;
-export const S_IFBLK = 0o060000;
-export const S_IFDIR = 0o040000;
-/** As directory entries have it. */
-export const DIRECTORY_TYPE = S_IFDIR >> 12;
-export const S_IFCHR = 0o020000;
-export const S_IFIFO = 0o010000;
-export const S_ISUID = 0o4000;
-export const S_ISGID = 0o2000;
 
 export class Inode {
   mode = 0;

@@ -20,7 +20,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { readMeta } from '../../src/store/mdb/file.js';
-import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFREG, S_IFSOCK } from '../../src/volume/inode.js';
+import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFREG, S_IFSOCK } from '../../src/lib/file-mode.js';
 import { held, VolumeFixture, WHO } from '../unit/volume/volume-fixture.js';
 import { contentOf } from './content.js';
 

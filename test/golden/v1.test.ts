@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import t from 'tap';
-import { S_IFREG } from '../../src/volume/inode.js';
+import { S_IFREG } from '../../src/lib/file-mode.js';
 import { checkVolumeAt } from '../../src/check/check.js';
 import { Volume } from '../../src/volume/volume.js';
 import { contentOf, type VolumeContent } from './content.js';

@@ -1,6 +1,6 @@
 /** The random operations: each looks at the model, chooses, and does it on both sides. */
 import { inodeNumber, ALLOCATOR } from '../../src/format/records/tables.js';
-import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../src/volume/inode.js';
+import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../src/lib/file-mode.js';
 import { type AttributeChange, isDirectory, isRegular, type ModelInode } from './plain-model.js';
 import type { Random } from './random.js';
 import { BLOCK, type VolumeRun } from './volume-run.js';

@@ -5,7 +5,7 @@
  */
 import type { TimeNs } from '../../src/lib/clock.js';
 import { MAX_FILE_SIZE } from '../../src/format/records/tables.js';
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../src/volume/inode.js';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../src/lib/file-mode.js';
 import { Figures } from './figures.js';
 import { ModelLocks } from './model-locks.js';
 

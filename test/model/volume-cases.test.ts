@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import t from 'tap';
 import { TABLE } from '../../src/format/records/tables.js';
-import { S_IFDIR, S_IFREG } from '../../src/volume/inode.js';
+import { S_IFDIR, S_IFREG } from '../../src/lib/file-mode.js';
 import { makeBase } from './base-tree.js';
 import { compareAll } from './compare.js';
 import { Random } from './random.js';

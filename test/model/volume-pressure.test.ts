@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import t from 'tap';
 import { TABLE, type TableNumber } from '../../src/format/records/tables.js';
 import { TXG_BYTES, TXG_RECORDS } from '../../src/volume/core.js';
-import { S_IFDIR, S_IFREG } from '../../src/volume/inode.js';
+import { S_IFDIR, S_IFREG } from '../../src/lib/file-mode.js';
 import { compareAll, compareLive } from './compare.js';
 import { Random } from './random.js';
 import { countRecords, garbage, layerNumbers } from './store-scan.js';

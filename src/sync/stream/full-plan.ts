@@ -9,7 +9,8 @@
  * names, not with the number of files.
  */
 import { MAX_LINK_NAMES, ROOT_INODE } from '../../format/records/tables.js';
-import { type Inode, type LinkName, DIRECTORY_TYPE } from '../../volume/inode.js';
+import { DIRECTORY_TYPE } from '../../lib/file-mode.js';
+import type { Inode, LinkName } from '../../volume/inode.js';
 import type { ReadableVolume } from '../../volume/readable-volume.js';
 import type { View } from '../../volume/view.js';
 import {

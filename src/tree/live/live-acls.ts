@@ -9,7 +9,8 @@
  */
 import { FsError } from '../../lib/errors.js';
 import type { XattrValue } from '../../volume/files/xattrs.js';
-import { type Inode, S_ISGID } from '../../volume/inode.js';
+import { S_ISGID } from '../../lib/file-mode.js';
+import type { Inode } from '../../volume/inode.js';
 import type { View } from '../../volume/view.js';
 import {
   ACCESS_ACL,

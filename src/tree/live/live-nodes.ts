@@ -4,7 +4,8 @@
  */
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
-import { type Inode, S_IFDIR, S_IFLNK, S_IFMT } from '../../volume/inode.js';
+import { S_IFDIR, S_IFLNK, S_IFMT } from '../../lib/file-mode.js';
+import type { Inode } from '../../volume/inode.js';
 import type { View } from '../../volume/view.js';
 import { isAclName } from './acl.js';
 import { inherited, negativeEntry, withoutSetId } from '../attributes.js';

@@ -1,7 +1,7 @@
 /** `latest` in `.snapshots`: a new node for each target, since the kernel keeps link targets. */
 import type { ErrnoName } from '../../lib/errors.js';
 import { byteStringOfText } from '../../format/text/grammar.js';
-import { S_IFLNK } from '../../volume/inode.js';
+import { S_IFLNK } from '../../lib/file-mode.js';
 import { madeUpAttributes } from '../attributes.js';
 import type { Attributes } from '../operations.js';
 import { LATEST_LINK_SPACE, shadowIno } from './shadow-ino.js';

@@ -23,7 +23,6 @@
 import { compareInodes, type DiffDetail } from './compare.js';
 import { DiffSlots, type Slot } from './slots.js';
 import {
-  type Inode,
   S_IFBLK,
   S_IFCHR,
   S_IFDIR,
@@ -31,7 +30,8 @@ import {
   S_IFLNK,
   S_IFMT,
   S_IFREG,
-} from '../inode.js';
+} from '../../lib/file-mode.js';
+import type { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 

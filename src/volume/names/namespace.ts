@@ -9,7 +9,8 @@ import type { VolumeCore } from '../core.js';
 import type { Directories, FoundEntry } from './directories.js';
 import { type FileData, REAP_ALL } from '../files/file-data.js';
 import type { Inodes } from './inode-reader.js';
-import { Inode, S_IFCHR, DIRECTORY_TYPE, S_IFDIR, S_IFLNK, S_IFMT } from '../inode.js';
+import { S_IFCHR, DIRECTORY_TYPE, S_IFDIR, S_IFLNK, S_IFMT } from '../../lib/file-mode.js';
+import { Inode } from '../inode.js';
 
 export interface Owner {
   uid: number;

@@ -20,7 +20,8 @@ import {
   TABLE,
 } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
-import { Inode, type LinkName, DIRECTORY_TYPE } from '../inode.js';
+import { DIRECTORY_TYPE } from '../../lib/file-mode.js';
+import { Inode, type LinkName } from '../inode.js';
 import { gapsOfTable, type InodeGaps } from '../names/inode-gaps.js';
 import { type Layer, Lineage } from '../lineage.js';
 import type { LayerChanges } from '../commit/txg.js';

@@ -12,7 +12,7 @@ import { BaseDirectory } from '../../../src/base/base-directory.js';
 import { FILES_MAX, LENT_MS, MISMATCHES_MAX, RETIRED_MAX } from '../../../src/base/base-files.js';
 import { HANDLE_AGE_MS, HANDLES_MAX } from '../../../src/base/base-handles.js';
 import { type BaseStat, hostInodeOf, referenceTo } from '../../../src/base/base-stat.js';
-import type { BaseReference } from '../../../src/volume/inode.js';
+import type { BaseReference } from '../../../src/base/base-reference.js';
 import { asRoot, isRoot } from '../../as-root.js';
 
 type Test = Pick<typeof t, 'teardown'>;

@@ -16,7 +16,7 @@ import {
   permissionBits,
   withMode,
 } from '../../../src/tree/live/acl.js';
-import { S_IFDIR } from '../../../src/volume/inode.js';
+import { S_IFDIR } from '../../../src/lib/file-mode.js';
 import { errnoOf, makeRig, OTHER, ROOT, USER } from '../fixtures/simulated-kernel.js';
 
 const TAGS: Record<string, number> = { u: 1, 'u:': 2, g: 4, 'g:': 8, m: 16, o: 32 };

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { S_IFLNK } from '../../../src/volume/inode.js';
+import { S_IFLNK } from '../../../src/lib/file-mode.js';
 import { errnoOf, makeRig, OTHER, ROOT, settledValue, USER } from '../fixtures/simulated-kernel.js';
 
 const BLOCK = 32 * 1024;
