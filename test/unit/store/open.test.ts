@@ -168,7 +168,7 @@ t.test('owner: one at a time, named, freed with the process', async (t) => {
   t.pass('waited for one that was closing');
 });
 
-t.test('steps: killed or failed before the commit nothing is there, after it everything', (t) => {
+t.test('failpoints: killed or failed before the commit nothing is there, after it everything', (t) => {
   const path = scratch(t);
   const writerModule = JSON.stringify(join(process.cwd(), 'dist/store/writer.js'));
   const run = (name: string, mode: string, n: number): ReturnType<typeof spawnSync> =>
@@ -205,7 +205,7 @@ t.test('steps: killed or failed before the commit nothing is there, after it eve
   t.equal(stored('before-commit', 'kill'), 1);
   t.equal(run('after-commit', 'kill', 2).signal, 'SIGKILL');
   t.equal(stored('after-commit', 'kill'), 2);
-  t.equal(String(run('before-commit', 'throw', 3).stdout), 'step store:before-commit\n');
+  t.equal(String(run('before-commit', 'throw', 3).stdout), 'failpoint store:before-commit\n');
   t.equal(stored('before-commit', 'throw'), 2);
   t.end();
 });
