@@ -120,7 +120,7 @@ export class BaseReadBlocks extends Error {
 
   constructor(fd: number, offset: number, length: number) {
     super('would block');
-    this.name = 'WouldBlock';
+    this.name = 'BaseReadBlocks';
     this.fd = fd;
     this.offset = offset;
     this.length = length;
@@ -135,7 +135,7 @@ export class BaseReadBlocks extends Error {
 export class RetryLater extends Error {
   constructor() {
     super('fetching');
-    this.name = 'Fetching';
+    this.name = 'RetryLater';
   }
 }
 
