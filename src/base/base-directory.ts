@@ -170,7 +170,7 @@ export class BaseDirectory {
    * the count, short only at the end of the file. Throws FsError EIO, and notes
    * a mismatch, when the file is not the one `ref` was made from, before or
    * after the read: then the bytes in `out` mean nothing. With `mayBlock` false
-   * throws WouldBlock when the page cache can't answer, unless the disk is near
+   * throws BaseReadBlocks when the page cache can't answer, unless the disk is near
    * and nobody else waits.
    */
   read(

@@ -5,7 +5,7 @@
  *
  * What must hold: bytes are handed out only when the file's identity matched
  * after they were read, so that old and new bytes never mix; nothing but
- * regular files is opened; a descriptor that was given away in `WouldBlock`
+ * regular files is opened; a descriptor that was given away in `BaseReadBlocks`
  * stays open for `LENT_MS`, so that its number can't come to mean another file.
  * A disk of this machine is waited for here when nobody else waits to be
  * served: waking another thread twice takes longer than most disks.

@@ -152,7 +152,7 @@ export class ReadableVolume {
     return this.inodes.get(view, ino);
   }
 
-  /** Fills out[outOffset…]; returns the bytes, short only at end of file. Throws WouldBlock and Fetching. */
+  /** Fills out[outOffset…]; returns the bytes, short only at end of file. Throws BaseReadBlocks and RetryLater. */
   read(
     view: View,
     inode: Inode,

@@ -172,7 +172,7 @@ export class Volume extends ReadableVolume {
     return this.core.withReserve(() => this.names.setAttributes(ino, changes));
   }
 
-  /** Returns the bytes taken: all of them. Throws ENOSPC, EFBIG, WouldBlock. */
+  /** Returns the bytes taken: all of them. Throws ENOSPC, EFBIG, BaseReadBlocks. */
   write(ino: number, offset: number, data: Buffer): number {
     return this.data.write(ino, offset, data);
   }

@@ -41,7 +41,7 @@ export class FileData {
     this.#stored = new StoredBlocks(map);
   }
 
-  /** Fills out[outOffset…] and returns the count, short only at end of file. `mayPutOff`: throws Fetching. */
+  /** Fills out[outOffset…] and returns the count, short only at end of file. `mayPutOff`: throws RetryLater. */
   read(
     view: View,
     inode: Inode,

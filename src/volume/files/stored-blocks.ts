@@ -4,7 +4,7 @@
  * wait for it unasked.
  *
  * A block that is not in memory is waited for when nobody else waits to be
- * served; otherwise the kernel is told what will be needed, and `Fetching` is
+ * served; otherwise the kernel is told what will be needed, and `RetryLater` is
  * thrown: the caller comes again. What is read in order is fetched ahead.
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
@@ -63,7 +63,7 @@ export class StoredBlocks {
 
   /**
    * The block's bytes, checked; undefined for a hole. Valid until the next
-   * read. `rest`: what is read after it, `at` being its place there. Throws Fetching.
+   * read. `rest`: what is read after it, `at` being its place there. Throws RetryLater.
    */
   bytes(
     inode: Inode,
@@ -87,7 +87,7 @@ export class StoredBlocks {
   /**
    * Reads blocks sources[first … first + count - 1], all of each, into out[outOffset…] while they
    * are whole and lie beside each other in the file. Returns how many are there, checked; for the
-   * one that follows, and for 0, `bytes` is the way. Throws Fetching.
+   * one that follows, and for 0, `bytes` is the way. Throws RetryLater.
    */
   neighbours(
     inode: Inode,
@@ -142,7 +142,7 @@ export class StoredBlocks {
     return inode.size >= LARGE_BYTES ? this.map.core.reader.values : undefined;
   }
 
-  /** What sources[at] and those behind it need is fetched; throws Fetching when others are to be served meanwhile. */
+  /** What sources[at] and those behind it need is fetched; throws RetryLater when others are to be served meanwhile. */
   #fetchRest(
     values: ValueFile,
     sources: readonly BlockSource[],

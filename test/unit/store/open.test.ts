@@ -168,16 +168,18 @@ t.test('owner: one at a time, named, freed with the process', async (t) => {
   t.pass('waited for one that was closing');
 });
 
-t.test('failpoints: killed or failed before the commit nothing is there, after it everything', (t) => {
-  const path = scratch(t);
-  const writerModule = JSON.stringify(join(process.cwd(), 'dist/store/writer.js'));
-  const run = (name: string, mode: string, n: number): ReturnType<typeof spawnSync> =>
-    spawnSync(
-      process.execPath,
-      [
-        '--input-type=module',
-        '-e',
-        `
+t.test(
+  'failpoints: killed or failed before the commit nothing is there, after it everything',
+  (t) => {
+    const path = scratch(t);
+    const writerModule = JSON.stringify(join(process.cwd(), 'dist/store/writer.js'));
+    const run = (name: string, mode: string, n: number): ReturnType<typeof spawnSync> =>
+      spawnSync(
+        process.execPath,
+        [
+          '--input-type=module',
+          '-e',
+          `
         const { StoreWriter } = await import(${writerModule});
         const writer = StoreWriter.open(${JSON.stringify(join(path, `${name}-${mode}`))}, { create: true });
         for (let i = 1; i <= 3; i++) {
@@ -185,27 +187,28 @@ t.test('failpoints: killed or failed before the commit nothing is there, after i
             writer.transaction((tx) => tx.put(15, Buffer.from('key'), Buffer.of(i)));
           } catch (error) { console.log(error.message); }
         }`,
-      ],
-      {
-        timeout: 20_000,
-        env: {
-          ...process.env,
-          SHADOWFS_FAILPOINT: `store:${name}:${n}`,
-          SHADOWFS_FAILPOINT_MODE: mode,
+        ],
+        {
+          timeout: 20_000,
+          env: {
+            ...process.env,
+            SHADOWFS_FAILPOINT: `store:${name}:${n}`,
+            SHADOWFS_FAILPOINT_MODE: mode,
+          },
         },
-      },
-    );
-  const stored = (name: string, mode: string): number | undefined => {
-    const reader = StoreReader.open(join(path, `${name}-${mode}`));
-    const value = reader.get(TABLE.meta, Buffer.from('key'))?.[0];
-    reader.close();
-    return value;
-  };
-  t.equal(run('before-commit', 'kill', 2).signal, 'SIGKILL');
-  t.equal(stored('before-commit', 'kill'), 1);
-  t.equal(run('after-commit', 'kill', 2).signal, 'SIGKILL');
-  t.equal(stored('after-commit', 'kill'), 2);
-  t.equal(String(run('before-commit', 'throw', 3).stdout), 'failpoint store:before-commit\n');
-  t.equal(stored('before-commit', 'throw'), 2);
-  t.end();
-});
+      );
+    const stored = (name: string, mode: string): number | undefined => {
+      const reader = StoreReader.open(join(path, `${name}-${mode}`));
+      const value = reader.get(TABLE.meta, Buffer.from('key'))?.[0];
+      reader.close();
+      return value;
+    };
+    t.equal(run('before-commit', 'kill', 2).signal, 'SIGKILL');
+    t.equal(stored('before-commit', 'kill'), 1);
+    t.equal(run('after-commit', 'kill', 2).signal, 'SIGKILL');
+    t.equal(stored('after-commit', 'kill'), 2);
+    t.equal(String(run('before-commit', 'throw', 3).stdout), 'failpoint store:before-commit\n');
+    t.equal(stored('before-commit', 'throw'), 2);
+    t.end();
+  },
+);
