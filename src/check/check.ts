@@ -44,13 +44,6 @@ function nameOf(table: TableNumber): string {
   return TABLE_NAMES[table - 1] as string;
 }
 
-/** Checks the committed state of an open volume. */
-export function checkVolume(volume: ReadableVolume, options: CheckOptions = {}): CheckReport {
-  const state = new CheckState(options.onProgress);
-  checkStore(volume.core.reader, volume, state, () => true, options);
-  return state.report();
-}
-
 /**
  * Checks a volume that may be damaged too much to be opened. Nobody needs to
  * have it open; if a mount has, its committed state is checked. Throws

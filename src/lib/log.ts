@@ -1,7 +1,7 @@
 /**
  * Log channels, all named `shadowfs:…`. Switched on by the DEBUG variable
- * (`DEBUG=shadowfs:*`) or `enableLogs`; written to standard error. A channel
- * that is off costs one comparison, so callers need not ask first.
+ * (`DEBUG=shadowfs:*`); written to standard error. A channel that is off costs
+ * one comparison, so callers need not ask first.
  *
  * Channels hold no file contents, only names, numbers and counts.
  */
@@ -16,9 +16,4 @@ export interface Log {
 /** The channel `shadowfs:<channel>`. Call it once per file, not per message. */
 export function logFor(channel: string): Log {
   return debug(`shadowfs:${channel}`);
-}
-
-/** Switches channels on in this thread: names as in DEBUG, without the `shadowfs:` in front. */
-export function enableLogs(channels: readonly string[]): void {
-  debug.enable(channels.map((channel) => `shadowfs:${channel}`).join(','));
 }

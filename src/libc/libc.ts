@@ -8,7 +8,7 @@
  */
 import { invariant } from '../lib/invariant.js';
 import { O_CLOEXEC, SEEK_SET } from './constants.js';
-import { addressOf, glibc, result, scratchPath, scratchPath2 } from './library.js';
+import { glibc, result, scratchPath, scratchPath2 } from './library.js';
 import { ScatteredRead } from './scattered-read.js';
 
 const F_GETFL = 3;
@@ -19,8 +19,6 @@ const F_WRLCK = 1;
 const SYS_OPENAT2 = 437;
 const PR_SET_THP_DISABLE = 41;
 const PR_SET_IO_FLUSHER = 57;
-/** UIO_MAXIOV. */
-const PARTS_MAX = 1024;
 
 type Transfer = (fd: number, buf: Uint8Array, length: number) => number;
 type TransferAt = (fd: number, buf: Uint8Array, length: number, offset: number) => number;
@@ -30,7 +28,6 @@ const callRead: Transfer = glibc.func('int64_t read(int, void *, uint64_t)');
 const callWrite: Transfer = glibc.func('int64_t write(int, void *, uint64_t)');
 const callPread: TransferAt = glibc.func('int64_t pread64(int, void *, uint64_t, int64_t)');
 const callPwrite: TransferAt = glibc.func('int64_t pwrite64(int, void *, uint64_t, int64_t)');
-const callWritev: Transfer = glibc.func('int64_t writev(int, void *, int)');
 const callLseek: (fd: number, offset: number, whence: number) => number = glibc.func(
   'int64_t lseek64(int, int64_t, int)',
 );
@@ -45,7 +42,6 @@ const callOpenat2: (
 ) => number = glibc.func('int64_t syscall(int64_t, int, void *, void *, uint64_t)');
 const callClose: OnFd = glibc.func('int close(int)');
 const callSyncfs: OnFd = glibc.func('int syncfs(int)');
-const callFsync: OnFd = glibc.func('int fsync(int)');
 const callFdatasync: OnFd = glibc.func('int fdatasync(int)');
 const callFcntl: (fd: number, command: number, argument: number) => number = glibc.func(
   'int fcntl(int, int, int64_t)',
@@ -59,8 +55,6 @@ const callFadvise: (fd: number, offset: number, length: number, advice: number) 
   glibc.func('int posix_fadvise64(int, int64_t, int64_t, int)');
 const callReadlinkat: (dir: number, path: Uint8Array, out: Uint8Array, size: number) => number =
   glibc.func('int64_t readlinkat(int, void *, void *, uint64_t)');
-const callMknodat: (dir: number, path: Uint8Array, mode: number, device: number) => number =
-  glibc.func('int mknodat(int, void *, uint32_t, uint64_t)');
 const callFstatfs: (fd: number, out: Uint8Array) => number = glibc.func(
   'int fstatfs64(int, void *)',
 );
@@ -127,11 +121,6 @@ export function readAtNowait(
   return preadNowait(fd, buf.subarray(bufOffset), length, offset);
 }
 
-const iovecBytes = new Uint8Array(PARTS_MAX * 16);
-const iovec = new BigUint64Array(iovecBytes.buffer);
-/** Keeps memory alive that the kernel reaches by address only. */
-const pinned: { memory: unknown } = { memory: undefined };
-
 const oneRead = new ScatteredRead();
 
 /**
@@ -143,20 +132,6 @@ export function preadNowait(fd: number, buf: Uint8Array, length: number, offset:
   oneRead.begin();
   oneRead.into(buf, 0, length);
   return oneRead.readNowait(fd, offset);
-}
-
-/** Writes all of `parts` (at most 1024) in one call. */
-export function writev(fd: number, parts: readonly Uint8Array[]): number {
-  invariant(parts.length <= PARTS_MAX, 'at most 1024 parts in one write');
-  let at = 0;
-  for (const part of parts) {
-    iovec[at++] = addressOf(part);
-    iovec[at++] = BigInt(part.length);
-  }
-  pinned.memory = parts;
-  const count = result(callWritev(fd, iovecBytes, parts.length));
-  pinned.memory = undefined;
-  return count;
 }
 
 export function lseek(fd: number, offset: number, whence: number): number {
@@ -237,10 +212,6 @@ export function syncfs(fd: number): number {
   return result(callSyncfs(fd));
 }
 
-export function fsync(fd: number): number {
-  return result(callFsync(fd));
-}
-
 export function fdatasync(fd: number): number {
   return result(callFdatasync(fd));
 }
@@ -253,13 +224,6 @@ export function readlinkat(dirfd: number, path: string): string | number {
   if (bad !== 0) return bad;
   const length = result(callReadlinkat(dirfd, scratchPath.bytes, linkTarget, linkTarget.length));
   return length < 0 ? length : linkTarget.toString('latin1', 0, length);
-}
-
-/** `device`: as `makeDevice` gives it; 0 for anything but device files. */
-export function mknodat(dirfd: number, path: string, mode: number, device: number): number {
-  const bad = scratchPath.set(path);
-  if (bad !== 0) return bad;
-  return result(callMknodat(dirfd, scratchPath.bytes, mode, device));
 }
 
 /** makedev(3) for numbers as the kernel has them today (12 bits, 20 bits). */

@@ -4,8 +4,8 @@
  *
  * Rules of the gate:
  * - Nothing throws for an errno: a call answers a count or a value, or
- *   `-errno` (a thrown error costs 20 times as much). `orThrow` turns the
- *   latter into an `FsError` where that is wanted.
+ *   `-errno` (a thrown error costs 20 times as much). `fsError` makes an
+ *   `FsError` of the latter where that is wanted.
  * - Names and paths are byte strings (latin1, one character per byte).
  * - The scratch areas are per thread (each worker loads its own module) and
  *   only valid during one call; nothing here is reentrant across `await`.
@@ -19,12 +19,6 @@ export const glibc = koffi.load('libc.so.6');
 /** A call's answer as it is, or `-errno` when it was -1. */
 export function result(answer: number): number {
   return answer === -1 ? -koffi.errno() : answer;
-}
-
-/** The value of a call, or an `FsError` when it answered `-errno`. */
-export function orThrow<T>(answer: T | number, syscall: string, path = ''): Exclude<T, never> {
-  if (typeof answer === 'number' && answer < 0) throw fsError(answer, syscall, path);
-  return answer as Exclude<T, never>;
 }
 
 /** `negative`: -errno. A code this project has no name for becomes EIO, with the real one in the text. */

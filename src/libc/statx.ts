@@ -6,7 +6,6 @@ import { glibc, result, scratchPath } from './library.js';
 
 /** STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID. */
 const WANTED = 0x7ff | 0x800 | 0x1000;
-const BTIME = 0x800;
 
 const callStatx: (
   dirfd: number,
@@ -67,10 +66,7 @@ export class StatxBuffer {
   get atimeNs(): number {
     return this.#u32(72);
   }
-  /** False where the file system keeps no birth time; the fields are 0 then. */
-  get hasBtime(): boolean {
-    return (this.#u32(0) & BTIME) !== 0;
-  }
+  /** The birth time is 0 where the file system keeps none. */
   get btimeS(): number {
     return this.#s64(80);
   }

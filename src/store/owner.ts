@@ -52,11 +52,6 @@ export class Owner {
     this.#write();
   }
 
-  setMountpoint(mountpoint: string): void {
-    this.#record.mountpoint = mountpoint;
-    this.#write();
-  }
-
   #write(): void {
     const text = Buffer.from(`${JSON.stringify(this.#record)}\n`);
     ftruncateSync(this.#fd, 0);

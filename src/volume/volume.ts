@@ -187,14 +187,6 @@ export class Volume extends ReadableVolume {
     return copyRange(this.data, ...what);
   }
 
-  setXattr(ino: number, name: string, value: Uint8Array, flags: number): void {
-    this.xattrs.set(ino, name, value, flags);
-  }
-
-  removeXattr(ino: number, name: string): void {
-    this.xattrs.remove(ino, name);
-  }
-
   /** Nobody knows the inode by its number any more: where it lies in the base need not be kept. */
   forgetPath(ino: number): void {
     this.core.basePaths.delete(ino);

@@ -287,7 +287,7 @@ export class Operations {
       run.change(
         `remove xattr ${name} of ${ino}`,
         (model) => model.removeXattr(ino, name, run.real),
-        () => run.volume.removeXattr(ino, name),
+        () => run.volume.xattrs.remove(ino, name),
       );
       return;
     }
@@ -300,7 +300,7 @@ export class Operations {
     run.change(
       `set xattr ${name} of ${ino}`,
       (model) => model.setXattr(ino, name, value, flags, run.real),
-      () => run.volume.setXattr(ino, name, value, flags),
+      () => run.volume.xattrs.set(ino, name, value, flags),
     );
   }
 

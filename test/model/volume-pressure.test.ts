@@ -160,13 +160,13 @@ t.test('a place is read as fast across 1,000 abandoned layers as across one', (t
     const directory = volume.create(WHO, ROOT, 'd', { mode: S_IFDIR | 0o755 }).ino;
     const file = volume.create(WHO, directory, 'f', { mode: S_IFREG | 0o644 }).ino;
     volume.write(file, 0, random.bytes(5 * BLOCK));
-    for (const name of ['user.a', 'user.b']) volume.setXattr(file, name, Buffer.of(1), 0);
+    for (const name of ['user.a', 'user.b']) volume.xattrs.set(file, name, Buffer.of(1), 0);
     for (let i = 0; i < 3; i++) volume.create(WHO, directory, `n${i}`, { mode: S_IFREG | 0o644 });
     volume.save('s', 'test');
     for (let i = 0; i < layers; i++) {
       volume.write(file, 0, random.bytes(5 * BLOCK));
-      volume.setXattr(file, 'user.a', Buffer.of(2), 0);
-      volume.setXattr(file, 'user.b', Buffer.of(2), 0);
+      volume.xattrs.set(file, 'user.a', Buffer.of(2), 0);
+      volume.xattrs.set(file, 'user.b', Buffer.of(2), 0);
       volume.rename(directory, 'n0', directory, 'm', 0, () => false);
       volume.rename(directory, 'n1', directory, 'n2', 2, () => false);
       volume.restore('s', 'test');

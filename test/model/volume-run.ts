@@ -6,11 +6,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ManualClock } from '../../src/lib/clock.js';
+import { ManualClock } from '../manual-clock.js';
 import { CommandError, FsError } from '../../src/lib/errors.js';
 import { ROOT_INODE } from '../../src/format/records/tables.js';
 import { BaseDirectory } from '../../src/base/base-directory.js';
-import { checkVolume } from '../../src/check/check.js';
+import { checkVolumeAt } from '../../src/check/check.js';
 import { createVolume } from '../../src/volume/create-volume.js';
 import { InlineSink } from '../../src/volume/commit/inline-sink.js';
 import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
@@ -413,7 +413,9 @@ export class VolumeRun {
   /** What is stored keeps every rule that can be checked. */
   check(): void {
     checkDelta(this.volume.core.reader);
-    const { findings } = checkVolume(this.volume);
+    const base = this.#openBase();
+    const { findings } = checkVolumeAt({ path: this.path, ...(base !== undefined && { base }) });
+    base?.directory.close();
     const told = findings.map(({ rule, what, where }) => `${rule}: ${what} (${where})`);
     if (told.length > 0) throw new Error(`check: ${told.join('; ')}`);
   }

@@ -6,6 +6,8 @@ import t from 'tap';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const LINES_MAX = 600;
+/** Members that only packages call. */
+const CALLED_BY_PACKAGES: ReadonlySet<string> = new Set(['constructor', 'readKey', 'writeKey']);
 
 const filesBelow = (name: string): string[] =>
   fs
@@ -61,3 +63,28 @@ t.same(
   [],
   'no test was left running alone',
 );
+
+/** Text without its comments. */
+const code = (text: string): string =>
+  text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1');
+
+/** Public methods and accessors whose name stands nowhere else in src: only tests use them. */
+function unusedMembers(): string[] {
+  const counts = new Map<string, number>();
+  const declared: { name: string; member: string }[] = [];
+  for (const { name, text } of sources) {
+    const body = code(text);
+    for (const [word] of body.matchAll(/\b\w+/g)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    const members = body.matchAll(
+      /^ {2}(?:static |async |override |get |set )*([a-z]\w*)(?:<[^>\n]*>)?\([^\n]*[{(,]$/gm,
+    );
+    for (const [, member = ''] of members) declared.push({ name, member });
+  }
+  const times = (member: string): number => declared.filter((d) => d.member === member).length;
+  return declared
+    .filter(({ member }) => !CALLED_BY_PACKAGES.has(member))
+    .filter(({ member }) => (counts.get(member) ?? 0) <= times(member))
+    .map(({ name, member }) => `${name}: ${member}`);
+}
+
+t.same(unusedMembers(), [], 'a member is there for the product, not for tests alone');

@@ -93,10 +93,6 @@ export class ServeLoop {
     this.#rebuild();
   }
 
-  get sessions(): readonly FuseSession[] {
-    return this.#seats.map((seat) => seat.session);
-  }
-
   #rebuild(): void {
     this.#pollSet = new PollSet([this.#wakeFd, ...this.#seats.map(({ session }) => session.fd)]);
   }

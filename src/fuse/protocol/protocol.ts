@@ -185,11 +185,3 @@ export const MUTATING: ReadonlySet<number> = new Set<number>([
   Opcode.COPY_FILE_RANGE,
   Opcode.COPY_FILE_RANGE_64,
 ]);
-
-/** Opcodes the kernel expects no answer to. */
-export const UNANSWERED: ReadonlySet<number> = new Set<number>([
-  Opcode.FORGET,
-  Opcode.BATCH_FORGET,
-  Opcode.INTERRUPT,
-  Opcode.NOTIFY_REPLY,
-]);

@@ -29,7 +29,7 @@ import {
 } from '../../../src/format/records/values.js';
 import { StoreReader } from '../../../src/store/reader.js';
 import type { WriteTransaction } from '../../../src/store/write-transaction.js';
-import { type CheckReport, checkVolume, checkVolumeAt } from '../../../src/check/check.js';
+import { type CheckReport, checkVolumeAt } from '../../../src/check/check.js';
 import { MAX_FINDINGS } from '../../../src/check/report.js';
 import { Inode } from '../../../src/volume/inode.js';
 import { held, VolumeFixture } from '../volume/volume-fixture.js';
@@ -48,7 +48,7 @@ function fill(fixture: VolumeFixture): void {
   fixture.write('small', 'hello');
   fixture.symlink('link', 'd/f');
   fixture.link('small', 'd/hard');
-  fixture.volume.setXattr(fixture.at('d/f').ino, 'user.a', Buffer.from('1'), 0);
+  fixture.volume.xattrs.set(fixture.at('d/f').ino, 'user.a', Buffer.from('1'), 0);
   fixture.save('one');
   fixture.write('d/f', 'changed', 5000);
   fixture.truncate('d/f', 6000);
@@ -76,7 +76,7 @@ t.test('a clean volume has no findings', (t) => {
   t.strictSame(shown(report), [], 'collected');
   t.ok(report.counted.records > 20);
   t.equal(report.counted.views, 4);
-  t.strictSame(shown(checkVolume(fixture.volume, { deep: false })), [], 'while it is open');
+  t.strictSame(shown(fixture.check(false)), [], 'while it is open');
   fixture.close();
   t.strictSame(shown(fixture.check()), [], 'closed');
   t.end();

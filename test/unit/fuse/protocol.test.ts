@@ -5,7 +5,7 @@ import * as bodies from '../../../src/fuse/protocol/bodies.js';
 import { isSentBy, negotiate, type Wishes } from '../../../src/fuse/protocol/negotiate.js';
 import { parseKernelOverride } from '../../../src/fuse/protocol/kernel-override.js';
 import { alignMessage, encodeNotifications } from '../../../src/fuse/protocol/notifications.js';
-import { InitFlag, Opcode, UNANSWERED } from '../../../src/fuse/protocol/protocol.js';
+import { InitFlag, Opcode } from '../../../src/fuse/protocol/protocol.js';
 import { Reply } from '../../../src/fuse/protocol/reply.js';
 import { Request } from '../../../src/fuse/protocol/request.js';
 import { EMPTY, FuseSession } from '../../../src/fuse/session/session.js';
@@ -16,6 +16,14 @@ import { socketpair } from '../../../src/libc/fd-passing.js';
 import { close, getStatusFlags, read, setStatusFlags, write } from '../../../src/libc/libc.js';
 import type { Attributes } from '../../../src/tree/operations.js';
 import { MemoryOps } from '../../mount/memory-ops.js';
+
+/** Opcodes the kernel expects no answer to. */
+const UNANSWERED: ReadonlySet<number> = new Set<number>([
+  Opcode.FORGET,
+  Opcode.BATCH_FORGET,
+  Opcode.INTERRUPT,
+  Opcode.NOTIFY_REPLY,
+]);
 
 /** A request's bytes; `length` to lie about it. */
 function requestBytes(opcode: number, body: Buffer, node = 1n, length = 40 + body.length): Buffer {

@@ -1,8 +1,9 @@
 /** The clocks and the log channels. */
 import debug from 'debug';
 import t from 'tap';
-import { ManualClock, realClock, type TimeNs } from '../../../src/lib/clock.js';
-import { enableLogs, logFor } from '../../../src/lib/log.js';
+import { realClock, type TimeNs } from '../../../src/lib/clock.js';
+import { ManualClock } from '../../manual-clock.js';
+import { logFor } from '../../../src/lib/log.js';
 
 const inNs = ({ s, ns }: TimeNs): bigint => {
   if (ns < 0 || ns > 999_999_999 || !Number.isInteger(ns)) throw new Error(`${ns} ns`);
@@ -94,7 +95,7 @@ t.test('log channels are switched on by name', async (t) => {
   const before = debug.disable();
   const log = logFor('store');
   t.equal(log.enabled, false);
-  enableLogs(['store', 'fuse:*']);
+  debug.enable('shadowfs:store,shadowfs:fuse:*');
   t.equal(log.enabled, true);
   t.equal(logFor('fuse:request').enabled, true);
   t.equal(logFor('volume').enabled, false);

@@ -14,11 +14,17 @@ import * as c from '../../../src/libc/constants.js';
 import { readDirectory } from '../../../src/libc/directory.js';
 import { recvFd, sendFd, socketpair } from '../../../src/libc/fd-passing.js';
 import * as libc from '../../../src/libc/libc.js';
-import { orThrow } from '../../../src/libc/library.js';
+import { fsError } from '../../../src/libc/library.js';
 import { eventfd, eventfdClear, eventfdSignal, PollSet } from '../../../src/libc/poll.js';
 import * as scheduling from '../../../src/libc/scheduling.js';
 import { StatxBuffer, statx } from '../../../src/libc/statx.js';
 import { fgetxattr, flistxattr, lgetxattr, llistxattr } from '../../../src/libc/xattrs.js';
+
+/** The value of a call, or an `FsError` when it answered `-errno`. */
+function orThrow<T>(answer: T | number, syscall: string, path = ''): Exclude<T, never> {
+  if (typeof answer === 'number' && answer < 0) throw fsError(answer, syscall, path);
+  return answer as Exclude<T, never>;
+}
 
 const dir = t.testdir({ file: 'hello, world', sub: { a: 'a', b: 'bb' } });
 const file = path.join(dir, 'file');
@@ -46,11 +52,8 @@ t.test('read, write and their variants at an offset', async (t) => {
     t.equal(buf.toString('latin1', 1, 5), '0123');
     t.equal(libc.lseek(fd, 0, c.SEEK_SET), 0);
     t.equal(libc.read(fd, buf, 2), 2);
-    t.equal(libc.writev(fd, [Buffer.from('x'), Buffer.alloc(0), new Uint8Array([0x79])]), 2);
-    t.equal(fs.readFileSync(path.join(dir, 'io'), 'latin1'), '01xyAB6789');
     t.throws(() => libc.read(fd, buf, 33), 'a length beyond the buffer never reaches the kernel');
     t.equal(libc.fdatasync(fd), 0);
-    t.equal(libc.fsync(fd), 0);
     t.equal(libc.syncfs(fd), 0);
   });
   t.equal(libc.read(-1, Buffer.alloc(1), 1), -ERRNO.EBADF);
@@ -123,7 +126,7 @@ t.test('statx agrees with Node.js', async (t) => {
     t.equal(BigInt(libc.makeDevice(st.rdevMajor, st.rdevMinor)), want.rdev);
     const ns = (s: number, ns: number): bigint => BigInt(s) * 1_000_000_000n + BigInt(ns);
     t.equal(ns(st.ctimeS, st.ctimeNs), want.ctimeNs);
-    if (st.hasBtime) t.equal(ns(st.btimeS, st.btimeNs), want.birthtimeNs);
+    if (st.btimeS > 0) t.equal(ns(st.btimeS, st.btimeNs), want.birthtimeNs);
   }
   statx(c.AT_FDCWD, file, 0, st);
   t.same([st.atimeS, st.atimeNs], [1, 500_000_000]);
@@ -149,9 +152,6 @@ t.test('names are bytes, not UTF-8', async (t) => {
     const st = new StatxBuffer();
     t.equal(statx(fd, name, 0, st), 0);
     t.equal(st.size, 3);
-    t.equal(libc.mknodat(fd, 'fifo\xff', fs.constants.S_IFIFO | 0o600, 0), 0);
-    t.equal(statx(fd, 'fifo\xff', 0, st), 0);
-    t.equal(st.mode & fs.constants.S_IFMT, fs.constants.S_IFIFO);
     t.equal(libc.openat(fd, 'x'.repeat(4096), c.O_RDONLY), -ERRNO.ENAMETOOLONG);
     t.equal(libc.openat(fd, 'a\0b', c.O_RDONLY), -ERRNO.EINVAL);
   });

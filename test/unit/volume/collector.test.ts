@@ -8,7 +8,7 @@ import type { TableReader } from '../../../src/store/reader.js';
 import type { WriteTransaction } from '../../../src/store/write-transaction.js';
 import { StoreWriter } from '../../../src/store/writer.js';
 import { Collector } from '../../../src/volume/collector/collector.js';
-import { checkVolume } from '../../../src/check/check.js';
+import { checkVolumeAt } from '../../../src/check/check.js';
 import { Volume } from '../../../src/volume/volume.js';
 import { contentOf } from '../../golden/content.js';
 import { VolumeFixture } from './volume-fixture.js';
@@ -79,8 +79,8 @@ t.test('a transaction that fails leaves nothing behind, in memory neither', (t) 
       const { reader } = volume.core;
       const counts = ALL_TABLES.map((table) => records(reader, table));
       t.strictSame(contentOf(volume).views, expected);
-      t.strictSame(checkVolume(volume).findings, []);
       volume.close();
+      t.strictSame(checkVolumeAt({ path }).findings, []);
       t.ok(n > 4 && n < MAX_ROUNDS, `${n} slices`);
       return { emptied, counts };
     },
@@ -121,10 +121,10 @@ t.test('D13: tombstones go when nothing lies below them, in whatever order snaps
     fixture.save('first');
     fixture.mkdir('dir');
     for (let i = 0; i < 40; i++) fixture.write(`dir/f${i}`, 'x'.repeat(5000));
-    fixture.volume.setXattr(fixture.at('stays').ino, 'user.a', Buffer.from('1'), 0);
+    fixture.volume.xattrs.set(fixture.at('stays').ino, 'user.a', Buffer.from('1'), 0);
     fixture.write('sparse', 'x'.repeat(40_000));
     fixture.save('a');
-    fixture.volume.removeXattr(fixture.at('stays').ino, 'user.a');
+    fixture.volume.xattrs.remove(fixture.at('stays').ino, 'user.a');
     fixture.volume.allocate(fixture.at('sparse').ino, 4096, 20_000, 3);
     for (let i = 0; i < 20; i++) fixture.unlink(`dir/f${i}`);
     fixture.save('b');

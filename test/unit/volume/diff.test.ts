@@ -51,7 +51,7 @@ t.test('files: added, removed, changed, renamed', (t) => {
     'renamed file moved -> to',
     'renamed file moved-changed -> to-changed (content,times)',
   ]);
-  fixture.volume.setXattr(fixture.at('same').ino, 'user.x', Buffer.from('1'), 0);
+  fixture.volume.xattrs.set(fixture.at('same').ino, 'user.x', Buffer.from('1'), 0);
   t.ok(since(fixture, 'one').includes('changed file same (xattr)'));
   t.strictSame(diffSummary(diffViews(fixture.volume, fixture.view('one'), fixture.volume.live)), {
     added: 1,

@@ -138,8 +138,8 @@ export class RandomHistory {
     } else {
       log.push(`xattr ${path}`);
       const { ino } = fixture.at(path);
-      if (this.random(3) === 0) fixture.volume.removeXattr(ino, 'user.a');
-      else fixture.volume.setXattr(ino, 'user.a', Buffer.from(letter), 0);
+      if (this.random(3) === 0) fixture.volume.xattrs.remove(ino, 'user.a');
+      else fixture.volume.xattrs.set(ino, 'user.a', Buffer.from(letter), 0);
     }
   }
 

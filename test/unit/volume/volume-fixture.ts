@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ManualClock } from '../../../src/lib/clock.js';
+import { ManualClock } from '../../manual-clock.js';
 import { ROOT_INODE } from '../../../src/format/records/tables.js';
 import type { WriteTransaction } from '../../../src/store/write-transaction.js';
 import { StoreWriter } from '../../../src/store/writer.js';
