@@ -5,27 +5,33 @@
  * Needed twice: before LMDB opens a file (it maps it and would die of SIGBUS
  * on a truncated one), and for the exact free space when a disk is nearly
  * full. Reads are only consistent while nobody commits.
- *
- * Layout (LMDB data version 2, little-endian, 64 bits): each page has a
- * header of 24 bytes: number u64, transaction u64, pad u16, flags u16,
- * lower u16, upper u16 (or, for large values, the number of pages u32). In a
- * tree's page follow the offsets of the nodes (u16 each), `lower` bytes long;
- * offsets count from the header's end.
  */
 import { readSync } from 'node:fs';
+import {
+  childOf,
+  FLAG_BRANCH,
+  FLAG_LEAF,
+  FLAG_META,
+  FLAG_OVERFLOW,
+  MAX_DEPTH,
+  META_LENGTH,
+  NODE_BIG,
+  NODE_HEADER,
+  nodeCount,
+  nodeFlags,
+  nodeOffset,
+  PAGE_HEADER,
+  pageFlags,
+  rootOf,
+  valueLength,
+  valueOffset,
+} from './layout.js';
 
-const PAGE_HEADER = 24;
-const META_LENGTH = 144;
+/** Where the records of the two trees stand in a meta page. */
+export const FREE_TREE_AT = 48;
+export const MAIN_TREE_AT = 96;
 const MAGIC = 0xbeefc0de;
 const DATA_VERSION = 2;
-const FLAG_BRANCH = 1;
-const FLAG_LEAF = 2;
-const FLAG_OVERFLOW = 4;
-const FLAG_META = 8;
-const NODE_BIG = 1;
-const NODE_HEADER = 8;
-const NO_PAGE = 2n ** 64n - 1n;
-const MAX_DEPTH = 32;
 
 export interface MetaPage {
   pageBytes: number;
@@ -52,22 +58,17 @@ function readPages(fd: number, offset: number, length: number): Buffer {
   return bytes.subarray(0, count);
 }
 
-function pageNumber(bytes: Buffer, offset: number): number | undefined {
-  const value = bytes.readBigUInt64LE(offset);
-  return value === NO_PAGE ? undefined : Number(value);
-}
-
 /** Undefined when these bytes are no meta page. */
 export function decodeMetaPage(page: Buffer): MetaPage | undefined {
   if (page.length < PAGE_HEADER + META_LENGTH) return undefined;
-  if ((page.readUInt16LE(18) & FLAG_META) === 0) return undefined;
+  if ((pageFlags(page) & FLAG_META) === 0) return undefined;
   if (page.readUInt32LE(24) !== MAGIC || page.readUInt32LE(28) !== DATA_VERSION) return undefined;
   const pageBytes = page.readUInt32LE(48);
   if (pageBytes < 512 || pageBytes > 65536 || (pageBytes & (pageBytes - 1)) !== 0) return undefined;
   return {
     pageBytes,
-    freeRoot: pageNumber(page, 88),
-    mainRoot: pageNumber(page, 136),
+    freeRoot: rootOf(page, FREE_TREE_AT),
+    mainRoot: rootOf(page, MAIN_TREE_AT),
     lastPage: Number(page.readBigUInt64LE(144)),
     transaction: Number(page.readBigUInt64LE(152)),
   };
@@ -87,7 +88,7 @@ export function readMeta(fd: number): MetaPage | undefined {
 function treePage(fd: number, meta: MetaPage, number: number): Buffer {
   const page = readPages(fd, number * meta.pageBytes, meta.pageBytes);
   if (page.length < meta.pageBytes) throw new DamagedFile(`page ${number} is missing`);
-  const flags = page.readUInt16LE(18) & (FLAG_BRANCH | FLAG_LEAF);
+  const flags = pageFlags(page) & (FLAG_BRANCH | FLAG_LEAF);
   if (page.readBigUInt64LE(0) !== BigInt(number) || flags === 0) {
     throw new DamagedFile(`page ${number} is not a page of a tree`);
   }
@@ -101,10 +102,10 @@ export function checkTreeRoot(fd: number, meta: MetaPage, root: number | undefin
 
 /** Offsets of a page's nodes. */
 function nodesOf(page: Buffer): number[] {
-  const count = page.readUInt16LE(20) >> 1;
+  const count = nodeCount(page);
   const offsets: number[] = [];
   for (let i = 0; i < count; i++) {
-    const offset = PAGE_HEADER + page.readUInt16LE(PAGE_HEADER + i * 2);
+    const offset = nodeOffset(page, i);
     if (offset + NODE_HEADER > page.length) throw new DamagedFile('a node lies outside its page');
     offsets.push(offset);
   }
@@ -112,12 +113,12 @@ function nodesOf(page: Buffer): number[] {
 }
 
 function leafData(fd: number, meta: MetaPage, page: Buffer, node: number): Buffer {
-  const length = page.readUInt16LE(node) + page.readUInt16LE(node + 2) * 65536;
-  const data = node + NODE_HEADER + page.readUInt16LE(node + 6);
-  if ((page.readUInt16LE(node + 4) & NODE_BIG) === 0) return page.subarray(data, data + length);
+  const length = valueLength(page, node);
+  const data = valueOffset(page, node);
+  if ((nodeFlags(page, node) & NODE_BIG) === 0) return page.subarray(data, data + length);
   const number = Number(page.readBigUInt64LE(data));
   const large = readPages(fd, number * meta.pageBytes, PAGE_HEADER + length);
-  if (large.length < PAGE_HEADER + length || (large.readUInt16LE(18) & FLAG_OVERFLOW) === 0) {
+  if (large.length < PAGE_HEADER + length || (pageFlags(large) & FLAG_OVERFLOW) === 0) {
     throw new DamagedFile(`page ${number} is not the list of free pages`);
   }
   return large.subarray(PAGE_HEADER);
@@ -144,13 +145,13 @@ export function readFreeRuns(fd: number, meta: MetaPage): FreeRun[] {
   const visit = (number: number, depth: number): void => {
     if (depth > MAX_DEPTH) throw new DamagedFile('the tree of free pages is a loop');
     const page = treePage(fd, meta, number);
-    const isLeaf = (page.readUInt16LE(18) & FLAG_LEAF) !== 0;
+    const isLeaf = (pageFlags(page) & FLAG_LEAF) !== 0;
     for (const node of nodesOf(page)) {
       if (isLeaf) {
         const transaction = Number(page.readBigUInt64LE(node + NODE_HEADER));
         decodeList(leafData(fd, meta, page, node), transaction, runs);
       } else {
-        visit(page.readUIntLE(node, 6), depth + 1);
+        visit(childOf(page, node), depth + 1);
       }
     }
   };

@@ -6,30 +6,47 @@
  * only a table whose tree was found to be whole is then read through LMDB.
  *
  * What must hold: nothing here throws for damaged bytes, and every page is
- * visited at most once. For the layout see mdb-file.ts; in a node of 8 bytes
- * stand: length of the value u32 (in a branch page, with the flags: the child's
- * page u48), flags u16, length of the key u16.
+ * visited at most once. For the layout see layout.ts.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { DamagedFile, decodeMetaPage, type MetaPage, readFreeRuns, readMeta } from './file.js';
+import {
+  childOf,
+  FIRST_PAGE,
+  FLAG_BRANCH,
+  FLAG_LEAF,
+  FLAG_OVERFLOW,
+  keyLength,
+  LARGE_LENGTH,
+  MAX_DEPTH,
+  META_LENGTH,
+  NODE_BIG,
+  NODE_HEADER,
+  NODE_TREE,
+  nodeFlags,
+  PAGE_HEADER,
+  pageFlags,
+  pageLower,
+  pageUpper,
+  rootOf,
+  TREE_LENGTH,
+  valueLength,
+  valueOffset,
+} from './layout.js';
+import {
+  DamagedFile,
+  decodeMetaPage,
+  FREE_TREE_AT,
+  MAIN_TREE_AT,
+  type MetaPage,
+  readFreeRuns,
+  readMeta,
+} from './file.js';
 import { DATA_FILE } from '../open.js';
 
-const PAGE_HEADER = 24;
-const NODE_HEADER = 8;
-const FLAG_BRANCH = 1;
-const FLAG_LEAF = 2;
-const FLAG_OVERFLOW = 4;
 const FLAG_KINDS = 0x2f;
 const FLAG_INTEGER_KEYS = 8;
 const FLAG_OPEN = 0x8000;
-const NODE_BIG = 1;
-const NODE_TREE = 2;
-const TREE_LENGTH = 48;
-const LARGE_LENGTH = 24;
-const NO_PAGE = 2 ** 64;
-const MAX_DEPTH = 32;
-const FIRST_PAGE = 2;
 /** A busy volume is looked at again: a page that was used anew looks like damage. */
 const ATTEMPTS = 3;
 
@@ -171,7 +188,7 @@ class Walk {
       } else {
         const low = i === 0 ? bounds.low : keys[i];
         const below = { low, high: keys[i + 1] ?? bounds.high };
-        this.#page(tree, page.readUIntLE(node, 6), depth + 1, below, onTree);
+        this.#page(tree, childOf(page, node), depth + 1, below, onTree);
       }
     }
   }
@@ -179,7 +196,7 @@ class Walk {
   #problem(page: Buffer, number: number, isLeaf: boolean): string | undefined {
     if (page.length < this.meta.pageBytes) return 'the page is missing';
     if (page.readBigUInt64LE(0) !== BigInt(number)) return 'the page bears another number';
-    if ((page.readUInt16LE(18) & FLAG_KINDS) !== (isLeaf ? FLAG_LEAF : FLAG_BRANCH)) {
+    if ((pageFlags(page) & FLAG_KINDS) !== (isLeaf ? FLAG_LEAF : FLAG_BRANCH)) {
       return `the page is no ${isLeaf ? 'leaf' : 'branch'} of the tree`;
     }
     return undefined;
@@ -187,8 +204,8 @@ class Walk {
 
   /** Offsets of the nodes, or what is wrong with them. */
   #nodes(page: Buffer): number[] | string {
-    const lower = page.readUInt16LE(20);
-    const upper = page.readUInt16LE(22);
+    const lower = pageLower(page);
+    const upper = pageUpper(page);
     const room = page.length - PAGE_HEADER;
     if (lower === 0 || lower % 2 !== 0 || lower > upper || upper > room) {
       return "the page's header is damaged";
@@ -203,9 +220,8 @@ class Walk {
   }
 
   #leaf(tree: Tree, number: number, page: Buffer, node: number, onTree: OnTree | undefined): void {
-    const flags = page.readUInt16LE(node + 4);
-    const keyLength = page.readUInt16LE(node + 6);
-    const data = node + NODE_HEADER + keyLength;
+    const flags = nodeFlags(page, node);
+    const data = valueOffset(page, node);
     const length = valueLength(page, node);
     const stored = flags === NODE_BIG ? LARGE_LENGTH : length;
     const isTree = flags === NODE_TREE && onTree !== undefined;
@@ -238,7 +254,7 @@ class Walk {
     const isWhole =
       header.length === PAGE_HEADER &&
       header.readBigUInt64LE(0) === BigInt(first) &&
-      (header.readUInt16LE(18) & FLAG_KINDS) === FLAG_OVERFLOW &&
+      (pageFlags(header) & FLAG_KINDS) === FLAG_OVERFLOW &&
       header.readUInt32LE(20) === count;
     if (!isWhole) this.report(tree.name, first, 'the page is not the large value it should be');
   }
@@ -262,7 +278,7 @@ class Walk {
 function keysOf(page: Buffer, nodes: readonly number[]): Buffer[] | string {
   const keys: Buffer[] = [];
   for (const node of nodes) {
-    const length = page.readUInt16LE(node + 6);
+    const length = keyLength(page, node);
     const key = page.subarray(node + NODE_HEADER, node + NODE_HEADER + length);
     if (key.length !== length) return 'a key lies outside its page';
     keys.push(key);
@@ -274,17 +290,13 @@ function keysOf(page: Buffer, nodes: readonly number[]): Buffer[] | string {
 function roomProblem(page: Buffer, nodes: readonly number[], isLeaf: boolean): string | undefined {
   let used = 0;
   for (const node of nodes) {
-    const isLarge = page.readUInt16LE(node + 4) === NODE_BIG;
+    const isLarge = nodeFlags(page, node) === NODE_BIG;
     const stored = isLarge ? LARGE_LENGTH : valueLength(page, node);
-    const length = NODE_HEADER + page.readUInt16LE(node + 6) + (isLeaf ? stored : 0);
+    const length = NODE_HEADER + keyLength(page, node) + (isLeaf ? stored : 0);
     used += length + (length & 1);
   }
-  const room = page.length - PAGE_HEADER - page.readUInt16LE(22);
+  const room = page.length - PAGE_HEADER - pageUpper(page);
   return used === room ? undefined : `the nodes take ${used} bytes of ${room}`;
-}
-
-function valueLength(page: Buffer, node: number): number {
-  return page.readUInt16LE(node) + page.readUInt16LE(node + 2) * 65536;
 }
 
 /** Keys ascend and lie in the bounds. The first key of a branch page counts as the lowest. */
@@ -308,7 +320,6 @@ function orderProblem(
 }
 
 function decodeTree(name: string, record: Buffer): Tree {
-  const root = Number(record.readBigUInt64LE(40));
   return {
     name: name.replace(/\0$/, ''),
     flags: record.readUInt16LE(4) & ~FLAG_OPEN,
@@ -317,12 +328,12 @@ function decodeTree(name: string, record: Buffer): Tree {
     leafPages: Number(record.readBigUInt64LE(16)),
     largePages: Number(record.readBigUInt64LE(24)),
     entries: Number(record.readBigUInt64LE(32)),
-    root: root >= NO_PAGE ? undefined : root,
+    root: rootOf(record, 0),
   };
 }
 
 function metaBytes(fd: number, meta: MetaPage, index: number): Buffer {
-  const page = Buffer.alloc(PAGE_HEADER + 144);
+  const page = Buffer.alloc(PAGE_HEADER + META_LENGTH);
   readSync(fd, page, 0, page.length, index * meta.pageBytes);
   return page;
 }
@@ -343,11 +354,14 @@ function walkFile(fd: number, meta: MetaPage): Walk {
     return walk;
   }
   const trees: Tree[] = [];
-  walk.walk(decodeTree('main', page.subarray(96, 144)), (name, record) => {
-    trees.push(decodeTree(name, record));
-  });
+  walk.walk(
+    decodeTree('main', page.subarray(MAIN_TREE_AT, MAIN_TREE_AT + TREE_LENGTH)),
+    (name, record) => {
+      trees.push(decodeTree(name, record));
+    },
+  );
   for (const tree of trees) walk.walk(tree);
-  walk.walk(decodeTree('free', page.subarray(48, 96)));
+  walk.walk(decodeTree('free', page.subarray(FREE_TREE_AT, FREE_TREE_AT + TREE_LENGTH)));
   try {
     if (!walk.findings.some(({ tree }) => tree === 'free')) walk.checkFreePages();
   } catch (error) {

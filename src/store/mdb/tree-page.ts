@@ -1,19 +1,29 @@
 /**
  * Searching the pages of a B-tree in `data.mdb`: where a value lies in the
- * file, without touching it. Pure; for the layout see mdb-file.ts.
+ * file, without touching it. Pure; for the layout see layout.ts.
  *
  * What must hold: nothing here throws for damaged bytes; what is not as it
  * should be is answered with undefined, and the caller asks LMDB.
  */
-const PAGE_HEADER = 24;
-const NODE_HEADER = 8;
-const FLAG_BRANCH = 1;
-const FLAG_LEAF = 2;
-const NODE_BIG = 1;
-const NODE_TREE = 2;
-const TREE_LENGTH = 48;
-const TREE_ROOT_AT = 40;
-const NO_PAGE = 2 ** 64;
+import {
+  childOf,
+  FLAG_BRANCH,
+  FLAG_LEAF,
+  keyLength,
+  NODE_BIG,
+  NODE_HEADER,
+  NODE_TREE,
+  nodeCount,
+  nodeFlags,
+  nodeOffset,
+  PAGE_HEADER,
+  pageFlags,
+  pageLower,
+  rootOf,
+  TREE_LENGTH,
+  valueLength,
+  valueOffset,
+} from './layout.js';
 
 /** A value that has pages of its own. Bytes in the file. */
 export interface ValueSpan {
@@ -23,41 +33,37 @@ export interface ValueSpan {
 
 /** True for a page of a tree that bears the number `page`. */
 export function isTreePage(bytes: Buffer, page: number): boolean {
-  const lower = bytes.readUInt16LE(20);
+  const lower = pageLower(bytes);
   return (
     bytes.readUIntLE(0, 6) === page &&
     bytes.readUInt16LE(6) === 0 &&
-    (bytes.readUInt16LE(18) & (FLAG_BRANCH | FLAG_LEAF)) !== 0 &&
+    (pageFlags(bytes) & (FLAG_BRANCH | FLAG_LEAF)) !== 0 &&
     lower > 0 &&
     PAGE_HEADER + lower <= bytes.length
   );
 }
 
 export function isLeaf(page: Buffer): boolean {
-  return (page.readUInt16LE(18) & FLAG_LEAF) !== 0;
-}
-
-export function nodeCount(page: Buffer): number {
-  return page.readUInt16LE(20) >> 1;
+  return (pageFlags(page) & FLAG_LEAF) !== 0;
 }
 
 /** Where the node's header begins; undefined: outside the page. */
 function nodeAt(page: Buffer, index: number): number | undefined {
-  const at = PAGE_HEADER + page.readUInt16LE(PAGE_HEADER + index * 2);
+  const at = nodeOffset(page, index);
   if (at + NODE_HEADER > page.length) return undefined;
-  return at + NODE_HEADER + page.readUInt16LE(at + 6) > page.length ? undefined : at;
+  return at + NODE_HEADER + keyLength(page, at) > page.length ? undefined : at;
 }
 
 function compareKey(page: Buffer, node: number, key: Uint8Array): number {
   const start = node + NODE_HEADER;
-  return page.compare(key, 0, key.length, start, start + page.readUInt16LE(node + 6));
+  return page.compare(key, 0, key.length, start, start + keyLength(page, node));
 }
 
 /** The key of a leaf's node, a view. */
 export function keyAt(page: Buffer, index: number): Buffer | undefined {
   const node = nodeAt(page, index);
   if (node === undefined) return undefined;
-  return page.subarray(node + NODE_HEADER, node + NODE_HEADER + page.readUInt16LE(node + 6));
+  return page.subarray(node + NODE_HEADER, valueOffset(page, node));
 }
 
 /** Of a leaf: the first node whose key is not below `key`, maybe one behind the last. */
@@ -89,25 +95,24 @@ export function branchIndex(page: Buffer, key: Uint8Array): number | undefined {
 /** The page below a branch page's node. */
 export function childPage(page: Buffer, index: number): number | undefined {
   const node = nodeAt(page, index);
-  return node === undefined ? undefined : page.readUIntLE(node, 6);
+  return node === undefined ? undefined : childOf(page, node);
 }
 
 /** Where a leaf's value lies; undefined when it lies in the leaf itself. */
 export function valueSpan(page: Buffer, index: number): ValueSpan | undefined {
   const node = nodeAt(page, index);
-  if (node === undefined || page.readUInt16LE(node + 4) !== NODE_BIG) return undefined;
-  const data = node + NODE_HEADER + page.readUInt16LE(node + 6);
-  if (data + 8 > page.length || page.readUInt16LE(data + 6) !== 0) return undefined;
-  const length = page.readUInt16LE(node) + page.readUInt16LE(node + 2) * 65536;
+  if (node === undefined || nodeFlags(page, node) !== NODE_BIG) return undefined;
+  const data = valueOffset(page, node);
+  if (data + 8 > page.length || keyLength(page, data) !== 0) return undefined;
+  const length = valueLength(page, node);
   return { offset: page.readUIntLE(data, 6) * page.length + PAGE_HEADER, length };
 }
 
 /** The root of the table that a node of the main tree names; undefined: none, or it is empty. */
 export function tableRoot(page: Buffer, index: number): number | undefined {
   const node = nodeAt(page, index);
-  if (node === undefined || page.readUInt16LE(node + 4) !== NODE_TREE) return undefined;
-  const data = node + NODE_HEADER + page.readUInt16LE(node + 6);
+  if (node === undefined || nodeFlags(page, node) !== NODE_TREE) return undefined;
+  const data = valueOffset(page, node);
   if (data + TREE_LENGTH > page.length) return undefined;
-  const root = Number(page.readBigUInt64LE(data + TREE_ROOT_AT));
-  return root >= NO_PAGE ? undefined : root;
+  return rootOf(page, data);
 }

@@ -18,6 +18,7 @@ import { FADVISE_RANDOM, FADVISE_WILLNEED } from '../../libc/constants.js';
 import { fadvise, pread, preadNowait } from '../../libc/libc.js';
 import { ScatteredRead } from '../../libc/scattered-read.js';
 import { DamagedFile, type MetaPage, readMeta } from './file.js';
+import { MAX_DEPTH, nodeCount } from './layout.js';
 import {
   branchIndex,
   childPage,
@@ -25,7 +26,6 @@ import {
   isTreePage,
   keyAt,
   leafIndex,
-  nodeCount,
   tableRoot,
   type ValueSpan,
   valueSpan,
@@ -33,7 +33,6 @@ import {
 
 /** Pages of trees that are kept: 512 KiB. */
 const PAGES_KEPT = 128;
-const MAX_DEPTH = 32;
 const NOTHING = Buffer.alloc(0);
 const FIRST_VALUE_BYTES = 32 * 1024 + 8;
 /** Between two values that one read may take in: the end of a page, and the header of the next. */
