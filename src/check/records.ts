@@ -3,6 +3,7 @@
  * layers exist, counters are above what was given out; and rule D2, the delta
  * map against the versions. One pass over each table; memory is constant.
  */
+import { INODE_LIMIT } from '../format/records/tables.js';
 import { decodeInode } from '../format/records/inode-record.js';
 import {
   decodeDeltaKey,
@@ -52,7 +53,6 @@ export const VERSIONED_TABLES: readonly TableNumber[] = [
 ];
 
 /** Number limit of an inode: 12 + 40 bits. */
-const INODE_LIMIT = 2 ** 52;
 const PLACE_LENGTHS: Readonly<Record<number, number>> = {
   [TABLE.inodes]: 12,
   [TABLE.blocks]: 18,

@@ -6,6 +6,7 @@
  * Owns the open files. What must hold: every open has its own content or line,
  * so that two readers or writers never mix; their number is bounded.
  */
+import { S_IFDIR, S_IFREG } from '../lib/file-mode.js';
 import type { Deferred } from '../lib/deferred.js';
 import { FsError } from '../lib/errors.js';
 import type {
@@ -31,8 +32,6 @@ import type { TraceSink } from '../measure/trace-entry.js';
 
 const ROOT_NODE = 1;
 const FIRST_FILE_NODE = 2;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
 const O_ACCMODE = 3;
 const FOPEN_DIRECT_IO = 1;
 const FOPEN_STREAM = 16;

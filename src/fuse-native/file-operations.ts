@@ -1,4 +1,5 @@
 /** The calls about one file: content, size and attributes. An open file is its node, whatever its name becomes. */
+import { S_IFMT } from '../lib/file-mode.js';
 import { after } from '../tree/after.js';
 import type { AttributeChanges } from '../tree/operations.js';
 import type { Operation, Signal } from 'fuse-native';
@@ -6,7 +7,6 @@ import type { Answer } from './answering.js';
 import { NO_UMASK, type NativeContext, plain } from './context.js';
 import { refuseMangled, splitPath } from './names.js';
 
-const S_IFMT = 0o170000;
 /** chown's "leave it". */
 const UNCHANGED = 0xffff_ffff;
 const HALF = 2 ** 32;

@@ -5,6 +5,7 @@
  * `.fuse_hidden…` until it is closed: here that is the removal, and the made-up
  * name leads to the open file without being in the tree.
  */
+import { S_IFDIR, S_IFMT, S_IFREG } from '../lib/file-mode.js';
 import { after } from '../tree/after.js';
 import { Deferred } from '../lib/deferred.js';
 import type { Entry } from '../tree/operations.js';
@@ -12,9 +13,6 @@ import type { Operation, Signal } from 'fuse-native';
 import { NO_UMASK, type NativeContext, plain } from './context.js';
 import { bytesOfText, refuseMangled, splitPath } from './names.js';
 
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
 const HIDDEN_NAME = /^\.fuse_hidden[0-9a-f]{16}$/;
 
 export function nameOperations(context: NativeContext): Record<string, Operation> {

@@ -4,6 +4,7 @@ export type Fields = Record<string, unknown>;
 
 /** UUIDs, and keys made of one and two counts. */
 const KEY_MAX = 200;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null;
@@ -14,3 +15,5 @@ export const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 export const isListOf = (value: unknown, isOne: (one: unknown) => boolean): boolean =>
   Array.isArray(value) && value.every(isOne);
+export const isUuid = (value: unknown): value is string =>
+  typeof value === 'string' && UUID.test(value);

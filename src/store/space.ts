@@ -22,7 +22,7 @@ import { DATA_FILE } from './open.js';
 const MIB = 1024 * 1024;
 const CHUNK_BYTES = 64 * MIB;
 const MIN_RESERVE_BYTES = 4 * MIB;
-const MAX_RESERVE_BYTES = 64 * MIB;
+export const MAX_RESERVE_BYTES = 64 * MIB;
 const RESERVE_PART = 64;
 /** Left to others where blocks can't be had ahead. */
 const UNRESERVED_MARGIN_BYTES = 8 * MIB;

@@ -6,6 +6,8 @@ import { FsError } from '../lib/errors.js';
 import { isAclName } from './live/acl.js';
 import type { Caller } from './operations.js';
 
+/** Rights of a program beyond its user's; a write takes them away. */
+export const CAPABILITY = 'security.capability';
 const NAMESPACES = ['user.', 'trusted.', 'security.'];
 const TRUSTED_PREFIX = 'trusted.';
 

@@ -54,14 +54,9 @@ const HEADER_LENGTH = 15;
 const ORIGIN_VALUE_LENGTH = 20;
 const BROKEN = 1;
 const ORIGIN = /^[\x21-\x7e]{1,64}$/;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export function isOrigin(text: string): boolean {
   return ORIGIN.test(text);
-}
-
-export function isUuid(text: string): boolean {
-  return UUID.test(text);
 }
 
 /** Why a text can't stand in a lock, or undefined when it can. */

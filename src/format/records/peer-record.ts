@@ -3,7 +3,7 @@
  * one record per peer, one per invitation, one for the place to listen. Pure.
  * Every field is checked when it is read: what is wrong here would be trusted.
  */
-import { isCount } from '../../lib/fields.js';
+import { isCount, isUuid } from '../../lib/fields.js';
 import { CorruptionError } from '../../lib/errors.js';
 import { isHost, type PeerAddress } from '../text/peer-address.js';
 import { decodeJson, encodeJson } from './values.js';
@@ -46,13 +46,8 @@ export interface InvitationRecord {
   usedBy?: string;
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const HEX = /^([0-9a-f]{2})+$/;
 const PEER_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._:@+-]{0,63}$/u;
-
-export function isUuid(value: unknown): value is string {
-  return typeof value === 'string' && UUID.test(value);
-}
 
 /** Up to 64 letters, digits and `._:@+-`. */
 export function isPeerName(value: unknown): value is string {

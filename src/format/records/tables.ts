@@ -61,6 +61,8 @@ export const COUNTER_BITS = 40;
 /** Allocators of volumes that were made by receiving; those between are not used yet. */
 export const FIRST_DRAWN_ALLOCATOR = 16;
 export const MAX_ALLOCATOR = 4095;
+/** Inode numbers lie below it. */
+export const INODE_LIMIT = (MAX_ALLOCATOR + 1) * 2 ** COUNTER_BITS;
 
 /** The inode number of (allocator, counter). */
 export function inodeNumber(allocator: number, counter: number): number {

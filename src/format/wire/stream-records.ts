@@ -6,6 +6,7 @@
  * limits): whoever takes them in need not look at them again. A record that
  * can't be throws RangeError, which the framing turns into `stream-damaged`.
  */
+import { INODE_LIMIT } from '../records/tables.js';
 import {
   MAX_BLOCK_SIZE,
   MAX_FILE_SIZE,
@@ -65,7 +66,6 @@ export type StreamRecord =
 
 const KIND = { inode: 1, gone: 2, attribute: 3, entry: 4, block: 5, hole: 6, path: 7 } as const;
 const FLAG = { isNew: 1, hasData: 2, cut: 4, target: 8, removed: 16 } as const;
-const INODE_LIMIT = 2 ** 52;
 const MAX_VALUE = 65536;
 const MAX_TARGET = 65535;
 export const MAX_PATH = 65535;

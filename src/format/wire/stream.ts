@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';
-import { isCount } from '../../lib/fields.js';
+import { isCount, isUuid } from '../../lib/fields.js';
 import { decodeRecord, encodeRecord, recordRoom, type StreamRecord } from './stream-records.js';
 import { MAX_ALLOCATOR, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE } from '../records/tables.js';
 
@@ -23,7 +23,6 @@ const FRAME_BYTES = 256 * 1024;
 /** No frame is larger: a length above it is not believed. */
 export const MAX_FRAME_BYTES = 1024 * 1024;
 const FRAME = { header: 1, records: 2, trailer: 3 } as const;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const CHAIN = /^[0-9a-f]{64}$/;
 
 /** Which snapshot a stream makes, and over which. */
@@ -308,8 +307,6 @@ function decodeHeader(body: Buffer, offset: number): StreamHeader {
   if (!isHeader(header)) throw damaged('the header lacks something', offset);
   return header;
 }
-
-const isUuid = (value: unknown): boolean => typeof value === 'string' && UUID.test(value);
 
 const isAllocator = (id: string): boolean => /^\d{1,4}$/.test(id) && Number(id) <= MAX_ALLOCATOR;
 

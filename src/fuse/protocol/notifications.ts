@@ -4,9 +4,7 @@
  * aligned to 8, so that it crosses to the helper thread without being copied.
  */
 import type { Notification } from '../../tree/coherence/notification.js';
-import { EXPIRE_ONLY, NotifyCode, OUT_HEADER_BYTES } from './protocol.js';
-
-const TWO_32 = 0x1_0000_0000;
+import { EXPIRE_ONLY, NotifyCode, OUT_HEADER_BYTES, TWO_32 } from './protocol.js';
 
 export type KernelNotification =
   | Notification

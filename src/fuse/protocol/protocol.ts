@@ -185,3 +185,6 @@ export const MUTATING: ReadonlySet<number> = new Set<number>([
   Opcode.COPY_FILE_RANGE,
   Opcode.COPY_FILE_RANGE_64,
 ]);
+
+/** 64-bit fields are read and written as two words. */
+export const TWO_32 = 2 ** 32;

@@ -6,6 +6,7 @@
  * the header's room and return its length in bytes; `finish` fills in the
  * header. Offsets into the body are bytes and divisible by 4.
  */
+import { TWO_32 } from './protocol.js';
 import type { Attributes, Entry, Opened, StatFs } from '../../tree/operations.js';
 import {
   ATTR_OUT_BYTES,
@@ -20,7 +21,6 @@ import {
   STATX_OUT_BYTES,
 } from './protocol.js';
 
-const TWO_32 = 0x1_0000_0000;
 const HEADER_WORDS = OUT_HEADER_BYTES / 4;
 /** Longer than any mount lives; the kernel's own arithmetic saturates above. */
 const TIMEOUT_MAX_S = 0x7fff_ffff;

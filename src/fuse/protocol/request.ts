@@ -12,9 +12,8 @@
  */
 import { type ErrnoName, FsError } from '../../lib/errors.js';
 import type { Caller } from '../../tree/operations.js';
-import { IN_HEADER_BYTES, NAME_MAX_BYTES, Opcode, SetattrField } from './protocol.js';
+import { IN_HEADER_BYTES, NAME_MAX_BYTES, Opcode, SetattrField, TWO_32 } from './protocol.js';
 
-const TWO_32 = 0x1_0000_0000;
 const HIGH_LIMIT = 0x20_0000;
 const HEADER_WORDS = IN_HEADER_BYTES / 4;
 

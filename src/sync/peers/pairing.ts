@@ -6,13 +6,13 @@
  * who stands between the two has a certificate of its own on either side, so
  * what it passes on is not accepted. Afterwards the certificates are pinned.
  */
+import { isUuid } from '../../lib/fields.js';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';
 import { type Frame, NO_PAYLOAD } from '../../format/wire/frame.js';
 import { shorten } from '../../format/text/grammar.js';
 import {
   isUpstreams,
-  isUuid,
   MAX_UPSTREAMS,
   type PeerRecord,
   peerNameFrom,

@@ -23,10 +23,8 @@ import { isShadowAttribute } from '../snapshots/shadow-attributes.js';
 import { liveIno } from '../snapshots/shadow-ino.js';
 import type { Transitions } from '../coherence/transitions.js';
 import { MAX_NAME_BYTES, type TreeContext } from '../tree-context.js';
-import { checkAttributeName } from '../xattr-names.js';
+import { CAPABILITY, checkAttributeName } from '../xattr-names.js';
 import { ROOT_INO } from '../nodes/hidden-names.js';
-
-const CAPABILITY = 'security.capability';
 
 const RENAME_WHITEOUT = 4;
 

@@ -3,6 +3,7 @@
  * `user.shadowfs.snapshot` (name), `user.shadowfs.layer` (number) and
  * `user.shadowfs.runs` (where its blocks are addressed, see shadow-runs.ts).
  */
+import { MAX_VALUE_BYTES } from '../../volume/files/xattrs.js';
 import { FsError } from '../../lib/errors.js';
 import type { Inode } from '../../volume/inode.js';
 import type { OpenSnapshot, OpenSnapshots } from './open-snapshots.js';
@@ -11,7 +12,6 @@ import { newestFirst } from './snapshot-list.js';
 import type { TreeVolume } from '../tree-volume.js';
 
 const PREFIX = 'user.shadowfs.';
-const MAX_VALUE_BYTES = 65_536;
 
 /** Names that are ours: not to be set on live files. */
 export function isShadowAttribute(name: string): boolean {

@@ -6,6 +6,7 @@
  * `ShadowTree`. Everything is read-only, never changes, and is cached by the
  * kernel for long; after the snapshot was deleted it answers ESTALE.
  */
+import { CAPABILITY } from '../xattr-names.js';
 import { type ErrnoName, FsError } from '../../lib/errors.js';
 import type { Inode } from '../../volume/inode.js';
 import type { View } from '../../volume/view.js';
@@ -19,8 +20,6 @@ import { isShadowAttribute, shadowAttribute } from './shadow-attributes.js';
 import { SpecialNode } from '../nodes/special-node.js';
 import type { TreeContext } from '../tree-context.js';
 import type { SnapshotRecord } from '../tree-volume.js';
-
-const CAPABILITY = 'security.capability';
 
 /** VFS_CAP_REVISION_2 with empty sets: grants nothing. */
 const EMPTY_CAPABILITY = Buffer.from([0, 0, 0, 2, ...new Array<number>(16).fill(0)]);

@@ -1,11 +1,10 @@
 /** A writer in the caller's own thread: for tools and tests. Stores at `pump`. */
+import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { encodeTxg } from './txg-encoder.js';
 import type { TxgSink, SinkEvents, SinkSpace } from './txg-sink.js';
 import type { Txg } from './txg.js';
 import { PromisedSpace } from './sink-space.js';
 import { WriterHost, type WriterSetup } from './writer-host.js';
-
-const RESERVE_BYTES = 64 * 1024 * 1024;
 
 export class InlineSink implements TxgSink {
   readonly #host: WriterHost;
@@ -15,7 +14,7 @@ export class InlineSink implements TxgSink {
 
   constructor(setup: WriterSetup) {
     this.#host = new WriterHost(setup, (layer) => this.events?.emptied(layer));
-    this.#book.update(this.#host.ensure(RESERVE_BYTES));
+    this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));
   }
 
   submit(txg: Txg, fileset: number): void {
@@ -28,7 +27,7 @@ export class InlineSink implements TxgSink {
     this.#waiting = undefined;
     try {
       const took = this.#host.apply(encodeTxg(waiting.txg, waiting.fileset));
-      this.#book.update(this.#host.ensure(RESERVE_BYTES));
+      this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));
       this.events?.committed(waiting.txg.id, took);
     } catch (error) {
       this.events?.failed(waiting.txg.id, error as Error);
@@ -40,7 +39,7 @@ export class InlineSink implements TxgSink {
     let done = 0;
     while (done < slices && this.#host.collect()) done++;
     if (done > 0) this.events?.collected();
-    this.#book.update(this.#host.ensure(RESERVE_BYTES));
+    this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));
     return done;
   }
 

@@ -2,6 +2,7 @@
  * The writer thread: applies groups as they come, and collects garbage in small
  * slices while there are none. Flushes happen here, never in the serving loop.
  */
+import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { performance } from 'node:perf_hooks';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { logFor } from '../../lib/log.js';
@@ -36,7 +37,6 @@ interface WriterData {
 }
 
 const log = logFor('writer');
-const RESERVE_BYTES = 64 * 1024 * 1024;
 /** After so long without work, memory that the work took is given back. */
 const REST_MS = 3000;
 /** Pause between slices of collecting, in times of the last one: the foreground comes first. */
@@ -89,7 +89,7 @@ function collectSlice(): void {
     if (host.collect()) passes = 0;
     else if (passes >= PASSES_MAX || !host.passWhenTight()) return;
     else passes++;
-    const space = host.ensure(RESERVE_BYTES);
+    const space = host.ensure(MAX_RESERVE_BYTES);
     say({ type: 'collected', stats: { ...host.collector.stats }, space });
     collectSoon(COLLECT_PAUSE * (performance.now() - startMs));
   } catch (error) {
@@ -102,7 +102,7 @@ function storeBatch(batch: WriteBatch): void {
     const took = host.apply(batch);
     trimAtRest();
     passes = 0;
-    say({ type: 'committed', id: batch.id, took, space: host.ensure(RESERVE_BYTES) });
+    say({ type: 'committed', id: batch.id, took, space: host.ensure(MAX_RESERVE_BYTES) });
     collectSoon();
   } catch (error) {
     log(`txg ${batch.id}: ${(error as Error).stack ?? String(error)}`);
@@ -134,5 +134,5 @@ port.on('message', (message: ToWriter) => {
   }
 });
 
-say({ type: 'space', space: host.ensure(RESERVE_BYTES) });
+say({ type: 'space', space: host.ensure(MAX_RESERVE_BYTES) });
 collectSoon();

@@ -17,7 +17,8 @@ import type { View } from '../view.js';
 
 const XATTR_CREATE = 1;
 const XATTR_REPLACE = 2;
-const MAX_VALUE_BYTES = 65536;
+/** XATTR_SIZE_MAX. */
+export const MAX_VALUE_BYTES = 65536;
 /** All names of one inode, as Linux bounds the answer of listxattr. */
 const MAX_LIST_BYTES = 65536;
 

@@ -1,9 +1,9 @@
 /** What may stand in a set of soft locks. Pure. */
+import { isUuid } from '../../lib/fields.js';
 import { CommandError } from '../../lib/errors.js';
 import {
   checkLockText,
   isOrigin,
-  isUuid,
   LOCAL_ORIGIN,
   LOCK_TYPES,
   MAX_DATASET_LENGTH,
