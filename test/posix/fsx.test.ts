@@ -1,11 +1,19 @@
 /** Random input and output on single files, with saves and restores, against a copy in memory. */
 import t from 'tap';
 import { lacksOf } from '../mount/driver-exceptions.js';
-import { eachSetting, identities, inWorld, NOBODY, testSeed } from '../mount/harness.js';
+import {
+  eachSetting,
+  identities,
+  inWorld,
+  NOBODY,
+  testSeed,
+  type World,
+} from '../mount/harness.js';
 import { fixture } from './fixture.js';
 
 const OPERATIONS = 15_000;
 const TAIL_ROUNDS = 100;
+const DIRECT_ROUNDS = 200;
 const NATIVE_OPERATIONS = 9_000;
 const seed = testSeed(t);
 
@@ -29,6 +37,26 @@ eachSetting(t, 'a write behind a page that a map stores to', async (t, world) =>
   // Linux 6.17 and later lose bytes here in every FUSE file system, older ones do not.
   else t.comment(`without the kernel's writeback cache: ${mounted.out}`);
 });
+
+const directRace = async (world: World, at: string) =>
+  await world.run(['python3', fixture(world, 'direct-race.py'), at, String(DIRECT_ROUNDS)]);
+
+eachSetting(t, 'asynchronous direct writes beside readers through the cache', async (t, world) => {
+  await world.mount(['--no-base', world.mnt]);
+  const plain = await directRace(world, `${world.dir}/plain`);
+  t.equal(plain.status, 0, plain.out + plain.err);
+  const mounted = await directRace(world, `${world.mnt}/f`);
+  t.equal(mounted.status, 0, mounted.out + mounted.err);
+});
+
+t.test('the same, driver fuse-native', (t) =>
+  inWorld(t, identities().at(-1) ?? NOBODY, async (world) => {
+    world.driver = 'fuse-native';
+    await world.mount(['--no-base', world.mnt]);
+    const mounted = await directRace(world, `${world.mnt}/f`);
+    t.equal(mounted.status, 0, mounted.out + mounted.err);
+  }),
+);
 
 t.test('random input and output on files, driver fuse-native', (t) =>
   inWorld(t, identities().at(-1) ?? NOBODY, async (world) => {

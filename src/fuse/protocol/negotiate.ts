@@ -57,7 +57,6 @@ const WANTED =
   InitFlag.ASYNC_READ |
   InitFlag.BIG_WRITES |
   InitFlag.DO_READDIRPLUS |
-  InitFlag.ASYNC_DIO |
   InitFlag.WRITEBACK_CACHE |
   InitFlag.NO_OPEN_SUPPORT |
   InitFlag.PARALLEL_DIROPS |

@@ -71,6 +71,10 @@ export const InitFlag = {
   AUTO_INVAL_DATA: 1 << 12,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
+  /**
+   * Never negotiated: at the end of an asynchronous direct write the kernel
+   * leaves pages that a reader brought in meanwhile (native-notes/posix.md).
+   */
   ASYNC_DIO: 1 << 15,
   WRITEBACK_CACHE: 1 << 16,
   NO_OPEN_SUPPORT: 1 << 17,

@@ -305,6 +305,7 @@ t.test('negotiation', (t) => {
     0,
     'never: it loses truncations with no-open',
   );
+  t.equal(full.reply.flags & InitFlag.ASYNC_DIO, 0, 'never: cached pages would stay old');
   t.equal(full.reply.flags & (InitFlag.EXPORT_SUPPORT | InitFlag.AUTO_INVAL_DATA), 0);
   const acls = InitFlag.DONT_MASK | InitFlag.POSIX_ACL;
   const flagsFor = (flags: number, asked: Partial<Wishes>): number => {
