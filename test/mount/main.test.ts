@@ -212,6 +212,35 @@ for i in range(50):
   t.pass('stored');
 });
 
+unless('whole-milliseconds', eachSetting)(
+  t,
+  'times beyond the range become its ends',
+  async (t, world) => {
+    await world.mount(['--no-base', 'mnt']);
+    // touch takes 64-bit seconds.
+    await world.sh(`cd "$MNT"; mkdir d
+    touch -d @9007199254740990.5 in; touch -d @-9007199254740989.5 before
+    touch -d @9007199254740991.5 end; touch -d @9007199254740992 over d
+    touch -d @9223372036854775807.9 last; touch -d @-9223372036854775808 first`);
+    await world.on(['save', 's']);
+    await world.umount();
+    await world.mount(['--no-base', 'mnt']);
+    for (const where of ['', '/.snapshots/s']) {
+      const seen = await world.sh(`cd "$MNT${where}"; stat -c '%n %.1X %.1Y' *`);
+      const far = '9007199254740991.0 9007199254740991.0';
+      t.same(seen.trim().split('\n').sort(), [
+        'before -9007199254740989.5 -9007199254740989.5',
+        `d ${far}`,
+        `end ${far}`,
+        'first -9007199254740991.0 -9007199254740991.0',
+        'in 9007199254740990.5 9007199254740990.5',
+        `last ${far}`,
+        `over ${far}`,
+      ]);
+    }
+  },
+);
+
 unless('no-old-versions', eachSetting)(
   t,
   'stores through an old map are lost, and said to be',

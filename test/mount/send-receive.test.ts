@@ -1,4 +1,5 @@
 /** `send | receive` between real volumes: a repository, a base, in use and not. */
+import fs from 'node:fs';
 import t from 'tap';
 import { eachIdentity, type World } from './harness.js';
 
@@ -92,6 +93,28 @@ eachIdentity(t, 'directories of a base that go, and come back by a restore', asy
   for (const name of ['whole', 'gone', 'back'])
     await world.sh(`same_tree mnt/.snapshots/${name} other/.snapshots/${name}`);
   t.pass('all three are the same');
+});
+
+eachIdentity(t, 'times of a base that a volume does not hold', async (t, world) => {
+  // tmpfs keeps any time; ext4 does not.
+  const base = fs.mkdtempSync('/dev/shm/shadowfs-');
+  t.teardown(() => fs.rmSync(base, { recursive: true, force: true }));
+  if (process.getuid?.() === 0) fs.chownSync(base, world.identity.uid, world.identity.uid);
+  await world.sh(`ln -s ${base} base; mkdir copy; echo text > base/late; : > base/early
+    touch -d @4611686018427387904 base/late; touch -d @-4611686018427387904 base/early`);
+  t.equal(await world.sh('stat -c %Y base/late'), '4611686018427387904\n', 'the base holds it');
+  await world.mount([base, 'mnt']);
+  const times = async (dir: string): Promise<string> =>
+    await world.sh(`cd ${dir}; stat -c '%n %.1X %.1Y' early late`);
+  const end = '9007199254740991.0';
+  t.equal(await times('mnt'), `early -${end} -${end}\nlate ${end} ${end}\n`);
+  await world.sh('chmod 600 mnt/late; echo more >> mnt/early');
+  await world.on(['save', 'one']);
+  await line(world, 'shadowfs send one -C mnt | shadowfs receive copy.volume');
+  await world.mount(['--no-base', '--volume', world.path('copy.volume'), 'copy']);
+  await world.sh('same_tree mnt copy');
+  t.match(await times('copy'), `late ${end} ${end}`);
+  t.equal(await world.sh('cat copy/late'), 'text\n');
 });
 
 eachIdentity(t, 'interrupted, damaged, not a stream', async (t, world) => {

@@ -118,6 +118,12 @@ export const NATIVE_ANSWERS: readonly NativeAnswer[] = [
     isThat: isRounded,
   },
   {
+    exception: 'whole-milliseconds',
+    group: 'times',
+    check: /^utimensat of [fdp] beyond the range /,
+    isThat: isThat([[0, 0], true, [0, 0], [false, false]]),
+  },
+  {
     exception: 'both-times',
     group: 'times',
     check: /^utimensat of [fdp] /,

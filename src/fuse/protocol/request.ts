@@ -113,12 +113,9 @@ export class Request {
     return sixtyFour(high, this.#words[HEADER_WORDS + index] as number);
   }
 
-  /** Signed 64-bit value (a time in seconds). Throws EINVAL beyond 2^53 either way. */
+  /** Signed 64-bit value (a time in seconds), rounded beyond 2^53 either way. */
   signedLong(index: number): number {
     const high = (this.#words[HEADER_WORDS + index + 1] as number) | 0;
-    if (high >= HIGH_LIMIT || high < -HIGH_LIMIT) {
-      throw new FsError('EINVAL', `request ${this.opcode}`);
-    }
     return sixtyFour(high, this.#words[HEADER_WORDS + index] as number);
   }
 

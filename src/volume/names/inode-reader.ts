@@ -6,6 +6,7 @@ import { CorruptionError, FsError } from '../../lib/errors.js';
 import { decodeInode } from '../../format/records/inode-record.js';
 import { inodePlace } from '../../format/records/keys.js';
 import { BASE_LAYER, ROOT_INODE, TABLE } from '../../format/records/tables.js';
+import { heldTime } from '../../format/time.js';
 import type { BaseStat } from '../../base/base-directory.js';
 import type { BaseIds } from './base-ids.js';
 import type { VolumeCore } from '../core.js';
@@ -103,10 +104,13 @@ export class Inodes {
     inode.nlink = stat.nlink;
     inode.size = stat.size;
     inode.allocated = stat.blocks * 512;
-    inode.atimeS = stat.atimeS;
-    inode.atimeNs = stat.atimeNs;
-    inode.mtimeS = stat.mtimeS;
-    inode.mtimeNs = stat.mtimeNs;
+    // Some file systems let programs set times that a stream could not carry.
+    const atime = heldTime(stat.atimeS, stat.atimeNs);
+    inode.atimeS = atime.s;
+    inode.atimeNs = atime.ns;
+    const mtime = heldTime(stat.mtimeS, stat.mtimeNs);
+    inode.mtimeS = mtime.s;
+    inode.mtimeNs = mtime.ns;
     inode.ctimeS = stat.ctimeS;
     inode.ctimeNs = stat.ctimeNs;
     inode.btimeS = stat.btimeS;

@@ -5,6 +5,7 @@
 import { FsError } from '../../lib/errors.js';
 import { inodePlace, layerOf, placeOf, inodeOf } from '../../format/records/keys.js';
 import { MAX_LINK_NAMES, MAX_LINKS, MAX_NAME_LENGTH, TABLE } from '../../format/records/tables.js';
+import { heldTime, type TimeSpec } from '../../format/time.js';
 import type { VolumeCore } from '../core.js';
 import type { Directories, FoundEntry } from './directories.js';
 import { type FileData, REAP_ALL } from '../files/file-data.js';
@@ -21,11 +22,6 @@ export interface NewFile {
   mode: number;
   rdev?: number;
   target?: string;
-}
-
-export interface TimeSpec {
-  s: number;
-  ns: number;
 }
 
 export interface AttributeChange {
@@ -365,6 +361,7 @@ export class Namespace {
     });
   }
 
+  /** A time that the volume can't hold becomes the nearest one that it can. */
   setAttributes(ino: number, change: AttributeChange): Inode {
     const inode = this.inodes.forChange(ino);
     const now = this.core.clock.now();
@@ -378,16 +375,16 @@ export class Namespace {
     if (change.uid !== undefined) inode.uid = change.uid;
     if (change.gid !== undefined) inode.gid = change.gid;
     if (change.atime !== undefined) {
-      const time = change.atime === 'now' ? now : change.atime;
+      const time = change.atime === 'now' ? now : heldTime(change.atime.s, change.atime.ns);
       inode.atimeS = time.s;
       inode.atimeNs = time.ns;
     }
     if (change.mtime !== undefined) {
-      const time = change.mtime === 'now' ? now : change.mtime;
+      const time = change.mtime === 'now' ? now : heldTime(change.mtime.s, change.mtime.ns);
       inode.mtimeS = time.s;
       inode.mtimeNs = time.ns;
     }
-    const ctime = change.ctime ?? now;
+    const ctime = change.ctime === undefined ? now : heldTime(change.ctime.s, change.ctime.ns);
     inode.ctimeS = ctime.s;
     inode.ctimeNs = ctime.ns;
     return inode;

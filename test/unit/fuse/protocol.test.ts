@@ -151,6 +151,13 @@ t.test('bodies', (t) => {
       killSetId: true,
     },
   });
+  const far = longs(0, 0, 0, 2n ** 62n, -(2n ** 63n), 0);
+  const times = Buffer.concat([words((1 << 4) | (1 << 5), 0), far, Buffer.alloc(32)]);
+  t.match(
+    bodies.decodeSetattr(request(Opcode.SETATTR, times)).changes,
+    { atime: { s: 2 ** 62 }, mtime: { s: -(2 ** 63) } },
+    'what can be held, the volume knows',
+  );
   t.same(
     bodies.decodeRename2(
       request(Opcode.RENAME2, Buffer.concat([longs(5), words(1, 0), Buffer.from('a\0bc\0')])),
