@@ -70,6 +70,8 @@ export function libfuseOptions(options: NativeMountOptions): string {
     'nonempty',
     'use_ino',
     'default_permissions',
+    // As the kernel driver's mounts: reads change no access times.
+    'noatime',
     'entry_timeout=0',
     'negative_timeout=0',
     'attr_timeout=0',

@@ -1,7 +1,7 @@
 /** The command line: mounting, finding the mount, each command, ending. */
 import fs from 'node:fs';
 import t from 'tap';
-import { unless } from './driver-exceptions.js';
+import { eachDriver, unless } from './driver-exceptions.js';
 import { asRoot } from '../as-root.js';
 import { eachIdentity, NOBODY, inWorld, pause, processGone, type World } from './harness.js';
 
@@ -159,6 +159,26 @@ eachIdentity(t, 'over nothing, with options of its own', async (t, world) => {
     code: 'read-only',
     errno: 'EROFS',
   });
+});
+
+eachDriver(t, 'the mounts say that reads change no access times', async (t, world) => {
+  for (const asked of ['atime', 'relatime', 'strictatime', 'diratime']) {
+    const refused = await says(world, ['mount', '--no-base', '-o', asked, 'mnt']);
+    t.match(refused, new RegExp(`^1 .* ${asked}: reads never change access times`));
+  }
+  await world.mount(['--no-base', 'mnt']);
+  const shown = await world.sh('grep "$WORLD" /proc/self/mountinfo | grep fuse.shadowfs');
+  const flags = shown
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' ')[5] ?? '');
+  t.equal(flags.length, 2, 'the files and the control files');
+  for (const each of flags) {
+    t.match(each, /\bnoatime\b/);
+    t.notMatch(each, /relatime/);
+  }
+  const read = 'touch -d 2001-01-01 f; cat f; ls; ls -A .; stat -c %X f';
+  t.match(await world.sh(`cd "$MNT"; echo text > f; ${read}`), /^978\d{6}$/m, 'and so it is');
 });
 
 eachIdentity(t, 'signals: SIGUSR2 saves, SIGTERM unmounts', async (t, world) => {

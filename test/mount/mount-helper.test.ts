@@ -184,7 +184,7 @@ helperTest('mount, and what the usual programs show', async (t, world) => {
     mount -v -t fuse.shadowfs "$B" "$M" -o "volume=$V" 2>"$WORLD/err"; says 'mounted on'
     umount -f "$M"; gone "$M"`,
   );
-  t.match(shown, /^rw,nosuid,nodev,noexec/);
+  t.match(shown, /^rw,nosuid,nodev,noexec,noatime/);
   await world.check(['--volume', world.path('volume')]);
 });
 
@@ -208,11 +208,13 @@ helperTest('remount', async (_t, world) => {
     world,
     `mount -t fuse.shadowfs "$B" "$M" -o "volume=$V,nosuid,nodev"
     mount -o remount,ro "$M"
-    same 'read-only' ro,nosuid,nodev "$(flags "$M" | sed 's/,relatime//')"
+    same 'read-only' ro,nosuid,nodev,noatime "$(flags "$M")"
     exits 1 touch "$M/x"; says 'Read-only'
     echo still >"$M/.control/save"
     mount -o remount,rw,noexec "$M"
-    same 'writable' rw,nosuid,nodev,noexec "$(flags "$M" | sed 's/,relatime//')"
+    same 'writable' rw,nosuid,nodev,noexec,noatime "$(flags "$M")"
+    mount -o remount,strictatime,exec "$M" 2>"$WORLD/err"; says 'strictatime: reads never change access times'
+    same 'access times' rw,nosuid,nodev,noatime "$(flags "$M")"
     exec 5>"$M/x"
     exits 32 mount -o remount,ro "$M"; says 'open for writing'
     exec 5>&-
@@ -230,13 +232,14 @@ helperTest('fstab', async (_t, world) => {
     `cd "$WORLD"; mkdir m2 m3 m4 'with space' u user; chown 65534 u user; chmod 700 user
     cat >fstab <<END
 $B $M fuse.shadowfs volume=$V,defaults,noatime,nofail,_netdev 0 0
-none $WORLD/m2 shadowfs allow_other 0 0
+none $WORLD/m2 shadowfs allow_other,relatime 0 0
 $WORLD/m3 $WORLD/m3 fuse.shadowfs x-systemd.mount-timeout=30 0 0
 none $WORLD/with\\\\040space fuse.shadowfs noexec 0 0
 none $WORLD/m4 shadowfs noauto 0 0
 none $WORLD/u fuse.shadowfs noauto,user 0 0
 END
-    mount -T fstab -a
+    mount -T fstab -a 2>err; says 'relatime: reads never change access times'
+    same 'whatever is asked for' rw,noatime "$(flags m2)"
     same 'all are there' 4 "$(findmnt -n -l -t fuse.shadowfs -o TARGET | grep -c "^$WORLD")"
     mount -T fstab -a
     same 'a second time adds none' 4 "$(findmnt -n -l -t fuse.shadowfs -o TARGET | grep -c "^$WORLD")"
@@ -250,7 +253,7 @@ END
     mount "$WORLD/m4"; umount "$WORLD/m4"
     as() { SHADOWFS_STATE_DIR=$WORLD/user/state XDG_RUNTIME_DIR=$WORLD/user setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
     as mount "$WORLD/u"
-    same 'a user may' rw,nosuid,nodev,noexec "$(flags u | sed 's/,relatime//')"
+    same 'a user may' rw,nosuid,nodev,noexec,noatime "$(flags u)"
     as umount "$WORLD/u"; gone "$WORLD/u"`,
   );
 });

@@ -47,6 +47,7 @@ function exitCodeOf(error: unknown): number {
 
 async function mountAsTold(words: MountWords, say: (text: string) => void): Promise<void> {
   const options = parseMountOptions(words.options);
+  for (const note of words.notes) say(note);
   if (words.remount) {
     remountAsTold(words, options);
     return;
@@ -80,7 +81,7 @@ function remountAsTold(words: MountWords, options: MountOptions): void {
   if (!words.fake) remount(mount.mountpoint, options);
 }
 
-/** Of the kernel's table: what `parseMountOptions` knows; the rest (`relatime`) stays as it is. */
+/** Of the kernel's table: what `parseMountOptions` knows; the rest (`noatime`) stays as it is. */
 function isKernelFlag(option: string): boolean {
   return ['ro', 'nosuid', 'nodev', 'noexec'].includes(option);
 }

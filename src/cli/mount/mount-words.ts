@@ -5,7 +5,7 @@
  *   umount.shadowfs DIR [-flnrv] [-t TYPE] [-N NAMESPACE]
  */
 import { CommandError } from '../../lib/errors.js';
-import { OPTION_KEYS } from '../../daemon/mount/mount-options.js';
+import { accessTimeRefusal, OPTION_KEYS } from '../../daemon/mount/mount-options.js';
 import type { DriverChoice } from '../../daemon/mount/mount-plan.js';
 
 export interface MountWords {
@@ -19,6 +19,8 @@ export interface MountWords {
   remount: boolean;
   fake: boolean;
   verbose: boolean;
+  /** What was asked for and can't be had: to be said, as the mount is made without it. */
+  notes: string[];
 }
 
 export interface UmountWords {
@@ -33,9 +35,7 @@ export interface UmountWords {
 const IGNORED = new Set([
   ...['defaults', 'auto', 'noauto', 'nofail', '_netdev', 'user', 'users', 'nouser', 'owner'],
   ...['group', 'noowner', 'nogroup', 'async', 'silent', 'loud', 'nomand', 'noiversion', 'comment'],
-  // Reads never update access times.
-  ...['atime', 'noatime', 'relatime', 'norelatime', 'diratime', 'nodiratime', 'strictatime'],
-  ...['nostrictatime', 'lazytime', 'nolazytime'],
+  ...['norelatime', 'nodiratime', 'nostrictatime', 'lazytime', 'nolazytime'],
   'default_permissions',
 ]);
 
@@ -111,13 +111,16 @@ export function parseMountWords(argv: readonly string[]): MountWords {
     remount: options.includes('remount'),
     fake: flags.has('f'),
     verbose: flags.has('v'),
+    notes: [],
   };
   if (flags.has('r')) options.push('ro');
   if (flags.has('w')) options.push('rw');
   for (const option of options) {
     const equals = option.indexOf('=');
     const key = equals < 0 ? option : option.slice(0, equals);
-    if (key === 'volume') {
+    const refusal = accessTimeRefusal(key);
+    if (refusal !== undefined) words.notes.push(refusal);
+    else if (key === 'volume') {
       const path = option.slice(key.length + 1);
       if (!path.startsWith('/')) throw usage('volume=PATH: expected an absolute path');
       words.volume = path;

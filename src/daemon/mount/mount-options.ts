@@ -63,6 +63,14 @@ function parseCount(key: string, text: string): number {
   return Number(text);
 }
 
+const ACCESS_TIMES = new Set(['atime', 'relatime', 'strictatime', 'diratime']);
+
+/** Why the option can't be had, if it asks that reads change access times. */
+export function accessTimeRefusal(key: string): string | undefined {
+  if (!ACCESS_TIMES.has(key)) return undefined;
+  return `${key}: reads never change access times, the mount is noatime`;
+}
+
 type Setter = (options: MountOptions, key: string, value: string) => void;
 
 const SETTERS: Record<string, Setter> = {
@@ -82,6 +90,8 @@ const SETTERS: Record<string, Setter> = {
   dev: (o) => (o.nodev = false),
   noexec: (o) => (o.noexec = true),
   exec: (o) => (o.noexec = false),
+  // So it is always.
+  noatime: () => undefined,
   'allow-other': (o, key, value) => (o.allowOther = parseSwitch(key, value)),
   allow_other: (o, key, value) => (o.allowOther = parseSwitch(key, value)),
 };
@@ -106,6 +116,8 @@ export function parseMountOptions(lists: readonly string[]): MountOptions {
     const key = equals < 0 ? item : item.slice(0, equals);
     const value = equals < 0 ? '' : item.slice(equals + 1);
     const set = Object.hasOwn(SETTERS, key) ? SETTERS[key] : undefined;
+    const refusal = accessTimeRefusal(key);
+    if (refusal !== undefined) throw bad(refusal);
     if (set === undefined) throw bad(`unknown option ${key}; known: ${OPTION_KEYS.join(' ')}`);
     set(options, key, value);
   }

@@ -13,6 +13,7 @@ import {
   AT_FDCWD,
   MNT_DETACH,
   MNT_FORCE,
+  MS_NOATIME,
   MS_NODEV,
   MS_NOEXEC,
   MS_NOSUID,
@@ -59,7 +60,8 @@ function refusal(code: string, errno: ErrnoName, message: string): CommandError 
 
 /**
  * Mounts at `mountpoint` and returns the descriptor: nonblocking, close-on-exec,
- * owned by the caller. Throws CommandError, one code per reason.
+ * owned by the caller. Always `noatime`, since no server here changes access
+ * times at a read. Throws CommandError, one code per reason.
  */
 export function mountFuse(mountpoint: string, options: MountOptions): number {
   checkMountpoint(mountpoint);
@@ -106,6 +108,7 @@ function mountAsRoot(mountpoint: string, options: MountOptions): number {
   const fd = openat(AT_FDCWD, DEVICE, O_RDWR | O_NONBLOCK);
   if (fd < 0) throw deviceRefusal(-fd);
   const flags =
+    MS_NOATIME |
     (options.readOnly === true ? MS_RDONLY : 0) |
     (options.nosuid === true ? MS_NOSUID : 0) |
     (options.nodev === true ? MS_NODEV : 0) |
@@ -169,6 +172,7 @@ function mountAsUser(mountpoint: string, options: MountOptions): number {
     `fsname=${escapeOption(options.source)}`,
     `subtype=${escapeOption(options.subtype ?? 'shadowfs')}`,
     'default_permissions',
+    'noatime',
     ...(options.allowOther === true ? ['allow_other'] : []),
     ...(options.readOnly === true ? ['ro'] : []),
     ...(options.noexec === true ? ['noexec'] : []),

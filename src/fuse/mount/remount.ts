@@ -15,7 +15,7 @@ export interface RemountFlags {
   noexec: boolean;
 }
 
-/** Every flag is set as given. Throws CommandError; EBUSY while a file is open for writing. */
+/** Every flag is set as given; the kernel keeps `noatime`. Throws CommandError; EBUSY while a file is open for writing. */
 export function remount(mountpoint: string, flags: RemountFlags): void {
   const bits =
     MS_REMOUNT |

@@ -6,7 +6,7 @@ import { CorruptionError, FsError } from '../../lib/errors.js';
 import { decodeInode } from '../../format/records/inode-record.js';
 import { inodePlace } from '../../format/records/keys.js';
 import { BASE_LAYER, ROOT_INODE, TABLE } from '../../format/records/tables.js';
-import { heldTime } from '../../format/time.js';
+import { heldTime } from '../../format/records/time.js';
 import type { BaseStat } from '../../base/base-directory.js';
 import type { BaseIds } from './base-ids.js';
 import type { VolumeCore } from '../core.js';

@@ -5,7 +5,7 @@
 import { FsError } from '../../lib/errors.js';
 import { inodePlace, layerOf, placeOf, inodeOf } from '../../format/records/keys.js';
 import { MAX_LINK_NAMES, MAX_LINKS, MAX_NAME_LENGTH, TABLE } from '../../format/records/tables.js';
-import { heldTime, type TimeSpec } from '../../format/time.js';
+import { heldTime, type TimeSpec } from '../../format/records/time.js';
 import type { VolumeCore } from '../core.js';
 import type { Directories, FoundEntry } from './directories.js';
 import { type FileData, REAP_ALL } from '../files/file-data.js';
