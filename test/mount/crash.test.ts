@@ -185,6 +185,22 @@ t.test('a dead mount is cleaned up', (t) =>
   }),
 );
 
+t.test('kill -9 after a file was cut: what the log puts twice is no damage', (t) =>
+  inWorld(t, as, async (world) => {
+    const words = ['--no-base', '--volume', world.path('volume'), 'mnt'];
+    await world.mount(words);
+    await world.sh(`cd "$MNT"
+      for i in 1 2 3; do echo $i > warm; sync warm; done
+      head -c 32768 /dev/zero | tr '\\0' a > f; sync f; truncate -s 1000 f; sync f`);
+    await world.crash();
+    await world.mount(words);
+    t.equal(await world.sh('cat "$MNT/f"'), 'a'.repeat(1000));
+    await world.check();
+    await world.umount();
+    await world.check(['--volume', world.path('volume')]);
+  }),
+);
+
 /** The names of the steps at which a process can be told to die. */
 function failpointNames(): string[] {
   const names = new Set<string>();
@@ -194,8 +210,8 @@ function failpointNames(): string[] {
     for (const [, step] of text.matchAll(/\bfailpoint\('([a-z-]+:[a-z-]+)'\)/g))
       names.add(step ?? '');
   }
-  // Those of the intent log have a test of their own (intent-log.test.ts).
-  return [...names].filter((name) => !name.startsWith('log:')).sort();
+  // Those of the intent log (intent-log.test.ts) and of the writer have tests of their own.
+  return [...names].filter((name) => !/^(log|writer):/.test(name)).sort();
 }
 
 /** A command and, after it, changes to the tree; each line is one state that a crash may leave. */

@@ -27,6 +27,8 @@ import {
   encodeOrphan,
   sealBlock,
 } from '../../../src/format/records/values.js';
+import { checkPages } from '../../../src/store/mdb/pages.js';
+import { DATA_FILE } from '../../../src/store/open.js';
 import { StoreReader } from '../../../src/store/reader.js';
 import type { WriteTransaction } from '../../../src/store/write-transaction.js';
 import { type CheckReport, checkVolumeAt } from '../../../src/check/check.js';
@@ -535,6 +537,61 @@ t.test('flipped bytes: no crash, and what is called sound is what it was', (t) =
   t.ok(found > 50, `${found} of 400 flips were in use`);
   t.end();
 });
+
+t.test('a large value may lie on more pages than it needs, as LMDB leaves it', (t) => {
+  const sizes = [
+    [30_000, 100],
+    [30_000, 5000],
+    [30_000, 9000, 4000],
+    [5000, 30_000, 20_000],
+  ];
+  const fixture = new VolumeFixture(t);
+  fixture.damage((tx) => {
+    for (const [n, lengths] of sizes.entries()) {
+      for (const length of lengths) {
+        tx.put(TABLE.meta, Buffer.from(`large${n}`), Buffer.alloc(length, 'x'));
+      }
+    }
+  });
+  t.same(checkPages(fixture.path).findings, []);
+  const file = join(fixture.path, DATA_FILE);
+  const whole = fs.readFileSync(file);
+  // The first page of a run bears its length.
+  const first = whole.indexOf('x'.repeat(4000)) & ~4095;
+  const count = whole.readUInt32LE(first + 20);
+  for (const wrong of [count - 1, count + 1, 0, 0xffff_ffff]) {
+    const bytes = Buffer.from(whole);
+    bytes.writeUInt32LE(wrong, first + 20);
+    fs.writeFileSync(file, bytes);
+    t.match(checkPages(fixture.path).findings, [
+      { what: 'the page is not the large value it should be' },
+    ]);
+  }
+  // Where the leaf says how long the run is.
+  const place = Buffer.alloc(8);
+  place.writeUIntLE(first / 4096, 0, 6);
+  const length = Buffer.alloc(8);
+  length.writeUIntLE(count, 0, 6);
+  const at = placesOf(whole, place, length);
+  t.ok(at.length > 0);
+  for (const wrong of [0n, BigInt(count) + 1n, 2n ** 40n, 2n ** 64n - 1n]) {
+    const bytes = Buffer.from(whole);
+    for (const offset of at) bytes.writeBigUInt64LE(wrong, offset);
+    fs.writeFileSync(file, bytes);
+    t.not(checkPages(fixture.path).findings.length, 0, `${wrong} pages`);
+  }
+  fs.writeFileSync(file, whole);
+  t.end();
+});
+
+/** Where the lengths of runs stand: behind the run's first page and a transaction. */
+function placesOf(file: Buffer, first: Buffer, length: Buffer): number[] {
+  const found: number[] = [];
+  for (let at = file.indexOf(first); at >= 0; at = file.indexOf(first, at + 1)) {
+    if (file.subarray(at + 16, at + 24).equals(length)) found.push(at + 16);
+  }
+  return found;
+}
 
 t.test('a newer format is no damage', (t) => {
   const fixture = new VolumeFixture(t);

@@ -129,6 +129,20 @@ t.test('L2: replaying gives what storing gives', (t) => {
   t.end();
 });
 
+t.test('L2: a block that two records put, the second one shorter', (t) => {
+  const fixture = logged(t);
+  fixture.write('cut', Buffer.alloc(32 * 1024, 'a'));
+  t.ok(sync(fixture));
+  fixture.truncate('cut', 1000);
+  t.ok(sync(fixture));
+  const crashed = copyOf(fixture, 'crashed');
+  t.ok(applyLog(crashed, false) >= 2, 'in one transaction');
+  t.same(checkVolumeAt({ path: crashed }).findings, []);
+  fixture.flush();
+  t.same(dump(crashed), dump(fixture.path));
+  t.end();
+});
+
 t.test('L5: only whole records of the very log are applied', (t) => {
   const fixture = logged(t);
   const contents: string[] = ['z'];
