@@ -2,8 +2,8 @@
  * Named steps: the instants at which a crash test may stop the process.
  *
  * `SHADOWFS_FAILPOINT=name[:n]` picks the n-th hit (from 1) of one step; there the
- * process kills itself with SIGKILL, or throws when SHADOWFS_FAILPOINT_MODE=throw.
- * Hits are counted per thread. Without the variable a step costs one
+ * process kills itself with SIGKILL; with SHADOWFS_FAILPOINT_MODE=throw the step throws,
+ * with `memory` it fills V8's heap, which ends its thread. Hits are counted per thread. Without the variable a step costs one
  * comparison.
  */
 
@@ -16,6 +16,12 @@ export function failpoint(name: string): void {
   if (chosenName === undefined || name !== chosenName) return;
   hitsLeft--;
   if (hitsLeft !== 0) return;
-  if (process.env.SHADOWFS_FAILPOINT_MODE === 'throw') throw new Error(`failpoint ${name}`);
+  const mode = process.env.SHADOWFS_FAILPOINT_MODE;
+  if (mode === 'throw') throw new Error(`failpoint ${name}`);
+  if (mode === 'memory') fillHeap();
   process.kill(process.pid, 'SIGKILL');
+}
+
+function fillHeap(): never {
+  for (const kept: number[][] = []; ; ) kept.push(new Array<number>(8192).fill(0.5));
 }

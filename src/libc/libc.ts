@@ -74,6 +74,8 @@ const callMallopt: (parameter: number, value: number) => number =
   glibc.func('int mallopt(int, int)');
 const callMallocTrim: (pad: number) => number = glibc.func('int malloc_trim(size_t)');
 
+const callExit: (status: number) => void = glibc.func('void _exit(int)');
+
 /** A length that does not fit would let the kernel write past the buffer. */
 function fits(buf: Uint8Array, length: number): void {
   invariant(length >= 0 && length <= buf.length, 'the length fits into the buffer');
@@ -292,6 +294,12 @@ export function disableHugePages(): number {
 /** Tells the kernel that this thread serves its write-out. -EPERM without CAP_SYS_RESOURCE. */
 export function markIoFlusher(): number {
   return result(callPrctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
+}
+
+/** Ends the process now, whatever its threads wait for in the kernel: `process.exit` would wait for them. */
+export function exitNow(status: number): never {
+  callExit(status);
+  throw new Error('_exit(2) does not return');
 }
 
 /** Gives pages of the C heap that nobody uses back to the kernel. */

@@ -13,6 +13,7 @@ import { InlineSink } from './commit/inline-sink.js';
 import { applyLog } from './log/log-replay.js';
 import { NoSink } from './commit/no-sink.js';
 import type { VolumeOptions } from './options.js';
+import type { StartWriter } from './start-writer.js';
 import { ThreadSink } from './commit/thread-sink.js';
 
 export interface VolumeOpenOptions {
@@ -23,8 +24,11 @@ export interface VolumeOpenOptions {
   reattach?: boolean;
   readOnly?: boolean;
   clock?: Clock;
-  /** 'thread': a writer thread that signals `wakeFd`; 'inline': the caller's thread; 'none': read-only. */
-  writer: { kind: 'thread'; wakeFd: number } | { kind: 'inline' } | { kind: 'none' };
+  /** 'thread': a writer thread that signals `wakeFd`, started by `start`; 'inline': the caller's thread; 'none': read-only. */
+  writer:
+    | { kind: 'thread'; wakeFd: number; start?: StartWriter }
+    | { kind: 'inline' }
+    | { kind: 'none' };
   /** The intent log: flushed while the thread goes on, or in the call that fsyncs; absent: none. */
   log?: { flush: 'async' | 'inline'; bytes?: number };
 }
@@ -117,6 +121,6 @@ function openSink(what: VolumeOpenOptions, options: VolumeOptions, hasBase: bool
     case 'inline':
       return new InlineSink(setup);
     case 'thread':
-      return new ThreadSink(setup, what.writer.wakeFd);
+      return new ThreadSink(setup, what.writer.wakeFd, what.writer.start);
   }
 }

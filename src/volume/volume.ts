@@ -382,15 +382,26 @@ export class Volume extends ReadableVolume {
     ];
   }
 
+  /** Stores the rest and lets go of everything. Throws, and has let go, when something was not stored. */
   close(): void {
-    const isLogKnown = this.txgs.endLog();
-    if (!this.core.readOnly && this.core.failure === undefined) {
-      if (isLogKnown) this.catalog.forgetLog();
-      this.flush();
+    try {
+      this.#storeRest();
+    } finally {
+      this.txgs.log?.close();
+      try {
+        this.core.sink.close();
+      } finally {
+        this.core.reader.close();
+        this.core.base?.close();
+      }
     }
-    this.txgs.log?.close();
-    this.core.sink.close();
-    this.core.reader.close();
-    this.core.base?.close();
+  }
+
+  #storeRest(): void {
+    const isLogKnown = this.txgs.endLog();
+    if (this.core.readOnly) return;
+    if (this.core.failure !== undefined) throw this.core.failure;
+    if (isLogKnown) this.catalog.forgetLog();
+    this.flush();
   }
 }

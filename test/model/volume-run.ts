@@ -3,6 +3,7 @@
  * compares what both answer, and knows what each transaction group held, so
  * that a crash can be checked to give back exactly the last stored group.
  */
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -308,8 +309,9 @@ export class VolumeRun {
     trace('crash');
     this.note();
     this.model = this.#survivor().copy();
-    this.volume.core.failure = new Error('crashed');
-    this.volume.close();
+    const crashed = new Error('crashed');
+    this.volume.core.failure = crashed;
+    assert.throws(() => this.volume.close(), crashed);
     this.#reopened();
   }
 

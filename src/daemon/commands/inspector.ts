@@ -3,6 +3,7 @@ import { constants, openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { INSPECT_LIMITS } from '../../lib/thread-limits.js';
 import type { InspectRequest } from './commands.js';
+import { log } from '../serve/log.js';
 import type { InspectTarget } from './inspect.js';
 import type { InspectData, InspectMessage } from './inspect-thread.js';
 import { type ToServer, toPlainError } from '../serve/messages.js';
@@ -50,7 +51,10 @@ export class Inspector {
         answer({ kind: 'inspected', id, error: message.error });
       }
     });
-    worker.once('error', (error) => answer({ kind: 'inspected', id, error: toPlainError(error) }));
+    worker.once('error', (error) => {
+      log(`the thread of ${request.command} failed: ${error.stack ?? error.message}`);
+      answer({ kind: 'inspected', id, error: toPlainError(error) });
+    });
     worker.once('exit', () => {
       this.#running.delete(worker);
       const error = new Error(`${request.command} ended without an answer`);

@@ -13,9 +13,11 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { startHelpers } from '../../fuse/helpers/helper-client.js';
 import { HELPER, mountFuse } from '../../fuse/mount/kernel-mount.js';
 import { raiseReadahead } from '../../fuse/mount/mount-info.js';
+import { exitNow } from '../../libc/libc.js';
 import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
 import { CommandError } from '../../lib/errors.js';
+import { startWriter } from '../../volume/start-writer.js';
 import { Inspector } from '../commands/inspector.js';
 import { log } from './log.js';
 import {
@@ -146,9 +148,9 @@ class Daemon {
     });
     const lost = (error: Error): void => {
       if (this.#hasEnded) return;
+      // Whoever asks the mount something waits for ever, this process included.
+      if (this.#hasMount) this.#die('the serving thread', error);
       for (const { reject } of this.#waiting) reject(error);
-      if (this.#record !== undefined)
-        log(`the serving thread failed: ${error.stack ?? error.message}`);
       this.#onEnded?.(toPlainError(error));
     };
     worker.once('error', lost);
@@ -165,6 +167,8 @@ class Daemon {
       });
       if (message.kind === 'stored') this.#onStored?.(message.error);
       else if (message.kind === 'inspect') this.#inspector.start(message.id, message.request);
+      else if (message.kind === 'start-writer')
+        startWriter(message.data, (why) => log(`the writer thread failed: ${why}`));
       else if (message.kind === 'sync') this.#syncHost.handle(message.message);
       else if (message.kind === 'ended') {
         this.#hasEnded = true;
@@ -273,7 +277,9 @@ class Daemon {
 
   /** Whoever serves the mount must not wait for it. */
   async #unmount(task: UnmountTask): Promise<UnmountReport> {
-    const report = this.#servesItself ? await unmountElsewhere(task) : unmountOrDetach(task);
+    // One that is not lazy writes dirty pages out: this thread must hear meanwhile who has failed.
+    const isElsewhere = this.#servesItself || !task.lazy;
+    const report = isElsewhere ? await unmountElsewhere(task) : unmountOrDetach(task);
     for (const line of report.lines) log(line);
     return report;
   }
@@ -303,6 +309,8 @@ class Daemon {
     await this.#removeMounts();
     this.#tellEnd(failure);
     this.#port.close();
+    // What has failed may be a thread that never ends.
+    if (failure !== undefined) process.once('exit', (code) => exitNow(code));
   }
 
   #tellEnd(failure: PlainError | undefined): void {
@@ -318,14 +326,14 @@ class Daemon {
   }
 
   /** Past this point going on would be wrong: what is stored is whole, and the next mount starts there. */
-  #die(where: string, error: Error): void {
+  #die(where: string, error: Error): never {
     log(`${where} failed: ${error.stack ?? error.message}`);
     this.#tellEnd(toPlainError(error));
     // In processes of their own: they may have to wait until this one is gone.
     for (const mountpoint of [this.#plan.mountpoint, this.#plan.controlMount]) {
       if (mountAt(readMountTable(), mountpoint) !== undefined) detachLater(mountpoint);
     }
-    process.exit(1);
+    exitNow(1);
   }
 }
 
@@ -335,7 +343,9 @@ function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
   });
   return new Promise((resolve) => {
     worker.once('message', resolve);
-    worker.once('error', (error) => resolve({ wasBusy: true, lines: [String(error)] }));
+    const lost = (why: string): void => resolve({ wasBusy: true, lines: [`unmounting: ${why}`] });
+    worker.once('error', (error) => lost(error.stack ?? error.message));
+    worker.once('exit', () => lost('the thread has ended without a word'));
   });
 }
 

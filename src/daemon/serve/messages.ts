@@ -3,6 +3,7 @@ import { CommandError, ERRNO, type ErrnoName, FsError, messageOf } from '../../l
 import type { Answer } from '../../control/command.js';
 import type { HelperPorts } from '../../fuse/helpers/helper-client.js';
 import type { MessagePort } from 'node:worker_threads';
+import type { WriterData } from '../../volume/start-writer.js';
 import type { InspectRequest } from '../commands/commands.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { FromSync, ToSync } from '../peers/sync-messages.js';
@@ -41,6 +42,8 @@ export type FromServer =
   | { kind: 'failed'; error: PlainError }
   | { kind: 'stored'; error?: PlainError }
   | { kind: 'inspect'; id: number; request: InspectRequest }
+  /** The volume's writer thread is wanted, in a thread that hears of its end. */
+  | { kind: 'start-writer'; data: WriterData }
   | { kind: 'sync'; message: ToSync }
   /** The mount is gone and everything is stored, or `error` says why not. */
   | { kind: 'ended'; error?: PlainError };

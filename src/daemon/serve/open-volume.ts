@@ -9,6 +9,7 @@ import { acquireOwner, type Owner, readOwner } from '../../store/owner.js';
 import { BaseDirectory } from '../../base/base-directory.js';
 import { createVolume } from '../../volume/create-volume.js';
 import { DEFAULT_OPTIONS, type VolumeOptions } from '../../volume/options.js';
+import type { StartWriter } from '../../volume/start-writer.js';
 import { Volume } from '../../volume/volume.js';
 import type { CreationOptions } from '../mount/mount-options.js';
 import type { MountPlan } from '../mount/mount-plan.js';
@@ -34,7 +35,7 @@ export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
 /** Throws CommandError. The owner's lock is held until the process ends. */
 export function openVolume(
   plan: MountPlan,
-  who: { uid: number; gid: number; wakeFd: number },
+  who: { uid: number; gid: number; wakeFd: number; startWriter: StartWriter },
   hasLog = true,
 ): Volume {
   const base = plan.base === undefined ? undefined : openBase(plan, plan.base);
@@ -54,7 +55,7 @@ export function openVolume(
       path: plan.volume,
       reattach: plan.options.reattach,
       readOnly: plan.options.readOnly,
-      writer: { kind: 'thread', wakeFd: who.wakeFd },
+      writer: { kind: 'thread', wakeFd: who.wakeFd, start: who.startWriter },
       ...(hasLog && { log: { flush: 'async' as const } }),
       ...(base !== undefined && { base }),
     });

@@ -13,6 +13,7 @@ import { NativeMount } from '../../fuse-native/native-mount.js';
 import { O_NONBLOCK } from '../../libc/constants.js';
 import { getStatusFlags, markIoFlusher, setStatusFlags } from '../../libc/libc.js';
 import { eventfdSignal } from '../../libc/poll.js';
+import { startWriter } from '../../volume/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { log } from './log.js';
 import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
@@ -236,7 +237,11 @@ export function serveNative(data: ServeData): void {
   markIoFlusher();
   let volume: Volume;
   try {
-    volume = openVolume(data.plan, data);
+    volume = openVolume(data.plan, {
+      ...data,
+      startWriter: (writer) =>
+        startWriter(writer, (why) => log(`the writer thread failed: ${why}`)).hasStopped,
+    });
   } catch (error) {
     data.port.postMessage({ kind: 'failed', error: toPlainError(error) } satisfies FromServer);
     return;

@@ -16,6 +16,7 @@ import { stackingHere } from '../../fuse/cpu/stacking.js';
 import { SessionTrace } from '../../fuse/session/session-trace.js';
 import type { TraceSink } from '../../measure/trace-entry.js';
 import { markIoFlusher } from '../../libc/libc.js';
+import type { WriterData } from '../../volume/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { tuneCompiler } from './compiler.js';
 import { log } from './log.js';
@@ -28,6 +29,11 @@ const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = workerData as Ser
 
 function post(message: FromServer): void {
   port.postMessage(message);
+}
+
+/** This thread would not hear of its end. */
+function startWriter(data: WriterData): undefined {
+  port.postMessage({ kind: 'start-writer', data } satisfies FromServer, [data.port]);
 }
 
 function placementHere(): Placement | undefined {
@@ -185,7 +191,7 @@ let volume: Volume | undefined;
 let kernelOverride: KernelOverride = {};
 try {
   kernelOverride = parseKernelOverride(process.env['SHADOWFS_KERNEL']);
-  volume = openVolume(plan, { uid, gid, wakeFd }, kernelOverride.log !== false);
+  volume = openVolume(plan, { uid, gid, wakeFd, startWriter }, kernelOverride.log !== false);
 } catch (error) {
   post({ kind: 'failed', error: toPlainError(error) });
 }

@@ -3,62 +3,74 @@
  * memory; answers are taken in by `pump`, since this thread never yields to
  * its event loop.
  */
-import {
-  MessageChannel,
-  type MessagePort,
-  receiveMessageOnPort,
-  Worker,
-} from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { CommandError } from '../../lib/errors.js';
-import { WRITING_LIMITS } from '../../lib/thread-limits.js';
 import { encodeTxg } from './txg-encoder.js';
 import type { TxgSink, SinkEvents, SinkSpace } from './txg-sink.js';
 import type { Txg } from './txg.js';
 import { PromisedSpace } from './sink-space.js';
+import { type HasStopped, STOPPED, type StartWriter, startWriter } from '../start-writer.js';
 import type { SpaceReport, WriterSetup } from './writer-host.js';
+import { WriterSigns } from '../writer-signs.js';
 import type { FromWriter, ToWriter } from './writer-thread.js';
 
 /** Asked for beyond what is pending, so that the writer is asked seldom. */
 const AHEAD_BYTES = 64 * 1024 * 1024;
 const START_TIMEOUT_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 60_000;
+/** After so long without a word the thread is looked at. */
+const SILENCE_MS = 1000;
+
+const lostError = (why: string): CommandError =>
+  new CommandError('writer-lost', 'EIO', `the writer thread has ended: ${why}`);
 
 export class ThreadSink implements TxgSink {
   readonly #port: MessagePort;
-  readonly #worker: Worker;
   readonly #book = new PromisedSpace();
-  /** Int32: bumped by the writer with every message, so that this thread can wait. */
-  readonly #signal = new Int32Array(new SharedArrayBuffer(4));
+  readonly #signs = new WriterSigns();
   #asked = false;
+  #isLost = false;
+  readonly #hasStopped: HasStopped | undefined;
   #closed = false;
   events: SinkEvents | undefined;
   collector: unknown;
 
-  /** `wakeFd`: an eventfd that the writer signals after each message; -1 for none. */
-  constructor(setup: WriterSetup, wakeFd: number) {
+  /**
+   * `wakeFd`: an eventfd that is signalled after each message and at the writer's end; -1 for
+   * none. `start`: where this thread never yields to its event loop. Throws CommandError
+   * writer-failed, writer-lost.
+   */
+  constructor(
+    setup: WriterSetup,
+    wakeFd: number,
+    start: StartWriter = (data) => startWriter(data, () => undefined).hasStopped,
+  ) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    this.#worker = new Worker(new URL('./writer-thread.js', import.meta.url), {
-      workerData: { setup, port: port2, wakeFd, signal: this.#signal },
-      transferList: [port2],
-      resourceLimits: WRITING_LIMITS,
-    });
-    this.#worker.unref();
+    this.#hasStopped = start({ setup, port: port2, wakeFd, signs: this.#signs.memory });
     this.#waitFor((message) => message.type === 'space', START_TIMEOUT_MS);
   }
 
   #waitFor(isIt: (message: FromWriter) => boolean, timeoutMs: number): void {
     const end = Date.now() + timeoutMs;
     for (;;) {
-      const seen = Atomics.load(this.#signal, 0);
+      const seen = this.#signs.news;
+      const why = this.#signs.end;
       for (let m = this.#receive(); m !== undefined; m = this.#receive()) {
         this.#handle(m);
         if (isIt(m)) return;
       }
+      if (why !== undefined) throw lostError(why);
       const left = end - Date.now();
       if (left <= 0)
         throw new CommandError('writer-lost', 'EIO', 'the writer thread does not answer');
-      Atomics.wait(this.#signal, 0, seen, Math.min(left, 1000));
+      this.#wait(seen, Math.min(left, SILENCE_MS));
     }
+  }
+
+  /** Who started the thread hears of its end by events, and it may be this thread. */
+  #wait(seen: number, timeoutMs: number): void {
+    if (!this.#signs.wait(seen, timeoutMs) && this.#hasStopped?.()) this.#signs.ended(STOPPED);
   }
 
   #receive(): FromWriter | undefined {
@@ -104,14 +116,19 @@ export class ThreadSink implements TxgSink {
   }
 
   pump(): void {
+    // What it said before its end comes first.
+    const why = this.#signs.end;
     for (let m = this.#receive(); m !== undefined; m = this.#receive()) this.#handle(m);
+    if (why === undefined || this.#isLost || this.#closed) return;
+    this.#isLost = true;
+    this.events?.lost(lostError(why));
   }
 
-  /** Blocks until the writer has said something (for a volume that is closing). */
+  /** Blocks until the writer has said something, or is gone (for a volume that is closing). */
   wait(timeoutMs: number): void {
-    const seen = Atomics.load(this.#signal, 0);
+    const seen = this.#signs.news;
     this.pump();
-    if (seen === Atomics.load(this.#signal, 0)) Atomics.wait(this.#signal, 0, seen, timeoutMs);
+    this.#wait(seen, timeoutMs);
     this.pump();
   }
 
@@ -155,8 +172,13 @@ export class ThreadSink implements TxgSink {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#post({ type: 'close' });
-    this.#waitFor((message) => message.type === 'closed', 60_000);
-    this.#port.close();
+    this.#signs.closes();
+    try {
+      if (this.#isLost) return;
+      this.#post({ type: 'close' });
+      this.#waitFor((message) => message.type === 'closed', CLOSE_TIMEOUT_MS);
+    } finally {
+      this.#port.close();
+    }
   }
 }

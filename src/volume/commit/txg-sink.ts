@@ -42,6 +42,8 @@ export interface CommitCost {
 export interface SinkEvents {
   committed(id: number, took: CommitCost): void;
   failed(id: number, error: Error): void;
+  /** Nothing will be stored any more. Comes once; what was submitted may be stored or not. */
+  lost(error: Error): void;
   /** The collector has emptied a layer: its record may go. */
   emptied(layer: number): void;
   /** The collector has committed: pages are free once no reader holds the old state. */

@@ -49,12 +49,8 @@ export class TxgPipeline {
         if (this.#closeWanted) this.#closeNow();
         this.#answer();
       },
-      failed: (id, error) => {
-        this.core.failure = error;
-        const failed = new FsError('EIO', 'commit', `txg ${id}: ${error.message}`);
-        for (const { done } of this.#waiting.splice(0)) done.reject(failed);
-        for (const done of this.#next.splice(0)) done.reject(failed);
-      },
+      failed: (id, error) => this.#fail(error, `txg ${id}: ${error.message}`),
+      lost: (error) => this.#fail(error, error.message),
       emptied: (layer) => {
         // What was in the layer may lie in another one now: views without the layer must see it.
         this.core.reader.refresh();
@@ -66,6 +62,13 @@ export class TxgPipeline {
       },
       logMade: (isMade) => this.log?.made(isMade),
     };
+  }
+
+  #fail(error: Error, what: string): void {
+    this.core.failure ??= error;
+    const failed = new FsError('EIO', 'commit', what);
+    for (const { done } of this.#waiting.splice(0)) done.reject(failed);
+    for (const done of this.#next.splice(0)) done.reject(failed);
   }
 
   #answer(): void {

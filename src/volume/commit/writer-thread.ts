@@ -4,14 +4,17 @@
  */
 import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { performance } from 'node:perf_hooks';
-import { type MessagePort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { logFor } from '../../lib/log.js';
-import { mallocTrim } from '../../libc/libc.js';
+import { failpoint } from '../../lib/failpoints.js';
+import { mallocTrim, markIoFlusher } from '../../libc/libc.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { WriteBatch } from '../../store/batch.js';
 import type { CollectorStats } from '../collector/collector.js';
 import type { CommitCost } from './txg-sink.js';
-import { type SpaceReport, WriterHost, type WriterSetup } from './writer-host.js';
+import type { WriterData } from '../start-writer.js';
+import { type SpaceReport, WriterHost } from './writer-host.js';
+import { WriterSigns } from '../writer-signs.js';
 
 export type ToWriter =
   | { type: 'batch'; batch: WriteBatch }
@@ -29,13 +32,6 @@ export type FromWriter =
   | { type: 'log-made'; isMade: boolean }
   | { type: 'closed' };
 
-interface WriterData {
-  setup: WriterSetup;
-  port: MessagePort;
-  wakeFd: number;
-  signal: Int32Array;
-}
-
 const log = logFor('writer');
 /** After so long without work, memory that the work took is given back. */
 const REST_MS = 3000;
@@ -46,12 +42,12 @@ const COLLECT_PAUSE_MAX_MS = 30;
 /** Two make pages usable; the serving thread's reader may be one behind. */
 const PASSES_MAX = 4;
 
-const { setup, port, wakeFd, signal } = workerData as WriterData;
+const { setup, port, wakeFd, signs: memory } = workerData as WriterData;
+const signs = new WriterSigns(memory);
 
 function say(message: FromWriter): void {
   port.postMessage(message);
-  Atomics.add(signal, 0, 1);
-  Atomics.notify(signal, 0);
+  signs.hasSpoken();
   if (wakeFd >= 0) eventfdSignal(wakeFd);
 }
 
@@ -68,6 +64,8 @@ function start(): WriterHost {
   }
 }
 
+// Who writes waits for this thread, while memory is short, too. Only root may ask for it.
+markIoFlusher();
 const host = start();
 
 /** LMDB frees the pages of a group, but the C heap keeps them for the next one. */
@@ -111,6 +109,7 @@ function storeBatch(batch: WriteBatch): void {
 }
 
 port.on('message', (message: ToWriter) => {
+  failpoint('writer:message');
   switch (message.type) {
     case 'batch':
       storeBatch(message.batch);
