@@ -13,7 +13,7 @@ import { InlineSink } from './commit/inline-sink.js';
 import { applyLog } from './log/log-replay.js';
 import { NoSink } from './commit/no-sink.js';
 import type { VolumeOptions } from './options.js';
-import type { StartWriter } from './start-writer.js';
+import type { StartWriter } from './commit/start-writer.js';
 import { ThreadSink } from './commit/thread-sink.js';
 
 export interface VolumeOpenOptions {

@@ -17,7 +17,7 @@ import { exitNow } from '../../libc/libc.js';
 import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
 import { CommandError } from '../../lib/errors.js';
-import { startWriter } from '../../volume/start-writer.js';
+import { startWriter } from '../../volume/commit/start-writer.js';
 import { Inspector } from '../commands/inspector.js';
 import { log } from './log.js';
 import {

@@ -3,7 +3,7 @@ import { CommandError, ERRNO, type ErrnoName, FsError, messageOf } from '../../l
 import type { Answer } from '../../control/command.js';
 import type { HelperPorts } from '../../fuse/helpers/helper-client.js';
 import type { MessagePort } from 'node:worker_threads';
-import type { WriterData } from '../../volume/start-writer.js';
+import type { WriterData } from '../../volume/commit/start-writer.js';
 import type { InspectRequest } from '../commands/commands.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { FromSync, ToSync } from '../peers/sync-messages.js';

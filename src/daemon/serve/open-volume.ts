@@ -9,7 +9,7 @@ import { acquireOwner, type Owner, readOwner } from '../../store/owner.js';
 import { BaseDirectory } from '../../base/base-directory.js';
 import { createVolume } from '../../volume/create-volume.js';
 import { DEFAULT_OPTIONS, type VolumeOptions } from '../../volume/options.js';
-import type { StartWriter } from '../../volume/start-writer.js';
+import type { StartWriter } from '../../volume/commit/start-writer.js';
 import { Volume } from '../../volume/volume.js';
 import type { CreationOptions } from '../mount/mount-options.js';
 import type { MountPlan } from '../mount/mount-plan.js';

@@ -13,7 +13,7 @@ import { NativeMount } from '../../fuse-native/native-mount.js';
 import { O_NONBLOCK } from '../../libc/constants.js';
 import { getStatusFlags, markIoFlusher, setStatusFlags } from '../../libc/libc.js';
 import { eventfdSignal } from '../../libc/poll.js';
-import { startWriter } from '../../volume/start-writer.js';
+import { startWriter } from '../../volume/commit/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { log } from './log.js';
 import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';

@@ -16,7 +16,7 @@ import { stackingHere } from '../../fuse/cpu/stacking.js';
 import { SessionTrace } from '../../fuse/session/session-trace.js';
 import type { TraceSink } from '../../measure/trace-entry.js';
 import { markIoFlusher } from '../../libc/libc.js';
-import type { WriterData } from '../../volume/start-writer.js';
+import type { WriterData } from '../../volume/commit/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { tuneCompiler } from './compiler.js';
 import { log } from './log.js';

@@ -9,9 +9,9 @@ import { encodeTxg } from './txg-encoder.js';
 import type { TxgSink, SinkEvents, SinkSpace } from './txg-sink.js';
 import type { Txg } from './txg.js';
 import { PromisedSpace } from './sink-space.js';
-import { type HasStopped, STOPPED, type StartWriter, startWriter } from '../start-writer.js';
+import { type HasStopped, STOPPED, type StartWriter, startWriter } from './start-writer.js';
 import type { SpaceReport, WriterSetup } from './writer-host.js';
-import { WriterSigns } from '../writer-signs.js';
+import { WriterSigns } from './writer-signs.js';
 import type { FromWriter, ToWriter } from './writer-thread.js';
 
 /** Asked for beyond what is pending, so that the writer is asked seldom. */

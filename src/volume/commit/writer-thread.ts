@@ -12,9 +12,9 @@ import { eventfdSignal } from '../../libc/poll.js';
 import type { WriteBatch } from '../../store/batch.js';
 import type { CollectorStats } from '../collector/collector.js';
 import type { CommitCost } from './txg-sink.js';
-import type { WriterData } from '../start-writer.js';
+import type { WriterData } from './start-writer.js';
 import { type SpaceReport, WriterHost } from './writer-host.js';
-import { WriterSigns } from '../writer-signs.js';
+import { WriterSigns } from './writer-signs.js';
 
 export type ToWriter =
   | { type: 'batch'; batch: WriteBatch }

@@ -5,11 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
-import { ROOT_INODE } from '../../src/format/records/tables.js';
-import { type StartWriter, startWriter } from '../../src/volume/start-writer.js';
-import { Volume } from '../../src/volume/volume.js';
-import { WriterSigns } from '../../src/volume/writer-signs.js';
-import { VolumeFixture, WHO } from './volume/volume-fixture.js';
+import { ROOT_INODE } from '../../../src/format/records/tables.js';
+import { type StartWriter, startWriter } from '../../../src/volume/commit/start-writer.js';
+import { Volume } from '../../../src/volume/volume.js';
+import { WriterSigns } from '../../../src/volume/commit/writer-signs.js';
+import { VolumeFixture, WHO } from './volume-fixture.js';
 
 const NO_WAKE = -1;
 /** Far below the time limits of a start and of a close. */

@@ -1,8 +1,8 @@
 /** Starting the writer thread, and hearing of its end. */
 import { type MessagePort, Worker } from 'node:worker_threads';
-import { WRITING_LIMITS } from '../lib/thread-limits.js';
-import { eventfdSignal } from '../libc/poll.js';
-import type { WriterSetup } from './commit/writer-host.js';
+import { WRITING_LIMITS } from '../../lib/thread-limits.js';
+import { eventfdSignal } from '../../libc/poll.js';
+import type { WriterSetup } from './writer-host.js';
 import { WriterSigns } from './writer-signs.js';
 
 /** `workerData` of the writer thread. */
@@ -45,7 +45,7 @@ export function startWriter(
   lost: (why: string) => void,
 ): { worker: Worker; hasStopped: HasStopped } {
   const signs = new WriterSigns(data.signs);
-  const worker = new Worker(new URL('./commit/writer-thread.js', import.meta.url), {
+  const worker = new Worker(new URL('./writer-thread.js', import.meta.url), {
     workerData: data,
     transferList: [data.port],
     resourceLimits: WRITING_LIMITS,
