@@ -252,7 +252,7 @@ export class ControlFiles implements Operations {
     };
   }
 
-  acceptsWrites(): boolean {
+  beginChange(): boolean {
     // Commands must get through when the volume is full or busy: they queue by themselves.
     return true;
   }

@@ -23,7 +23,7 @@ export class Answering {
   #isHeld = false;
 
   constructor(
-    readonly acceptsWrites: () => boolean,
+    readonly beginChange: () => boolean,
     readonly log: (message: string) => void,
   ) {}
 
@@ -48,7 +48,7 @@ export class Answering {
   }
 
   #mayChange(): boolean {
-    return !this.#isHeld && this.acceptsWrites();
+    return !this.#isHeld && this.beginChange();
   }
 
   /** Changes that come from now on wait, until they are let go. Reads go on. */

@@ -35,7 +35,7 @@ export class NativeContext {
   ) {
     this.paths = new Paths(ops, caller);
     this.files = new OpenFiles(ops);
-    this.answering = new Answering(() => ops.acceptsWrites(), log);
+    this.answering = new Answering(() => ops.beginChange(), log);
   }
 
   close(): void {

@@ -256,6 +256,6 @@ export interface Operations {
     length: number,
     keepTimes?: boolean,
   ): number | Deferred<number>;
-  /** Mutating requests wait (are parked by the driver) while this is false. */
-  acceptsWrites(): boolean;
+  /** Asked before each mutating request. False: it waits (the driver parks it) and is asked again. */
+  beginChange(): boolean;
 }

@@ -121,7 +121,7 @@ export interface TreeVolume extends VolumeNames {
   changes(from: View, to: View): Generator<ViewChange>;
   pin(layer: number): void;
   unpin(layer: number): void;
-  acceptsWrites(): boolean;
+  beginChange(): boolean;
   durable(): Deferred<void>;
   copyRange(
     source: number,

@@ -393,7 +393,7 @@ export class Tree implements Operations {
     );
   }
 
-  acceptsWrites(): boolean {
-    return this.volume.acceptsWrites();
+  beginChange(): boolean {
+    return this.volume.beginChange();
   }
 }

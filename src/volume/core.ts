@@ -1,7 +1,8 @@
 /**
  * What the parts of a volume share: the committed state (reader), the groups
- * in memory, the layer tree, the base and the clock. Owns the rotation of
- * groups; knows nothing of inodes' or directories' meaning.
+ * in memory, the layer tree, the base and the clock. Owns the rotation of txgs
+ * and what is promised of the disk's space; when a txg closes is txgs.ts's
+ * business. Knows nothing of inodes' or directories' meaning.
  */
 import { performance } from 'node:perf_hooks';
 import type { Clock } from '../lib/clock.js';
@@ -18,18 +19,6 @@ import type { LayerTree } from './lineage.js';
 import { Txg, type LayerChanges } from './commit/txg.js';
 import type { VolumeOptions } from './options.js';
 import type { View } from './view.js';
-
-/** A group of this many bytes is closed at once; twice that is the bound of both. */
-export const TXG_BYTES = 24 * 1024 * 1024;
-/** … or of this many records. */
-export const TXG_RECORDS = 100_000;
-
-/** The room for a group is worked out for so much more than it holds. */
-const AHEAD_RECORDS = 256;
-const AHEAD_BYTES = 1024 * 1024;
-
-/** So much of the reserve (4 MiB at least) may stand in memory. */
-const PRESSED_BYTES = 1024 * 1024;
 
 const NONE: readonly LayerChanges[] = [];
 
@@ -64,17 +53,14 @@ export class VolumeCore {
   /** The live view takes no changes; commands and layers that are received do. */
   isStandby = false;
   readonly commits = new CommitCounts();
-  /** Called before a group is closed, to add what belongs to every group. */
-  beforeClose: (txg: Txg) => void = () => {};
+  /** Told before a txg is closed, to add what belongs to every txg. */
+  readonly #closeListeners: ((txg: Txg) => void)[] = [];
   /** Paths of base files that have no record and that a caller knows by number. */
   readonly basePaths = new Map<number, string>();
   #livePending: readonly LayerChanges[] | undefined;
   /** Views that were live and have changes in a group that is not stored yet. */
   #retired: View[] = [];
   #nextGroup = 1;
-  /** The open group is known to fit on the disk while it is smaller than this. */
-  #roomRecords = 0;
-  #roomBytes = 0;
   #usesReserve = false;
   /** The arena of a stored group, to be used again. */
   #spareArena: SlabArena | undefined;
@@ -122,6 +108,18 @@ export class VolumeCore {
     if (this.failure !== undefined) throw new FsError('EIO', 'write', 'the volume');
     if (this.readOnly) throw new FsError('EROFS', 'write', 'the volume');
     if (this.open.openedMs === undefined) this.open.openedMs = this.clock.nowMs();
+  }
+
+  /**
+   * Calls the listener before each txg is closed, the one that came last first: the first ones
+   * must see what the others add. Returns what removes the listener.
+   */
+  onClose(listener: (txg: Txg) => void): () => void {
+    this.#closeListeners.push(listener);
+    return () => {
+      const at = this.#closeListeners.indexOf(listener);
+      if (at >= 0) this.#closeListeners.splice(at, 1);
+    };
   }
 
   putSystem(table: TableNumber, key: Buffer, value: Buffer | undefined): void {
@@ -218,54 +216,6 @@ export class VolumeCore {
     return cost + this.sink.cost(closing.records, closing.metaBytes, closing.arena.bytesUsed);
   }
 
-  /** False: changes must wait, the writer is behind. Reads go on. */
-  acceptsWrites(): boolean {
-    if (this.failure !== undefined) return true;
-    if (this.#isPressed()) {
-      this.closeTxg();
-      return false;
-    }
-    if (this.closing !== undefined && this.#isFull()) return false;
-    if (this.#isFull()) this.closeTxg();
-    return this.#hasRoom();
-  }
-
-  /**
-   * Whether the disk holds what is in memory. Working out a worst case takes longer than most
-   * changes take, so it is done for a larger group than there is, which holds for a while.
-   */
-  #hasRoom(): boolean {
-    const { open, sink } = this;
-    if (open.records < this.#roomRecords && open.bytes < this.#roomBytes) return true;
-    if (sink.ready(this.pendingCost(AHEAD_RECORDS, AHEAD_BYTES))) {
-      this.#roomRecords = open.records + AHEAD_RECORDS;
-      this.#roomBytes = open.bytes + AHEAD_BYTES;
-      return true;
-    }
-    return sink.ready(this.pendingCost());
-  }
-
-  /** What is known of the room on the disk may have changed. */
-  spaceChanged(): void {
-    this.#roomRecords = 0;
-    this.#roomBytes = 0;
-  }
-
-  /**
-   * Near the end of the space: worst cases are far above what groups take, so what is in memory is
-   * stored before more is refused for its sake; and what uses the reserve (removals) is stored
-   * before it can need more than the reserve.
-   */
-  #isPressed(): boolean {
-    if (this.sink.canGrow()) return false;
-    const { availableBytes } = this.sink.space();
-    return this.pendingCost() > Math.max(availableBytes / 4, PRESSED_BYTES);
-  }
-
-  #isFull(): boolean {
-    return this.open.bytes >= TXG_BYTES || this.open.records >= TXG_RECORDS;
-  }
-
   /**
    * Hands the open group to the writer. Returns false when one is still being
    * written (then it is closed as soon as that one is done).
@@ -273,11 +223,10 @@ export class VolumeCore {
   closeTxg(): boolean {
     if (this.closing !== undefined) return false;
     if (this.open.isEmpty) return true;
-    this.beforeClose(this.open);
+    for (const listener of this.#closeListeners.toReversed()) listener(this.open);
     this.closing = this.open;
     this.open = this.#newGroup();
     this.#livePending = undefined;
-    this.spaceChanged();
     const startMs = performance.now();
     this.sink.submit(this.closing, this.fileset);
     this.commits.handedOver(performance.now() - startMs);
@@ -291,7 +240,6 @@ export class VolumeCore {
     this.closing = undefined;
     this.committed = id;
     this.#livePending = undefined;
-    this.spaceChanged();
     this.reader.refresh();
     // What was just written is likely to be read again.
     const stored = [...txg.layers.values()].sort((a, b) => a.layer - b.layer);

@@ -18,9 +18,9 @@ import {
   type RestoreAnswer,
   type SaveAnswer,
 } from './snapshots/snapshot-commands.js';
-import { TXG_BYTES, VolumeCore } from './core.js';
+import { VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
-import { TxgPipeline } from './commit/txgs.js';
+import { TXG_BYTES, TxgPipeline } from './commit/txgs.js';
 import type { Inode } from './inode.js';
 import { InlineSink } from './commit/inline-sink.js';
 import { LayerTree } from './lineage.js';
@@ -65,10 +65,10 @@ export class Volume extends ReadableVolume {
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
     this.pulls = new PullSchedule(core, catalog, this.#commands);
     catalog.attach(core);
-    core.beforeClose = (txg) => {
+    core.onClose((txg) => {
       catalog.storeCounters();
       this.txgs.log?.closing(txg);
-    };
+    });
   }
 
   /** Throws CommandError: not-a-volume, volume-damaged, newer-format, base-mismatch … */
@@ -299,9 +299,9 @@ export class Volume extends ReadableVolume {
 
   // Groups
 
-  /** False: changes must wait, the writer is behind. Reads go on. */
-  acceptsWrites(): boolean {
-    return this.core.acceptsWrites();
+  /** Before each change. False: it must wait, since the writer is behind. Reads go on. */
+  beginChange(): boolean {
+    return this.txgs.beginChange();
   }
 
   commit(): number {

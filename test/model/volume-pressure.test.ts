@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import t from 'tap';
 import { TABLE, type TableNumber } from '../../src/format/records/tables.js';
-import { TXG_BYTES, TXG_RECORDS } from '../../src/volume/core.js';
+import { TXG_BYTES, TXG_RECORDS } from '../../src/volume/commit/txgs.js';
 import { S_IFDIR, S_IFREG } from '../../src/lib/file-mode.js';
 import { compareAll, compareLive } from './compare.js';
 import { Random } from './random.js';
@@ -44,7 +44,7 @@ t.test('groups full of bytes: writers wait, everything is read while three place
   const data = random.bytes(512 * 1024);
   const file = make(run, 'f');
   let written = 0;
-  while (run.volume.acceptsWrites()) {
+  while (run.volume.beginChange()) {
     run.note();
     data.writeUInt32LE(written);
     run.volume.write(file, written, data);
@@ -56,7 +56,7 @@ t.test('groups full of bytes: writers wait, everything is read while three place
   t.ok(run.volume.core.closing !== undefined);
   compareLive(run);
   run.pump();
-  t.ok(run.volume.acceptsWrites(), 'stored: there is room again');
+  t.ok(run.volume.beginChange(), 'stored: there is room again');
   run.note();
   // Old blocks in LMDB, middle ones closing, new ones open.
   for (let offset = 1000; offset < written; offset += 3_000_001) {

@@ -171,7 +171,7 @@ export class VolumeRun {
 
   /** Does a change on both sides: same answer, or the same refusal. */
   change(name: string, onModel: (model: PlainModel) => void, onVolume: () => unknown): void {
-    if (!this.volume.acceptsWrites()) {
+    if (!this.volume.beginChange()) {
       this.note();
       this.volume.pump();
     }

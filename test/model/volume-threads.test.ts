@@ -164,7 +164,7 @@ t.test('file data, stored by a thread while work goes on', (t) => {
     [2, () => work.compareAll()],
   ];
   for (let i = 0; i < OPERATIONS; i++) {
-    while (!work.volume.acceptsWrites()) work.volume.flush();
+    while (!work.volume.beginChange()) work.volume.flush();
     random.weighted(choices)(random.below(FILES));
   }
   work.compareAll();

@@ -469,7 +469,7 @@ export class MemoryOps implements Operations {
     throw new FsError('ENOSYS', 'copy_file_range');
   }
 
-  acceptsWrites(): boolean {
+  beginChange(): boolean {
     return this.behaviour.acceptsWrites;
   }
 }

@@ -8,12 +8,12 @@ import type { Request } from '../protocol/request.js';
 
 export class MutationQueue {
   readonly #isMutating = new Uint8Array(OPCODE_LIMIT);
-  readonly #acceptsWrites: () => boolean;
+  readonly #beginChange: () => boolean;
   #waiting: Request[] = [];
   isHeld = false;
 
-  constructor(acceptsWrites: () => boolean) {
-    this.#acceptsWrites = acceptsWrites;
+  constructor(beginChange: () => boolean) {
+    this.#beginChange = beginChange;
     for (const opcode of MUTATING) this.#isMutating[opcode] = 1;
   }
 
@@ -24,7 +24,7 @@ export class MutationQueue {
   /** Whether a request of this kind has to wait now. */
   mustWait(opcode: number): boolean {
     if (this.#isMutating[opcode] !== 1) return false;
-    return this.isHeld || this.#waiting.length > 0 || !this.#acceptsWrites();
+    return this.isHeld || this.#waiting.length > 0 || !this.#beginChange();
   }
 
   /** `request` must have its own bytes. */
@@ -34,7 +34,7 @@ export class MutationQueue {
 
   /** The oldest one, if it may run now. */
   next(): Request | undefined {
-    if (this.#waiting.length === 0 || this.isHeld || !this.#acceptsWrites()) return undefined;
+    if (this.#waiting.length === 0 || this.isHeld || !this.#beginChange()) return undefined;
     return this.#waiting.shift();
   }
 

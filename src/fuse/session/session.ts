@@ -85,7 +85,7 @@ export class FuseSession implements HandlerContext {
     const maxWriteBytes = options.maxWriteBytes ?? DEFAULT_WISHES.maxWriteBytes;
     this.#request = new Request(Buffer.from(new ArrayBuffer(maxWriteBytes + HEADROOM_BYTES)));
     this.reply = new Reply(maxWriteBytes + HEADROOM_BYTES);
-    this.#mutations = new MutationQueue(() => ops.acceptsWrites());
+    this.#mutations = new MutationQueue(() => ops.beginChange());
   }
 
   get setxattrExtended(): boolean {

@@ -4,7 +4,7 @@
  */
 import type { Deferred } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
-import { TXG_BYTES, TXG_RECORDS } from '../../volume/core.js';
+import { TXG_BYTES, TXG_RECORDS } from '../../volume/commit/txgs.js';
 import type { AdoptAnswer, RoleMove } from '../../volume/peers/role-commands.js';
 import type { Volume } from '../../volume/volume.js';
 

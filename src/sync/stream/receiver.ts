@@ -103,15 +103,12 @@ export class Receiver {
   /** Until the stream ends here, whatever is stored says how far it is, and what it stands on stays. */
   #hold(parent: number): void {
     const { volume } = this;
-    const { core } = volume;
-    const before = core.beforeClose;
-    core.beforeClose = (group) => {
+    const removeListener = volume.core.onClose(() => {
       if (this.#isBehind) this.#note();
-      before(group);
-    };
+    });
     volume.pin(parent);
     this.#letGo = () => {
-      core.beforeClose = before;
+      removeListener();
       volume.unpin(parent);
       this.#letGo = undefined;
     };
@@ -233,7 +230,7 @@ export class Receiver {
     const { txgBytes: groupBytes, txgRecords: groupRecords } = this.host;
     while (core.failure === undefined) {
       if (core.open.bytes >= groupBytes || core.open.records >= groupRecords) yield* this.#handOn();
-      else if (core.acceptsWrites()) return;
+      else if (this.volume.beginChange()) return;
       else yield this.host.pause();
     }
     throw new FsError('EIO', 'receive', 'the volume');

@@ -1,8 +1,10 @@
 /**
- * When groups are closed, and who waits for them: a group closes by age, by
- * size (core), for a command, or for an fsync that the intent log can't answer;
- * an answer that promises durability waits for its group's ticket, or for the
- * log's flush. Those that come while one runs share the next.
+ * The cycle of transaction groups: when the open one is closed, and who waits
+ * for that. All reasons to close it stand here: it is old (`tick`), full, or
+ * more than the disk is sure to hold (`beginChange`); a command or an fsync that
+ * the intent log can't answer (`commit`). An answer that promises durability
+ * waits for its txg's ticket, or for the log's flush. Those that come while one
+ * runs share the next.
  */
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../../lib/deferred.js';
@@ -21,8 +23,19 @@ interface Flushing {
   startMs: number;
 }
 
-/** A group is closed when it is this old. */
+/** A txg is closed when it is this old. */
 export const TXG_AGE_MS = 700;
+/** A txg of this many bytes is closed at once; twice that is the bound of both. */
+export const TXG_BYTES = 24 * 1024 * 1024;
+/** … or of this many records. */
+export const TXG_RECORDS = 100_000;
+
+/** The room for a txg is worked out for so much more than it holds. */
+const AHEAD_RECORDS = 256;
+const AHEAD_BYTES = 1024 * 1024;
+
+/** So much of the reserve (4 MiB at least) may stand in memory. */
+const PRESSED_BYTES = 1024 * 1024;
 
 export class TxgPipeline {
   readonly #waiting: { ticket: number; done: Deferred<void> }[] = [];
@@ -35,6 +48,9 @@ export class TxgPipeline {
   #flushed: Flushing | undefined;
   /** Came while it runs. */
   #next: Deferred<void>[] = [];
+  /** The open txg is known to fit on the disk while it is smaller than this. */
+  #roomRecords = 0;
+  #roomBytes = 0;
 
   constructor(readonly core: VolumeCore) {}
 
@@ -44,9 +60,10 @@ export class TxgPipeline {
       committed: (id, { operations, valueBytes, elapsedMs }) => {
         this.core.commits.stored(operations, valueBytes, elapsedMs);
         const txg = this.core.txgCommitted(id);
+        this.#forgetRoom();
         this.log?.committed(txg);
         this.#committed = id;
-        if (this.#closeWanted) this.#closeNow();
+        if (this.#closeWanted) this.#close();
         this.#answer();
       },
       failed: (id, error) => this.#fail(error, `txg ${id}: ${error.message}`),
@@ -57,7 +74,7 @@ export class TxgPipeline {
         emptied(layer);
       },
       collected: () => {
-        this.core.spaceChanged();
+        this.#forgetRoom();
         this.core.reader.refresh();
       },
       logMade: (isMade) => this.log?.made(isMade),
@@ -79,16 +96,76 @@ export class TxgPipeline {
     for (const { done } of ready) done.resolve();
   }
 
-  #closeNow(): void {
-    if (this.core.closeTxg()) this.#closeWanted = false;
+  /** As soon as the writer is free. */
+  #close(): void {
+    this.#closeWanted = !this.#closeIfFree();
+  }
+
+  /** False: the txg before it is still being stored. */
+  #closeIfFree(): boolean {
+    const isClosed = this.core.closeTxg();
+    if (isClosed) this.#forgetRoom();
+    return isClosed;
+  }
+
+  /**
+   * Before a change: closes the open txg when that is due, and asks for room on the disk. False:
+   * the change must wait, since the writer is behind. Reads go on.
+   */
+  beginChange(): boolean {
+    // The change itself says EIO.
+    if (this.core.failure !== undefined) return true;
+    if (this.#isPressed()) {
+      this.#closeIfFree();
+      return false;
+    }
+    if (this.#isFull() && !this.#closeIfFree()) return false;
+    return this.#hasRoom();
+  }
+
+  /**
+   * Whether the disk holds what is in memory. Working out a worst case takes longer than most
+   * changes take, so it is done for a larger txg than there is, which holds for a while.
+   */
+  #hasRoom(): boolean {
+    const { open, sink } = this.core;
+    if (open.records < this.#roomRecords && open.bytes < this.#roomBytes) return true;
+    if (sink.ready(this.core.pendingCost(AHEAD_RECORDS, AHEAD_BYTES))) {
+      this.#roomRecords = open.records + AHEAD_RECORDS;
+      this.#roomBytes = open.bytes + AHEAD_BYTES;
+      return true;
+    }
+    return sink.ready(this.core.pendingCost());
+  }
+
+  /** What is known of the room on the disk may have changed. */
+  #forgetRoom(): void {
+    this.#roomRecords = 0;
+    this.#roomBytes = 0;
+  }
+
+  /**
+   * Near the end of the space: worst cases are far above what txgs take, so what is in memory is
+   * stored before more is refused for its sake; and what uses the reserve (removals) is stored
+   * before it can need more than the reserve.
+   */
+  #isPressed(): boolean {
+    const { sink } = this.core;
+    if (sink.canGrow()) return false;
+    const { availableBytes } = sink.space();
+    return this.core.pendingCost() > Math.max(availableBytes / 4, PRESSED_BYTES);
+  }
+
+  #isFull(): boolean {
+    const { open } = this.core;
+    return open.bytes >= TXG_BYTES || open.records >= TXG_RECORDS;
   }
 
   /** Closes the open group (now or when the writer is free); the ticket to wait for. */
   commit(): number {
     if (this.core.open.isEmpty) return this.core.closing?.id ?? this.#committed;
     const ticket = this.core.open.id;
-    this.#closeWanted = true;
-    this.#closeNow();
+    this.#close();
     return ticket;
   }
 
@@ -185,8 +262,7 @@ export class TxgPipeline {
     if (openedMs === undefined) return TXG_AGE_MS;
     const left = openedMs + TXG_AGE_MS - nowMs;
     if (left > 0) return left;
-    this.#closeWanted = true;
-    this.#closeNow();
+    this.#close();
     return TXG_AGE_MS;
   }
 }

@@ -1,4 +1,5 @@
 /** What a group costs: the order of its records, what it does not store at all, how often room is worked out. */
+import { InlineSink } from '../../../src/volume/commit/inline-sink.js';
 import t from 'tap';
 import { putEntryKey, entryKey, inodeKey, putInodeKey } from '../../../src/format/records/keys.js';
 import { TABLE, type TableNumber } from '../../../src/format/records/tables.js';
@@ -100,35 +101,35 @@ t.test('a nameless file that gets a name, loses it and goes, all in one group or
 
 t.test('room is worked out for some changes at a time, and anew when it may have changed', (t) => {
   const fixture = new VolumeFixture(t);
-  const { core } = fixture.volume;
-  const { sink } = core;
+  const { txgs } = fixture.volume;
+  const { sink } = txgs.core;
   let asked = 0;
   let hasRoom = true;
   sink.ready = () => {
     asked++;
     return hasRoom;
   };
-  t.ok(core.acceptsWrites());
+  t.ok(txgs.beginChange());
   t.equal(asked, 1);
   fixture.write('a', 'a');
-  for (let i = 0; i < 10; i++) t.ok(core.acceptsWrites());
+  for (let i = 0; i < 10; i++) t.ok(txgs.beginChange());
   t.equal(asked, 1, 'still known');
-  core.spaceChanged();
+  if (sink instanceof InlineSink) sink.events?.collected();
   hasRoom = false;
-  t.notOk(core.acceptsWrites());
+  t.notOk(txgs.beginChange());
   t.equal(asked, 3, 'for more, then for what there is');
   hasRoom = true;
-  t.ok(core.acceptsWrites());
+  t.ok(txgs.beginChange());
   const before = asked;
   for (let i = 0; i < 300; i++) fixture.write(`f${i}`, '');
   hasRoom = false;
-  t.notOk(core.acceptsWrites(), 'the group has outgrown what was known');
+  t.notOk(txgs.beginChange(), 'the group has outgrown what was known');
   t.ok(asked > before);
   hasRoom = true;
-  t.ok(core.acceptsWrites());
+  t.ok(txgs.beginChange());
   fixture.flush();
   hasRoom = false;
-  t.notOk(core.acceptsWrites(), 'a group was stored: nothing is known');
+  t.notOk(txgs.beginChange(), 'a group was stored: nothing is known');
   hasRoom = true;
   t.strictSame(fixture.check().findings, []);
   t.end();

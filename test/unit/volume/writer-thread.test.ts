@@ -56,7 +56,7 @@ class Threaded {
   /** What must hold from the moment on at which the volume knows. */
   checkFailed(t: Test): void {
     const { volume } = this;
-    t.ok(volume.acceptsWrites(), 'what was parked is not parked any more');
+    t.ok(volume.beginChange(), 'what was parked is not parked any more');
     t.throws(() => this.create('late'), EIO);
     volume.durable().settled(
       () => t.fail('an fsync was answered'),
