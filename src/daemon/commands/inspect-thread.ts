@@ -1,6 +1,7 @@
 /** Entry of an inspection thread: one request, its progress, one answer. */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { invariant } from '../../lib/invariant.js';
+import { threadData } from '../../base/threads.js';
 import type { Answer } from '../../control/command.js';
 import type { InspectRequest } from './commands.js';
 import { type InspectTarget, inspectVolume } from './inspect.js';
@@ -23,7 +24,7 @@ function post(message: InspectMessage): void {
   port.postMessage(message);
 }
 
-const { place, request } = workerData as InspectData;
+const { place, request } = threadData() as InspectData;
 try {
   const answer = inspectVolume(place, request, (done, total) =>
     post({ kind: 'progress', done, total }),

@@ -1,7 +1,7 @@
 /** Runs `check`, `diff` and `versions` of a mounted volume, each in a thread of its own. */
 import { constants, openSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import { INSPECT_LIMITS } from '../../lib/thread-limits.js';
+import { startThread } from '../../base/threads.js';
 import type { InspectRequest } from './commands.js';
 import { log } from '../serve/log.js';
 import type { InspectTarget } from './inspect.js';
@@ -13,7 +13,6 @@ export class Inspector {
   readonly #plan: MountPlan;
   readonly #baseFd: number | undefined;
   readonly #post: (message: ToServer) => void;
-  readonly #running = new Set<Worker>();
 
   /** Before anything is mounted. */
   constructor(plan: MountPlan, post: (message: ToServer) => void) {
@@ -32,11 +31,10 @@ export class Inspector {
       place.base = { path: base, openPath: `/proc/self/fd/${this.#baseFd}` };
     }
     const data: InspectData = { place, request };
-    const worker = new Worker(new URL('./inspect-thread.js', import.meta.url), {
-      workerData: data,
+    const worker = startThread(new URL('./inspect-thread.js', import.meta.url), {
+      data,
       resourceLimits: INSPECT_LIMITS,
     });
-    this.#running.add(worker);
     let isAnswered = false;
     const answer = (message: ToServer): void => {
       if (!isAnswered) this.#post(message);
@@ -56,13 +54,8 @@ export class Inspector {
       answer({ kind: 'inspected', id, error: toPlainError(error) });
     });
     worker.once('exit', () => {
-      this.#running.delete(worker);
       const error = new Error(`${request.command} ended without an answer`);
       answer({ kind: 'inspected', id, error: toPlainError(error) });
     });
-  }
-
-  stop(): void {
-    for (const worker of this.#running) void worker.terminate();
   }
 }

@@ -4,7 +4,8 @@
  * use it asks it, too.
  */
 import { messageOf } from '../../lib/errors.js';
-import { parentPort, workerData } from 'node:worker_threads';
+import { threadData } from '../../base/threads.js';
+import { parentPort } from 'node:worker_threads';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 import { mountAt, readMountTable } from './mount-table.js';
 import { describeUse, usesOfMount } from './processes.js';
@@ -45,4 +46,4 @@ export function unmountOrDetach({ mountpoint, lazy }: UnmountTask): UnmountRepor
   return { wasBusy: !lazy, lines };
 }
 
-if (parentPort !== null) parentPort.postMessage(unmountOrDetach(workerData as UnmountTask));
+if (parentPort !== null) parentPort.postMessage(unmountOrDetach(threadData() as UnmountTask));

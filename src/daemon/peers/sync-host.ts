@@ -3,8 +3,9 @@
  * messages on between it and the serving thread, and ends it when nobody needs
  * it. Lives in the main thread, which has an event loop.
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { SYNC_LIMITS } from '../../lib/thread-limits.js';
+import { endThread, startThread } from '../../base/threads.js';
 import type { FromSync, SyncData, ToSync } from './sync-messages.js';
 
 /** How long peers may take to hear that we go. */
@@ -37,8 +38,8 @@ export class SyncHost {
   #start(): Worker | undefined {
     if (this.#worker !== undefined || this.#config === undefined) return this.#worker;
     const data: SyncData = { ...this.#place, config: this.#config };
-    const worker = new Worker(new URL('./sync-thread.js', import.meta.url), {
-      workerData: data,
+    const worker = startThread(new URL('./sync-thread.js', import.meta.url), {
+      data,
       resourceLimits: SYNC_LIMITS,
     });
     this.#worker = worker;
@@ -72,6 +73,6 @@ export class SyncHost {
       worker.once('exit', done);
       worker.postMessage({ kind: 'stop' } satisfies ToSync);
     });
-    await worker.terminate();
+    await endThread(worker, FAREWELL_MS);
   }
 }

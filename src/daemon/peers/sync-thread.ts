@@ -6,10 +6,11 @@
  */
 import { getPriority, networkInterfaces, setPriority } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { CommandError } from '../../lib/errors.js';
 import { invariant } from '../../lib/invariant.js';
 import { testLimitMs } from '../../lib/test-limit.js';
+import { threadData } from '../../base/threads.js';
 import type { PeerAddress } from '../../format/text/peer-address.js';
 import { decodeToken } from '../../format/wire/pairing-token.js';
 import type { Timers } from '../../sync/fabric.js';
@@ -30,7 +31,7 @@ const DEFAULT_PORT = 7433;
 
 invariant(parentPort !== null, 'this file is the entry of a thread');
 const port = parentPort;
-const { directory, mountpoint, config } = workerData as SyncData;
+const { directory, mountpoint, config } = threadData() as SyncData;
 
 function post(message: FromSync): void {
   port.postMessage(message, buffersOf(message));

@@ -9,13 +9,14 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { startHelpers } from '../../fuse/helpers/helper-client.js';
 import { HELPER, mountFuse } from '../../fuse/mount/kernel-mount.js';
 import { raiseReadahead } from '../../fuse/mount/mount-info.js';
 import { exitNow } from '../../libc/libc.js';
 import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
+import { awaitStarts, endThreads, startThread } from '../../base/threads.js';
 import { CommandError } from '../../lib/errors.js';
 import { startWriter } from '../../volume/commit/start-writer.js';
 import { Inspector } from '../commands/inspector.js';
@@ -38,11 +39,19 @@ import { registerVolume, volumeKey } from '../mount/registry.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
 
 const READAHEAD_BYTES = 1024 * 1024;
+/** More than the serving thread takes to end its own threads. */
+const THREADS_END_MS = 15_000;
+/** Before an exit after which nothing is right any more. */
+const STARTS_MS = 2_000;
 
 /** Serves until the mount is gone. Gives the failure, if there was one. Throws when it can't mount. */
 export async function serve(plan: MountPlan, onReady: () => void): Promise<PlainError | undefined> {
-  const daemon = new Daemon(plan);
-  return await daemon.run(onReady);
+  try {
+    const daemon = new Daemon(plan);
+    return await daemon.run(onReady);
+  } finally {
+    await endThreads(THREADS_END_MS);
+  }
 }
 
 /** As `serve`, in the process of the command line; ends the process. */
@@ -141,10 +150,11 @@ class Daemon {
       return;
     }
     const { port, helpers } = this.#data;
-    const worker = new Worker(new URL('./serve-thread.js', import.meta.url), {
-      workerData: this.#data,
+    const worker = startThread(new URL('./serve-thread.js', import.meta.url), {
+      data: this.#data,
       resourceLimits: SERVING_LIMITS,
       transferList: [port, helpers.kernel, helpers.reader],
+      tell: () => this.#post({ kind: 'stop' }),
     });
     const lost = (error: Error): void => {
       if (this.#hasEnded) return;
@@ -166,6 +176,8 @@ class Daemon {
         return false;
       });
       if (message.kind === 'stored') this.#onStored?.(message.error);
+      // What comes from here on has nobody to be answered to.
+      else if (this.#hasEnded) return;
       else if (message.kind === 'inspect') this.#inspector.start(message.id, message.request);
       else if (message.kind === 'start-writer')
         startWriter(message.data, (why) => log(`the writer thread failed: ${why}`));
@@ -304,7 +316,7 @@ class Daemon {
   }
 
   async #ended(failure: PlainError | undefined): Promise<void> {
-    this.#inspector.stop();
+    this.#hasEnded = true;
     await this.#syncHost.stop();
     await this.#removeMounts();
     this.#tellEnd(failure);
@@ -338,8 +350,8 @@ class Daemon {
 }
 
 function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
-  const worker = new Worker(new URL('../mount/unmount-thread.js', import.meta.url), {
-    workerData: task,
+  const worker = startThread(new URL('../mount/unmount-thread.js', import.meta.url), {
+    data: task,
   });
   return new Promise((resolve) => {
     worker.once('message', resolve);

@@ -3,9 +3,9 @@
  * until the mount is gone. This thread never goes back to the event loop while
  * it serves; all it hears comes through the loop.
  */
-import { workerData } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
+import { endThreads, threadData } from '../../base/threads.js';
 import { parseKernelOverride, type KernelOverride } from '../../fuse/protocol/kernel-override.js';
 import { HelperClient, SessionNotifier } from '../../fuse/helpers/helper-client.js';
 import { Placement } from '../../fuse/cpu/placement.js';
@@ -25,7 +25,10 @@ import { MountServer, type ServingHost } from './mount-server.js';
 import { openVolume } from './open-volume.js';
 import type { Connection } from './state.js';
 
-const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = workerData as ServeData;
+const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = threadData() as ServeData;
+
+/** The writer has closed the volume; what is left has nothing to finish. */
+const PATIENCE_MS = 2_000;
 
 function post(message: FromServer): void {
   port.postMessage(message);
@@ -195,10 +198,16 @@ try {
 } catch (error) {
   post({ kind: 'failed', error: toPlainError(error) });
 }
-if (volume !== undefined) {
-  new KernelServer(volume, kernelOverride).serve();
+try {
+  if (volume !== undefined) serveAndClose(volume);
+} finally {
+  await endThreads(PATIENCE_MS);
+}
+
+function serveAndClose(served: Volume): void {
+  new KernelServer(served, kernelOverride).serve();
   try {
-    volume.close();
+    served.close();
     post({ kind: 'ended' });
   } catch (error) {
     post({ kind: 'ended', error: toPlainError(error) });

@@ -4,7 +4,7 @@
  * from it at once. Sleeps when it is told to, and when no request came for a while.
  */
 import { performance } from 'node:perf_hooks';
-import { workerData } from 'node:worker_threads';
+import { threadData } from '../../base/threads.js';
 import { useCpus, yieldToAll } from '../../libc/scheduling.js';
 import { BEAT, CPU, OCCUPY, STATE } from './occupier-words.js';
 
@@ -13,7 +13,7 @@ const SILENCE_MS = 3;
 /** Looks at the words between two looks at the clock. */
 const LOOKS = 2_000;
 
-const words = workerData as Int32Array;
+const words = threadData() as Int32Array;
 
 /** Returns when there is nothing to wait for any more. */
 function occupy(cpu: number): void {

@@ -7,7 +7,7 @@
  * to everything at once (occupier-thread.ts); it ends its work by itself when
  * no requests come. Two processors only: with more, another one would be idle.
  */
-import { Worker } from 'node:worker_threads';
+import { startThread } from '../../base/threads.js';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
 import { allowedCpus, currentCpu, useCpus } from '../../libc/scheduling.js';
 import { BEAT, CPU, OCCUPY, STATE, WORDS } from './occupier-words.js';
@@ -22,7 +22,7 @@ function cpuOf(pid: number): number | undefined {
 class TwoProcessors implements Stacking {
   readonly #cpus: readonly number[];
   readonly #words = new Int32Array(new SharedArrayBuffer(WORDS * 4));
-  #occupier: Worker | undefined;
+  #hasOccupier = false;
   /** Where the calling thread is kept; -1: nowhere. */
   #cpu = -1;
 
@@ -36,7 +36,7 @@ class TwoProcessors implements Stacking {
     const other = this.#cpus.find((each) => each !== cpu);
     if (other === undefined || !this.#cpus.includes(cpu) || useCpus([cpu]) < 0) return false;
     this.#cpu = cpu;
-    this.#occupier ??= this.#start();
+    if (!this.#hasOccupier) this.#start();
     Atomics.store(this.#words, CPU, other);
     this.#occupy();
     return true;
@@ -60,13 +60,12 @@ class TwoProcessors implements Stacking {
     if (this.#words[STATE] !== OCCUPY) this.#occupy();
   }
 
-  #start(): Worker {
-    const worker = new Worker(new URL('./occupier-thread.js', import.meta.url), {
-      workerData: this.#words,
+  #start(): void {
+    this.#hasOccupier = true;
+    startThread(new URL('./occupier-thread.js', import.meta.url), {
+      data: this.#words,
       resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 },
-    });
-    worker.unref();
-    return worker;
+    }).unref();
   }
 }
 

@@ -5,10 +5,11 @@
  * notification may wait for a page that a READ has locked, and that READ may
  * wait for the warm-up.
  */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';
 import { invariant } from '../../lib/invariant.js';
 import { HELPER_LIMITS } from '../../lib/thread-limits.js';
+import { startThread } from '../../base/threads.js';
 import { fsError } from '../../libc/library.js';
 import type { Notification, Notifier } from '../../tree/coherence/notification.js';
 import type { HelperAnswer, HelperData, HelperTask, NotifyResult } from './helper-messages.js';
@@ -32,10 +33,12 @@ export function startHelpers(wakeFd: number): { ports: HelperPorts; workers: Wor
     const { port1, port2 } = new MessageChannel();
     const data: HelperData = { port: port2, wakeFd };
     const url = new URL('./helper-thread.js', import.meta.url);
-    const worker = new Worker(url, {
-      workerData: data,
+    const worker = startThread(url, {
+      data,
       transferList: [port2],
       resourceLimits: HELPER_LIMITS,
+      // Whoever was given the port has closed it.
+      tell: () => port1.close(),
     });
     workers.push(worker);
     return port1;

@@ -4,14 +4,14 @@
  * warm-ups, which are reads in Node's pool. Ends when its port is closed.
  */
 import fs from 'node:fs';
-import { workerData } from 'node:worker_threads';
 import { ERRNO } from '../../lib/errors.js';
+import { threadData } from '../../base/threads.js';
 import { syncfs, write } from '../../libc/libc.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { HelperAnswer, HelperData, HelperRequest, NotifyResult } from './helper-messages.js';
 import { alignMessage } from '../protocol/notifications.js';
 
-const { port, wakeFd } = workerData as HelperData;
+const { port, wakeFd } = threadData() as HelperData;
 
 /** Largest piece of a file that one warm-up reads. */
 const WARM_BYTES_MAX = 1024 * 1024;

@@ -1,11 +1,12 @@
 /** Starting the writer thread, and hearing of its end. */
-import { type MessagePort, Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
+import { startThread } from '../../base/threads.js';
 import { WRITING_LIMITS } from '../../lib/thread-limits.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { WriterSetup } from './writer-host.js';
 import { WriterSigns } from './writer-signs.js';
 
-/** `workerData` of the writer thread. */
+/** What the writer thread is given. */
 export interface WriterData {
   setup: WriterSetup;
   port: MessagePort;
@@ -45,8 +46,8 @@ export function startWriter(
   lost: (why: string) => void,
 ): { worker: Worker; hasStopped: HasStopped } {
   const signs = new WriterSigns(data.signs);
-  const worker = new Worker(new URL('./writer-thread.js', import.meta.url), {
-    workerData: data,
+  const worker = startThread(new URL('./writer-thread.js', import.meta.url), {
+    data,
     transferList: [data.port],
     resourceLimits: WRITING_LIMITS,
   });

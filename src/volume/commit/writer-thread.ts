@@ -4,7 +4,7 @@
  */
 import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { performance } from 'node:perf_hooks';
-import { workerData } from 'node:worker_threads';
+import { threadData } from '../../base/threads.js';
 import { logFor } from '../../lib/log.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { mallocTrim, markIoFlusher } from '../../libc/libc.js';
@@ -42,7 +42,7 @@ const COLLECT_PAUSE_MAX_MS = 30;
 /** Two make pages usable; the serving thread's reader may be one behind. */
 const PASSES_MAX = 4;
 
-const { setup, port, wakeFd, signs: memory } = workerData as WriterData;
+const { setup, port, wakeFd, signs: memory } = threadData() as WriterData;
 const signs = new WriterSigns(memory);
 
 function say(message: FromWriter): void {

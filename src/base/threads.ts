@@ -1,0 +1,121 @@
+/**
+ * The door to other threads: starts them, knows which of them are not up yet,
+ * and ends them. Each thread knows those that it has started itself.
+ *
+ * What must hold: no thread is cut off while it starts. Native code that is
+ * being loaded just then finds that it may not run JavaScript any more and ends
+ * the whole process (SIGABRT, `napi_throw`). So who has started threads calls
+ * `endThreads` before it ends, and a process that must not wait calls
+ * `awaitStarts` before it exits.
+ */
+import {
+  type ResourceLimits,
+  type Transferable,
+  Worker,
+  workerData as given,
+} from 'node:worker_threads';
+import { invariant } from '../lib/invariant.js';
+
+/** Word of a thread's state: it loads its modules, or its own code has begun. */
+const STARTING = 0;
+const UP = 1;
+/** A start takes 0.1 s; on a machine that is busy some more. */
+const START_MAX_MS = 10_000;
+const LOOK_MS = 5;
+
+export interface ThreadOptions {
+  /** What `threadData` answers in the new thread. */
+  data: unknown;
+  transferList?: Transferable[];
+  resourceLimits?: ResourceLimits;
+  /** Asks the thread to end by itself; without it the thread is cut off once it is up. */
+  tell?: () => void;
+}
+
+interface ThreadData {
+  state: Int32Array;
+  data: unknown;
+}
+
+interface Thread {
+  state: Int32Array;
+  tell: (() => void) | undefined;
+  gone: Promise<void>;
+}
+
+const threads = new Map<Worker, Thread>();
+let isOver = false;
+
+/** Starts a thread whose entry, the file at `url`, calls `threadData`. Not after `endThreads`. */
+export function startThread(url: URL, options: ThreadOptions): Worker {
+  invariant(!isOver, 'no thread is started while this one ends');
+  const { data, tell, ...rest } = options;
+  const state = new Int32Array(new SharedArrayBuffer(4));
+  const worker = new Worker(url, { ...rest, workerData: { state, data } satisfies ThreadData });
+  const gone = new Promise<void>((resolve) => {
+    worker.once('exit', () => {
+      threads.delete(worker);
+      resolve();
+    });
+  });
+  threads.set(worker, { state, tell, gone });
+  return worker;
+}
+
+/** In a thread's entry, behind its imports: says that it is up. What `startThread` was given. */
+export function threadData(): unknown {
+  const { state, data } = given as ThreadData;
+  Atomics.store(state, 0, UP);
+  Atomics.notify(state, 0);
+  return data;
+}
+
+function isUp({ state }: Thread): boolean {
+  return Atomics.load(state, 0) === UP;
+}
+
+/** True: it settled in time. */
+export async function within(limitMs: number, settles: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, limitMs, false);
+  });
+  const isInTime = await Promise.race([settles.then(() => true), late]);
+  clearTimeout(timer);
+  return isInTime;
+}
+
+/**
+ * Ends one thread. It has `patienceMs` to end by itself; what is up after that is
+ * cut off, and has the same time once more, since it may be in a system call.
+ */
+export async function endThread(worker: Worker, patienceMs: number): Promise<void> {
+  const thread = threads.get(worker);
+  if (thread === undefined) return;
+  worker.ref();
+  // Whoever has to know of a failure listens already; nobody else is hurt by it any more.
+  worker.on('error', () => undefined);
+  thread.tell?.();
+  if (thread.tell !== undefined && (await within(patienceMs, thread.gone))) return;
+  const endMs = performance.now() + START_MAX_MS;
+  while (!isUp(thread) && threads.has(worker) && performance.now() < endMs) {
+    await within(LOOK_MS, thread.gone);
+  }
+  worker.unref();
+  if (isUp(thread)) await within(patienceMs, worker.terminate());
+}
+
+/** Ends all threads that this one has started; no other can be started from here on. */
+export async function endThreads(patienceMs: number): Promise<void> {
+  isOver = true;
+  await Promise.all([...threads.keys()].map((worker) => endThread(worker, patienceMs)));
+}
+
+/** Blocks until no thread is starting, at most `limitMs`: before a `process.exit` that can't wait. */
+export function awaitStarts(limitMs: number): void {
+  const endMs = performance.now() + limitMs;
+  for (const { state } of threads.values()) {
+    const leftMs = endMs - performance.now();
+    if (leftMs > 0) Atomics.wait(state, 0, STARTING, leftMs);
+  }
+}

@@ -1,0 +1,107 @@
+/** Processes that end while a thread of theirs starts, has just started, or is at work. */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+
+const SLOW_START = join(process.cwd(), 'test/mount/fixtures/slow-start.cjs');
+const TIMES = 20;
+const directory = t.testdir({});
+let files = 0;
+
+interface Ended {
+  code: number | null;
+  signal: string | null;
+  err: string;
+  tookMs: number;
+}
+
+/** Runs the script with `threads`, `startThread` of the occupier and `pause` at hand. */
+function run(script: string, env: Record<string, string> = {}): Promise<Ended> {
+  const dist = (name: string): string => JSON.stringify(join(process.cwd(), 'dist', name));
+  const prelude = `
+    import * as threads from ${dist('base/threads.js')};
+    const words = new Int32Array(new SharedArrayBuffer(12));
+    const start = (data = words, tell) =>
+      threads.startThread(new URL('file://' + ${dist('fuse/occupier-thread.js')}), { data, tell });
+    const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  `;
+  const startMs = performance.now();
+  // By a program that is not Node.js: the test runner's hooks stay out.
+  const words = [`NODE_OPTIONS=--require ${SLOW_START}`, process.execPath];
+  const file = join(directory, `${++files}.mjs`);
+  writeFileSync(file, prelude + script);
+  const child = spawn('env', [...words, file], {
+    env: {
+      PATH: process.env['PATH'],
+      SLOW_THREADS: 'occupier-thread',
+      SLOW_MS: '100',
+      ...env,
+    },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: 60_000,
+  });
+  const err: Buffer[] = [];
+  child.stderr.on('data', (data: Buffer) => err.push(data));
+  return new Promise((resolve) => {
+    child.once('close', (code, signal) => {
+      const tookMs = performance.now() - startMs;
+      resolve({ code, signal, err: Buffer.concat(err).toString(), tookMs });
+    });
+  });
+}
+
+t.test('the end waits for a thread that starts', async (t) => {
+  const ends: Ended[] = [];
+  let slow = 0;
+  // Before, in and after the time that the thread takes to load native code.
+  for (let n = 0; n < TIMES; n++) {
+    ends.push(
+      await run(`
+        start().unref();
+        await pause(${(n / TIMES) * 300});
+        await threads.endThreads(1000);
+        process.exit(0);`),
+    );
+    if (ends.at(-1)?.err.includes('slow start of occupier-thread.js') === true) slow++;
+  }
+  t.same(
+    ends.filter(({ code }) => code !== 0),
+    [],
+  );
+  t.equal(slow, TIMES, 'each of them was up before it ended');
+});
+
+t.test('a process that must not wait for ends waits for starts', async (t) => {
+  const { code, err } = await run('start(); threads.awaitStarts(5000); process.exit(7);');
+  t.equal(code, 7, err);
+  // As long as it was told to, and no longer.
+  const late = await run('start(); threads.awaitStarts(200); process.kill(process.pid, 9);', {
+    SLOW_MS: '30000',
+  });
+  t.equal(late.signal, 'SIGKILL');
+  t.ok(late.tookMs < 20_000, `${late.tookMs} ms`);
+});
+
+t.test(
+  'a thread that fails before it is up, one that ends when told, one that does not',
+  async (t) => {
+    const failing = await run(`
+    threads.startThread(new URL('file:///nowhere/at-all.js'), { data: 0 }).unref();
+    await threads.endThreads(1000);
+    process.exit(3);`);
+    t.equal(failing.code, 3, failing.err);
+    t.ok(failing.tookMs < 8_000, `${failing.tookMs} ms`);
+    // The occupier ends its work by itself only when it may not be of the idle class.
+    const deaf = await run(`
+    let told = 0;
+    start(words, () => told++);
+    await threads.endThreads(300);
+    process.exit(10 + told);`);
+    t.equal(deaf.code, 11, deaf.err);
+    const over = await run(`
+    await threads.endThreads(10);
+    try { start(); } catch (error) { process.exit(/no thread is started/.test(error.message) ? 4 : 5); }`);
+    t.equal(over.code, 4, over.err);
+  },
+);
