@@ -4,22 +4,23 @@
  * wait for (unmounting, inspections), and ends when the mount is gone.
  *
  * What must hold: it ends only when everything is stored or has failed; it
- * never leaves a mount behind that nobody serves.
+ * never leaves a mount behind that nobody serves, whenever a signal comes.
  */
-import { spawn } from 'node:child_process';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { startHelpers } from '../../fuse/helpers/helper-client.js';
-import { HELPER, mountFuse } from '../../fuse/mount/kernel-mount.js';
+import { mountFuse } from '../../fuse/mount/kernel-mount.js';
 import { raiseReadahead } from '../../fuse/mount/mount-info.js';
 import { exitNow } from '../../libc/libc.js';
 import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
-import { awaitStarts, endThreads, startThread } from '../../base/threads.js';
+import { failpoint } from '../../lib/failpoints.js';
+import { awaitStarts, endThreads, startThread, within } from '../../base/threads.js';
 import { CommandError } from '../../lib/errors.js';
 import { startWriter } from '../../volume/commit/start-writer.js';
 import { Inspector } from '../commands/inspector.js';
+import { END_SIGNALS, mountInterrupted } from '../interrupted.js';
 import { log } from './log.js';
 import {
   type FromServer,
@@ -36,9 +37,12 @@ import { ensurePrivateDirectory } from '../mount/paths.js';
 import { SyncHost } from '../peers/sync-host.js';
 import { buffersOf } from '../peers/sync-messages.js';
 import { registerVolume, volumeKey } from '../mount/registry.js';
+import { detachLater, unmountElsewhere } from '../unmount-elsewhere.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
 
 const READAHEAD_BYTES = 1024 * 1024;
+/** A signal has come: so long the kernel may take to greet a mount, and a server to end. */
+const GIVE_UP_MS = 10_000;
 /** More than the serving thread takes to end its own threads. */
 const THREADS_END_MS = 15_000;
 /** Before an exit after which nothing is right any more. */
@@ -69,6 +73,13 @@ class Daemon {
   readonly #data: ServeData;
   #record: MountRecord | undefined;
   #isEnding = false;
+  /** The mount has been asked for; it is in use, or may be there in a moment. */
+  #isMounting = false;
+  /** Programs can use it. */
+  #isReady = false;
+  /** A signal that came before. */
+  #early: string | undefined;
+  #isOpen = false;
   /** The serving thread has said that it is done. */
   #hasEnded = false;
   #hasMount = false;
@@ -108,24 +119,39 @@ class Daemon {
       this.#onEnded = resolve;
     });
     this.#listen();
+    this.#listenToSignals();
     try {
+      failpoint('mount:begun');
       await this.#startServer();
       await opened;
+      failpoint('mount:opened');
+      this.#refuseEarlySignal();
       this.#mount();
+      failpoint('mount:mounted');
       await ready;
       // The first answer through the mount: from here on it can be used.
       await stat(this.#plan.mountpoint);
     } catch (error) {
       await this.#removeMounts();
       this.#post({ kind: 'stop' });
+      await within(GIVE_UP_MS, ended);
       throw error;
     }
     raiseReadahead(this.#plan.mountpoint, READAHEAD_BYTES);
+    failpoint('mount:answered');
     this.#ready();
-    onReady();
+    if (this.#early === undefined) onReady();
+    else void this.#end(this.#early);
+    failpoint('mount:ready');
     const failure = await ended;
     await this.#ended(failure);
+    if (failure === undefined) this.#refuseEarlySignal();
     return failure;
+  }
+
+  #refuseEarlySignal(): void {
+    const { mountpoint } = this.#plan;
+    if (this.#early !== undefined) throw mountInterrupted(this.#early, mountpoint);
   }
 
   /** Settles at the serving thread's next message of this kind, or fails with it. */
@@ -175,6 +201,9 @@ class Daemon {
         else return true;
         return false;
       });
+      if (message.kind === 'opened') this.#isOpen = true;
+      // Without a volume there is nothing that it could serve.
+      else if (message.kind === 'failed' && !this.#isOpen) this.#onEnded?.(message.error);
       if (message.kind === 'stored') this.#onStored?.(message.error);
       // What comes from here on has nobody to be answered to.
       else if (this.#hasEnded) return;
@@ -190,6 +219,7 @@ class Daemon {
   }
 
   #mount(): void {
+    this.#isMounting = true;
     if (this.#servesItself) {
       this.#hasControlMount = true;
       this.#hasMount = true;
@@ -205,6 +235,7 @@ class Daemon {
       nodev: true,
     });
     this.#hasControlMount = true;
+    failpoint('mount:control-mounted');
     const fd = mountFuse(mountpoint, {
       source,
       readOnly: options.readOnly,
@@ -237,12 +268,34 @@ class Daemon {
     const plan = this.#plan;
     this.#writeRecord();
     log(`serving ${plan.mountpoint} (volume ${plan.volume})`);
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-      process.on(signal, () => void this.#end(signal));
-    }
+    this.#isReady = true;
+  }
+
+  /** Before anything is mounted: what a signal does by itself would leave a dead mount behind. */
+  #listenToSignals(): void {
+    for (const signal of END_SIGNALS) process.on(signal, () => this.#onSignal(signal));
     // Not SIGUSR1: that one opens Node's inspector.
-    process.on('SIGUSR2', () => this.#post({ kind: 'save' }));
+    process.on('SIGUSR2', () => {
+      if (this.#isReady) this.#post({ kind: 'save' });
+    });
     process.on('uncaughtException', (error) => this.#die('the main thread', error));
+  }
+
+  #onSignal(signal: string): void {
+    if (this.#isReady) {
+      void this.#end(signal);
+      return;
+    }
+    if (this.#early !== undefined) return;
+    this.#early = signal;
+    const { mountpoint } = this.#plan;
+    log(`${signal}: ${mountpoint} will not be mounted`);
+    const giveUp = (): void => {
+      for (const { reject } of this.#waiting) reject(mountInterrupted(signal, mountpoint));
+    };
+    // What is being mounted is unmounted when it answers, as any mount.
+    if (this.#isMounting) setTimeout(giveUp, GIVE_UP_MS).unref();
+    else giveUp();
   }
 
   #writeRecord(): void {
@@ -342,29 +395,11 @@ class Daemon {
     log(`${where} failed: ${error.stack ?? error.message}`);
     this.#tellEnd(toPlainError(error));
     // In processes of their own: they may have to wait until this one is gone.
-    for (const mountpoint of [this.#plan.mountpoint, this.#plan.controlMount]) {
-      if (mountAt(readMountTable(), mountpoint) !== undefined) detachLater(mountpoint);
+    const { mountpoint, controlMount } = this.#plan;
+    if (this.#hasMount && this.#isMounted()) detachLater(mountpoint);
+    if (this.#hasControlMount && mountAt(readMountTable(), controlMount) !== undefined) {
+      detachLater(controlMount);
     }
     exitNow(1);
   }
-}
-
-function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
-  const worker = startThread(new URL('../mount/unmount-thread.js', import.meta.url), {
-    data: task,
-  });
-  return new Promise((resolve) => {
-    worker.once('message', resolve);
-    const lost = (why: string): void => resolve({ wasBusy: true, lines: [`unmounting: ${why}`] });
-    worker.once('error', (error) => lost(error.stack ?? error.message));
-    worker.once('exit', () => lost('the thread has ended without a word'));
-  });
-}
-
-function detachLater(mountpoint: string): void {
-  const words = process.geteuid?.() === 0 ? ['umount', '-l'] : [HELPER, '-uz'];
-  const [command = '', ...options] = words;
-  const child = spawn(command, [...options, '--', mountpoint], { detached: true, stdio: 'ignore' });
-  child.once('error', () => undefined);
-  child.unref();
 }

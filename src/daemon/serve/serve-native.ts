@@ -7,6 +7,7 @@ import { performance } from 'node:perf_hooks';
 import { read } from 'node:fs';
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
+import { failpoint } from '../../lib/failpoints.js';
 import { HelperClient } from '../../fuse/helpers/helper-client.js';
 import type { TraceSink } from '../../measure/trace-entry.js';
 import { NativeMount } from '../../fuse-native/native-mount.js';
@@ -114,6 +115,7 @@ class NativeServer implements ServingHost {
       { ...common, source: `control:${plan.mountpoint}`, subtype: CONTROL_SUBTYPE, directIo: true },
       () => log('the control files have been unmounted'),
     );
+    failpoint('mount:control-mounted');
     const { source, options } = plan;
     const { readOnly, noexec } = options;
     // libfuse leaves both off, and only root may turn them on.

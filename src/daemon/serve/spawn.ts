@@ -7,6 +7,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CommandError, messageOf } from '../../lib/errors.js';
+import { failpoint } from '../../lib/failpoints.js';
+import { END_SIGNALS, mountInterrupted } from '../interrupted.js';
 import { openLog } from './log.js';
 import { fromPlainError, type PlainError } from './messages.js';
 import type { MountPlan } from '../mount/mount-plan.js';
@@ -15,7 +17,11 @@ export type Handshake = { kind: 'ready' } | { kind: 'failed'; error: PlainError 
 
 const LOG_TAIL_BYTES = 2000;
 
-/** Settles when the mount is ready. Throws the child's CommandError. */
+/**
+ * Settles when the mount is ready. Throws the child's CommandError. A signal that
+ * ends this process goes to the child, which is waited for; throws
+ * `mount-interrupted` then, and the mount is gone.
+ */
 export async function serveInBackground(plan: MountPlan): Promise<void> {
   const logFd = openLogOrSay(plan.log);
   const { size } = statSync(plan.log);
@@ -31,6 +37,21 @@ export async function serveInBackground(plan: MountPlan): Promise<void> {
     },
   );
   closeSync(logFd);
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  let interruption: string | undefined;
+  let isDecided = false;
+  for (const signal of END_SIGNALS) {
+    process.on(signal, () => {
+      // It stays mounted, and so this process says.
+      if (isDecided) return;
+      interruption ??= signal;
+      child.kill(signal);
+    });
+  }
+  failpoint('spawn:started');
   const answer = await new Promise<Handshake>((resolve) => {
     child.once('message', (message) => resolve(message as Handshake));
     child.once('error', (error) =>
@@ -44,6 +65,14 @@ export async function serveInBackground(plan: MountPlan): Promise<void> {
       if (error !== null) resolve(died(error.message, plan, size));
     });
   });
+  failpoint('spawn:answered');
+  // A signal of a moment ago is heard in the event loop's next turn.
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+  isDecided = interruption === undefined;
+  if (interruption !== undefined) {
+    await ended;
+    throw mountInterrupted(interruption, plan.mountpoint);
+  }
   if (child.connected) child.disconnect();
   child.unref();
   if (answer.kind === 'failed') throw fromPlainError(answer.error);

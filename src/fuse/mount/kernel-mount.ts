@@ -25,6 +25,7 @@ import {
 import { recvFd, socketpair } from '../../libc/fd-passing.js';
 import { close, getStatusFlags, mount, openat, setStatusFlags, umount2 } from '../../libc/libc.js';
 import { fsError } from '../../libc/library.js';
+import { listMounts } from './mount-info.js';
 
 const DEVICE = '/dev/fuse';
 export const HELPER = 'fusermount3';
@@ -183,6 +184,7 @@ function mountAsUser(mountpoint: string, options: MountOptions): number {
     throw refusal('mount-failed', 'EIO', fsError(sockets, 'socketpair').message);
   }
   const [ours, theirs] = sockets;
+  const before = mountsAt(mountpoint);
   try {
     const done = spawnSync(HELPER, ['-o', words.join(','), '--', mountpoint], {
       encoding: 'utf8',
@@ -198,8 +200,25 @@ function mountAsUser(mountpoint: string, options: MountOptions): number {
     }
     setStatusFlags(fd, getStatusFlags(fd) | O_NONBLOCK);
     return fd;
+  } catch (error) {
+    // A signal to a whole group or unit may end the helper when it has mounted already.
+    if (mountsAt(mountpoint) > before) unmountQuietly(mountpoint);
+    throw error;
   } finally {
     close(ours);
+  }
+}
+
+/** How many mounts lie on top of each other there. */
+function mountsAt(path: string): number {
+  return listMounts().filter(({ mountpoint }) => mountpoint === path).length;
+}
+
+function unmountQuietly(mountpoint: string): void {
+  try {
+    unmount(mountpoint, { lazy: true });
+  } catch {
+    // What is told is why it could not be mounted.
   }
 }
 

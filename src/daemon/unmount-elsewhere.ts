@@ -1,0 +1,22 @@
+/** Unmounting in a thread or process of its own, for a process that serves the mount itself. */
+import { spawn } from 'node:child_process';
+import { startThread } from '../base/threads.js';
+import { HELPER } from '../fuse/mount/kernel-mount.js';
+import type { UnmountReport, UnmountTask } from './mount/unmount-thread.js';
+
+export function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
+  const worker = startThread(new URL('./mount/unmount-thread.js', import.meta.url), { data: task });
+  return new Promise((resolve) => {
+    worker.once('message', resolve);
+    worker.once('error', (error) => resolve({ wasBusy: true, lines: [String(error)] }));
+  });
+}
+
+/** At once, whoever uses it; does not wait for it. */
+export function detachLater(mountpoint: string): void {
+  const words = process.geteuid?.() === 0 ? ['umount', '-l'] : [HELPER, '-uz'];
+  const [command = '', ...options] = words;
+  const child = spawn(command, [...options, '--', mountpoint], { detached: true, stdio: 'ignore' });
+  child.once('error', () => undefined);
+  child.unref();
+}
