@@ -214,3 +214,32 @@ unless('no-events', eachIdentity)(
     await reader;
   },
 );
+
+unless('no-events', eachIdentity)(
+  t,
+  'events: who reads late and little gets whole lines and the number of those that were lost',
+  async (t, world) => {
+    await world.mount(['--no-base', world.mnt]);
+    // More than a reader may leave unread (UNREAD_LINES_MAX), after 10 bytes of the first.
+    const got = await world.sh(
+      `python3 - <<'END'
+import json, os
+control = os.environ['MNT'] + '/.control/'
+def command(name, line):
+    fd = os.open(control + name, os.O_WRONLY)
+    os.write(fd, line.encode())
+    os.close(fd)
+events = os.open(control + 'events', os.O_RDONLY)
+command('save', 's0\\n')
+text = os.read(events, 10)
+for n in range(1005): command('rename', f's{n} to=s{n + 1}\\n')
+while b'"newName":"s1005"' not in text or not text.endswith(b'\\n'): text += os.read(events, 70)
+lines = [json.loads(line) for line in text.splitlines()]
+lost = sum(line.get('lost', 0) for line in lines)
+print(lines[0]['command'], lost, lost + len([line for line in lines if 'lost' not in line]))
+END`,
+      { timeoutMs: 120_000 },
+    );
+    t.equal(got, 'save 1000 1006\n');
+  },
+);

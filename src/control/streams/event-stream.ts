@@ -4,8 +4,8 @@
  * restore (the kernel only reports what programs do); this does, and after the
  * kernel's caches agree with the restored tree.
  *
- * What must hold: a reader that does not read holds a bounded amount, and
- * learns that it missed something.
+ * What must hold: a reader gets whole lines, whatever the sizes of its reads; one
+ * that does not read holds a bounded amount, and learns how many it missed, where.
  */
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
@@ -30,6 +30,9 @@ export const UNREAD_LINES_MAX = 1000;
 export class EventReader {
   readonly #lines: Buffer[] = [];
   readonly #waiting: { length: number; answer: Deferred<Buffer> }[] = [];
+  /** The part of a line that did not fit into the last read: it is never given up. */
+  #rest: Buffer = Buffer.alloc(0);
+  /** Lines given up; told as a line of its own, before those that came after them. */
   #lost = 0;
 
   constructor(
@@ -44,36 +47,45 @@ export class EventReader {
       this.#lines.length = 0;
     }
     this.#lines.push(Buffer.from(jsonLine({ timeMs: this.nowMs(), ...answer })));
-    const waiting = this.#waiting.shift();
-    if (waiting !== undefined) waiting.answer.resolve(this.#take(waiting.length));
+    // A line that is longer than the first read goes on in the next one.
+    while (this.#hasUnread) {
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) return;
+      waiting.answer.resolve(this.#take(waiting.length));
+    }
+  }
+
+  get #hasUnread(): boolean {
+    return this.#rest.length > 0 || this.#lost > 0 || this.#lines.length > 0;
   }
 
   /** At most `length` bytes, from where the last read left off. */
   read(length: number): Buffer | Deferred<Buffer> {
-    if (!this.waits || this.#lines.length > 0 || length === 0) return this.#take(length);
+    if (!this.waits || this.#hasUnread || length === 0) return this.#take(length);
     const answer = new Deferred<Buffer>();
     const waiting = { length, answer };
     answer.cancel = () => {
-      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      const at = this.#waiting.indexOf(waiting);
+      if (at >= 0) this.#waiting.splice(at, 1);
       answer.reject(new FsError('EINTR', 'read', 'events'));
     };
     this.#waiting.push(waiting);
     return answer;
   }
 
+  /** One line, or what fits of it. */
   #take(length: number): Buffer {
-    if (this.#lost > 0) {
-      this.#lines.unshift(Buffer.from(jsonLine({ timeMs: this.nowMs(), lost: this.#lost })));
-      this.#lost = 0;
-    }
-    const [line] = this.#lines;
-    if (line === undefined) return Buffer.alloc(0);
-    if (line.length <= length) {
-      this.#lines.shift();
-      return line;
-    }
-    this.#lines[0] = line.subarray(length);
+    if (length === 0) return Buffer.alloc(0);
+    const line = this.#rest.length > 0 ? this.#rest : this.#nextLine();
+    this.#rest = line.subarray(length);
     return line.subarray(0, length);
+  }
+
+  #nextLine(): Buffer {
+    if (this.#lost === 0) return this.#lines.shift() ?? Buffer.alloc(0);
+    const line = Buffer.from(jsonLine({ timeMs: this.nowMs(), lost: this.#lost }));
+    this.#lost = 0;
+    return line;
   }
 }
 

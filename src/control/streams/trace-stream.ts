@@ -33,11 +33,18 @@ function lineOf(entry: TraceEntry): string {
 /** Runs something later, in the serving thread. */
 export type Later = (delayMs: number, run: () => void) => void;
 
+/** So many entries were left out here. */
+interface Gap {
+  timeMs: number;
+  dropped: number;
+}
+
 export class TraceReader implements OpenedFile {
   filter: TraceFilter = EVERYTHING;
-  readonly #ring = new Array<TraceEntry | undefined>(UNREAD_ENTRIES_MAX).fill(undefined);
+  readonly #ring = new Array<TraceEntry | Gap | undefined>(UNREAD_ENTRIES_MAX).fill(undefined);
   #first = 0;
   #count = 0;
+  /** Left out since the latest entry in the ring. */
   #dropped = 0;
   /** The part of a line that did not fit into the last read. */
   #rest = Buffer.alloc(0);
@@ -52,24 +59,38 @@ export class TraceReader implements OpenedFile {
   ) {}
 
   add(entry: TraceEntry): void {
-    if (this.#count === UNREAD_ENTRIES_MAX) {
+    // Between what came before and what comes after, the reader is told of what was left out.
+    const needed = this.#dropped > 0 ? 2 : 1;
+    if (this.#count + needed > UNREAD_ENTRIES_MAX) {
       this.#dropped++;
       return;
     }
-    this.#ring[(this.#first + this.#count) % UNREAD_ENTRIES_MAX] = entry;
-    this.#count++;
+    if (this.#dropped > 0) this.#push({ timeMs: Date.now(), dropped: this.#dropped });
+    this.#dropped = 0;
+    this.#push(entry);
     if (this.#waiting === undefined || this.#isGathering) return;
     this.#isGathering = true;
     this.later(GATHER_MS, () => {
       this.#isGathering = false;
+      // Another read may have taken it since: an empty answer would be the end of the file.
+      if (!this.#hasUnread) return;
       const waiting = this.#waiting;
       this.#waiting = undefined;
       waiting?.answer.resolve(this.#take(waiting.length));
     });
   }
 
+  #push(entry: TraceEntry | Gap): void {
+    this.#ring[(this.#first + this.#count) % UNREAD_ENTRIES_MAX] = entry;
+    this.#count++;
+  }
+
+  get #hasUnread(): boolean {
+    return this.#rest.length > 0 || this.#count > 0 || this.#dropped > 0;
+  }
+
   read(_offset: number, length: number): Buffer | Deferred<Buffer> {
-    if (!this.waits || this.#count > 0 || this.#rest.length > 0 || length === 0) {
+    if (!this.waits || this.#hasUnread || length === 0) {
       return this.#take(length);
     }
     if (this.#waiting !== undefined) throw new FsError('EBUSY', 'read', 'trace');
@@ -107,7 +128,6 @@ export class TraceReader implements OpenedFile {
 
   #nextLine(): string {
     const entry = this.#ring[this.#first];
-    // Dropped was what came while the ring was full: after all that was in it then.
     if (this.#count === 0 || entry === undefined) {
       const line = jsonLine({ timeMs: Date.now(), dropped: this.#dropped });
       this.#dropped = 0;
@@ -116,7 +136,7 @@ export class TraceReader implements OpenedFile {
     this.#ring[this.#first] = undefined;
     this.#first = (this.#first + 1) % UNREAD_ENTRIES_MAX;
     this.#count--;
-    return lineOf(entry);
+    return 'dropped' in entry ? jsonLine({ ...entry }) : lineOf(entry);
   }
 }
 

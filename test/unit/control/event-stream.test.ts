@@ -1,4 +1,5 @@
 /** What readers of `events` get: whole lines in pieces, bounds, waiting. */
+import fc from 'fast-check';
 import t from 'tap';
 import { Deferred } from '../../../src/lib/deferred.js';
 import {
@@ -68,5 +69,74 @@ t.test('who does not read holds a bounded amount, and is told', (t) => {
   const rest = Array.from({ length: 5 }, () => readAll(reader));
   t.match(rest.at(-1), `"name":"${count - 1}"`);
   t.equal(readAll(reader), 'still waiting');
+  t.end();
+});
+
+/** What comes in turn: so many events, or a read of so many bytes. */
+const turns = fc.array(
+  fc.oneof(
+    fc.record({ events: fc.integer({ min: 1, max: UNREAD_LINES_MAX + 50 }) }),
+    fc.record({ bytes: fc.integer({ min: 0, max: 120 }) }),
+  ),
+  { minLength: 1, maxLength: 40 },
+);
+
+t.test('whatever the reads and losses: whole lines, and none is missing untold', (t) => {
+  const holds = fc.property(turns, fc.boolean(), (list, waits) => {
+    const readers = new EventReaders(waits, now);
+    const reader = readers.open();
+    let told = 0;
+    let got = '';
+    const waiting: Deferred<Buffer>[] = [];
+    const read = (bytes: number): boolean => {
+      const answer = reader.read(bytes);
+      if (!Buffer.isBuffer(answer)) {
+        // Those that wait are answered in their order.
+        answer.settled(
+          (value) => (got += value.toString()),
+          () => undefined,
+        );
+        waiting.push(answer);
+        return false;
+      }
+      got += answer.toString();
+      return answer.length > 0;
+    };
+    for (const turn of list) {
+      if ('bytes' in turn) read(turn.bytes);
+      else {
+        for (let n = 0; n < turn.events; n++) {
+          readers.tell({ ok: true, command: 'save', name: String(told++) });
+        }
+      }
+    }
+    for (const each of waiting) each.cancel?.();
+    while (read(1000));
+    const lines = got.split('\n');
+    if (lines.pop() !== '') return false;
+    let next = 0;
+    for (const line of lines) {
+      const event = JSON.parse(line) as { lost?: number; name?: string };
+      if (event.lost !== undefined) next += event.lost;
+      else if (event.name !== String(next++)) return false;
+    }
+    return next === told;
+  });
+  fc.assert(holds, { numRuns: 300 });
+  t.pass('300 runs');
+  t.end();
+});
+
+t.test('a line in pieces goes to all reads that wait; who gave up takes no other along', (t) => {
+  const readers = new EventReaders(true, now);
+  const reader = readers.open();
+  const waiting = [reader.read(10), reader.read(10), reader.read(1000), reader.read(1000)];
+  readers.tell({ ok: true, command: 'save', name: 'a' });
+  const line = '{"timeMs":7,"ok":true,"command":"save","name":"a"}\n';
+  t.equal(waiting.slice(0, 3).map(text).join(''), line);
+  const [first, , , last] = waiting;
+  if (first instanceof Deferred) first.cancel?.();
+  readers.tell({ ok: true, command: 'delete', name: 'a' });
+  t.match(last === undefined ? '' : text(last), /delete/, 'an answered read is not given up again');
   t.end();
 });

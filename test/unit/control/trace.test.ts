@@ -1,4 +1,5 @@
 /** What a trace shows, holds and leaves out; its lines as text. */
+import fc from 'fast-check';
 import t from 'tap';
 import { Deferred } from '../../../src/lib/deferred.js';
 import { traceText } from '../../../src/cli/commands/trace-text.js';
@@ -110,6 +111,54 @@ t.test('a slow reader holds a bounded amount and is told; long lines come in pie
   const first = reader.read(0, 100) as Buffer;
   t.equal(first.length, 100);
   t.equal(linesOf(Buffer.concat([first, reader.read(0, 1000) as Buffer])).length, 1);
+  t.end();
+});
+
+t.test('whatever the reads: whole lines, and what was left out is told where it was', (t) => {
+  const turn = fc.record({
+    entries: fc.integer({ min: 0, max: UNREAD_ENTRIES_MAX + 5 }),
+    reads: fc.array(fc.integer({ min: 0, max: 100_000 }), { maxLength: 4 }),
+  });
+  const holds = fc.property(fc.array(turn, { minLength: 1, maxLength: 5 }), (list) => {
+    const { readers } = following(false);
+    const reader = readers.open();
+    let told = 0;
+    let got = '';
+    for (const { entries, reads } of list) {
+      for (let n = 0; n < entries; n++) readers.note(entry(String(told++)));
+      for (const length of reads) got += (reader.read(0, length) as Buffer).toString();
+    }
+    got += (reader.read(0, 10_000_000) as Buffer).toString();
+    if (got !== '' && !got.endsWith('\n')) return false;
+    let next = 0;
+    for (const line of linesOf(Buffer.from(got))) {
+      if (typeof line['dropped'] === 'number') next += line['dropped'];
+      else if (line['path'] !== String(next++)) return false;
+    }
+    return next === told;
+  });
+  fc.assert(holds, { numRuns: 50 });
+  t.pass('50 runs');
+  t.end();
+});
+
+t.test('a read is not told of an end because another one took what it gathered for', (t) => {
+  const { readers, later } = following();
+  const reader = readers.open();
+  const first = reader.read(0, 1000) as Deferred<Buffer>;
+  readers.note(entry('a'));
+  first.cancel?.();
+  t.equal(linesOf(reader.read(0, 1000)).length, 1);
+  let got = 'still waiting';
+  (reader.read(0, 1000) as Deferred<Buffer>).settled(
+    (bytes) => (got = bytes.toString()),
+    () => undefined,
+  );
+  later[0]?.();
+  t.equal(got, 'still waiting');
+  readers.note(entry('b'));
+  later[1]?.();
+  t.match(got, /"path":"b"/);
   t.end();
 });
 
