@@ -1,7 +1,7 @@
 /** Entry of an inspection thread: one request, its progress, one answer. */
 import { parentPort } from 'node:worker_threads';
 import { invariant } from '../../lib/invariant.js';
-import { threadData } from '../../base/threads.js';
+import { threadData } from '../../lib/threads.js';
 import type { Answer } from '../../control/command.js';
 import type { InspectRequest } from './commands.js';
 import { type InspectTarget, inspectVolume } from './inspect.js';

@@ -1,7 +1,7 @@
 /** Runs `check`, `diff` and `versions` of a mounted volume, each in a thread of its own. */
 import { constants, openSync } from 'node:fs';
 import { INSPECT_LIMITS } from '../../lib/thread-limits.js';
-import { startThread } from '../../base/threads.js';
+import { startThread } from '../../lib/threads.js';
 import type { InspectRequest } from './commands.js';
 import { log } from '../serve/log.js';
 import type { InspectTarget } from './inspect.js';

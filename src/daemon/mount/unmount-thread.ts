@@ -4,7 +4,7 @@
  * use it asks it, too.
  */
 import { messageOf } from '../../lib/errors.js';
-import { threadData } from '../../base/threads.js';
+import { threadData } from '../../lib/threads.js';
 import { parentPort } from 'node:worker_threads';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 import { mountAt, readMountTable } from './mount-table.js';

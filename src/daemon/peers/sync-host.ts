@@ -5,7 +5,7 @@
  */
 import type { Worker } from 'node:worker_threads';
 import { SYNC_LIMITS } from '../../lib/thread-limits.js';
-import { endThread, startThread } from '../../base/threads.js';
+import { endThread, startThread } from '../../lib/threads.js';
 import type { FromSync, SyncData, ToSync } from './sync-messages.js';
 
 /** How long peers may take to hear that we go. */

@@ -10,7 +10,7 @@ import { parentPort } from 'node:worker_threads';
 import { CommandError } from '../../lib/errors.js';
 import { invariant } from '../../lib/invariant.js';
 import { testLimitMs } from '../../lib/test-limit.js';
-import { threadData } from '../../base/threads.js';
+import { threadData } from '../../lib/threads.js';
 import type { PeerAddress } from '../../format/text/peer-address.js';
 import { decodeToken } from '../../format/wire/pairing-token.js';
 import type { Timers } from '../../sync/fabric.js';

@@ -16,11 +16,11 @@ import { exitNow } from '../../libc/libc.js';
 import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
 import { failpoint } from '../../lib/failpoints.js';
-import { awaitStarts, endThreads, startThread, within } from '../../base/threads.js';
+import { endThreads, startThread, within } from '../../lib/threads.js';
 import { CommandError } from '../../lib/errors.js';
 import { startWriter } from '../../volume/commit/start-writer.js';
 import { Inspector } from '../commands/inspector.js';
-import { END_SIGNALS, mountInterrupted } from '../interrupted.js';
+import { END_SIGNALS, mountInterrupted } from './interrupted.js';
 import { log } from './log.js';
 import {
   type FromServer,
@@ -37,7 +37,7 @@ import { ensurePrivateDirectory } from '../mount/paths.js';
 import { SyncHost } from '../peers/sync-host.js';
 import { buffersOf } from '../peers/sync-messages.js';
 import { registerVolume, volumeKey } from '../mount/registry.js';
-import { detachLater, unmountElsewhere } from '../unmount-elsewhere.js';
+import { detachLater, unmountElsewhere } from '../mount/unmount-elsewhere.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
 
 const READAHEAD_BYTES = 1024 * 1024;
@@ -45,8 +45,6 @@ const READAHEAD_BYTES = 1024 * 1024;
 const GIVE_UP_MS = 10_000;
 /** More than the serving thread takes to end its own threads. */
 const THREADS_END_MS = 15_000;
-/** Before an exit after which nothing is right any more. */
-const STARTS_MS = 2_000;
 
 /** Serves until the mount is gone. Gives the failure, if there was one. Throws when it can't mount. */
 export async function serve(plan: MountPlan, onReady: () => void): Promise<PlainError | undefined> {

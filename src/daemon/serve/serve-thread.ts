@@ -5,7 +5,7 @@
  */
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
-import { endThreads, threadData } from '../../base/threads.js';
+import { endThreads, threadData } from '../../lib/threads.js';
 import { parseKernelOverride, type KernelOverride } from '../../fuse/protocol/kernel-override.js';
 import { HelperClient, SessionNotifier } from '../../fuse/helpers/helper-client.js';
 import { Placement } from '../../fuse/cpu/placement.js';

@@ -8,7 +8,7 @@ import { closeSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
-import { END_SIGNALS, mountInterrupted } from '../interrupted.js';
+import { END_SIGNALS, mountInterrupted } from './interrupted.js';
 import { openLog } from './log.js';
 import { fromPlainError, type PlainError } from './messages.js';
 import type { MountPlan } from '../mount/mount-plan.js';

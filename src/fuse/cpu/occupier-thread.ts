@@ -4,7 +4,7 @@
  * from it at once. Sleeps when it is told to, and when no request came for a while.
  */
 import { performance } from 'node:perf_hooks';
-import { threadData } from '../../base/threads.js';
+import { threadData } from '../../lib/threads.js';
 import { useCpus, yieldToAll } from '../../libc/scheduling.js';
 import { BEAT, CPU, OCCUPY, STATE } from './occupier-words.js';
 

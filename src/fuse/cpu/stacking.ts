@@ -7,7 +7,7 @@
  * to everything at once (occupier-thread.ts); it ends its work by itself when
  * no requests come. Two processors only: with more, another one would be idle.
  */
-import { startThread } from '../../base/threads.js';
+import { startThread } from '../../lib/threads.js';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
 import { allowedCpus, currentCpu, useCpus } from '../../libc/scheduling.js';
 import { BEAT, CPU, OCCUPY, STATE, WORDS } from './occupier-words.js';

@@ -9,7 +9,7 @@ import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threa
 import { Deferred } from '../../lib/deferred.js';
 import { invariant } from '../../lib/invariant.js';
 import { HELPER_LIMITS } from '../../lib/thread-limits.js';
-import { startThread } from '../../base/threads.js';
+import { startThread } from '../../lib/threads.js';
 import { fsError } from '../../libc/library.js';
 import type { Notification, Notifier } from '../../tree/coherence/notification.js';
 import type { HelperAnswer, HelperData, HelperTask, NotifyResult } from './helper-messages.js';

@@ -5,7 +5,7 @@
  */
 import fs from 'node:fs';
 import { ERRNO } from '../../lib/errors.js';
-import { threadData } from '../../base/threads.js';
+import { threadData } from '../../lib/threads.js';
 import { syncfs, write } from '../../libc/libc.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { HelperAnswer, HelperData, HelperRequest, NotifyResult } from './helper-messages.js';

@@ -1,6 +1,6 @@
 /** Starting the writer thread, and hearing of its end. */
 import type { MessagePort, Worker } from 'node:worker_threads';
-import { startThread } from '../../base/threads.js';
+import { startThread } from '../../lib/threads.js';
 import { WRITING_LIMITS } from '../../lib/thread-limits.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { WriterSetup } from './writer-host.js';

@@ -4,7 +4,7 @@
  */
 import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { performance } from 'node:perf_hooks';
-import { threadData } from '../../base/threads.js';
+import { threadData } from '../../lib/threads.js';
 import { logFor } from '../../lib/log.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { mallocTrim, markIoFlusher } from '../../libc/libc.js';

@@ -5,8 +5,8 @@
  * What must hold: no thread is cut off while it starts. Native code that is
  * being loaded just then finds that it may not run JavaScript any more and ends
  * the whole process (SIGABRT, `napi_throw`). So who has started threads calls
- * `endThreads` before it ends, and a process that must not wait calls
- * `awaitStarts` before it exits.
+ * `endThreads` before it ends; a process that must not wait ends with `_exit`,
+ * which cuts nothing off in JavaScript.
  */
 import {
   type ResourceLimits,
@@ -14,10 +14,9 @@ import {
   Worker,
   workerData as given,
 } from 'node:worker_threads';
-import { invariant } from '../lib/invariant.js';
+import { invariant } from './invariant.js';
 
-/** Word of a thread's state: it loads its modules, or its own code has begun. */
-const STARTING = 0;
+/** Word of a thread's state: its own code has begun; 0 while it loads its modules. */
 const UP = 1;
 /** A start takes 0.1 s; on a machine that is busy some more. */
 const START_MAX_MS = 10_000;
@@ -109,13 +108,4 @@ export async function endThread(worker: Worker, patienceMs: number): Promise<voi
 export async function endThreads(patienceMs: number): Promise<void> {
   isOver = true;
   await Promise.all([...threads.keys()].map((worker) => endThread(worker, patienceMs)));
-}
-
-/** Blocks until no thread is starting, at most `limitMs`: before a `process.exit` that can't wait. */
-export function awaitStarts(limitMs: number): void {
-  const endMs = performance.now() + limitMs;
-  for (const { state } of threads.values()) {
-    const leftMs = endMs - performance.now();
-    if (leftMs > 0) Atomics.wait(state, 0, STARTING, leftMs);
-  }
 }

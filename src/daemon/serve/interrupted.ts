@@ -1,5 +1,5 @@
 /** Signals that end a mount, and what is said when one came before it could be used. */
-import { CommandError } from '../lib/errors.js';
+import { CommandError } from '../../lib/errors.js';
 
 export const END_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 

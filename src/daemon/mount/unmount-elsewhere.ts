@@ -1,14 +1,16 @@
 /** Unmounting in a thread or process of its own, for a process that serves the mount itself. */
 import { spawn } from 'node:child_process';
-import { startThread } from '../base/threads.js';
-import { HELPER } from '../fuse/mount/kernel-mount.js';
-import type { UnmountReport, UnmountTask } from './mount/unmount-thread.js';
+import { startThread } from '../../lib/threads.js';
+import { HELPER } from '../../fuse/mount/kernel-mount.js';
+import type { UnmountReport, UnmountTask } from './unmount-thread.js';
 
 export function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
-  const worker = startThread(new URL('./mount/unmount-thread.js', import.meta.url), { data: task });
+  const worker = startThread(new URL('./unmount-thread.js', import.meta.url), { data: task });
   return new Promise((resolve) => {
     worker.once('message', resolve);
-    worker.once('error', (error) => resolve({ wasBusy: true, lines: [String(error)] }));
+    const lost = (why: string): void => resolve({ wasBusy: true, lines: [`unmounting: ${why}`] });
+    worker.once('error', (error) => lost(error.stack ?? error.message));
+    worker.once('exit', () => lost('the thread has ended without a word'));
   });
 }
 
