@@ -1,6 +1,6 @@
 /**
- * Figs 10 and 13 of the seeds, literally: one file system whose blocks are
- * changed in place, and snapshots of shadow inodes in which every block is an
+ * Figs 10 and 13 (native-notes/design.md, section 10), literally: one file
+ * system whose blocks are changed in place, and snapshots of shadow inodes in which every block is an
  * own disk address, a hole, or a ditto ("no address here, look further").
  *
  * Slow and plain on purpose: it shares no idea with the volume, so that both
@@ -50,7 +50,7 @@ export class Figures {
     return address;
   }
 
-  /** S1: a new snapshot is empty; it holds dittos only. */
+  /** Row S1: a new snapshot is empty; it holds dittos only. */
   snapshot(name: string, files: Iterable<number>): void {
     const inodes = new Map<number, ShadowInode>();
     for (const ino of files) inodes.set(ino, { blocks: new Map(), whole: false });
@@ -95,7 +95,7 @@ export class Figures {
     this.#source.delete(ino);
   }
 
-  /** S6: what older snapshots see through this one is handed to the next older. */
+  /** Row S6: what older snapshots see through this one is handed to the next older. */
   deleteSnapshot(name: string): void {
     const at = this.#indexOf(name);
     const [gone] = this.#snapshots.splice(at, 1);

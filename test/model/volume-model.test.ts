@@ -1,6 +1,6 @@
 /**
- * The volume against a plain model and the figures of the seeds, over seeded
- * random work. A failure prints its seed; `SHADOWFS_MODEL_SEED=n` replays it,
+ * The volume against a plain model and the figures of native-notes/design.md,
+ * over seeded random work. A failure prints its seed; `SHADOWFS_MODEL_SEED=n` replays it,
  * `SHADOWFS_MODEL_OPS=n` sets how many operations there are in all.
  */
 import assert from 'node:assert/strict';

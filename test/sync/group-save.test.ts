@@ -1,4 +1,4 @@
-/** Group saves (rows B1–B6): the barrier's table, and simulated histories of whole groups. */
+/** Group saves (native-notes/design.md, rows B1–B6): the barrier's table, and simulated histories of whole groups. */
 import t from 'tap';
 import { BarrierTable } from '../../src/sync/group/barrier.js';
 import { GroupWorld, groupHistory } from './group-world.js';

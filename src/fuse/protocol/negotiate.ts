@@ -1,7 +1,7 @@
 /**
  * What is agreed with the kernel in INIT. Pure: from the kernel's offer to the
  * reply and a record of what holds for the mount. A kernel that offers less
- * costs speed, not correctness (a `Pretence` makes a new kernel look like that).
+ * costs speed, not correctness (a `KernelOverride` makes a new kernel look like that).
  */
 import type { InitBody } from './bodies.js';
 import { InitFlag, InitFlag2, Opcode, PROTOCOL_MAJOR } from './protocol.js';

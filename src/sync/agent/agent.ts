@@ -283,7 +283,7 @@ export class Agent {
     return this.#change(() => this.roles.demote(upstream));
   }
 
-  /** The way back (Fig 15D), on the standby: resolves when this one is primary. Throws CommandError. */
+  /** The way back (design.md, Fig 15D), on the standby: resolves when this one is primary. Throws CommandError. */
   async revert(): Promise<void> {
     // What is missing travels while the other side still takes writes: it stands still for less long.
     await this.syncNow();

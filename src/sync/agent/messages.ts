@@ -47,7 +47,7 @@ export interface SyncSnapshot {
 
 export type LockType = 'owner' | 'destination' | 'fileset';
 
-/** A soft lock as it travels: what is needed, and by whom (rows L1–L3). */
+/** A soft lock as it travels: what is needed, and by whom (design.md, rows L1–L3). */
 export interface NeededSnapshot {
   /** UUID of the snapshot. */
   snapshot: string;

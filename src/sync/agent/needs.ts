@@ -1,7 +1,8 @@
 /**
  * Which snapshots are needed of an upstream, and by whom: pure. The set that
  * goes upstream is what this volume needs and what further downstreams need
- * (row L5), so that locks travel up a whole cascade (L7).
+ * (native-notes/design.md, section 9, row L5), so that locks travel up a whole
+ * cascade (row L7).
  */
 import type { NeededSnapshot, SyncSnapshot } from './messages.js';
 

@@ -1,8 +1,8 @@
 /**
  * One run of a downstream, from the question who is there to the last lock
- * (design section 7): locks before, the snapshots one after the other, locks
- * after each. Each step may be the last one before a crash: the next run finds
- * out by itself how far this one came.
+ * (native-notes/design.md, section 7): locks before, the snapshots one after
+ * the other, locks after each. Each step may be the last one before a crash:
+ * the next run finds out by itself how far this one came.
  */
 import { CommandError } from '../../lib/errors.js';
 import type { Calls } from './calls.js';

@@ -1,8 +1,8 @@
 /**
- * Changes of roles: promote, demote, revert (Figs 15B–D). Each is a question
- * to the other side, which may refuse before anything changes, and then one
- * transaction; where two sides change one after the other, each step finds out
- * by itself how far it had come.
+ * Changes of roles: promote, demote, revert (Figs 15B–D; native-notes/design.md,
+ * section 10). Each is a question to the other side, which may refuse before
+ * anything changes, and then one transaction; where two sides change one after
+ * the other, each step finds out by itself how far it had come.
  *
  * What must hold: a volume becomes primary only in an epoch that nobody else
  * has: its own UUID is part of it.

@@ -1,8 +1,8 @@
 /**
- * The table of a director (seed 000, Fig 5B): which key each director showed
- * last. A synchronisation point is passed when every selected director's row
- * shows the point's key, and failed as soon as one shows a different one; both
- * are judged from the local table alone.
+ * The table of a director (native-notes/design.md, section 10, Fig 5B): which
+ * key each director showed last. A synchronisation point is passed when every
+ * selected director's row shows the point's key, and failed as soon as one
+ * shows a different one; both are judged from the local table alone.
  *
  * What must hold: a row only moves forward. Messages may come late, twice and
  * out of order, and a director that was started anew must not pass for the one

@@ -1,6 +1,6 @@
 /**
  * Group saves: several mounts, saved at one consistent point or none of them
- * (seed 000, rows B1–B6).
+ * (native-notes/design.md, section 9, rows B1–B6).
  *
  * 1. The one who was asked greets the selected directors, which tells it their
  *    incarnations, and prepares them for a point with a key of its own.

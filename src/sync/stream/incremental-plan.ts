@@ -1,8 +1,9 @@
 /**
- * The plan of an incremental stream: what differs between two views (S14),
- * inode by inode in the order of their numbers. Starts from the delta maps of
- * the layers that only one of the views sees, so it costs what changed, not
- * what there is, and works across a restore as well.
+ * The plan of an incremental stream: what differs between two views
+ * (native-notes/design.md, row S14), inode by inode in the order of their
+ * numbers. Starts from the delta maps of the layers that only one of the views
+ * sees, so it costs what changed, not what there is, and works across a restore
+ * as well.
  *
  * What must hold: only what differs is told, judged by what the views show and
  * not by what the delta maps name, since the collector may shrink those.

@@ -1,7 +1,7 @@
 /**
  * Receiving: takes the events of one stream and fills a staging layer; when
  * all is there and right, one transaction makes it a snapshot and moves the
- * live tree to it (design section 7, S11).
+ * live tree to it (native-notes/design.md, section 7 and row S11).
  *
  * What must hold: until then the volume shows what it showed before, whatever
  * happens; how far a stream has come is stored in the same transaction as what

@@ -1,6 +1,6 @@
 /**
- * Where each run of a shadow inode's blocks is addressed, in the words of the
- * seeds' Fig 10. Pure.
+ * Where each run of a shadow inode's blocks is addressed, in the words of
+ * Fig 10 (native-notes/design.md, section 10). Pure.
  *
  * A block that the snapshot wrote or saw and that has been overwritten since
  * is *own* when this is the last snapshot on the path that sees it, and

@@ -3,9 +3,9 @@
  *
  * There is one open group, which takes changes, and at most one closing group,
  * which the writer is storing and nobody changes any more. Reads ask the open
- * group, the closing one, then LMDB (design section 3). Within a group the
- * changes are held per layer, since one group may hold the end of one layer
- * and the start of the next.
+ * group, the closing one, then LMDB (native-notes/design.md, section 3). Within
+ * a group the changes are held per layer, since one group may hold the end of
+ * one layer and the start of the next.
  */
 import type { SlabArena } from '../../store/batch.js';
 import type { TableNumber } from '../../format/records/tables.js';

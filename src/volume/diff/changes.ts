@@ -1,7 +1,7 @@
 /**
- * What differs between two views (S14, design section 3): the delta maps of
- * the layers that lie on one of the two paths only. Costs what changed, not
- * what there is. Reads the committed state.
+ * What differs between two views (native-notes/design.md, section 3 and row
+ * S14): the delta maps of the layers that lie on one of the two paths only.
+ * Costs what changed, not what there is. Reads the committed state.
  */
 import {
   decodeDeltaKey,

@@ -1,7 +1,7 @@
 /**
  * The places of one table that any of some layers wrote, in key order, each
- * once (S14): the delta maps of the layers, merged. Memory grows with the
- * number of layers, not with what they hold.
+ * once (native-notes/design.md, row S14): the delta maps of the layers, merged.
+ * Memory grows with the number of layers, not with what they hold.
  */
 import { decodeDeltaKey, deltaPrefix, inodeOf, prefixEnd } from '../../format/records/keys.js';
 import { TABLE, type TableNumber } from '../../format/records/tables.js';

@@ -1,6 +1,7 @@
 /**
- * Which version of a block a view reads (rules D4, F1; Fig 10 of the seeds in
- * one seek): groups in memory, LMDB, base, hole. Pure look-up; changes nothing.
+ * Which version of a block a view reads (rules D4, F1; Fig 10 of
+ * native-notes/design.md in one seek): groups in memory, LMDB, base, hole. Pure
+ * look-up; changes nothing.
  */
 import { blockIndexOf, blockKey, layerOf, stepOf } from '../../format/records/keys.js';
 import { MAX_LAYER, MAX_STEP, TABLE } from '../../format/records/tables.js';

@@ -1,5 +1,6 @@
 /**
- * Soft locks: who needs which snapshot (L1–L9; format.md, rules K1–K4).
+ * Soft locks: who needs which snapshot (design.md, rows L1–L9; format.md,
+ * rules K1–K4).
  *
  * What must hold: a lock names a snapshot that exists, or is broken; a set
  * replaces all locks of its origin in one transaction, and one whose number is

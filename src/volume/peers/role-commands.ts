@@ -53,7 +53,7 @@ export class RoleCommands {
     return this.volume.catalog.role;
   }
 
-  /** A staging layer becomes a snapshot (S11). Durable when its group is. */
+  /** A staging layer becomes a snapshot (design.md, row S11). Durable when its group is. */
   adopt(
     staging: number,
     snapshot: Pick<Snapshot, 'name' | 'uuid' | 'createdMs' | 'kind'>,
@@ -204,7 +204,7 @@ export class RoleCommands {
 
   /**
    * A primary turns standby for `to`, which is to be primary in the epoch: after a last snapshot,
-   * in the same transaction (Fig 15D). The live tree stays where it is.
+   * in the same transaction (design.md, Fig 15D). The live tree stays where it is.
    */
   handOver(
     to: string,

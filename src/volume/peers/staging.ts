@@ -1,7 +1,8 @@
 /**
  * A layer that is filled from a stream, in no view's lineage until it is
- * adopted (design section 7). Takes the records of a stream and writes them
- * into the open group, over the view of the snapshot the stream starts from.
+ * adopted (native-notes/design.md, section 7). Takes the records of a stream and
+ * writes them into the open group, over the view of the snapshot the stream
+ * starts from.
  *
  * What must hold: nothing outside the layer is changed; every record of the
  * layer belongs to an inode that has a record in it (as `check` demands of

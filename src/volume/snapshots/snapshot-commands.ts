@@ -1,7 +1,7 @@
 /**
- * The commands save, restore, delete and rename (V4–V7, D7, D8): each changes
- * a handful of small records in the open group, whatever the volume's size,
- * and is durable when that group is.
+ * The commands save, restore, delete and rename (native-notes/design.md, rows
+ * V4–V7; rules D7, D8): each changes a handful of small records in the open
+ * group, whatever the volume's size, and is durable when that group is.
  */
 import { CommandError } from '../../lib/errors.js';
 import { checkSnapshotName, nearMatches } from '../../format/text/grammar.js';
@@ -234,7 +234,7 @@ export class SnapshotCommands {
     return [...this.catalog.snapshots.values()].some((snapshot) => snapshot.layer === layer);
   }
 
-  /** `force`: also one that somebody needs, who is told (L8). Throws snapshot-locked. */
+  /** `force`: also one that somebody needs, who is told (design.md, row L8). Throws snapshot-locked. */
   delete(name: string, source: string, force: boolean): DeleteAnswer {
     this.writable();
     const snapshot = this.require(name);

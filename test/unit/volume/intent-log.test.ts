@@ -1,6 +1,7 @@
 /**
- * The intent log: what replaying gives is what storing gives (L2), record by
- * record, and nothing but whole records of the very log is ever applied (L5).
+ * The intent log (native-notes/intent-log.md): what replaying gives is what
+ * storing gives (rule L2), record by record, and nothing but whole records of
+ * the very log is ever applied (rule L5).
  */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -113,7 +113,7 @@ class Locked extends VolumeFixture {
   }
 }
 
-t.test('a full set replaces the one before, and an old one changes nothing (L9)', async (t) => {
+t.test('a full set replaces the one before, and an old one changes nothing (row L9)', async (t) => {
   const fixture = new Locked(t);
   const [one, two] = [fixture.saved('one'), fixture.saved('two')];
   const { locks } = fixture.volume;
@@ -159,7 +159,7 @@ t.test('a full set replaces the one before, and an old one changes nothing (L9)'
 });
 
 t.test(
-  'a locked snapshot is not deleted, but by force, and the dependent is told (L8)',
+  'a locked snapshot is not deleted, but by force, and the dependent is told (row L8)',
   async (t) => {
     const fixture = new Locked(t);
     const uuid = fixture.saved('one');
@@ -301,7 +301,7 @@ t.test('the table is bounded (K4)', async (t) => {
   fixture.reopen(t);
 });
 
-t.test('the undo policy leaves locked snapshots alone, and says so (L8)', async (t) => {
+t.test('the undo policy leaves locked snapshots alone, and says so (row L8)', async (t) => {
   const fixture = new Locked(t, { keepUndo: 1 });
   fixture.save('one');
   const undo = (): string => {
