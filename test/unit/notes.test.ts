@@ -1,4 +1,5 @@
 /** What README and the notes say of the sources, where a machine can compare the two. */
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -126,5 +127,145 @@ t.test('README names the signals that a daemon listens to', (t) => {
   const inSources = [...read('src/daemon/serve/daemon.ts').matchAll(/'(SIG[A-Z0-9]+)'/g)].map(last);
   const line = read('README.md').match(/^Signals to the serving process: .*$/m)?.[0] ?? '';
   t.same(sorted([...line.matchAll(/`(SIG[A-Z0-9]+)`/g)].map(last)), sorted(inSources));
+  t.end();
+});
+
+// --- citations --------------------------------------------------------------
+
+/** `row S14`, `rules D4, F1`, `Figs 15B–D`: what is cited, one by one. */
+function cited(text: string, words: string): string[] {
+  const flat = text.replaceAll(/\n\s*(\*|\/\/) ?/g, ' ');
+  const list = new RegExp(
+    `\\b(?:${words}) ((?:[A-Z]?\\d+[A-Z]?(?:[–-][A-Z]?\\d*)?(?:, | and )?)+)`,
+    'g',
+  );
+  return [...flat.matchAll(list)]
+    .map(last)
+    .flatMap((items) => items.split(/, | and /))
+    .filter((item) => item !== '')
+    .flatMap(eachOf);
+}
+
+/** `B1–B6` is six, `15B–D` three. */
+function eachOf(item: string): string[] {
+  const [, head = '', first = '', end = ''] =
+    /^([A-Z]|\d+(?=[A-Z]))([A-Z]|\d+)[–-][A-Z]?([A-Z]|\d+)$/.exec(item) ?? [];
+  if (head === '') return [item];
+  const isNumber = /\d/.test(first);
+  const from = isNumber ? Number(first) : first.charCodeAt(0);
+  const to = isNumber ? Number(end) : end.charCodeAt(0);
+  return Array.from({ length: to - from + 1 }, (_, i) =>
+    isNumber ? `${head}${from + i}` : `${head}${String.fromCharCode(from + i)}`,
+  );
+}
+
+/** The first column of the tables of a text, without backquotes around it. */
+const plainColumn = (text: string): string[] => [...text.matchAll(/^\| ([A-Z]\d+) \|/gm)].map(last);
+
+const tests = below('test', '.ts')
+  .filter((name) => name !== 'test/unit/notes.test.ts')
+  .map((name) => ({ name, text: read(name) }));
+const design = read('native-notes/design.md');
+
+/** What the sources, tests and notes cite that `known` does not have. */
+function missing(words: string, known: readonly string[]): string[] {
+  const notes = ['README.md', ...below('native-notes', '.md')];
+  const texts = [...sources, ...tests, ...notes.map((name) => ({ name, text: read(name) }))];
+  return texts.flatMap(({ name, text }) =>
+    cited(text, words)
+      .filter((one) => !known.includes(one))
+      .map((one) => `${name}: ${one}`),
+  );
+}
+
+t.test('what is cited by number stands in a note', (t) => {
+  const notes = ['format', 'stream', 'intent-log'].map((name) => read(`native-notes/${name}.md`));
+  const rules = notes.flatMap(plainColumn);
+  t.same(missing('[Rr]ules?', rules), [], 'rules: format.md, stream.md, intent-log.md');
+  const checked = sources.flatMap(({ text }) =>
+    [...text.matchAll(/\b(?:add|guard)\(\s*'([A-Z]\d+)'/g)].map(last),
+  );
+  t.ok(checked.length > 20);
+  t.same(sorted(checked.filter((rule) => !rules.includes(rule))), [], 'rules that check names');
+  t.same(missing('[Rr]ows?(?= [VSLB])', plainColumn(design)), [], 'rows: design.md, section 9');
+  const figures = section(design, "## 10. The patents' figures");
+  t.same(missing('Figs?', cited(figures, 'Figs?')), [], 'figures: design.md, section 10');
+  t.end();
+});
+
+t.test('a note that is cited exists, and so does the section', (t) => {
+  const known = new Set(below('native-notes', '.md').map((name) => path.basename(name)));
+  const strangers: string[] = [];
+  for (const { name, text } of [...sources, ...tests]) {
+    const flat = text.replaceAll(/\n\s*(\*|\/\/) ?/g, ' ');
+    for (const [, file = ''] of flat.matchAll(/\b(?:native-notes\/)?([a-z0-9-]+\.md)\b/g)) {
+      if (!known.has(file) && flat.includes(`native-notes/${file}`))
+        strangers.push(`${name}: ${file}`);
+    }
+    for (const [, number = ''] of flat.matchAll(/design\.md, section (\d+)/g)) {
+      if (!design.includes(`\n## ${number}. `)) strangers.push(`${name}: section ${number}`);
+    }
+    if (/\b(design section|seed 0\d\d|of the seeds)\b/.test(flat))
+      strangers.push(`${name}: unreadable`);
+  }
+  t.same(strangers, []);
+  t.end();
+});
+
+/** Paths as `src/fuse/loop/quiesce.ts`, or short for files below src. */
+t.test('files that README and the notes name exist', (t) => {
+  const names = new Set([...sources, ...tests].map(({ name }) => name));
+  const strangers: string[] = [];
+  for (const note of ['README.md', ...below('native-notes', '.md')]) {
+    const text = read(note);
+    for (const [, file = ''] of text.matchAll(/`([\w./-]+\.ts)`/g)) {
+      const isThere = [...names].some((name) => name === file || name.endsWith(`/${file}`));
+      if (!isThere && !fs.existsSync(path.join(root, file))) strangers.push(`${note}: ${file}`);
+    }
+    for (const [, link = ''] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+      const target = path.join(root, path.dirname(note), link);
+      if (!fs.existsSync(target)) strangers.push(`${note}: ${link}`);
+    }
+  }
+  t.same(strangers, []);
+  t.end();
+});
+
+// --- architecture -----------------------------------------------------------
+
+const roomsOfSources = sorted(sources.map(({ name }) => path.dirname(name).replace(/^src\/?/, '')));
+
+t.test('architecture.svg is what the sources draw (npm run picture)', (t) => {
+  const drawn = execFileSync(process.execPath, ['test/architecture.mjs', '--print'], { cwd: root });
+  const stored = read('native-notes/architecture.svg');
+  const rooms = (svg: string): string[] => [...svg.matchAll(/data-room="([^"]+)"/g)].map(last);
+  t.same(sorted(rooms(stored)), roomsOfSources, 'its rooms are the folders of src');
+  t.ok(stored === drawn.toString(), 'and so is the rest: npm run picture draws it anew');
+  t.end();
+});
+
+t.test('architecture.md has a sentence for each room', (t) => {
+  const table = section(read('native-notes/architecture.md'), '## Rooms');
+  t.same(sorted(firstColumn(table)), roomsOfSources);
+  t.end();
+});
+
+/** `Txg`, `StoreWriter.apply`, `#send`: names of the sources, not paths, values or commands. */
+const NAMES = /`(#?[A-Za-z]\w*(?:\.\w+)?)`/g;
+const allSources = sources.map(({ text }) => text).join('\n');
+const isInSources = (name: string): boolean =>
+  name.split('.').every((part) => new RegExp(`(?<!\\w)${part}(?!\\w)`).test(allSources));
+
+t.test('names that architecture.md and glossary.md give are in the sources', (t) => {
+  const walks = read('native-notes/architecture.md').split('\n## Rooms\n')[0] ?? '';
+  const rows = read('native-notes/glossary.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| '));
+  const words = rows.map((row) => row.split('|')[1] ?? '').join('\n');
+  for (const [where, text] of Object.entries({ walks, words })) {
+    const names = [...text.matchAll(NAMES)].map(last).filter((name) => !/\.(md|ts)$/.test(name));
+    t.ok(names.length > 30, `names were found in the ${where}`);
+    t.same(sorted(names.filter((name) => !isInSources(name))), [], `the ${where} are up to date`);
+  }
   t.end();
 });
