@@ -24,51 +24,22 @@ function readFloors() {
 
 const FLOORS = readFloors();
 
+/** Letter, name, room and kind of the entry file, task. */
 const THREADS = [
-  [
-    'C',
-    'command line',
-    'cli/main.ts',
-    'a process of its own: parses, asks the control files, prints',
-  ],
-  ['M', 'main', 'daemon/serve/serve-process.ts', 'signals, start and end, the other threads'],
-  [
-    'S',
-    'serving',
-    'daemon/serve/serve-thread.ts',
-    'answers the kernel; owns volume, tree, control files',
-  ],
-  [
-    'W',
-    'writer',
-    'volume/commit/writer-thread.ts',
-    "LMDB's transactions and flushes, the collector",
-  ],
-  [
-    'H',
-    'helpers (two)',
-    'fuse/helpers/helper-thread.ts',
-    'syncfs, notifications; cold reads of the base',
-  ],
-  [
-    'O',
-    'occupier',
-    'fuse/cpu/occupier-thread.ts',
-    'keeps the second of two processors from looking idle',
-  ],
+  ['C', 'command line', 'cli/main', 'a process of its own: parses, asks the control files, prints'],
+  ['M', 'main', 'daemon/serve/*-process', 'signals, start and end, the other threads'],
+  ['S', 'serving', 'daemon/serve/*-thread', 'answers the kernel; owns volume, tree, control files'],
+  ['W', 'writer', 'volume/commit/*-thread', "LMDB's transactions and flushes, the collector"],
+  ['H', 'helpers (two)', 'fuse/helpers/*-thread', 'syncfs, notifications; cold reads of the base'],
+  ['O', 'occupier', 'fuse/cpu/*-thread', 'keeps the second of two processors from looking idle'],
   [
     'P',
     "peers' connections",
-    'daemon/peers/sync-thread.ts',
+    'daemon/peers/*-thread',
     'sockets, TLS, the sync agent; only with peers',
   ],
-  [
-    'I',
-    'inspect',
-    'daemon/commands/inspect-thread.ts',
-    'one check, diff or versions; then it ends',
-  ],
-  ['U', 'unmount', 'daemon/mount/unmount-thread.ts', 'one unmount, where the main thread serves'],
+  ['I', 'inspect', 'daemon/commands/*-thread', 'one check, diff or versions; then it ends'],
+  ['U', 'unmount', 'daemon/mount/*-thread', 'one unmount, where the main thread serves'],
 ];
 const COLOURS = {
   C: '#57606a',
@@ -114,11 +85,19 @@ function loadedBy(entry) {
 }
 
 const rooms = [...new Set(files.map(roomOf))].sort();
-const threads = THREADS.map(([letter, name, entry, task]) => {
-  if (!files.includes(entry))
-    throw new Error(`the entry of the thread ${name} is not src/${entry}`);
+const threads = THREADS.map(([letter, name, pattern, task]) => {
+  const isEntry = new RegExp(`^${pattern.replace('*', '[a-z-]+')}\\.ts$`);
+  const [entry, another] = files.filter((file) => isEntry.test(file));
+  if (entry === undefined || another !== undefined) {
+    throw new Error(`expected one file src/${pattern}.ts, the entry of the thread "${name}"`);
+  }
   return { letter, name, entry, task, loads: loadedBy(entry) };
 });
+const entries = threads.map(({ entry }) => entry);
+const stranger = files.find(
+  (file) => /-(thread|process)\.ts$/.test(file) && !entries.includes(file),
+);
+if (stranger !== undefined) throw new Error(`src/${stranger} is a thread that THREADS lacks`);
 const housed = FLOORS.flat();
 const tops = [...new Set(rooms.map((room) => room.split('/')[0]))];
 const gates = tops.filter((top) => !housed.includes(top));

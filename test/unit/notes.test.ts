@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import ts from 'typescript';
+import { CONTROL_FILES } from '../../src/control/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (name: string): string => fs.readFileSync(path.join(root, name), 'utf8');
@@ -121,6 +122,14 @@ t.test("format.md's keys of meta and those of the sources are the same", (t) => 
   t.end();
 });
 
+// --- control files -----------------------------------------------------------
+
+t.test("README's list of control files is the list", (t) => {
+  const listed = firstColumn(section(read('README.md'), '## Control files'));
+  t.same(sorted(listed), sorted(CONTROL_FILES.map(({ name }) => name)));
+  t.end();
+});
+
 // --- signals ----------------------------------------------------------------
 
 t.test('README names the signals that a daemon listens to', (t) => {
@@ -219,6 +228,7 @@ t.test('files that README and the notes name exist', (t) => {
   for (const note of ['README.md', ...below('native-notes', '.md')]) {
     const text = read(note);
     for (const [, file = ''] of text.matchAll(/`([\w./-]+\.ts)`/g)) {
+      if (file.endsWith('/NAME.ts')) continue;
       const isThere = [...names].some((name) => name === file || name.endsWith(`/${file}`));
       if (!isThere && !fs.existsSync(path.join(root, file))) strangers.push(`${note}: ${file}`);
     }
@@ -267,5 +277,11 @@ t.test('names that architecture.md and glossary.md give are in the sources', (t)
     t.ok(names.length > 30, `names were found in the ${where}`);
     t.same(sorted(names.filter((name) => !isInSources(name))), [], `the ${where} are up to date`);
   }
+  t.end();
+});
+
+t.test('contributing.md shows the example test as it is', (t) => {
+  const [, shown = ''] = /```ts\n([\s\S]*?)```/.exec(read('native-notes/contributing.md')) ?? [];
+  t.equal(shown, read('test/mount/example.test.ts'));
   t.end();
 });
