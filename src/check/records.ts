@@ -170,7 +170,7 @@ export class RecordCheck {
           decodeAttribute(value, 'attribute');
           break;
         default:
-          // No checksum: the inode of an orphan says the same (check-views.ts).
+          // No checksum: the inode of an orphan says the same (views.ts).
           if (value.length !== 1 || (value[0] as number) > 1) {
             this.state.add('format', 'the value is neither orphan nor reaped', where);
           }

@@ -7,7 +7,7 @@
  * is better to restart than to go on wrong).
  */
 
-/** The errno names this project gives out. The numbers are in `errno.ts`. */
+/** The errno names this project gives out. The numbers are in `ERRNO`. */
 export type ErrnoName = keyof typeof ERRNO;
 
 /** Linux errno values (x86-64 and arm64 agree on all of these). */

@@ -222,9 +222,15 @@ t.test('a note that is cited exists, and so does the section', (t) => {
 });
 
 /** Paths as `src/fuse/loop/quiesce.ts`, or short for files below src. */
-t.test('files that README and the notes name exist', (t) => {
+t.test('files that comments, README and the notes name exist', (t) => {
   const names = new Set([...sources, ...tests].map(({ name }) => name));
   const strangers: string[] = [];
+  for (const { name, text } of sources) {
+    for (const [, file = ''] of text.matchAll(/(?<=[ (`])([a-z0-9/-]+\.ts)(?=[ ),.;:'`])/g)) {
+      const isThere = [...names].some((one) => one === file || one.endsWith(`/${file}`));
+      if (!isThere) strangers.push(`${name}: ${file}`);
+    }
+  }
   for (const note of ['README.md', ...below('native-notes', '.md')]) {
     const text = read(note);
     for (const [, file = ''] of text.matchAll(/`([\w./-]+\.ts)`/g)) {

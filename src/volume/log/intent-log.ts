@@ -1,7 +1,7 @@
 /**
  * The intent log (native-notes/intent-log.md): what makes an fsync durable with
  * one flush, while the open group goes on gathering and reaches LMDB later. Owns
- * the ring in the file and the flush that runs; who waits is `groups.ts`'.
+ * the ring in the file and the flush that runs; who waits stands in `txgs.ts`.
  *
  * What must hold: a record has everything that its group has changed since the
  * record before, in an order that leaves nothing out; a group that is closed

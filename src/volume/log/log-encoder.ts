@@ -1,7 +1,7 @@
 /**
  * Turns what of the open group is not in the intent log yet into operations on
  * the store's records: those that the group's batch would have for it now
- * (group-encoder.ts), and deletes for what the log has and the batch would not.
+ * (txg-encoder.ts), and deletes for what the log has and the batch would not.
  */
 import { xattrKey, blockKey, entryKey, inodeKey } from '../../format/records/keys.js';
 import { encodeGoneInode, encodeInode } from '../../format/records/inode-record.js';

@@ -1,7 +1,7 @@
 /**
  * The peers of a volume and its open invitations, held in memory whole (both
  * are few); every change goes into the open group and is durable when that is.
- * Who may change what is decided by the commands (daemon/peering.ts).
+ * Who may change what is decided by the commands (daemon/peers/peering.ts).
  */
 import { CommandError } from '../../lib/errors.js';
 import {
