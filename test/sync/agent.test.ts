@@ -54,7 +54,7 @@ t.test('what is pulled starts from the newest snapshot that both have', async (t
   t.same(planPull(upstream, snapshots('4'), false).pending, []);
 });
 
-t.test('locks that go upstream: own needs and those of further downstreams (row L5)', async (t) => {
+t.test('locks that go upstream: own needs and those of further downstreams (L5)', async (t) => {
   const [base, next, kept] = snapshots('base', 'next', 'kept') as [
     SyncSnapshot,
     SyncSnapshot,
