@@ -27,10 +27,6 @@ export class CommandQueue<T> {
     return this.#current?.name;
   }
 
-  get waitingCount(): number {
-    return this.#waiting.length;
-  }
-
   get isIdle(): boolean {
     return this.#current === undefined && this.#waiting.length === 0;
   }

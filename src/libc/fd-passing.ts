@@ -11,16 +11,15 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_CMSG_CLOEXEC = 0x40000000;
-const MSG_NOSIGNAL = 0x4000;
 /** CMSG_LEN(4) and CMSG_SPACE(4): a header of 16 bytes and one descriptor, aligned to 8. */
 const CONTROL_LENGTH = 20;
 const CONTROL_SPACE = 24;
 
 const callSocketpair: (domain: number, type: number, protocol: number, out: Int32Array) => number =
   glibc.func('int socketpair(int, int, int, void *)');
-type OnMessage = (fd: number, message: Uint8Array, flags: number) => number;
-const callRecvmsg: OnMessage = glibc.func('int64_t recvmsg(int, void *, int)');
-const callSendmsg: OnMessage = glibc.func('int64_t sendmsg(int, void *, int)');
+const callRecvmsg: (fd: number, message: Uint8Array, flags: number) => number = glibc.func(
+  'int64_t recvmsg(int, void *, int)',
+);
 
 /** Two connected sockets. Both must be closed by the caller. */
 export function socketpair(): [number, number] | number {
@@ -74,16 +73,4 @@ export function recvFd(sock: number): number {
     control.readInt32LE(8) === SOL_SOCKET &&
     control.readInt32LE(12) === SCM_RIGHTS;
   return received > 0 && isDescriptor ? control.readInt32LE(16) : -ERRNO.ENODATA;
-}
-
-/** Sends a copy of `fd` over `sock`. 0 or -errno. */
-export function sendFd(sock: number, fd: number): number {
-  const { control } = message;
-  message.reset();
-  control.writeUInt32LE(CONTROL_LENGTH, 0);
-  control.writeInt32LE(SOL_SOCKET, 8);
-  control.writeInt32LE(SCM_RIGHTS, 12);
-  control.writeInt32LE(fd, 16);
-  const sent = result(callSendmsg(sock, message.header, MSG_NOSIGNAL));
-  return sent < 0 ? sent : 0;
 }

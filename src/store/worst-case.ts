@@ -96,20 +96,3 @@ export function worstCaseBytes(shape: TxgShape, stats: StoreStats): number {
 
   return (touched + newLeaves + newBranches + large + free) * page;
 }
-
-/** Counts one record into a shape. `valueLength` undefined: a delete. */
-export function countRecord(
-  shape: TxgShape,
-  keyLength: number,
-  valueLength: number | undefined,
-): void {
-  shape.records++;
-  shape.keyBytes += keyLength;
-  if (valueLength === undefined) return;
-  if (valueLength > LARGE_VALUE_BYTES) {
-    shape.largeValues++;
-    shape.largeBytes += valueLength;
-  } else {
-    shape.inlineBytes += valueLength;
-  }
-}

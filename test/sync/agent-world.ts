@@ -67,8 +67,6 @@ export class AgentMachine {
       name: `tree of ${this.name}`,
       dataset: '/',
       idleMs: 60_000,
-      latestOnly: world.latestOnly,
-      lockAll: world.lockAll,
       peers: () => world.machines.map(({ name }) => name).filter((name) => name !== this.name),
       log: (message) => world.say(() => `${this.name}: ${message}`),
     });
@@ -231,8 +229,6 @@ export class AgentWorld {
   readonly registry = new Map<string, Content>();
   readonly primaries = new Map<string, string>();
   readonly forced = new Set<string>();
-  readonly latestOnly: boolean;
-  readonly lockAll: boolean;
   slowness = 0.05;
   stops = 0;
   refused = 0;
@@ -246,14 +242,12 @@ export class AgentWorld {
   constructor(
     readonly seed: number,
     count: number,
-    /** Every snapshot travels, and only what the next run starts from is locked. */
+    /** Nobody pulls by a schedule. */
     readonly isPlain = false,
   ) {
     this.random = new Random(seed);
     this.#schedules = new Random(~seed);
     this.network = new VirtualNetwork(this.time, this.random);
-    this.latestOnly = isPlain ? false : this.random.chance(0.2);
-    this.lockAll = isPlain ? false : this.random.chance(0.2);
     const shape = this.random.pick(['chain', 'star', 'tree']);
     const upstreamOf = (i: number): string | undefined => {
       if (i === 0) return undefined;

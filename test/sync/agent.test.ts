@@ -33,33 +33,25 @@ t.test('what is pulled starts from the newest snapshot that both have', async (t
     common(upstream, snapshots('3', 'x', '1')).map(({ uuid }) => uuid),
     ['3', '1'],
   );
-  const plan = planPull(upstream, snapshots('1', '2', 'local'), false);
+  const plan = planPull(upstream, snapshots('1', '2', 'local'));
   t.equal(plan.base?.uuid, '2');
   t.same(
     plan.pending.map(({ uuid }) => uuid),
     ['3', '4'],
     'one after the other',
   );
-  t.same(
-    planPull(upstream, snapshots('1'), true).pending.map(({ uuid }) => uuid),
-    ['4'],
-  );
-  const full = planPull(upstream, [], false);
+  const full = planPull(upstream, []);
   t.equal(full.base, undefined);
   t.same(
     full.pending.map(({ uuid }) => uuid),
     ['4'],
     'without a common one, the newest in full',
   );
-  t.same(planPull(upstream, snapshots('4'), false).pending, []);
+  t.same(planPull(upstream, snapshots('4')).pending, []);
 });
 
 t.test('locks that go upstream: own needs and those of further downstreams (L5)', async (t) => {
-  const [base, next, kept] = snapshots('base', 'next', 'kept') as [
-    SyncSnapshot,
-    SyncSnapshot,
-    SyncSnapshot,
-  ];
+  const [base, next] = snapshots('base', 'next') as [SyncSnapshot, SyncSnapshot];
   const further: NeededSnapshot = {
     snapshot: 'old',
     type: 'destination',
@@ -74,18 +66,14 @@ t.test('locks that go upstream: own needs and those of further downstreams (L5)'
     base,
     pending: [next],
     ofDownstreams: [further, further],
-    alsoCommon: [base, kept],
   };
   t.same(
     locksToSend(needs).map(({ snapshot, origin }) => `${snapshot} ${origin}`),
-    ['base B', 'next B', 'kept B', 'old C'],
+    ['base B', 'next B', 'old C'],
     'each once, and who needs it stays known',
   );
   t.equal(locksToSend(needs).at(-1)?.text, 'nas:/backup');
-  t.same(
-    locksToSend({ ...needs, base: undefined, pending: [], ofDownstreams: [], alsoCommon: [] }),
-    [],
-  );
+  t.same(locksToSend({ ...needs, base: undefined, pending: [], ofDownstreams: [] }), []);
 });
 
 t.test('epochs of two that were promoted apart from each other differ', async (t) => {

@@ -91,8 +91,6 @@ export class AgentHost {
       name,
       dataset: '/',
       idleMs: IDLE_MS,
-      latestOnly: false,
-      lockAll: false,
       peers,
       log,
     });

@@ -13,7 +13,7 @@ import { startThread } from '../../lib/threads.js';
 import { fsError } from '../../libc/library.js';
 import type { Notification, Notifier } from '../../tree/coherence/notification.js';
 import type { HelperAnswer, HelperData, HelperTask, NotifyResult } from './helper-messages.js';
-import { encodeNotifications, type KernelNotification } from '../protocol/notifications.js';
+import { encodeNotifications } from '../protocol/notifications.js';
 import type { FuseSession } from '../session/session.js';
 import type { PageWarmer } from '../session/session-options.js';
 
@@ -83,7 +83,7 @@ export class HelperClient implements PageWarmer {
   }
 
   /** Settles when the kernel has been told everything. */
-  notify(fd: number, batch: readonly KernelNotification[]): Deferred<NotifyResult> {
+  notify(fd: number, batch: readonly Notification[]): Deferred<NotifyResult> {
     const block = encodeNotifications(batch);
     return this.#ask(
       this.#ports.kernel,

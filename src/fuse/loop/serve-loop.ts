@@ -108,11 +108,6 @@ export class ServeLoop {
     this.#wakeHandlers.push(handle);
   }
 
-  removePort(port: MessagePort): void {
-    const at = this.#ports.findIndex((entry) => entry.port === port);
-    if (at >= 0) this.#ports.splice(at, 1);
-  }
-
   /** Runs `run` once. Returns what cancels it. */
   addTimer(delayMs: number, run: () => void): () => void {
     const timer: Timer = this.#timers.add(performance.now(), delayMs, run);

@@ -6,19 +6,12 @@
 import type { Notification } from '../../tree/coherence/notification.js';
 import { EXPIRE_ONLY, NotifyCode, OUT_HEADER_BYTES, TWO_32 } from './protocol.js';
 
-export type KernelNotification =
-  | Notification
-  /** The name is gone; who has it as working directory sees it as deleted. */
-  | { kind: 'delete'; parent: number; child: number; name: string };
-
-function messageBytes(notification: KernelNotification): number {
+function messageBytes(notification: Notification): number {
   switch (notification.kind) {
     case 'inval-inode':
       return OUT_HEADER_BYTES + 24;
     case 'inval-entry':
       return OUT_HEADER_BYTES + 16 + notification.name.length + 1;
-    case 'delete':
-      return OUT_HEADER_BYTES + 24 + notification.name.length + 1;
     case 'inc-epoch':
       return OUT_HEADER_BYTES;
     case 'prune':
@@ -32,7 +25,7 @@ export function alignMessage(bytes: number): number {
 }
 
 /** The batch, message behind message, in memory of its own. */
-export function encodeNotifications(batch: readonly KernelNotification[]): Uint8Array {
+export function encodeNotifications(batch: readonly Notification[]): Uint8Array {
   let total = 0;
   for (const notification of batch) total += alignMessage(messageBytes(notification));
   const block = Buffer.from(new ArrayBuffer(total));
@@ -60,13 +53,6 @@ export function encodeNotifications(batch: readonly KernelNotification[]): Uint8
         words[(body + 8) >> 2] = notification.name.length;
         words[(body + 12) >> 2] = notification.expireOnly ? EXPIRE_ONLY : 0;
         block.write(notification.name, body + 16, 'latin1');
-        break;
-      case 'delete':
-        code = NotifyCode.DELETE;
-        long(body, notification.parent);
-        long(body + 8, notification.child);
-        words[(body + 16) >> 2] = notification.name.length;
-        block.write(notification.name, body + 24, 'latin1');
         break;
       case 'inc-epoch':
         code = NotifyCode.INC_EPOCH;

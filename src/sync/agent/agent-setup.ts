@@ -16,8 +16,6 @@ export interface AgentSetup {
   dataset: string;
   /** Between two runs, without news. */
   idleMs: number;
-  latestOnly: boolean;
-  lockAll: boolean;
   /** UUIDs of all peers that are paired. */
   peers: () => readonly string[];
   log: (message: string) => void;

@@ -48,7 +48,7 @@ export class Agent {
 
   constructor(setup: AgentSetup) {
     this.#setup = setup;
-    const { volume, incarnation, fabric, timers, name, dataset, latestOnly, lockAll } = setup;
+    const { volume, incarnation, fabric, timers, name, dataset } = setup;
     const standing = (): Standing => this.standing();
     this.#known = new KnownPeers(volume, setup.log);
     this.#calls = new Calls({
@@ -69,8 +69,6 @@ export class Agent {
       standing,
       name,
       dataset,
-      latestOnly,
-      lockAll,
       onBroken: (peer, snapshot) =>
         setup.log(`${peer} has deleted the snapshot ${snapshot} by force; it was needed here`),
       lag: this.#lag,
@@ -196,9 +194,9 @@ export class Agent {
     const upstream = this.#followed();
     if (upstream === undefined || this.#run !== undefined) return;
     const saw = ({ snapshots }: LookAnswer): void => {
-      const { volume, latestOnly } = this.#setup;
+      const { volume } = this.#setup;
       if (this.#run !== undefined || this.#followed() !== upstream) return;
-      this.#lag.saw(upstream, planPull(snapshots, volume.snapshots(), latestOnly));
+      this.#lag.saw(upstream, planPull(snapshots, volume.snapshots()));
     };
     this.roles.look(upstream).then(saw, () => undefined);
   }

@@ -22,21 +22,17 @@ export interface PullPlan {
   pending: readonly SyncSnapshot[];
 }
 
-/**
- * `latestOnly`: of several new snapshots only the newest. Without a common one only the newest
- * travels, too: the others can't be had as differences.
- */
+/** Without a common one only the newest travels: the others can't be had as differences. */
 export function planPull(
   upstream: readonly SyncSnapshot[],
   here: readonly SyncSnapshot[],
-  latestOnly: boolean,
 ): PullPlan {
   const [base] = common(upstream, here);
   const newer =
     base === undefined
       ? upstream
       : upstream.slice(upstream.findIndex((s) => s.uuid === base.uuid) + 1);
-  const pending = latestOnly || base === undefined ? newer.slice(-1) : newer;
+  const pending = base === undefined ? newer.slice(-1) : newer;
   return { base, pending };
 }
 
@@ -49,19 +45,17 @@ export interface Needs {
   pending: readonly SyncSnapshot[];
   /** What further downstreams have locked here. */
   ofDownstreams: readonly NeededSnapshot[];
-  /** Also every other snapshot that both have: the upstream keeps what this volume keeps. */
-  alsoCommon: readonly SyncSnapshot[];
 }
 
 /** The full set, each (snapshot, origin) once. */
 export function locksToSend(needs: Needs): NeededSnapshot[] {
-  const { base, pending, alsoCommon, volume, name, dataset } = needs;
+  const { base, pending, volume, name, dataset } = needs;
   const items = new Map<string, NeededSnapshot>();
   const add = (item: NeededSnapshot): void => {
     const key = `${item.snapshot} ${item.origin} ${item.dataset}`;
     if (!items.has(key)) items.set(key, item);
   };
-  for (const snapshot of [base, ...pending, ...alsoCommon]) {
+  for (const snapshot of [base, ...pending]) {
     if (snapshot === undefined) continue;
     add({ snapshot: snapshot.uuid, type: 'destination', text: name, origin: volume, dataset });
   }

@@ -36,9 +36,6 @@ export interface PullSetup {
   /** What people know this volume by, for its locks. */
   name: string;
   dataset: string;
-  latestOnly: boolean;
-  /** Lock everything that both have, not only what the next run starts from. */
-  lockAll: boolean;
   /** A snapshot that was locked there was deleted by force. */
   onBroken: (peer: string, snapshot: string) => void;
   /** Is told what has to travel, also when that is nothing, and how far it is. */
@@ -75,14 +72,14 @@ export class Pull {
     this.#isStopped = false;
     const { volume, lag } = this.#setup;
     const { standing: theirs, snapshots } = await this.#greet(peer);
-    const plan = planPull(snapshots, volume.snapshots(), this.#setup.latestOnly);
+    const plan = planPull(snapshots, volume.snapshots());
     lag.saw(peer, plan);
     if (kind === 'locks') {
-      await this.#sendLocks(peer, { base: plan.base, pending: [] }, snapshots);
+      await this.#sendLocks(peer, { base: plan.base, pending: [] });
       return { received: [], theirs };
     }
     let left: PullPlan = plan;
-    await this.#sendLocks(peer, left, snapshots);
+    await this.#sendLocks(peer, left);
     const { base } = plan;
     if (base !== undefined && plan.pending.length === 0 && volume.shown() !== base.uuid) {
       // What it had from another upstream is newer than what this one has.
@@ -94,7 +91,7 @@ export class Pull {
       received.push(snapshot.name);
       left = { base: snapshot, pending: left.pending.slice(1) };
       lag.arrived();
-      await this.#sendLocks(peer, left, snapshots);
+      await this.#sendLocks(peer, left);
     }
     return { received, theirs };
   }
@@ -122,13 +119,9 @@ export class Pull {
     if (this.#isStopped) throw new CommandError('sync-stopped', 'EINTR', 'the run was stopped');
   }
 
-  async #sendLocks(
-    peer: string,
-    { base, pending }: PullPlan,
-    theirSnapshots: readonly SyncSnapshot[],
-  ): Promise<void> {
+  async #sendLocks(peer: string, { base, pending }: PullPlan): Promise<void> {
     this.#checkpoint();
-    const { volume, calls, name, dataset, lockAll } = this.#setup;
+    const { volume, calls, name, dataset } = this.#setup;
     const items = locksToSend({
       volume: volume.uuid,
       name,
@@ -136,7 +129,6 @@ export class Pull {
       base,
       pending,
       ofDownstreams: volume.locksOfDownstreams(),
-      alsoCommon: lockAll ? common(theirSnapshots, volume.snapshots()) : [],
     });
     const sequence = ++this.#sequence;
     const seen = [...(this.#broken.get(peer) ?? [])];
@@ -225,7 +217,7 @@ export class Pull {
   async hold(peer: string, theirs: readonly SyncSnapshot[]): Promise<SyncSnapshot | undefined> {
     this.#isStopped = false;
     const [base] = common(theirs, this.#setup.volume.snapshots());
-    if (base !== undefined) await this.#sendLocks(peer, { base, pending: [] }, theirs);
+    if (base !== undefined) await this.#sendLocks(peer, { base, pending: [] });
     return base;
   }
 

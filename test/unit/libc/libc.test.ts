@@ -5,14 +5,14 @@
  * Unit tests import the sources (tap compiles them file by file); tests that
  * need worker threads or mounts run the built code in child processes.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { ERRNO, FsError } from '../../../src/lib/errors.js';
 import * as c from '../../../src/libc/constants.js';
 import { readDirectory } from '../../../src/libc/directory.js';
-import { recvFd, sendFd, socketpair } from '../../../src/libc/fd-passing.js';
+import { recvFd, socketpair } from '../../../src/libc/fd-passing.js';
 import * as libc from '../../../src/libc/libc.js';
 import { fsError } from '../../../src/libc/library.js';
 import { eventfd, eventfdClear, eventfdSignal, PollSet } from '../../../src/libc/poll.js';
@@ -214,7 +214,10 @@ t.test('a lock is exclusive between descriptors and goes with the last one', asy
 t.test('descriptors travel over a socket', async (t) => {
   const [here, there] = orThrow(socketpair(), 'socketpair');
   withFd(file, c.O_RDONLY, (fd) => {
-    t.equal(sendFd(there, fd), 0);
+    // As fusermount3 does it: from a process of its own.
+    const send = 'import socket; socket.send_fds(socket.socket(fileno=3), [b"x"], [4])';
+    const stdio = ['ignore', 'inherit', 'inherit', there, fd] as const;
+    t.equal(spawnSync('python3', ['-c', send], { stdio: [...stdio] }).status, 0);
     const received = recvFd(here);
     t.ok(received > 0 && received !== fd);
     const buf = Buffer.alloc(5);
