@@ -1,6 +1,6 @@
 /**
- * What one control file is. Each file of this directory named after a control
- * file gives one such description; `control-files.ts` makes a file system of them.
+ * What one control file is. Each file of `commands/` gives one such description,
+ * `state-files.ts` those of all others; `control-files.ts` makes a file system of them.
  */
 import type { CommandLine } from '../format/text/grammar.js';
 import type { Answer, CommandArguments, CommandName } from './command.js';

@@ -1,13 +1,24 @@
-/** The control files of a mount, in the order they are listed. */
+/**
+ * The control files of a mount, in the order they are listed.
+ *
+ * A new command is added to
+ * 1. `command.ts`: its name, and the arguments that no other command has;
+ * 2. `commands/NAME.ts`: what its line looks like;
+ * 3. the list below;
+ * 4. `src/daemon/commands/commands.ts`: what carries it out;
+ * 5. `src/cli/commands/`: how the command line asks for it;
+ * 6. the README's tables of control files and of errors.
+ * One that the sync agent carries out is a name of `AgentCommand`, too
+ * (`src/daemon/peers/peer-calls.ts`), and a case where the agent runs.
+ * A new state file is a line of `state-files.ts`, and what it shows an entry of
+ * `ControlState` (`control-file.ts`).
+ */
 import { checkFile } from './commands/check.js';
 import type { ControlFile } from './control-file.js';
 import { deleteFile } from './commands/delete.js';
 import { demoteFile } from './commands/demote.js';
 import { diffFile } from './commands/diff.js';
-import { eventsFile } from './state/events.js';
-import { lagFile } from './state/lag.js';
 import { groupSaveFile } from './commands/group-save.js';
-import { historyFile, layersFile, locksFile, peersFile, snapshotsFile } from './state/lists.js';
 import { lockFile } from './commands/lock.js';
 import { peerInviteFile } from './commands/peer-invite.js';
 import { peerJoinFile } from './commands/peer-join.js';
@@ -17,14 +28,10 @@ import { receiveFile } from './commands/receive.js';
 import { renameFile } from './commands/rename.js';
 import { restoreFile } from './commands/restore.js';
 import { revertFile } from './commands/revert.js';
-import { resultFile } from './state/result.js';
-import { roleFile } from './state/role.js';
 import { saveFile } from './commands/save.js';
 import { scheduleFile } from './commands/schedule.js';
-import { statsFile } from './state/stats.js';
-import { statusFile } from './state/status.js';
+import { STATE_FILES, STREAM_FILES } from './state-files.js';
 import { syncFile } from './commands/sync.js';
-import { traceFile } from './state/trace.js';
 import { unlockFile } from './commands/unlock.js';
 import { versionsFile } from './commands/versions.js';
 
@@ -48,16 +55,6 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   peerInviteFile,
   peerJoinFile,
   peerRemoveFile,
-  statusFile,
-  roleFile,
-  lagFile,
-  statsFile,
-  snapshotsFile,
-  historyFile,
-  layersFile,
-  locksFile,
-  peersFile,
-  resultFile,
-  eventsFile,
-  traceFile,
+  ...STATE_FILES,
+  ...STREAM_FILES,
 ];
