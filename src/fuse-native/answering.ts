@@ -4,7 +4,7 @@
  * order, while the volume takes none.
  */
 import { Deferred } from '../lib/deferred.js';
-import { CommandError, ERRNO, FsError } from '../lib/errors.js';
+import { ERRNO, errnoOf, FsError } from '../lib/errors.js';
 import { InvariantError } from '../lib/invariant.js';
 
 const RETRY_MS = 20;
@@ -82,8 +82,8 @@ export class Answering {
   }
 
   #errnoOf(error: unknown): number {
-    if (error instanceof FsError) return error.errno;
-    if (error instanceof CommandError) return ERRNO[error.errno];
+    const expected = errnoOf(error);
+    if (expected !== undefined) return expected;
     // Past a failed invariant it is better to restart than to go on wrong.
     if (error instanceof InvariantError) throw error;
     this.log(error instanceof Error ? (error.stack ?? error.message) : String(error));

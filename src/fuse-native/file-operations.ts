@@ -1,6 +1,6 @@
 /** The calls about one file: content, size and attributes. An open file is its node, whatever its name becomes. */
 import { S_IFMT } from '../lib/file-mode.js';
-import { after } from '../tree/after.js';
+import { after } from '../lib/deferred.js';
 import type { AttributeChanges } from '../tree/operations.js';
 import type { Operation, Signal } from 'fuse-native';
 import type { Answer } from './answering.js';

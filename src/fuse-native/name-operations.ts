@@ -6,8 +6,7 @@
  * name leads to the open file without being in the tree.
  */
 import { S_IFDIR, S_IFMT, S_IFREG } from '../lib/file-mode.js';
-import { after } from '../tree/after.js';
-import { Deferred } from '../lib/deferred.js';
+import { after, Deferred } from '../lib/deferred.js';
 import type { Entry } from '../tree/operations.js';
 import type { Operation, Signal } from 'fuse-native';
 import { NO_UMASK, type NativeContext, plain } from './context.js';

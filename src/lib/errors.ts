@@ -139,6 +139,13 @@ export class RetryLater extends Error {
   }
 }
 
+/** What the system call returns for an expected failure. Undefined: this one was not expected. */
+export function errnoOf(error: unknown): number | undefined {
+  if (error instanceof FsError) return error.errno;
+  if (error instanceof CommandError) return ERRNO[error.errno];
+  return undefined;
+}
+
 /** What was thrown, in words. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -4,10 +4,9 @@
  * a `SpecialNode`, which answers reads itself and refuses changes with its
  * `refusal`, except that `.snapshots` takes commands.
  */
-import type { Deferred } from '../lib/deferred.js';
+import { after, type Deferred } from '../lib/deferred.js';
 import { FsError } from '../lib/errors.js';
 import type { View } from '../volume/view.js';
-import { after } from './after.js';
 import { allocate, statFsOf } from './live/space.js';
 import { type CoherenceJob, coherence } from './coherence/coherence.js';
 import { ControlLink } from './control-link.js';

@@ -12,14 +12,7 @@
  * - A lookup that the kernel did not take is forgotten again.
  */
 import type { Deferred } from '../../lib/deferred.js';
-import {
-  CommandError,
-  ERRNO,
-  RetryLater,
-  FsError,
-  BaseReadBlocks,
-  messageOf,
-} from '../../lib/errors.js';
+import { errnoOf, ERRNO, RetryLater, BaseReadBlocks, messageOf } from '../../lib/errors.js';
 import { InvariantError } from '../../lib/invariant.js';
 import { close, read, write } from '../../libc/libc.js';
 import { PollSet } from '../../libc/poll.js';
@@ -260,8 +253,8 @@ export class FuseSession implements HandlerContext {
 
   /** The errno to answer. Rethrows what must stop the process. */
   #errnoOf(error: unknown, opcode: number): number {
-    if (error instanceof FsError) return error.errno;
-    if (error instanceof CommandError) return ERRNO[error.errno];
+    const expected = errnoOf(error);
+    if (expected !== undefined) return expected;
     if (error instanceof InvariantError) throw error;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#log(`request ${opcode} failed: ${text}`);

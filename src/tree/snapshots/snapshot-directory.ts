@@ -6,12 +6,11 @@
  * elsewhere.
  */
 import { type ErrnoName, FsError } from '../../lib/errors.js';
-import type { Deferred } from '../../lib/deferred.js';
+import { after, type Deferred } from '../../lib/deferred.js';
 import { byteStringOfText, textOfByteString } from '../../format/text/grammar.js';
 import { nameHash } from '../../format/records/name-hash.js';
 import { S_IFDIR, S_IFLNK } from '../../lib/file-mode.js';
 import type { Inode } from '../../volume/inode.js';
-import { after } from '../after.js';
 import { madeUpAttributes } from '../attributes.js';
 import { dotFiller, listFrom } from '../listing.js';
 import type { Attributes, Caller, Entry, FillDirectory, FillDirectoryPlus } from '../operations.js';
