@@ -3,19 +3,18 @@ import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import type { VolumeCommands } from './commands.js';
 import { log } from '../serve/log.js';
-import { ScheduleRunner } from './schedule-runner.js';
-
-export interface ScheduleHost {
-  /** The mount is there: a save can have programs' writes sent. */
-  isReady(): boolean;
-  later(delayMs: number, run: () => void): void;
-}
+import { type SchedulePort, ScheduleRunner } from './schedule-runner.js';
 
 export class SaveSchedule {
   readonly #volume: Volume;
   readonly #runner: ScheduleRunner;
 
-  constructor(volume: Volume, commands: VolumeCommands<View>, host: ScheduleHost) {
+  /** `isReady`: the mount is there, so that a save can have programs' writes sent. */
+  constructor(
+    volume: Volume,
+    commands: VolumeCommands<View>,
+    thread: Pick<SchedulePort, 'isReady' | 'later'>,
+  ) {
     this.#volume = volume;
     const everyMs = (): number | undefined => this.#everyMs();
     this.#runner = new ScheduleRunner({
@@ -25,10 +24,10 @@ export class SaveSchedule {
       get lastMs() {
         return volume.schedules.lastMs;
       },
-      isReady: () => host.isReady(),
+      isReady: () => thread.isReady(),
       run: () => commands.runSchedule(),
       nowMs: () => Date.now(),
-      later: (delayMs, run) => host.later(delayMs, run),
+      later: (delayMs, run) => thread.later(delayMs, run),
     });
     commands.watch(({ ok, command }) => {
       if (ok === true && command === 'schedule') this.#runner.start();

@@ -16,18 +16,18 @@ import type {
   AgentStarted,
   AgentState,
 } from './agent-messages.js';
-import { AgentVolume } from './agent-volume.js';
-import { GroupHost } from './group-host.js';
+import { RemoteVolume } from './remote-volume.js';
+import { GroupRunner } from './group-runner.js';
 import type { GroupCommand } from './group-requests.js';
 import { fromPlainError, type PlainError, toPlainError } from '../serve/messages.js';
 import type { SendSource } from '../transfer/sending.js';
-import type { FromSync, ToSync } from './sync-messages.js';
+import type { FromSync, ToSync } from './connections-calls.js';
 
 /** Between two runs when there is no news, unless a person has said how often. */
 const IDLE_MS = 60_000;
 const REPORT_EVERY_MS = 500;
 
-export interface AgentHostParts {
+export interface AgentRunnerParts {
   volume: string;
   /** What peers know this volume by. */
   name: string;
@@ -40,23 +40,23 @@ export interface AgentHostParts {
 
 export type ToAgent = Extract<ToSync, { kind: `agent-${string}` }>;
 
-export class AgentHost {
-  readonly #parts: AgentHostParts;
+export class AgentRunner {
+  readonly #parts: AgentRunnerParts;
   readonly #fabric: LinkFabric<PeerMessage>;
   readonly #channels: PeerChannels;
-  #groups: GroupHost | undefined;
+  #groups: GroupRunner | undefined;
   readonly #waiting = new Map<
     number,
     { resolve: (answer: unknown) => void; reject: (error: Error) => void }
   >();
   #nextId = 1;
   #agent: Agent | undefined;
-  #volume: AgentVolume | undefined;
+  #volume: RemoteVolume | undefined;
   #state: AgentState | undefined;
   #reported = '';
   #isClosed = false;
 
-  constructor(parts: AgentHostParts) {
+  constructor(parts: AgentRunnerParts) {
     this.#parts = parts;
     this.#fabric = new LinkFabric(parts.volume, (action) => void setImmediate(action));
     this.#channels = new PeerChannels(parts.volume, this.#fabric);
@@ -81,7 +81,7 @@ export class AgentHost {
     const { incarnation, groups } = (await this.#ask({ op: 'start' })) as AgentStarted;
     if (this.#state === undefined || this.#isClosed) return;
     const ask = (request: AgentRequest): Promise<unknown> => this.#ask(request);
-    this.#volume = new AgentVolume({ uuid: volume, place, state: this.#state, ask });
+    this.#volume = new RemoteVolume({ uuid: volume, place, state: this.#state, ask });
     this.#agent = new Agent({
       volume: this.#volume,
       incarnation,
@@ -95,7 +95,7 @@ export class AgentHost {
       log,
     });
     this.#agent.start();
-    this.#groups = new GroupHost({
+    this.#groups = new GroupRunner({
       volume,
       incarnation,
       stored: groups,

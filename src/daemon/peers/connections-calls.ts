@@ -12,7 +12,7 @@ import type { GroupCommand } from './group-requests.js';
 import type { PlainError } from '../serve/messages.js';
 
 /** `workerData` of the thread. */
-export interface SyncData {
+export interface ConnectionsData {
   /** Where the volume keeps its key. */
   directory: string;
   mountpoint: string;

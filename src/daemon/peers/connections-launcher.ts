@@ -6,16 +6,16 @@
 import type { Worker } from 'node:worker_threads';
 import { SYNC_LIMITS } from '../../lib/thread-limits.js';
 import { endThread, startThread } from '../../lib/threads.js';
-import type { FromSync, SyncData, ToSync } from './sync-messages.js';
+import type { FromSync, ConnectionsData, ToSync } from './connections-calls.js';
 
 /** How long peers may take to hear that we go. */
 const FAREWELL_MS = 1_000;
 
-export class SyncHost {
+export class ConnectionsLauncher {
   readonly #place: { directory: string; mountpoint: string };
   readonly #tell: (message: FromSync) => void;
   #worker: Worker | undefined;
-  #config: SyncData['config'] | undefined;
+  #config: ConnectionsData['config'] | undefined;
 
   constructor(place: { directory: string; mountpoint: string }, tell: (message: FromSync) => void) {
     this.#place = place;
@@ -37,8 +37,8 @@ export class SyncHost {
 
   #start(): Worker | undefined {
     if (this.#worker !== undefined || this.#config === undefined) return this.#worker;
-    const data: SyncData = { ...this.#place, config: this.#config };
-    const worker = startThread(new URL('./sync-thread.js', import.meta.url), {
+    const data: ConnectionsData = { ...this.#place, config: this.#config };
+    const worker = startThread(new URL('./connections-thread.js', import.meta.url), {
       data,
       resourceLimits: SYNC_LIMITS,
     });

@@ -21,17 +21,22 @@ import { PeerHub } from '../../sync/peers/peer-hub.js';
 import type { AcceptRequest, ListenAnswer } from '../../sync/peers/peering-messages.js';
 import { identityOf } from '../../sync/transport/identity.js';
 import { TlsTransport } from '../../sync/transport/tls-transport.js';
-import { AgentHost } from './agent-host.js';
+import { AgentRunner } from './agent-runner.js';
 import { log } from '../serve/log.js';
 import { fromPlainError, toPlainError } from '../serve/messages.js';
-import { buffersOf, type FromSync, type SyncData, type ToSync } from './sync-messages.js';
+import {
+  buffersOf,
+  type FromSync,
+  type ConnectionsData,
+  type ToSync,
+} from './connections-calls.js';
 
 /** Taken when nobody says where to listen; if it is taken, any port that is free. */
 const DEFAULT_PORT = 7433;
 
 invariant(parentPort !== null, 'this file is the entry of a thread');
 const port = parentPort;
-const { directory, mountpoint, config } = threadData() as SyncData;
+const { directory, mountpoint, config } = threadData() as ConnectionsData;
 
 function post(message: FromSync): void {
   port.postMessage(message, buffersOf(message));
@@ -56,7 +61,7 @@ const timers: Timers = {
   },
 };
 
-const agent: AgentHost = new AgentHost({
+const agent: AgentRunner = new AgentRunner({
   volume: config.self.volume,
   name: config.self.name,
   place: { volume: directory, mounted: { pid: process.pid, mountpoint } },

@@ -3,7 +3,7 @@ import { CommandError } from '../../lib/errors.js';
 import type { Answer } from '../../control/command.js';
 import type { GroupAnswer } from '../../sync/group/group-messages.js';
 import type { Volume } from '../../volume/volume.js';
-import type { GroupService } from './group-service.js';
+import type { GroupMember } from './group-member.js';
 
 /** Throws `group-save-failed`, which names who was missing and why: then nobody has the snapshot. */
 export function groupAnswer(
@@ -11,7 +11,7 @@ export function groupAnswer(
   name: string,
   peers: readonly string[],
   volume: Volume,
-  groups: GroupService,
+  groups: GroupMember,
 ): Answer {
   const { outcome, key, missing } = answer as unknown as GroupAnswer;
   const parked = { parkedMs: 0, ...groups.parked(key) };

@@ -24,7 +24,7 @@ const PARK_MAX_MS = 10_000;
 /** How long the last ones were parked is remembered for so many. */
 const REMEMBERED_MAX = 100;
 
-export interface GroupServiceParts {
+export interface GroupMemberParts {
   volume: Volume;
   commands: VolumeCommands<View>;
   /** Changes of programs wait from now on. */
@@ -40,8 +40,8 @@ interface Parked {
   until: Deferred<Answer>;
 }
 
-export class GroupService {
-  readonly #parts: GroupServiceParts;
+export class GroupMember {
+  readonly #parts: GroupMemberParts;
   readonly #points: GroupPoints;
   #parked: Parked | undefined;
   /** So long changes were parked, by point. */
@@ -51,7 +51,7 @@ export class GroupService {
   /** Who gave the command that is under way here. */
   source = 'control';
 
-  constructor(parts: GroupServiceParts) {
+  constructor(parts: GroupMemberParts) {
     this.#parts = parts;
     const { core, catalog, roles } = parts.volume;
     this.#points = new GroupPoints(core, catalog, roles.commands);

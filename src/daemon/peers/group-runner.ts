@@ -20,7 +20,7 @@ const LIMITS: GroupLimits = {
   saveMaxMs: testLimitMs('SHADOWFS_GROUP_SAVE_MS') ?? 15_000,
 };
 
-export interface GroupHostParts {
+export interface GroupRunnerParts {
   /** UUID of this volume. */
   volume: string;
   incarnation: number;
@@ -31,10 +31,10 @@ export interface GroupHostParts {
   log(message: string): void;
 }
 
-export class GroupHost {
+export class GroupRunner {
   readonly #saves: GroupSaves;
 
-  constructor(parts: GroupHostParts) {
+  constructor(parts: GroupRunnerParts) {
     const { volume, incarnation, fabric, timers } = parts;
     this.#saves = new GroupSaves({
       name: volume,
@@ -51,7 +51,7 @@ export class GroupHost {
   }
 }
 
-function volumeOf({ stored, ask, log }: GroupHostParts): GroupVolume {
+function volumeOf({ stored, ask, log }: GroupRunnerParts): GroupVolume {
   const change = async (request: GroupRequest): Promise<void> => void (await ask(request));
   return {
     park: (point) => change({ op: 'group-park', point }),
@@ -66,7 +66,7 @@ function volumeOf({ stored, ask, log }: GroupHostParts): GroupVolume {
   };
 }
 
-function recordsOf({ stored, ask }: GroupHostParts): CommitRecords {
+function recordsOf({ stored, ask }: GroupRunnerParts): CommitRecords {
   const known = new Map(stored.commits.map(({ key, directors }) => [key, directors]));
   return {
     add: async (key, directors) => {

@@ -40,7 +40,7 @@ import {
   requirePeer,
 } from './peer-rules.js';
 import { fromPlainError, type PlainError, toPlainError } from '../serve/messages.js';
-import type { FromSync, ToSync } from './sync-messages.js';
+import type { FromSync, ToSync } from './connections-calls.js';
 
 export type PeeringCommand = 'peer-invite' | 'peer-join' | 'peer-remove';
 

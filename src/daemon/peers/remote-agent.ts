@@ -34,10 +34,10 @@ import type { TreeMove, VolumeCommands } from '../commands/commands.js';
 import type { IncomingStreams } from '../transfer/incoming.js';
 import { keepForSync, locksOfDownstreams, storeLocks } from './agent-locks.js';
 import { groupAnswer } from './group-answer.js';
-import type { GroupService } from './group-service.js';
+import type { GroupMember } from './group-member.js';
 import { fromPlainError, toPlainError } from '../serve/messages.js';
 import { requirePeer } from './peer-rules.js';
-import type { FromSync, ToSync } from './sync-messages.js';
+import type { FromSync, ToSync } from './connections-calls.js';
 
 const SOURCE = 'peer';
 /** More are not told: an answer to a peer has a greatest length. The newest count. */
@@ -45,19 +45,19 @@ const SNAPSHOTS_MAX = 4000;
 
 export type FromAgent = Extract<FromSync, { kind: `agent-${string}` }>;
 
-export interface AgentServiceParts {
+export interface RemoteAgentParts {
   volume: Volume;
   commands: VolumeCommands<View>;
   incoming: () => IncomingStreams;
   random: () => number;
-  groups: GroupService;
+  groups: GroupMember;
   /** Throws CommandError when the volume can't be a standby as it is mounted. */
   checkDemotion(): void;
   post(message: ToSync): void;
 }
 
-export class AgentService {
-  readonly #parts: AgentServiceParts;
+export class RemoteAgent {
+  readonly #parts: RemoteAgentParts;
   #stream: IncomingStream | undefined;
   /** The state that the agent was told last; undefined: there is no agent. */
   #told: string | undefined;
@@ -65,7 +65,7 @@ export class AgentService {
   readonly #commanded = new Map<number, Deferred<Answer>>();
   #nextId = 1;
 
-  constructor(parts: AgentServiceParts) {
+  constructor(parts: RemoteAgentParts) {
     this.#parts = parts;
   }
 

@@ -36,18 +36,18 @@ const PIECE_BYTES = 768 * 1024;
 /** Smaller frames are not worth memory of their own. */
 const LARGE_BYTES = 256 * 1024;
 
-export interface AgentVolumeParts {
+export interface RemoteVolumeParts {
   uuid: string;
   place: SendSource;
   state: AgentState;
   ask(request: AgentRequest): Promise<unknown>;
 }
 
-export class AgentVolume implements SyncVolume {
-  readonly #parts: AgentVolumeParts;
+export class RemoteVolume implements SyncVolume {
+  readonly #parts: RemoteVolumeParts;
   #state: AgentState;
 
-  constructor(parts: AgentVolumeParts) {
+  constructor(parts: RemoteVolumeParts) {
     this.#parts = parts;
     this.#state = parts.state;
   }

@@ -34,8 +34,8 @@ import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
 import { type MountRecord, startTicksOf, writeMountRecord } from '../mount/mount-record.js';
 import { CONTROL_SUBTYPE, mountAt, MOUNT_TYPE, readMountTable } from '../mount/mount-table.js';
 import { ensurePrivateDirectory } from '../mount/paths.js';
-import { SyncHost } from '../peers/sync-host.js';
-import { buffersOf } from '../peers/sync-messages.js';
+import { ConnectionsLauncher } from '../peers/connections-launcher.js';
+import { buffersOf } from '../peers/connections-calls.js';
 import { registerVolume, volumeKey } from '../mount/registry.js';
 import { detachLater, unmountElsewhere } from '../mount/unmount-elsewhere.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
@@ -67,7 +67,7 @@ class Daemon {
   readonly #port: MessagePort;
   readonly #wakeFd = eventfd();
   readonly #inspector: Inspector;
-  readonly #syncHost: SyncHost;
+  readonly #connections: ConnectionsLauncher;
   readonly #data: ServeData;
   #record: MountRecord | undefined;
   #isEnding = false;
@@ -104,7 +104,7 @@ class Daemon {
     };
     this.#data = data;
     this.#inspector = new Inspector(plan, (message) => this.#post(message));
-    this.#syncHost = new SyncHost(
+    this.#connections = new ConnectionsLauncher(
       { directory: plan.volume, mountpoint: plan.mountpoint },
       (message) => this.#post({ kind: 'sync', message }, buffersOf(message)),
     );
@@ -208,7 +208,7 @@ class Daemon {
       else if (message.kind === 'inspect') this.#inspector.start(message.id, message.request);
       else if (message.kind === 'start-writer')
         startWriter(message.data, (why) => log(`the writer thread failed: ${why}`));
-      else if (message.kind === 'sync') this.#syncHost.handle(message.message);
+      else if (message.kind === 'sync') this.#connections.handle(message.message);
       else if (message.kind === 'ended') {
         this.#hasEnded = true;
         this.#onEnded?.(message.error);
@@ -368,7 +368,7 @@ class Daemon {
 
   async #ended(failure: PlainError | undefined): Promise<void> {
     this.#hasEnded = true;
-    await this.#syncHost.stop();
+    await this.#connections.stop();
     await this.#removeMounts();
     this.#tellEnd(failure);
     this.#port.close();

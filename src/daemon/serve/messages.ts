@@ -6,7 +6,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { WriterData } from '../../volume/commit/start-writer.js';
 import type { InspectRequest } from '../commands/commands.js';
 import type { MountPlan } from '../mount/mount-plan.js';
-import type { FromSync, ToSync } from '../peers/sync-messages.js';
+import type { FromSync, ToSync } from '../peers/connections-calls.js';
 
 /** `workerData` of the serving thread. */
 export interface ServeData {

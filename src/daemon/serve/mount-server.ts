@@ -1,7 +1,7 @@
 /**
  * What serves a mount, whatever the driver: the volume, the tree, the commands
  * and the control files, put together. Lives in the thread that answers the
- * kernel; how that thread waits and runs is its driver's business (`ServingHost`).
+ * kernel; how that thread waits and runs is its driver's business (`ServingThread`).
  */
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
@@ -24,16 +24,16 @@ import { IncomingStreams } from '../transfer/incoming.js';
 import { type FromServer, fromPlainError, toPlainError, type ToServer } from './messages.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import { SaveSchedule } from '../commands/save-schedule.js';
-import { AgentService } from '../peers/agent-service.js';
-import { GroupService } from '../peers/group-service.js';
+import { RemoteAgent } from '../peers/remote-agent.js';
+import { GroupMember } from '../peers/group-member.js';
 import { Peering } from '../peers/peering.js';
 import { type Connection, mountState } from './state.js';
-import type { FromSync } from '../peers/sync-messages.js';
+import type { FromSync } from '../peers/connections-calls.js';
 
 /** The writer is behind: until it is looked at again. */
 const PAUSE_MS = 2;
 
-export interface ServingHost {
+export interface ServingThread {
   /** Settles when every write that had returned to its program has reached the volume. */
   quiesce(): Deferred<void>;
   /** Changes of programs wait, until `letGo`. Not while a quiesce is under way. */
@@ -59,8 +59,8 @@ export class MountServer {
   readonly control: ControlFiles;
   readonly incoming: IncomingStreams;
   readonly peering: Peering;
-  readonly agent: AgentService;
-  readonly #host: ServingHost;
+  readonly agent: RemoteAgent;
+  readonly #thread: ServingThread;
   readonly #inspections = new Map<number, Deferred<Answer>>();
   #nextInspection = 1;
 
@@ -68,14 +68,14 @@ export class MountServer {
     readonly volume: Volume,
     plan: MountPlan,
     who: { uid: number; gid: number },
-    host: ServingHost,
+    thread: ServingThread,
     /** For tests: few nodes count as too many. */
     nodesMax?: number,
   ) {
-    this.#host = host;
+    this.#thread = thread;
     this.commands = new VolumeCommands<View>({
       volume,
-      quiesce: () => host.quiesce(),
+      quiesce: () => thread.quiesce(),
       restored: (from, to) => this.#restored(from, to),
       inspect: (request) => this.#inspect(request),
       checkDemotion: () => this.#checkDemotion(),
@@ -89,19 +89,19 @@ export class MountServer {
       nowMs: () => performance.now(),
       log,
     });
-    this.agent = new AgentService({
+    this.agent = new RemoteAgent({
       volume,
       commands: this.commands,
       incoming: () => this.incoming,
       random: Math.random,
       checkDemotion: () => this.#checkDemotion(),
-      post: (message) => host.post({ kind: 'sync', message }),
-      groups: new GroupService({
+      post: (message) => thread.post({ kind: 'sync', message }),
+      groups: new GroupMember({
         volume,
         commands: this.commands,
-        holdChanges: () => host.holdChanges(),
-        letGo: () => host.letGo(),
-        later: (delayMs, run) => host.later(delayMs, run),
+        holdChanges: () => thread.holdChanges(),
+        letGo: () => thread.letGo(),
+        later: (delayMs, run) => thread.later(delayMs, run),
       }),
     });
     this.commands.watch(() => this.agent.changed());
@@ -112,8 +112,8 @@ export class MountServer {
       readOnly: plan.options.readOnly,
       epoch: () => volume.roles.current.epoch,
       change: (name, change) => this.commands.runChange(name, change),
-      later: (delayMs, run) => host.later(delayMs, run),
-      post: (message) => host.post({ kind: 'sync', message }),
+      later: (delayMs, run) => thread.later(delayMs, run),
+      post: (message) => thread.post({ kind: 'sync', message }),
       locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
       releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
       removed: (peer) => this.agent.peerRemoved(peer),
@@ -131,7 +131,7 @@ export class MountServer {
         delete: (name, source) => this.#run('delete', { name }, source),
         rename: (name, to, source) => this.#run('rename', { name, to }, source),
       },
-      quiesce: () => host.quiesce(),
+      quiesce: () => thread.quiesce(),
       runJob: (job) => this.#runJob(job, () => undefined),
       ...(nodesMax !== undefined && { nodeLimits: smallLimits(nodesMax) }),
       ownerUid: who.uid,
@@ -139,8 +139,8 @@ export class MountServer {
       controlTarget: byteStringOfText(plan.controlMount),
     });
     const schedule = new SaveSchedule(volume, this.commands, {
-      isReady: () => host.connection() !== undefined,
-      later: (delayMs, run) => host.later(delayMs, run),
+      isReady: () => thread.connection() !== undefined,
+      later: (delayMs, run) => thread.later(delayMs, run),
     });
     this.control = new ControlFiles({
       uid: who.uid,
@@ -156,30 +156,30 @@ export class MountServer {
         schedule,
         peering: this.peering,
         agent: this.agent,
-        connection: () => host.connection(),
+        connection: () => thread.connection(),
       }),
       nowMs: () => Date.now(),
       canWait: plan.driver === 'kernel',
-      later: (delayMs, run) => host.later(delayMs, run),
-      trace: (sink) => host.trace(sink),
+      later: (delayMs, run) => thread.later(delayMs, run),
+      trace: (sink) => thread.trace(sink),
     });
   }
 
   #incomingStreams(): IncomingStreams {
     const { volume, commands } = this;
-    const host = this.#host;
+    const thread = this.#thread;
     return new IncomingStreams({
       volume,
-      host: {
+      context: {
         pause() {
           const later = new Deferred<void>();
-          host.later(PAUSE_MS, () => later.resolve());
+          thread.later(PAUSE_MS, () => later.resolve());
           return later;
         },
         adopt: (change) => commands.adopt(change),
       },
       random: Math.random,
-      addJob: (next) => host.addJob(next),
+      addJob: (next) => thread.addJob(next),
       log,
     });
   }
@@ -211,8 +211,8 @@ export class MountServer {
         break;
       case 'store':
         this.commands.storeAll().settled(
-          () => this.#host.post({ kind: 'stored' }),
-          (error) => this.#host.post({ kind: 'stored', error: toPlainError(error) }),
+          () => this.#thread.post({ kind: 'stored' }),
+          (error) => this.#thread.post({ kind: 'stored', error: toPlainError(error) }),
         );
         break;
       case 'sync':
@@ -267,19 +267,19 @@ export class MountServer {
         return true;
       }
       if (value === undefined) return false;
-      const goOn = (): void => this.#host.addJob(next);
+      const goOn = (): void => this.#thread.addJob(next);
       // A notification that could not be sent leaves the kernel to its time-outs; the rest goes on.
       value.settled(goOn, goOn);
       return true;
     };
-    this.#host.addJob(next);
+    this.#thread.addJob(next);
   }
 
   #inspect(request: InspectRequest): Deferred<Answer> {
     const answer = new Deferred<Answer>();
     const id = this.#nextInspection++;
     this.#inspections.set(id, answer);
-    this.#host.post({ kind: 'inspect', id, request });
+    this.#thread.post({ kind: 'inspect', id, request });
     return answer;
   }
 }

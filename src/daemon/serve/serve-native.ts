@@ -18,7 +18,7 @@ import { startWriter } from '../../volume/commit/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { log } from './log.js';
 import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
-import { MountServer, type ServingHost } from './mount-server.js';
+import { MountServer, type ServingThread } from './mount-server.js';
 import { CONTROL_SUBTYPE, SUBTYPE } from '../mount/mount-table.js';
 import { openVolume } from './open-volume.js';
 import type { Connection } from './state.js';
@@ -29,7 +29,7 @@ const DRAIN_LOOKS = 3;
 /** Others that write all the time must not hold a command up for longer. */
 const DRAIN_MAX_MS = 200;
 
-class NativeServer implements ServingHost {
+class NativeServer implements ServingThread {
   readonly #data: ServeData;
   readonly #volume: Volume;
   readonly #helpers: HelperClient;

@@ -21,7 +21,7 @@ import type { Volume } from '../../volume/volume.js';
 import { tuneCompiler } from './compiler.js';
 import { log } from './log.js';
 import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
-import { MountServer, type ServingHost } from './mount-server.js';
+import { MountServer, type ServingThread } from './mount-server.js';
 import { openVolume } from './open-volume.js';
 import type { Connection } from './state.js';
 
@@ -44,7 +44,7 @@ function placementHere(): Placement | undefined {
   return stacking && new Placement(stacking);
 }
 
-class KernelServer implements ServingHost {
+class KernelServer implements ServingThread {
   readonly #volume: Volume;
   readonly #pretence: KernelOverride;
   readonly #loop = new ServeLoop({ wakeFd, placement: placementHere() });

@@ -11,7 +11,7 @@ import type { IncomingStreams } from '../transfer/incoming.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { SaveSchedule } from '../commands/save-schedule.js';
 import { MountStats } from './mount-stats.js';
-import type { AgentService } from '../peers/agent-service.js';
+import type { RemoteAgent } from '../peers/remote-agent.js';
 import type { Peering } from '../peers/peering.js';
 
 /** What is known of the conversation with the kernel. */
@@ -35,7 +35,7 @@ export interface MountedParts {
   incoming: IncomingStreams;
   schedule: SaveSchedule;
   peering: Peering;
-  agent: AgentService;
+  agent: RemoteAgent;
   connection: () => Connection | undefined;
 }
 

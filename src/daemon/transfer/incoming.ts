@@ -12,7 +12,7 @@ import { Deferred } from '../../lib/deferred.js';
 import { type Work, workInSlices } from '../../lib/work.js';
 import type { Answer } from '../../control/command.js';
 import type { IncomingOptions, IncomingStream } from '../../control/intake-handle.js';
-import type { ReceiveHost } from '../../sync/stream/receive-host.js';
+import type { ReceiveContext } from '../../sync/stream/receive-context.js';
 import { type ReceiveAnswer, Receiver } from '../../sync/stream/receiver.js';
 import { StreamIntake } from '../../sync/stream/receive-stream.js';
 import { resumeToken } from '../../sync/stream/receiving.js';
@@ -27,7 +27,7 @@ export const STAGED_RECORDS = 10_000;
 
 export interface IncomingParts {
   volume: Volume;
-  host: Omit<ReceiveHost, 'txgBytes' | 'txgRecords'>;
+  context: Omit<ReceiveContext, 'txgBytes' | 'txgRecords'>;
   random: () => number;
   addJob(next: () => boolean): void;
   log(message: string): void;
@@ -82,8 +82,8 @@ export class Incoming implements IncomingStream {
   constructor(parts: IncomingParts, options: IncomingOptions, onEnd: () => void) {
     this.#parts = parts;
     this.#onEnd = onEnd;
-    const { volume, host, random } = parts;
-    const own = { ...host, txgBytes: STAGED_BYTES, txgRecords: STAGED_RECORDS };
+    const { volume, context, random } = parts;
+    const own = { ...context, txgBytes: STAGED_BYTES, txgRecords: STAGED_RECORDS };
     this.#intake = new StreamIntake(() => new Receiver(volume, { ...options, random }, own));
   }
 

@@ -8,7 +8,7 @@ import { TXG_BYTES, TXG_RECORDS } from '../../volume/commit/txgs.js';
 import type { AdoptAnswer, RoleMove } from '../../volume/peers/role-commands.js';
 import type { Volume } from '../../volume/volume.js';
 
-export interface ReceiveHost {
+export interface ReceiveContext {
   /** With so much in the open group it is stored before more comes in. */
   readonly txgBytes: number;
   readonly txgRecords: number;
@@ -19,7 +19,7 @@ export interface ReceiveHost {
 }
 
 /** Nobody else uses the volume. */
-export function unmountedHost(volume: Volume): ReceiveHost {
+export function unmountedContext(volume: Volume): ReceiveContext {
   return {
     txgBytes: TXG_BYTES,
     txgRecords: TXG_RECORDS,

@@ -22,7 +22,7 @@ import type { AdoptAnswer, LiveMove, RoleMove } from '../../volume/peers/role-co
 import { Staging } from '../../volume/peers/staging.js';
 import type { Volume } from '../../volume/volume.js';
 import { checkIdentity, checkName, requireBase } from './receive-checks.js';
-import { type ReceiveHost, unmountedHost } from './receive-host.js';
+import { type ReceiveContext, unmountedContext } from './receive-context.js';
 import {
   blockBytes,
   isPristine,
@@ -68,7 +68,7 @@ export class Receiver {
   constructor(
     readonly volume: Volume,
     readonly options: ReceiveOptions,
-    readonly host: ReceiveHost = unmountedHost(volume),
+    readonly context: ReceiveContext = unmountedContext(volume),
   ) {}
 
   /** Throws CommandError when the stream can't be received here; nothing is changed then. */
@@ -227,11 +227,11 @@ export class Receiver {
   /** Waits until the writer is not behind. What programs change has its own share of each group. */
   *#room(): Work<void> {
     const { core } = this.volume;
-    const { txgBytes: groupBytes, txgRecords: groupRecords } = this.host;
+    const { txgBytes: groupBytes, txgRecords: groupRecords } = this.context;
     while (core.failure === undefined) {
       if (core.open.bytes >= groupBytes || core.open.records >= groupRecords) yield* this.#handOn();
       else if (this.volume.beginChange()) return;
-      else yield this.host.pause();
+      else yield this.context.pause();
     }
     throw new FsError('EIO', 'receive', 'the volume');
   }
@@ -321,7 +321,7 @@ export class Receiver {
       );
     }
     failpoint('receive:verified');
-    const adopted = yield* answerOf(this.host.adopt(() => this.#adopt(header, staging)));
+    const adopted = yield* answerOf(this.context.adopt(() => this.#adopt(header, staging)));
     this.#letGo?.();
     failpoint('receive:adopted');
     const { layer, isLive, undo } = adopted;

@@ -4,7 +4,7 @@ import type { Deferred } from '../../../src/lib/deferred.js';
 import { settledWith } from '../../../src/lib/work.js';
 import { VolumeCommands } from '../../../src/daemon/commands/commands.js';
 import type { GroupRequest } from '../../../src/daemon/peers/group-requests.js';
-import { GroupService } from '../../../src/daemon/peers/group-service.js';
+import { GroupMember } from '../../../src/daemon/peers/group-member.js';
 import type { Point } from '../../../src/sync/group/group-messages.js';
 import type { View } from '../../../src/volume/view.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
@@ -26,7 +26,7 @@ class Member {
   isHeld = false;
   timers: (() => void)[] = [];
   commands!: VolumeCommands<View>;
-  service!: GroupService;
+  service!: GroupMember;
 
   constructor(t: Test) {
     this.fixture = new VolumeFixture(t);
@@ -48,7 +48,7 @@ class Member {
       nowMs: () => clock.nowMs(),
       log: () => undefined,
     });
-    this.service = new GroupService({
+    this.service = new GroupMember({
       volume,
       commands: this.commands,
       holdChanges: () => {

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { Deferred } from '../../../src/lib/deferred.js';
 import type { Answer, CommandArguments } from '../../../src/control/command.js';
 import { Peering, type PeeringCommand } from '../../../src/daemon/peers/peering.js';
-import type { ToSync } from '../../../src/daemon/peers/sync-messages.js';
+import type { ToSync } from '../../../src/daemon/peers/connections-calls.js';
 import { decodeToken, invitationId } from '../../../src/format/wire/pairing-token.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
 
