@@ -9,7 +9,9 @@
  * 5. `src/cli/commands/`: how the command line asks for it;
  * 6. the README's tables of control files and of errors.
  * One that the sync agent carries out is a name of `AgentCommand`, too
- * (`src/daemon/peers/peer-calls.ts`), and a case where the agent runs.
+ * (`src/daemon/peers/agent-messages.ts`), and a case of `AgentRunner.command`;
+ * another question to the thread of the connections is a line of
+ * `src/daemon/peers/connections-calls.ts`, its handler, and its caller.
  * A new state file is a line of `state-files.ts`, and what it shows an entry of
  * `ControlState` (`control-file.ts`).
  */

@@ -3,33 +3,34 @@ import { parentPort } from 'node:worker_threads';
 import { invariant } from '../../lib/invariant.js';
 import { threadData } from '../../lib/threads.js';
 import type { Answer } from '../../control/command.js';
+import { ThreadCalls } from '../calls/thread-calls.js';
 import type { InspectRequest } from './commands.js';
 import { type InspectTarget, inspectVolume } from './inspect.js';
-import { type PlainError, toPlainError } from '../serve/messages.js';
 
-export interface InspectData {
-  place: InspectTarget;
-  request: InspectRequest;
+export interface ToInspection {
+  inspect: { args: { target: InspectTarget; request: InspectRequest }; answer: Answer };
 }
 
-export type InspectMessage =
-  | { kind: 'progress'; done: number; total: number }
-  | { kind: 'done'; answer: Answer }
-  | { kind: 'failed'; error: PlainError };
+export interface FromInspection {
+  progress: { args: Progress };
+}
+
+export interface Progress {
+  done: number;
+  total: number;
+}
 
 invariant(parentPort !== null, 'this file is the entry of a thread');
 const port = parentPort;
 
-function post(message: InspectMessage): void {
-  port.postMessage(message);
-}
+const calls = new ThreadCalls<FromInspection, ToInspection>({
+  post: (message) => port.postMessage(message),
+  handlers: {
+    inspect: ({ target, request }) =>
+      inspectVolume(target, request, (done, total) => calls.tell('progress', { done, total })),
+  },
+});
 
-const { place, request } = threadData() as InspectData;
-try {
-  const answer = inspectVolume(place, request, (done, total) =>
-    post({ kind: 'progress', done, total }),
-  );
-  post({ kind: 'done', answer });
-} catch (error) {
-  post({ kind: 'failed', error: toPlainError(error) });
-}
+// Says that this thread is up.
+threadData();
+port.once('message', (message) => calls.receive(message));

@@ -2,60 +2,52 @@
 import { constants, openSync } from 'node:fs';
 import { INSPECT_LIMITS } from '../../lib/thread-limits.js';
 import { startThread } from '../../lib/threads.js';
+import type { Answer } from '../../control/command.js';
+import { ThreadCalls } from '../calls/thread-calls.js';
 import type { InspectRequest } from './commands.js';
 import { log } from '../serve/log.js';
 import type { InspectTarget } from './inspect.js';
-import type { InspectData, InspectMessage } from './inspect-thread.js';
-import { type ToServer, toPlainError } from '../serve/messages.js';
+import type { FromInspection, Progress, ToInspection } from './inspect-thread.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 
 export class Inspector {
   readonly #plan: MountPlan;
   readonly #baseFd: number | undefined;
-  readonly #post: (message: ToServer) => void;
+  readonly #onProgress: (progress: Progress) => void;
 
   /** Before anything is mounted. */
-  constructor(plan: MountPlan, post: (message: ToServer) => void) {
+  constructor(plan: MountPlan, onProgress: (progress: Progress) => void) {
     this.#plan = plan;
     const { base } = plan;
     if (base !== undefined)
       this.#baseFd = openSync(base, constants.O_RDONLY | constants.O_DIRECTORY);
-    this.#post = post;
+    this.#onProgress = onProgress;
   }
 
-  start(id: number, request: InspectRequest): void {
+  /** Rejects with a CommandError, or with how the thread has failed. */
+  run(request: InspectRequest): Promise<Answer> {
     const { volume, base } = this.#plan;
-    const place: InspectTarget = { volume };
+    const target: InspectTarget = { volume };
     // By descriptor: a mount in place covers the base's path.
     if (base !== undefined && this.#baseFd !== undefined) {
-      place.base = { path: base, openPath: `/proc/self/fd/${this.#baseFd}` };
+      target.base = { path: base, openPath: `/proc/self/fd/${this.#baseFd}` };
     }
-    const data: InspectData = { place, request };
     const worker = startThread(new URL('./inspect-thread.js', import.meta.url), {
-      data,
+      data: undefined,
       resourceLimits: INSPECT_LIMITS,
     });
-    let isAnswered = false;
-    const answer = (message: ToServer): void => {
-      if (!isAnswered) this.#post(message);
-      isAnswered = true;
-    };
-    worker.on('message', (message: InspectMessage) => {
-      if (message.kind === 'progress') {
-        this.#post({ kind: 'inspect-progress', done: message.done, total: message.total });
-      } else if (message.kind === 'done') {
-        answer({ kind: 'inspected', id, answer: message.answer });
-      } else {
-        answer({ kind: 'inspected', id, error: message.error });
-      }
+    const calls = new ThreadCalls<ToInspection, FromInspection>({
+      post: (message) => worker.postMessage(message),
+      handlers: { progress: this.#onProgress },
     });
+    worker.on('message', (message) => calls.receive(message));
     worker.once('error', (error) => {
       log(`the thread of ${request.command} failed: ${error.stack ?? error.message}`);
-      answer({ kind: 'inspected', id, error: toPlainError(error) });
+      calls.lost(error);
     });
     worker.once('exit', () => {
-      const error = new Error(`${request.command} ended without an answer`);
-      answer({ kind: 'inspected', id, error: toPlainError(error) });
+      calls.lost(new Error(`${request.command} ended without an answer`));
     });
+    return calls.promise('inspect', { target, request });
   }
 }

@@ -7,7 +7,7 @@
  */
 import type { Deferred } from '../../lib/deferred.js';
 import type { Answer } from '../../control/command.js';
-import { toPlainError } from '../serve/messages.js';
+import { toPlainError } from '../calls/plain-error.js';
 
 /** What is run, and how often. */
 export interface SchedulePort {

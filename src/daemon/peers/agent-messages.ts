@@ -1,36 +1,19 @@
-/**
- * What the sync agent, in the thread of the connections, asks of its volume,
- * in the serving thread. The answer to a request comes when it is durable, and
- * after the state that it led to.
- */
+/** What the sync agent, in the thread of the connections, and its volume, in the serving thread, tell each other. */
 import type { StreamPosition } from '../../format/wire/stream.js';
-import type { GroupRequest, GroupStored } from './group-requests.js';
-import type { Epoch, NeededSnapshot, LockSet, SyncSnapshot } from '../../sync/agent/messages.js';
+import type { NeededSnapshot, SyncSnapshot } from '../../sync/agent/messages.js';
 import type { StoredRole } from '../../sync/agent/sync-volume.js';
-
-export type AgentRequest =
-  | GroupRequest
-  /** Answered with AgentStarted. */
-  | { op: 'start' }
-  | { op: 'store-locks'; from: string; set: LockSet }
-  | { op: 'receive'; from: string | null; to: string }
-  /**
-   * `bytes` here and in `adopt`: shared memory, which is let alone until the answer, or a buffer of
-   * its own, which moves along.
-   */
-  | { op: 'push'; bytes: Uint8Array }
-  | { op: 'adopt'; snapshot: string; bytes: Uint8Array; epoch: Epoch }
-  | { op: 'suspend' }
-  | { op: 'show'; snapshot: string; epoch: Epoch }
-  | { op: 'promote'; epoch: Epoch }
-  | { op: 'demote'; to: string | null; epoch: Epoch; upstream: string }
-  | { op: 'hand-over'; to: string; epoch: Epoch }
-  | { op: 'follow'; upstream: string; epoch: Epoch };
+import type { Point } from '../../sync/group/group-messages.js';
 
 export interface AgentStarted {
   /** Higher at each start. */
   incarnation: number;
   groups: GroupStored;
+}
+
+/** What is stored of group saves. */
+export interface GroupStored {
+  tentative: Point[];
+  commits: { key: string; directors: readonly string[] }[];
 }
 
 export interface AgentReceiving {
@@ -69,3 +52,16 @@ export interface AgentReport {
 /** `group-save` is carried out beside the agent. */
 export type AskedCommand = AgentCommand | 'group-save';
 export type AgentCommand = 'sync' | 'pause' | 'resume' | 'promote' | 'demote' | 'revert';
+
+export interface AgentOrder {
+  command: AgentCommand;
+  /** A UUID, or ''. */
+  peer: string;
+  force: boolean;
+}
+
+export interface GroupOrder {
+  name: string;
+  /** UUIDs of their volumes. */
+  peers: readonly string[];
+}

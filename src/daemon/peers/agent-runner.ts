@@ -9,19 +9,12 @@ import type { GroupAnswer } from '../../sync/group/group-messages.js';
 import type { AgentPort } from '../../sync/peers/link.js';
 import { LinkFabric } from '../../sync/peers/link-fabric.js';
 import { PeerChannels, type PeerMessage } from '../../sync/peers/peer-channels.js';
-import type {
-  AgentCommand,
-  AgentReport,
-  AgentRequest,
-  AgentStarted,
-  AgentState,
-} from './agent-messages.js';
+import type { Answer } from '../../control/command.js';
+import type { AgentOrder, AgentReport, AgentState, GroupOrder } from './agent-messages.js';
+import type { CallsToVolume } from './connections-calls.js';
 import { RemoteVolume } from './remote-volume.js';
 import { GroupRunner } from './group-runner.js';
-import type { GroupCommand } from './group-requests.js';
-import { fromPlainError, type PlainError, toPlainError } from '../serve/messages.js';
 import type { SendSource } from '../transfer/sending.js';
-import type { FromSync, ToSync } from './connections-calls.js';
 
 /** Between two runs when there is no news, unless a person has said how often. */
 const IDLE_MS = 60_000;
@@ -34,22 +27,15 @@ export interface AgentRunnerParts {
   place: SendSource;
   timers: Timers;
   peers: () => readonly string[];
-  post(message: FromSync): void;
+  calls: CallsToVolume;
   log(message: string): void;
 }
-
-export type ToAgent = Extract<ToSync, { kind: `agent-${string}` }>;
 
 export class AgentRunner {
   readonly #parts: AgentRunnerParts;
   readonly #fabric: LinkFabric<PeerMessage>;
   readonly #channels: PeerChannels;
   #groups: GroupRunner | undefined;
-  readonly #waiting = new Map<
-    number,
-    { resolve: (answer: unknown) => void; reject: (error: Error) => void }
-  >();
-  #nextId = 1;
   #agent: Agent | undefined;
   #volume: RemoteVolume | undefined;
   #state: AgentState | undefined;
@@ -77,11 +63,10 @@ export class AgentRunner {
   }
 
   async #start(): Promise<void> {
-    const { volume, name, place, timers, peers, log } = this.#parts;
-    const { incarnation, groups } = (await this.#ask({ op: 'start' })) as AgentStarted;
+    const { volume, name, place, timers, peers, calls, log } = this.#parts;
+    const { incarnation, groups } = await calls.promise('start', undefined);
     if (this.#state === undefined || this.#isClosed) return;
-    const ask = (request: AgentRequest): Promise<unknown> => this.#ask(request);
-    this.#volume = new RemoteVolume({ uuid: volume, place, state: this.#state, ask });
+    this.#volume = new RemoteVolume({ uuid: volume, place, state: this.#state, calls });
     this.#agent = new Agent({
       volume: this.#volume,
       incarnation,
@@ -101,74 +86,29 @@ export class AgentRunner {
       stored: groups,
       fabric: this.#channels.group,
       timers,
-      ask,
+      calls,
       log,
     });
     this.#reportNowAndThen();
   }
 
-  #ask(request: AgentRequest): Promise<unknown> {
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#parts.post({ kind: 'agent-request', id, request });
-    });
+  /** The serving thread tells, before it answers what has changed it. */
+  volumeState(state: AgentState): void {
+    const isNew = newest(this.#state) !== newest(state);
+    const wasRole = this.#state?.role.role;
+    const wasEveryMs = this.#state?.pullEveryMs;
+    this.#state = state;
+    this.#volume?.update(state);
+    if (wasEveryMs !== state.pullEveryMs) this.#agent?.rescheduled();
+    if (isNew || wasRole !== state.role.role) this.#agent?.changed();
   }
 
-  handle(message: ToAgent): void {
-    switch (message.kind) {
-      case 'agent-state': {
-        const isNew = newest(this.#state) !== newest(message.state);
-        const wasRole = this.#state?.role.role;
-        const wasEveryMs = this.#state?.pullEveryMs;
-        this.#state = message.state;
-        this.#volume?.update(message.state);
-        if (wasEveryMs !== message.state.pullEveryMs) this.#agent?.rescheduled();
-        if (isNew || wasRole !== message.state.role.role) this.#agent?.changed();
-        break;
-      }
-      case 'agent-answer': {
-        const waiting = this.#waiting.get(message.id);
-        this.#waiting.delete(message.id);
-        if (message.error !== undefined) waiting?.reject(fromPlainError(message.error));
-        else waiting?.resolve(message.answer);
-        break;
-      }
-      case 'agent-group-save': {
-        const { id, command } = message;
-        this.#groupSave(command).then(
-          (answer) => this.#commanded(id, { ...answer }),
-          (error: unknown) => this.#commanded(id, {}, toPlainError(error)),
-        );
-        break;
-      }
-      case 'agent-command': {
-        const { id, command, peer, force } = message;
-        this.#command(command, peer, force).then(
-          (answer) => this.#commanded(id, answer),
-          (error: unknown) => this.#commanded(id, {}, toPlainError(error)),
-        );
-        break;
-      }
-    }
-  }
-
-  #commanded(id: number, answer: Record<string, unknown>, error?: PlainError): void {
-    this.#report();
-    const failed = error !== undefined && { error };
-    this.#parts.post({ kind: 'agent-commanded', id, answer, ...failed });
-  }
-
-  async #groupSave(command: GroupCommand): Promise<GroupAnswer> {
+  async groupSave(order: GroupOrder): Promise<GroupAnswer> {
     if (this.#groups === undefined) throw starting();
-    return await this.#groups.save(command);
+    return await this.#groups.save(order);
   }
 
-  async #command(
-    command: AgentCommand,
-    peer: string,
-    force: boolean,
-  ): Promise<Record<string, unknown>> {
+  async command({ command, peer, force }: AgentOrder): Promise<Answer> {
     const agent = this.#agent;
     if (agent === undefined) throw starting();
     switch (command) {
@@ -195,11 +135,12 @@ export class AgentRunner {
 
   #reportNowAndThen(): void {
     if (this.#isClosed) return;
-    this.#report();
+    this.report();
     this.#parts.timers.after(REPORT_EVERY_MS, () => this.#reportNowAndThen());
   }
 
-  #report(): void {
+  /** Tells how the sync stands, if that has changed. */
+  report(): void {
     if (this.#agent === undefined) return;
     const { upstream, isRunning, isPaused, pending, bytes, received, error, conflicts } =
       this.#agent.status();
@@ -220,7 +161,7 @@ export class AgentRunner {
     const text = JSON.stringify(report);
     if (text === this.#reported) return;
     this.#reported = text;
-    this.#parts.post({ kind: 'agent-report', report });
+    this.#parts.calls.tell('report', report);
   }
 
   close(): void {

@@ -1,5 +1,18 @@
-/** What the serving thread and the thread of the peers' connections say to each other. */
+/**
+ * What the serving thread and the thread of the peers' connections ask of each
+ * other: every question between a command and a peer is a line here. Handlers
+ * of ToConnections stand in connections-thread.ts, those of ToVolume in
+ * peering.ts, agent-requests.ts, group-member.ts and mount-server.ts.
+ *
+ * What must hold: the volume answers when what was changed is durable, and
+ * after it told the state that this led to.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Answer } from '../../control/command.js';
 import type { PeerAddress } from '../../format/text/peer-address.js';
+import type { Epoch, Handover, LockSet } from '../../sync/agent/messages.js';
+import type { StoredLocks } from '../../sync/agent/sync-volume.js';
+import type { GroupAnswer, Point } from '../../sync/group/group-messages.js';
 import type {
   AcceptRequest,
   JoinAnswer,
@@ -7,9 +20,87 @@ import type {
   PeeringConfig,
   PeeringState,
 } from '../../sync/peers/peering-messages.js';
-import type { AgentCommand, AgentReport, AgentRequest, AgentState } from './agent-messages.js';
-import type { GroupCommand } from './group-requests.js';
-import type { PlainError } from '../serve/messages.js';
+import type { ThreadCalls } from '../calls/thread-calls.js';
+import type {
+  AgentOrder,
+  AgentReceiving,
+  AgentReport,
+  AgentStarted,
+  AgentState,
+  GroupOrder,
+} from './agent-messages.js';
+
+/** What the thread of the connections is asked and told. */
+export interface ToConnections {
+  config: { args: PeeringConfig };
+  /** Be ready for somebody who joins. */
+  listen: { args: { address: PeerAddress | null }; answer: ListenAnswer };
+  join: { args: { token: string }; answer: JoinAnswer };
+  volumeState: { args: AgentState };
+  command: { args: AgentOrder; answer: Answer };
+  groupSave: { args: GroupOrder; answer: GroupAnswer };
+}
+
+/** What the volume, in the serving thread, is asked and told. */
+export interface ToVolume extends PeeringToVolume, AgentToVolume, GroupToVolume {
+  report: { args: AgentReport };
+}
+
+export interface PeeringToVolume {
+  accept: { args: AcceptRequest; answer: undefined };
+  upstreams: { args: { volume: string; upstreams: string[] } };
+  peeringState: { args: PeeringState };
+}
+
+export interface AgentToVolume {
+  /** Once, before all others. */
+  start: { args: undefined; answer: AgentStarted };
+  storeLocks: { args: { from: string; set: LockSet }; answer: StoredLocks };
+  receive: { args: { from: string | null; to: string }; answer: AgentReceiving };
+  /**
+   * `bytes` here and in `adopt`: shared memory, which is let alone until the answer, or a buffer of
+   * its own, which moves along.
+   */
+  push: { args: { bytes: Uint8Array }; answer: undefined };
+  adopt: { args: { snapshot: string; bytes: Uint8Array; epoch: Epoch }; answer: undefined };
+  suspend: { args: undefined; answer: undefined };
+  show: { args: { snapshot: string; epoch: Epoch }; answer: undefined };
+  promote: { args: { epoch: Epoch }; answer: undefined };
+  demote: { args: { to: string | null; epoch: Epoch; upstream: string }; answer: undefined };
+  handOver: { args: { to: string; epoch: Epoch }; answer: Handover };
+  follow: { args: { upstream: string; epoch: Epoch }; answer: undefined };
+}
+
+export interface GroupToVolume {
+  /** Changes wait from the answer on, until the point is saved, given up, or its time is over. */
+  groupPark: { args: { point: Point }; answer: undefined };
+  groupUnpark: { args: undefined; answer: undefined };
+  groupSave: { args: { point: Point }; answer: undefined };
+  groupKeep: { args: { key: string }; answer: undefined };
+  groupDrop: { args: { key: string }; answer: undefined };
+  groupCommit: { args: { key: string; directors: readonly string[] }; answer: undefined };
+  groupForget: { args: { key: string }; answer: undefined };
+}
+
+/** The serving thread's end. */
+export type CallsToConnections = ThreadCalls<ToConnections, ToVolume>;
+/** The end of the thread of the connections. */
+export type CallsToVolume = ThreadCalls<ToVolume, ToConnections>;
+
+/** The serving thread wants a thread of connections. */
+export interface ConnectionsStart {
+  /** Counts the threads that were started. */
+  number: number;
+  config: PeeringConfig;
+  /** Its end of the calls. */
+  port: MessagePort;
+}
+
+/** The thread is gone, and was not meant to. */
+export interface ConnectionsLoss {
+  number: number;
+  message: string;
+}
 
 /** `workerData` of the thread. */
 export interface ConnectionsData {
@@ -17,42 +108,15 @@ export interface ConnectionsData {
   directory: string;
   mountpoint: string;
   config: PeeringConfig;
+  port: MessagePort;
+  /** Signalled after each message to the serving thread. */
+  wakeFd: number;
 }
 
-export type ToSync =
-  /** `isNeeded`: there are peers or open invitations; without them the thread ends. */
-  | { kind: 'config'; config: PeeringConfig; isNeeded: boolean }
-  /** Be ready for somebody who joins; answered with ListenAnswer. */
-  | { kind: 'listen'; id: number; address: PeerAddress | null; config: PeeringConfig }
-  /** Answered with JoinAnswer. */
-  | { kind: 'join'; id: number; token: string; config: PeeringConfig }
-  | { kind: 'accepted'; id: number; error?: PlainError }
-  | { kind: 'agent-state'; state: AgentState }
-  | { kind: 'agent-answer'; id: number; answer?: unknown; error?: PlainError }
-  /** `peer`: a UUID, or ''. Answered with agent-commanded. */
-  | { kind: 'agent-command'; id: number; command: AgentCommand; peer: string; force: boolean }
-  /** Answered with agent-commanded. */
-  | { kind: 'agent-group-save'; id: number; command: GroupCommand }
-  | { kind: 'stop' };
-
-export type FromSync =
-  | { kind: 'listening'; id: number; answer: ListenAnswer }
-  | { kind: 'joined'; id: number; answer: JoinAnswer }
-  | { kind: 'failed'; id: number; error: PlainError }
-  | { kind: 'accept'; id: number; request: AcceptRequest }
-  | { kind: 'upstreams'; volume: string; upstreams: string[] }
-  | { kind: 'state'; state: PeeringState }
-  | { kind: 'agent-request'; id: number; request: AgentRequest }
-  | { kind: 'agent-commanded'; id: number; answer: Record<string, unknown>; error?: PlainError }
-  | { kind: 'agent-report'; report: AgentReport }
-  /** The thread is gone, and was not meant to. */
-  | { kind: 'lost'; message: string }
-  /** All connections are closed: the thread may go. */
-  | { kind: 'stopped' };
-
-/** What moves with the message to another thread, instead of being copied: the sender has it no longer. */
-export function buffersOf(message: FromSync): ArrayBuffer[] {
-  if (message.kind !== 'agent-request' || !('bytes' in message.request)) return [];
-  const { buffer } = message.request.bytes;
-  return buffer instanceof ArrayBuffer ? [buffer] : [];
+/**
+ * The main thread has the thread end. `config`: the last one, if it has changed. The thread says
+ * `stopped` when its connections are closed.
+ */
+export interface ConnectionsEnd {
+  config: PeeringConfig | undefined;
 }

@@ -13,34 +13,42 @@ import { testLimitMs } from '../../lib/test-limit.js';
 import { threadData } from '../../lib/threads.js';
 import type { PeerAddress } from '../../format/text/peer-address.js';
 import { decodeToken } from '../../format/wire/pairing-token.js';
+import { eventfdSignal } from '../../libc/poll.js';
 import type { Timers } from '../../sync/fabric.js';
 import { joinByToken } from '../../sync/peers/join.js';
 import type { Listening } from '../../sync/peers/link.js';
 import { GREETINGS } from '../../sync/peers/pairing.js';
 import { PeerHub } from '../../sync/peers/peer-hub.js';
-import type { AcceptRequest, ListenAnswer } from '../../sync/peers/peering-messages.js';
+import type { ListenAnswer } from '../../sync/peers/peering-messages.js';
 import { identityOf } from '../../sync/transport/identity.js';
 import { TlsTransport } from '../../sync/transport/tls-transport.js';
 import { AgentRunner } from './agent-runner.js';
 import { log } from '../serve/log.js';
-import { fromPlainError, toPlainError } from '../serve/messages.js';
-import {
-  buffersOf,
-  type FromSync,
-  type ConnectionsData,
-  type ToSync,
-} from './connections-calls.js';
+import { ThreadCalls } from '../calls/thread-calls.js';
+import type { CallsToVolume, ConnectionsData, ConnectionsEnd } from './connections-calls.js';
 
 /** Taken when nobody says where to listen; if it is taken, any port that is free. */
 const DEFAULT_PORT = 7433;
 
 invariant(parentPort !== null, 'this file is the entry of a thread');
-const port = parentPort;
-const { directory, mountpoint, config } = threadData() as ConnectionsData;
+const main = parentPort;
+const { directory, mountpoint, config, port, wakeFd } = threadData() as ConnectionsData;
 
-function post(message: FromSync): void {
-  port.postMessage(message, buffersOf(message));
-}
+const calls: CallsToVolume = new ThreadCalls({
+  post: (message, transfer) => {
+    port.postMessage(message, transfer);
+    eventfdSignal(wakeFd);
+  },
+  handlers: {
+    config: (changed) => hub.configure(changed),
+    listen: ({ address }) => listen(address),
+    join: ({ token }) => joinByToken({ transport, timers, self: hub.self }, decodeToken(token)),
+    volumeState: (state) => agent.volumeState(state),
+    command: (order) => agent.command(order),
+    groupSave: (order) => agent.groupSave(order),
+  },
+  beforeAnswer: () => agent.report(),
+});
 
 /**
  * A transfer takes what programs leave over: this thread has a tenth of the weight of the one that
@@ -67,20 +75,9 @@ const agent: AgentRunner = new AgentRunner({
   place: { volume: directory, mounted: { pid: process.pid, mountpoint } },
   timers,
   peers: () => hub.stored.peers.map(({ volume }) => volume),
-  post,
+  calls,
   log,
 });
-
-const accepting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
-let nextAccept = 1;
-
-function accept(request: AcceptRequest): Promise<void> {
-  const id = nextAccept++;
-  return new Promise((resolve, reject) => {
-    accepting.set(id, { resolve, reject });
-    post({ kind: 'accept', id, request });
-  });
-}
 
 const silentMs = testLimitMs('SHADOWFS_PEER_SILENT_MS');
 const greetMs = testLimitMs('SHADOWFS_PEER_GREET_MS');
@@ -97,9 +94,9 @@ const hub: PeerHub = new PeerHub(
     wallMs: () => Date.now(),
     random: () => Math.random(),
     agent: agent.port,
-    accept,
-    upstreamsChanged: (volume, upstreams) => post({ kind: 'upstreams', volume, upstreams }),
-    onState: (state) => post({ kind: 'state', state }),
+    accept: (request) => calls.promise('accept', request),
+    upstreamsChanged: (volume, upstreams) => calls.tell('upstreams', { volume, upstreams }),
+    onState: (state) => calls.tell('peeringState', state),
     log,
   },
   config,
@@ -135,50 +132,13 @@ async function listenAnywhere(): Promise<Listening> {
   }
 }
 
-function answer<A>(id: number, run: Promise<A>, done: (answer: A) => FromSync): void {
-  run.then(
-    (value) => post(done(value)),
-    (error: unknown) => post({ kind: 'failed', id, error: toPlainError(error) }),
-  );
-}
-
-function handle(message: ToSync): void {
-  switch (message.kind) {
-    case 'config':
-      hub.configure(message.config);
-      break;
-    case 'listen': {
-      const { id } = message;
-      answer(id, listen(message.address), (value) => ({ kind: 'listening', id, answer: value }));
-      break;
-    }
-    case 'join': {
-      const { id } = message;
-      const token = decodeToken(message.token);
-      const run = joinByToken({ transport, timers, self: hub.self }, token);
-      answer(id, run, (value) => ({ kind: 'joined', id, answer: value }));
-      break;
-    }
-    case 'accepted': {
-      const waiting = accepting.get(message.id);
-      accepting.delete(message.id);
-      if (message.error === undefined) waiting?.resolve();
-      else waiting?.reject(fromPlainError(message.error));
-      break;
-    }
-    case 'agent-state':
-    case 'agent-answer':
-    case 'agent-command':
-    case 'agent-group-save':
-      agent.handle(message);
-      break;
-    case 'stop':
-      agent.close();
-      hub.close();
-      // What was said last is still on its way out.
-      setTimeout(() => post({ kind: 'stopped' }), 50);
-      break;
-  }
-}
-
-port.on('message', handle);
+const receive = (message: unknown): void => calls.receive(message);
+port.on('message', receive);
+main.once('message', (end: ConnectionsEnd) => {
+  port.off('message', receive);
+  if (end.config !== undefined) hub.configure(end.config);
+  agent.close();
+  hub.close();
+  // What was said last is still on its way out.
+  setTimeout(() => main.postMessage('stopped'), 50);
+});

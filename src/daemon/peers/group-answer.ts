@@ -7,13 +7,13 @@ import type { GroupMember } from './group-member.js';
 
 /** Throws `group-save-failed`, which names who was missing and why: then nobody has the snapshot. */
 export function groupAnswer(
-  answer: Answer,
+  answer: GroupAnswer,
   name: string,
   peers: readonly string[],
   volume: Volume,
   groups: GroupMember,
 ): Answer {
-  const { outcome, key, missing } = answer as unknown as GroupAnswer;
+  const { outcome, key, missing } = answer;
   const parked = { parkedMs: 0, ...groups.parked(key) };
   if (outcome === 'committed') return { name, outcome, peers, group: key, ...parked };
   const nameOf = (uuid: string): string =>

@@ -10,14 +10,15 @@ import { performance } from 'node:perf_hooks';
 import { after, Deferred } from '../../lib/deferred.js';
 import { CommandError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
-import { settledWith } from '../../lib/work.js';
 import type { Answer } from '../../control/command.js';
 import type { Point } from '../../sync/group/group-messages.js';
 import { GroupPoints } from '../../volume/snapshots/group-points.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import type { VolumeCommands } from '../commands/commands.js';
-import type { GroupRequest, GroupStored } from './group-requests.js';
+import type { Handlers } from '../calls/thread-calls.js';
+import type { GroupStored } from './agent-messages.js';
+import type { GroupToVolume } from './connections-calls.js';
 
 /** Whatever another volume asks for. */
 const PARK_MAX_MS = 10_000;
@@ -61,27 +62,17 @@ export class GroupMember {
     return { tentative: this.#points.tentative() as Point[], commits: this.#points.commits() };
   }
 
-  run(request: GroupRequest): Deferred<unknown> {
-    switch (request.op) {
-      case 'group-park':
-        return this.#park(request.point);
-      case 'group-unpark':
-        this.#letGo(this.#parked);
-        return settledWith<unknown>(undefined);
-      case 'group-save':
-        return this.#save(request.point);
-      case 'group-keep': {
-        const { key } = request;
-        return this.#change('keep', () => this.#points.keep(key, this.parked(key)));
-      }
-      case 'group-drop':
-        return this.#change('drop', () => this.#points.drop(request.key));
-      case 'group-commit':
-        return this.#change('commit', () => this.#points.addCommit(request.key, request.directors));
-      case 'group-forget':
-        return this.#change('forget', () => this.#points.removeCommit(request.key));
-    }
-  }
+  /** What the thread of the connections asks for. */
+  readonly handlers: Handlers<GroupToVolume> = {
+    groupPark: ({ point }) => this.#park(point),
+    groupUnpark: () => this.#letGo(this.#parked),
+    groupSave: ({ point }) => this.#save(point),
+    groupKeep: ({ key }) => this.#change('keep', () => this.#points.keep(key, this.parked(key))),
+    groupDrop: ({ key }) => this.#change('drop', () => this.#points.drop(key)),
+    groupCommit: ({ key, directors }) =>
+      this.#change('commit', () => this.#points.addCommit(key, directors)),
+    groupForget: ({ key }) => this.#change('forget', () => this.#points.removeCommit(key)),
+  };
 
   /** The thread of the connections is gone. */
   lost(): void {
@@ -120,9 +111,9 @@ export class GroupMember {
     );
   }
 
-  #park(point: Point): Deferred<unknown> {
+  #park(point: Point): Deferred<void> {
     const { commands, later, holdChanges } = this.#parts;
-    const parked = new Deferred<unknown>();
+    const parked = new Deferred<void>();
     const lost = this.#lost;
     const held = commands.hold('group-save', () => {
       if (lost !== this.#lost) throw overdue(point.name);
@@ -134,7 +125,7 @@ export class GroupMember {
       this.#parked = now;
       later(Math.min(point.parkMaxMs, PARK_MAX_MS), () => this.#letGo(now));
       failpoint('group:parked');
-      parked.resolve(undefined);
+      parked.resolve();
       return until;
     });
     held.settled(
@@ -156,7 +147,7 @@ export class GroupMember {
     parked.until.resolve({});
   }
 
-  #save(point: Point): Deferred<unknown> {
+  #save(point: Point): Deferred<void> {
     const { volume } = this.#parts;
     const { key, name, initiator } = point;
     const parked = this.#parked;
@@ -167,17 +158,17 @@ export class GroupMember {
     const ticket = volume.commit();
     // What comes now goes into another layer.
     this.#letGo(parked);
-    return after(volume.whenCommitted(ticket), (): unknown => failpoint('group:saved'));
+    return after(volume.whenCommitted(ticket), () => failpoint('group:saved'));
   }
 
-  #change(what: string, change: () => void): Deferred<unknown> {
+  #change(what: string, change: () => void): Deferred<void> {
     const { commands, volume } = this.#parts;
     failpoint(`group:before-${what}`);
     const done = commands.runChange(`group-${what}`, () => {
       volume.core.withReserve(change);
       return {};
     });
-    return after(done, (): unknown => failpoint(`group:after-${what}`));
+    return after(done, () => failpoint(`group:after-${what}`));
   }
 }
 

@@ -12,7 +12,8 @@ import type {
   GroupVolume,
 } from '../../sync/group/group-messages.js';
 import { type GroupLimits, GroupSaves } from '../../sync/group/group-saves.js';
-import type { GroupCommand, GroupRequest, GroupStored } from './group-requests.js';
+import type { GroupOrder, GroupStored } from './agent-messages.js';
+import type { CallsToVolume } from './connections-calls.js';
 
 const LIMITS: GroupLimits = {
   greetMaxMs: 3_000,
@@ -27,7 +28,7 @@ export interface GroupRunnerParts {
   stored: GroupStored;
   fabric: Fabric<GroupMessage>;
   timers: Timers;
-  ask(request: GroupRequest): Promise<unknown>;
+  calls: CallsToVolume;
   log(message: string): void;
 }
 
@@ -46,37 +47,37 @@ export class GroupRunner {
     });
   }
 
-  save({ name, peers }: GroupCommand): Promise<GroupAnswer> {
+  save({ name, peers }: GroupOrder): Promise<GroupAnswer> {
     return this.#saves.save(name, peers, LIMITS);
   }
 }
 
-function volumeOf({ stored, ask, log }: GroupRunnerParts): GroupVolume {
-  const change = async (request: GroupRequest): Promise<void> => void (await ask(request));
+function volumeOf({ stored, calls, log }: GroupRunnerParts): GroupVolume {
   return {
-    park: (point) => change({ op: 'group-park', point }),
+    park: (point) => calls.promise('groupPark', { point }),
     unpark: () => {
       // The serving thread lets go by itself should it not hear of this.
-      ask({ op: 'group-unpark' }).catch((error: unknown) => log(`group saves: ${String(error)}`));
+      const failed = (error: unknown): void => log(`group saves: ${String(error)}`);
+      calls.call('groupUnpark', undefined).settled(() => undefined, failed);
     },
-    saveTentative: (point) => change({ op: 'group-save', point }),
-    keep: (key) => change({ op: 'group-keep', key }),
-    drop: (key) => change({ op: 'group-drop', key }),
+    saveTentative: (point) => calls.promise('groupSave', { point }),
+    keep: (key) => calls.promise('groupKeep', { key }),
+    drop: (key) => calls.promise('groupDrop', { key }),
     tentative: () => stored.tentative,
   };
 }
 
-function recordsOf({ stored, ask }: GroupRunnerParts): CommitRecords {
+function recordsOf({ stored, calls }: GroupRunnerParts): CommitRecords {
   const known = new Map(stored.commits.map(({ key, directors }) => [key, directors]));
   return {
     add: async (key, directors) => {
-      await ask({ op: 'group-commit', key, directors });
+      await calls.promise('groupCommit', { key, directors });
       known.set(key, directors);
     },
     has: (key) => known.has(key),
     remove: async (key) => {
       known.delete(key);
-      await ask({ op: 'group-forget', key });
+      await calls.promise('groupForget', { key });
     },
     all: () => [...known].map(([key, directors]) => ({ key, directors })),
   };

@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';
-import { after, Deferred } from '../../lib/deferred.js';
+import { after, type Deferred } from '../../lib/deferred.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
 import {
   decodeToken,
@@ -23,8 +23,6 @@ import {
 } from '../../format/records/peer-record.js';
 import type {
   AcceptRequest,
-  JoinAnswer,
-  ListenAnswer,
   PeeringConfig,
   PeeringState,
 } from '../../sync/peers/peering-messages.js';
@@ -39,8 +37,9 @@ import {
   refuseTooMany,
   requirePeer,
 } from './peer-rules.js';
-import { fromPlainError, type PlainError, toPlainError } from '../serve/messages.js';
-import type { FromSync, ToSync } from './connections-calls.js';
+import type { Handlers } from '../calls/thread-calls.js';
+import type { Connections } from './connections.js';
+import type { PeeringToVolume } from './connections-calls.js';
 
 export type PeeringCommand = 'peer-invite' | 'peer-join' | 'peer-remove';
 
@@ -57,7 +56,7 @@ export interface PeeringParts {
   change(name: string, change: () => object): Deferred<Answer>;
   /** Runs something once, in this thread. */
   later(delayMs: number, run: () => void): void;
-  post(message: ToSync): void;
+  connections: Pick<Connections, 'start' | 'configure' | 'call'>;
   /** A new peer is stored. */
   paired(direction: PeerDirection, volume: string): void;
   /** Snapshots that are kept for this peer. */
@@ -81,8 +80,6 @@ const ANSWER_MS = 120_000;
 export class Peering {
   readonly #parts: PeeringParts;
   #state: PeeringState | undefined;
-  readonly #waiting = new Map<number, Deferred<unknown>>();
-  #nextId = 1;
 
   constructor(parts: PeeringParts) {
     this.#parts = parts;
@@ -106,32 +103,15 @@ export class Peering {
     }
   }
 
-  handle(message: FromSync): void {
-    switch (message.kind) {
-      case 'listening':
-      case 'joined':
-        this.#answered(message.id, (waiting) => waiting.resolve(message.answer));
-        break;
-      case 'failed':
-        this.#answered(message.id, (waiting) => waiting.reject(fromPlainError(message.error)));
-        break;
-      case 'accept':
-        this.#accept(message.id, message.request);
-        break;
-      case 'upstreams':
-        this.#learn(message.volume, message.upstreams);
-        break;
-      case 'state':
-        this.#state = message.state;
-        this.#storeHeard();
-        break;
-      case 'lost':
-        this.#lost(message.message);
-        break;
-      case 'stopped':
-        break;
-    }
-  }
+  /** What the thread of the connections asks for. */
+  readonly handlers: Handlers<PeeringToVolume> = {
+    accept: (request) => this.#accept(request),
+    upstreams: ({ volume, upstreams }) => this.#learn(volume, upstreams),
+    peeringState: (state) => {
+      this.#state = state;
+      this.#storeHeard();
+    },
+  };
 
   // Commands
 
@@ -143,12 +123,9 @@ export class Peering {
       throw new CommandError('too-many-peers', 'EBUSY', `${MAX_INVITATIONS} invitations are open`);
     }
     refuseTooMany(table);
-    const listening = this.#ask<ListenAnswer>((id) => ({
-      kind: 'listen',
-      id,
-      address: args.listen ?? null,
-      config: this.#config(),
-    }));
+    const listening = this.#inTime(
+      this.#started().call('listen', { address: args.listen ?? null }),
+    );
     return this.#thenConfigure(
       after(listening, ({ fingerprint, listen, addresses }) => {
         const secret = randomBytes(SECRET_LENGTH);
@@ -185,12 +162,7 @@ export class Peering {
       throw new CommandError('own-invitation', 'EINVAL', 'this volume itself has made the token');
     }
     refuseToJoin(table, volume, token.volume, args.peerName);
-    const joined = this.#ask<JoinAnswer>((id) => ({
-      kind: 'join',
-      id,
-      token: text,
-      config: this.#config(),
-    }));
+    const joined = this.#inTime(this.#started().call('join', { token: text }));
     const joining = after(joined, (answer) =>
       this.#parts.change('peer-join', () => {
         const name = freePeerName(table, args.peerName ?? answer.name);
@@ -238,21 +210,15 @@ export class Peering {
 
   // What the other thread asks for
 
-  #accept(id: number, request: AcceptRequest): void {
+  #accept(request: AcceptRequest): Deferred<void> {
     const { table, volume, nowMs } = this.#parts;
     const accepted = this.#parts.change('peer-accept', () =>
       acceptPeer(table, volume, request, nowMs()),
     );
-    const done = (error?: PlainError): void =>
-      this.#parts.post({ kind: 'accepted', id, ...(error !== undefined && { error }) });
-    accepted.settled(
-      () => {
-        this.#parts.paired('downstream', request.volume);
-        this.#configure();
-        done();
-      },
-      (error) => done(toPlainError(error)),
-    );
+    return after(accepted, () => {
+      this.#parts.paired('downstream', request.volume);
+      this.#configure();
+    });
   }
 
   #learn(volume: string, upstreams: string[]): void {
@@ -274,15 +240,10 @@ export class Peering {
     }
   }
 
-  #lost(message: string): void {
+  /** The thread of the connections has failed. */
+  lost(message: string): void {
     this.#parts.log(`the thread of the peers failed: ${message}`);
     this.#state = undefined;
-    for (const waiting of this.#waiting.values()) {
-      waiting.reject(
-        new CommandError('internal-error', 'EIO', `the thread of the peers failed: ${message}`),
-      );
-    }
-    this.#waiting.clear();
     this.#parts.later(START_AGAIN_MS, () => this.start());
   }
 
@@ -342,11 +303,11 @@ export class Peering {
 
   /** Tells the other thread what is stored now. */
   #configure(): void {
-    const { table, post } = this.#parts;
+    const { table, connections } = this.#parts;
     this.#forgetOld();
     const isNeeded = table.peers.size > 0 || this.#openInvitations().length > 0;
     if (!isNeeded) this.#state = undefined;
-    post({ kind: 'config', config: this.#config(), isNeeded });
+    connections.configure(this.#config(), isNeeded);
   }
 
   #forgetOld(): void {
@@ -362,24 +323,21 @@ export class Peering {
     return done;
   }
 
-  #ask<T>(message: (id: number) => ToSync): Deferred<T> {
-    const id = this.#nextId++;
-    const answer = new Deferred<T>();
-    this.#waiting.set(id, answer as Deferred<unknown>);
-    this.#parts.post(message(id));
+  /** The connections, which may not have been needed yet. */
+  #started(): PeeringParts['connections'] {
+    const { connections } = this.#parts;
+    connections.start(this.#config());
+    return connections;
+  }
+
+  #inTime<T>(answer: Deferred<T>): Deferred<T> {
     const late = new CommandError(
       'internal-error',
       'ETIMEDOUT',
       'the thread of the peers is silent',
     );
-    this.#parts.later(ANSWER_MS, () => this.#answered(id, (waiting) => waiting.reject(late)));
+    this.#parts.later(ANSWER_MS, () => answer.reject(late));
     return answer;
-  }
-
-  #answered(id: number, settle: (waiting: Deferred<unknown>) => void): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (waiting !== undefined) settle(waiting);
   }
 }
 

@@ -4,7 +4,7 @@
  * here.
  */
 import { setImmediate } from 'node:timers/promises';
-import { MAX_FRAME_BYTES, type StreamPosition } from '../../format/wire/stream.js';
+import { MAX_FRAME_BYTES } from '../../format/wire/stream.js';
 import {
   type Epoch,
   type Handover,
@@ -27,7 +27,8 @@ import {
   sendStream,
   type TransferRequest,
 } from '../../sync/stream/sender.js';
-import type { AgentReceiving, AgentRequest, AgentState } from './agent-messages.js';
+import type { AgentState } from './agent-messages.js';
+import type { CallsToVolume } from './connections-calls.js';
 import { payloadRooms } from '../../sync/transport/payload-rooms.js';
 import { openForSending, type SendSource } from '../transfer/sending.js';
 
@@ -40,7 +41,7 @@ export interface RemoteVolumeParts {
   uuid: string;
   place: SendSource;
   state: AgentState;
-  ask(request: AgentRequest): Promise<unknown>;
+  calls: CallsToVolume;
 }
 
 export class RemoteVolume implements SyncVolume {
@@ -85,12 +86,8 @@ export class RemoteVolume implements SyncVolume {
     return this.#state.pullEveryMs ?? undefined;
   }
 
-  async #ask<A>(request: AgentRequest): Promise<A> {
-    return (await this.#parts.ask(request)) as A;
-  }
-
   storeLocks(from: string, { sequence, items, seen }: LockSet): Promise<StoredLocks> {
-    return this.#ask({ op: 'store-locks', from, set: { sequence, items, seen } });
+    return this.#parts.calls.promise('storeLocks', { from, set: { sequence, items, seen } });
   }
 
   send(request: TransferRequest): Outgoing {
@@ -129,29 +126,31 @@ export class RemoteVolume implements SyncVolume {
   }
 
   async receive(from: string | null, to: string): Promise<Incoming> {
-    const { resumed } = await this.#ask<AgentReceiving>({ op: 'receive', from, to });
+    const { calls } = this.#parts;
+    const { resumed } = await calls.promise('receive', { from, to });
     // The last piece adopts: it is held back until it is known to be the last.
     let held: Uint8Array | undefined;
     const send = async (): Promise<void> => {
       const bytes = held;
       held = undefined;
       if (bytes === undefined) return;
-      await this.#ask({ op: 'push', bytes: movable(bytes) });
+      const moved = movable(bytes);
+      await calls.promise('push', { bytes: moved }, buffersOf(moved));
       payloadRooms.giveBack(bytes);
     };
     const suspend = async (): Promise<void> => {
       held = undefined;
-      await this.#ask({ op: 'suspend' });
+      await calls.promise('suspend', undefined);
     };
     return {
-      resumed: (resumed ?? undefined) as StreamPosition | undefined,
+      resumed: resumed ?? undefined,
       push: async (bytes) => {
         await send();
         held = bytes;
       },
       finish: async (epoch) => {
         const bytes = movable(held ?? new Uint8Array(0));
-        await this.#ask({ op: 'adopt', snapshot: to, bytes, epoch });
+        await calls.promise('adopt', { snapshot: to, bytes, epoch }, buffersOf(bytes));
         payloadRooms.giveBack(bytes);
         held = undefined;
       },
@@ -162,23 +161,23 @@ export class RemoteVolume implements SyncVolume {
   }
 
   show(snapshot: string, epoch: Epoch): Promise<void> {
-    return this.#ask({ op: 'show', snapshot, epoch });
+    return this.#parts.calls.promise('show', { snapshot, epoch });
   }
 
   promote(epoch: Epoch): Promise<void> {
-    return this.#ask({ op: 'promote', epoch });
+    return this.#parts.calls.promise('promote', { epoch });
   }
 
   demote(to: string | undefined, epoch: Epoch, upstream: string): Promise<void> {
-    return this.#ask({ op: 'demote', to: to ?? null, epoch, upstream });
+    return this.#parts.calls.promise('demote', { to: to ?? null, epoch, upstream });
   }
 
   handOver(to: string, epoch: Epoch): Promise<Handover> {
-    return this.#ask({ op: 'hand-over', to, epoch });
+    return this.#parts.calls.promise('handOver', { to, epoch });
   }
 
   follow(upstream: string, epoch: Epoch): Promise<void> {
-    return this.#ask({ op: 'follow', upstream, epoch });
+    return this.#parts.calls.promise('follow', { upstream, epoch });
   }
 }
 
@@ -187,6 +186,11 @@ function movable(bytes: Uint8Array): Uint8Array {
   const { buffer } = bytes;
   const isAlone = buffer instanceof SharedArrayBuffer || buffer.byteLength === bytes.byteLength;
   return isAlone ? bytes : bytes.slice();
+}
+
+/** What moves to the other thread with them: it is not here any longer. */
+function buffersOf({ buffer }: Uint8Array): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer ? [buffer] : [];
 }
 
 /**

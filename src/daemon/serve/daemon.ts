@@ -8,7 +8,7 @@
  */
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads';
 import { startHelpers } from '../../fuse/helpers/helper-client.js';
 import { mountFuse } from '../../fuse/mount/kernel-mount.js';
 import { raiseReadahead } from '../../fuse/mount/mount-info.js';
@@ -17,25 +17,19 @@ import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { endThreads, startThread, within } from '../../lib/threads.js';
-import { CommandError } from '../../lib/errors.js';
+import { CommandError, messageOf } from '../../lib/errors.js';
 import { startWriter } from '../../volume/commit/start-writer.js';
+import { ThreadCalls } from '../calls/thread-calls.js';
 import { Inspector } from '../commands/inspector.js';
 import { END_SIGNALS, mountInterrupted } from './interrupted.js';
 import { log } from './log.js';
-import {
-  type FromServer,
-  fromPlainError,
-  type PlainError,
-  type ServeData,
-  toPlainError,
-  type ToServer,
-} from './messages.js';
+import { fromPlainError, type PlainError, toPlainError } from '../calls/plain-error.js';
+import type { FromServer, ServeData, ToMainThread, ToServer, ToServingThread } from './messages.js';
 import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
 import { type MountRecord, startTicksOf, writeMountRecord } from '../mount/mount-record.js';
 import { CONTROL_SUBTYPE, mountAt, MOUNT_TYPE, readMountTable } from '../mount/mount-table.js';
 import { ensurePrivateDirectory } from '../mount/paths.js';
 import { ConnectionsLauncher } from '../peers/connections-launcher.js';
-import { buffersOf } from '../peers/connections-calls.js';
 import { registerVolume, volumeKey } from '../mount/registry.js';
 import { detachLater, unmountElsewhere } from '../mount/unmount-elsewhere.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
@@ -68,6 +62,7 @@ class Daemon {
   readonly #wakeFd = eventfd();
   readonly #inspector: Inspector;
   readonly #connections: ConnectionsLauncher;
+  readonly #calls: ThreadCalls<ToServingThread, ToMainThread>;
   readonly #data: ServeData;
   #record: MountRecord | undefined;
   #isEnding = false;
@@ -84,7 +79,6 @@ class Daemon {
   #hasControlMount = false;
   #waiting: { kind: string; resolve: () => void; reject: (error: Error) => void }[] = [];
   #onEnded: ((failure: PlainError | undefined) => void) | undefined;
-  #onStored: ((error: PlainError | undefined) => void) | undefined;
 
   constructor(plan: MountPlan) {
     this.#plan = plan;
@@ -103,11 +97,22 @@ class Daemon {
       gid: process.getgid?.() ?? 0,
     };
     this.#data = data;
-    this.#inspector = new Inspector(plan, (message) => this.#post(message));
-    this.#connections = new ConnectionsLauncher(
-      { directory: plan.volume, mountpoint: plan.mountpoint },
-      (message) => this.#post({ kind: 'sync', message }, buffersOf(message)),
+    this.#inspector = new Inspector(plan, (progress) =>
+      this.#calls.tell('inspectProgress', progress),
     );
+    const { volume: directory, mountpoint } = plan;
+    this.#connections = new ConnectionsLauncher(
+      { directory, mountpoint, wakeFd: this.#wakeFd },
+      (loss) => this.#calls.tell('connectionsLost', loss),
+    );
+    this.#calls = new ThreadCalls<ToServingThread, ToMainThread>({
+      post: (message, transfer) => this.#post({ kind: 'call', message }, transfer),
+      handlers: {
+        inspect: (request) => this.#inspector.run(request),
+        startConnections: (start) => this.#connections.start(start),
+        endConnections: (config) => void this.#connections.stop(config),
+      },
+    });
   }
 
   async run(onReady: () => void): Promise<PlainError | undefined> {
@@ -185,6 +190,7 @@ class Daemon {
       // Whoever asks the mount something waits for ever, this process included.
       if (this.#hasMount) this.#die('the serving thread', error);
       for (const { reject } of this.#waiting) reject(error);
+      this.#calls.lost(error);
       this.#onEnded?.(toPlainError(error));
     };
     worker.once('error', lost);
@@ -202,13 +208,11 @@ class Daemon {
       if (message.kind === 'opened') this.#isOpen = true;
       // Without a volume there is nothing that it could serve.
       else if (message.kind === 'failed' && !this.#isOpen) this.#onEnded?.(message.error);
-      if (message.kind === 'stored') this.#onStored?.(message.error);
       // What comes from here on has nobody to be answered to.
-      else if (this.#hasEnded) return;
-      else if (message.kind === 'inspect') this.#inspector.start(message.id, message.request);
+      if (this.#hasEnded) return;
+      if (message.kind === 'call') this.#calls.receive(message.message);
       else if (message.kind === 'start-writer')
         startWriter(message.data, (why) => log(`the writer thread failed: ${why}`));
-      else if (message.kind === 'sync') this.#connections.handle(message.message);
       else if (message.kind === 'ended') {
         this.#hasEnded = true;
         this.#onEnded?.(message.error);
@@ -313,7 +317,7 @@ class Daemon {
     writeMountRecord(plan.paths, this.#record);
   }
 
-  #post(message: ToServer, transfer: readonly ArrayBuffer[] = []): void {
+  #post(message: ToServer, transfer: readonly Transferable[] = []): void {
     this.#port.postMessage(message, transfer);
     eventfdSignal(this.#wakeFd);
   }
@@ -324,11 +328,11 @@ class Daemon {
     if (this.#isEnding) return;
     this.#isEnding = true;
     log(`${signal}: unmounting ${mountpoint}`);
-    const error = await new Promise<PlainError | undefined>((resolve) => {
-      this.#onStored = resolve;
-      this.#post({ kind: 'store' });
-    });
-    if (error !== undefined) log(`storing before the unmount: ${error.message}`);
+    try {
+      await this.#calls.promise('store', undefined);
+    } catch (error) {
+      log(`storing before the unmount: ${messageOf(error)}`);
+    }
     if (!this.#isMounted()) return;
     const { wasBusy } = await this.#unmount({ mountpoint, lazy: false });
     if (wasBusy) this.#post({ kind: 'stop' });

@@ -1,12 +1,13 @@
 /** What the main thread and the serving thread of a mount say to each other. */
-import { CommandError, ERRNO, type ErrnoName, FsError, messageOf } from '../../lib/errors.js';
 import type { Answer } from '../../control/command.js';
+import type { PlainError } from '../calls/plain-error.js';
 import type { HelperPorts } from '../../fuse/helpers/helper-client.js';
 import type { MessagePort } from 'node:worker_threads';
 import type { WriterData } from '../../volume/commit/start-writer.js';
 import type { InspectRequest } from '../commands/commands.js';
 import type { MountPlan } from '../mount/mount-plan.js';
-import type { FromSync, ToSync } from '../peers/connections-calls.js';
+import type { ConnectionsLoss, ConnectionsStart } from '../peers/connections-calls.js';
+import type { PeeringConfig } from '../../sync/peers/peering-messages.js';
 
 /** `workerData` of the serving thread. */
 export interface ServeData {
@@ -26,13 +27,10 @@ export type ToServer =
   | { kind: 'mount' }
   /** SIGUSR2: save under a name made from the time. */
   | { kind: 'save' }
-  /** Store everything that programs have written, for an unmount. */
-  | { kind: 'store' }
   /** End, whether the mount is gone or not. */
   | { kind: 'stop' }
-  | { kind: 'sync'; message: FromSync }
-  | { kind: 'inspect-progress'; done: number; total: number }
-  | { kind: 'inspected'; id: number; answer?: Answer; error?: PlainError };
+  /** Of the calls between the two threads. */
+  | { kind: 'call'; message: unknown };
 
 export type FromServer =
   /** The volume and its base are open: now the mounts may cover the base. */
@@ -40,35 +38,25 @@ export type FromServer =
   /** The kernel and the volume's mount have agreed. */
   | { kind: 'ready' }
   | { kind: 'failed'; error: PlainError }
-  | { kind: 'stored'; error?: PlainError }
-  | { kind: 'inspect'; id: number; request: InspectRequest }
   /** The volume's writer thread is wanted, in a thread that hears of its end. */
   | { kind: 'start-writer'; data: WriterData }
-  | { kind: 'sync'; message: ToSync }
+  /** Of the calls between the two threads. */
+  | { kind: 'call'; message: unknown }
   /** The mount is gone and everything is stored, or `error` says why not. */
   | { kind: 'ended'; error?: PlainError };
 
-/** An error as data, for threads and processes. */
-export interface PlainError {
-  code: string;
-  errno: string;
-  message: string;
-  details: Record<string, unknown>;
+/** What the serving thread asks of the main thread. */
+export interface ToMainThread {
+  inspect: { args: InspectRequest; answer: Answer };
+  startConnections: { args: ConnectionsStart };
+  /** With what the peers are to hear before they go. */
+  endConnections: { args: PeeringConfig };
 }
 
-export function toPlainError(error: unknown): PlainError {
-  if (error instanceof CommandError) {
-    const { code, errno, message, details } = error;
-    return { code, errno, message, details };
-  }
-  if (error instanceof FsError) {
-    return { code: 'file-system-error', errno: error.code, message: error.message, details: {} };
-  }
-  const message = messageOf(error);
-  return { code: 'internal-error', errno: 'EIO', message, details: {} };
-}
-
-export function fromPlainError({ code, errno, message, details }: PlainError): CommandError {
-  const known = Object.hasOwn(ERRNO, errno) ? (errno as ErrnoName) : 'EIO';
-  return new CommandError(code, known, message, details);
+/** What the main thread asks of the serving thread. */
+export interface ToServingThread {
+  /** Store everything that programs have written, for an unmount. */
+  store: { args: undefined; answer: undefined };
+  inspectProgress: { args: { done: number; total: number } };
+  connectionsLost: { args: ConnectionsLoss };
 }

@@ -6,6 +6,7 @@
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import type { MessagePort, Transferable } from 'node:worker_threads';
 import { after, Deferred } from '../../lib/deferred.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Answer, CommandArguments, CommandName } from '../../control/command.js';
@@ -18,17 +19,19 @@ import { smallLimits } from '../../tree/nodes/forgetting-plan.js';
 import { Tree } from '../../tree/tree.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
-import { type InspectRequest, VolumeCommands } from '../commands/commands.js';
+import { VolumeCommands } from '../commands/commands.js';
 import { log } from './log.js';
 import { IncomingStreams } from '../transfer/incoming.js';
-import { type FromServer, fromPlainError, toPlainError, type ToServer } from './messages.js';
+import { ThreadCalls } from '../calls/thread-calls.js';
+import type { FromServer, ToMainThread, ToServer, ToServingThread } from './messages.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import { SaveSchedule } from '../commands/save-schedule.js';
+import { AgentRequests } from '../peers/agent-requests.js';
+import { Connections } from '../peers/connections.js';
 import { RemoteAgent } from '../peers/remote-agent.js';
 import { GroupMember } from '../peers/group-member.js';
 import { Peering } from '../peers/peering.js';
 import { type Connection, mountState } from './state.js';
-import type { FromSync } from '../peers/connections-calls.js';
 
 /** The writer is behind: until it is looked at again. */
 const PAUSE_MS = 2;
@@ -47,7 +50,9 @@ export interface ServingThread {
   later(delayMs: number, run: () => void): void;
   /** Tells the sink of each request from now on; undefined: nobody follows them any more. */
   trace(sink: TraceSink | undefined): void;
-  post(message: FromServer): void;
+  post(message: FromServer, transfer?: readonly Transferable[]): void;
+  /** Handles the messages of a port in this thread. Returns what ends that. */
+  onPort(port: MessagePort, handle: (message: unknown) => void): () => void;
 }
 
 /** Messages that mean the same for every driver. */
@@ -61,8 +66,8 @@ export class MountServer {
   readonly peering: Peering;
   readonly agent: RemoteAgent;
   readonly #thread: ServingThread;
-  readonly #inspections = new Map<number, Deferred<Answer>>();
-  #nextInspection = 1;
+  readonly #main: ThreadCalls<ToMainThread, ToServingThread>;
+  readonly #connections: Connections;
 
   constructor(
     readonly volume: Volume,
@@ -73,11 +78,19 @@ export class MountServer {
     nodesMax?: number,
   ) {
     this.#thread = thread;
+    this.#main = new ThreadCalls<ToMainThread, ToServingThread>({
+      post: (message, transfer) => thread.post({ kind: 'call', message }, transfer),
+      handlers: {
+        store: () => after(this.commands.storeAll(), () => undefined),
+        inspectProgress: ({ done, total }) => this.commands.inspectProgress(done, total),
+        connectionsLost: (loss) => this.#connections.lost(loss),
+      },
+    });
     this.commands = new VolumeCommands<View>({
       volume,
       quiesce: () => thread.quiesce(),
       restored: (from, to) => this.#restored(from, to),
-      inspect: (request) => this.#inspect(request),
+      inspect: (request) => this.#main.call('inspect', request),
       checkDemotion: () => this.#checkDemotion(),
       random: Math.random,
       peering: (command, args, source) => this.peering.run(command, args, source),
@@ -89,22 +102,46 @@ export class MountServer {
       nowMs: () => performance.now(),
       log,
     });
-    this.agent = new RemoteAgent({
+    const groups = new GroupMember({
+      volume,
+      commands: this.commands,
+      holdChanges: () => thread.holdChanges(),
+      letGo: () => thread.letGo(),
+      later: (delayMs, run) => thread.later(delayMs, run),
+    });
+    this.agent = new RemoteAgent({ volume, groups, connections: () => this.#connections });
+    const requests = new AgentRequests({
       volume,
       commands: this.commands,
       incoming: () => this.incoming,
       random: Math.random,
+      groups,
       checkDemotion: () => this.#checkDemotion(),
-      post: (message) => thread.post({ kind: 'sync', message }),
-      groups: new GroupMember({
-        volume,
-        commands: this.commands,
-        holdChanges: () => thread.holdChanges(),
-        letGo: () => thread.letGo(),
-        later: (delayMs, run) => thread.later(delayMs, run),
-      }),
+      started: () => this.agent.started(),
     });
     this.commands.watch(() => this.agent.changed());
+    this.#connections = new Connections({
+      main: this.#main,
+      handlers: {
+        ...requests.handlers,
+        ...groups.handlers,
+        accept: (request) => this.peering.handlers.accept(request),
+        upstreams: (learnt) => this.peering.handlers.upstreams(learnt),
+        peeringState: (state) => this.peering.handlers.peeringState(state),
+        report: (report) => this.agent.reported(report),
+      },
+      onPort: (port, handle) => thread.onPort(port, handle),
+      // A piece of a stream changes nothing that the agent is told, and there are many.
+      beforeAnswer: (method) => {
+        if (method !== 'push') this.agent.changed();
+      },
+      ended: (failure) => {
+        groups.lost();
+        requests.lost();
+        this.agent.lost();
+        if (failure !== undefined) this.peering.lost(failure);
+      },
+    });
     this.peering = new Peering({
       table: volume.peers,
       volume: volume.uuid,
@@ -113,11 +150,11 @@ export class MountServer {
       epoch: () => volume.roles.current.epoch,
       change: (name, change) => this.commands.runChange(name, change),
       later: (delayMs, run) => thread.later(delayMs, run),
-      post: (message) => thread.post({ kind: 'sync', message }),
+      connections: this.#connections,
       locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
       releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
-      removed: (peer) => this.agent.peerRemoved(peer),
-      paired: (direction, peer) => this.agent.paired(direction, peer),
+      removed: (peer) => groups.peerRemoved(peer),
+      paired: (direction, peer) => requests.paired(direction, peer),
       nowMs: () => Date.now(),
       log,
     });
@@ -209,42 +246,15 @@ export class MountServer {
           () => undefined,
         );
         break;
-      case 'store':
-        this.commands.storeAll().settled(
-          () => this.#thread.post({ kind: 'stored' }),
-          (error) => this.#thread.post({ kind: 'stored', error: toPlainError(error) }),
-        );
+      case 'call':
+        this.#main.receive(message.message);
         break;
-      case 'sync':
-        this.#sync(message.message);
-        break;
-      case 'inspect-progress':
-        this.commands.inspectProgress(message.done, message.total);
-        break;
-      case 'inspected': {
-        const waiting = this.#inspections.get(message.id);
-        this.#inspections.delete(message.id);
-        if (message.error !== undefined) waiting?.reject(fromPlainError(message.error));
-        else waiting?.resolve(message.answer ?? {});
-        break;
-      }
     }
   }
 
-  #sync(message: FromSync): void {
-    switch (message.kind) {
-      case 'agent-request':
-      case 'agent-commanded':
-      case 'agent-report':
-        this.agent.receive(message);
-        break;
-      case 'lost':
-        this.agent.lost();
-        this.peering.handle(message);
-        break;
-      default:
-        this.peering.handle(message);
-    }
+  /** The thread ends. */
+  close(): void {
+    this.#connections.close();
   }
 
   #restored(from: View, to: View): () => Deferred<Answer> {
@@ -273,13 +283,5 @@ export class MountServer {
       return true;
     };
     this.#thread.addJob(next);
-  }
-
-  #inspect(request: InspectRequest): Deferred<Answer> {
-    const answer = new Deferred<Answer>();
-    const id = this.#nextInspection++;
-    this.#inspections.set(id, answer);
-    this.#thread.post({ kind: 'inspect', id, request });
-    return answer;
   }
 }

@@ -5,6 +5,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { read } from 'node:fs';
+import type { MessagePort, Transferable } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
@@ -17,7 +18,8 @@ import { eventfdSignal } from '../../libc/poll.js';
 import { startWriter } from '../../volume/commit/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { log } from './log.js';
-import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
+import { toPlainError } from '../calls/plain-error.js';
+import type { FromServer, ServeData, ToServer } from './messages.js';
 import { MountServer, type ServingThread } from './mount-server.js';
 import { CONTROL_SUBTYPE, SUBTYPE } from '../mount/mount-table.js';
 import { openVolume } from './open-volume.js';
@@ -61,8 +63,8 @@ class NativeServer implements ServingThread {
     this.#server.peering.start();
   }
 
-  post(message: FromServer): void {
-    this.#data.port.postMessage(message);
+  post(message: FromServer, transfer: readonly Transferable[] = []): void {
+    this.#data.port.postMessage(message, transfer);
   }
 
   #tick(): void {
@@ -148,6 +150,11 @@ class NativeServer implements ServingThread {
     };
   }
 
+  onPort(port: MessagePort, handle: (message: unknown) => void): () => void {
+    port.on('message', handle);
+    return () => void port.off('message', handle);
+  }
+
   later(delayMs: number, run: () => void): void {
     const timer = setTimeout(() => {
       if (!this.#isClosed) run();
@@ -222,6 +229,7 @@ class NativeServer implements ServingThread {
     clearTimeout(this.#timer);
     this.#mount?.close();
     this.#control?.close();
+    this.#server.close();
     this.#helpers.close();
     eventfdSignal(this.#data.wakeFd);
     try {

@@ -1,7 +1,7 @@
 /** Entry of the background process: gets its plan from the one that started it. */
 import { serve } from './daemon.js';
 import { log } from './log.js';
-import { toPlainError } from './messages.js';
+import { toPlainError } from '../calls/plain-error.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { Handshake } from './spawn.js';
 

@@ -3,6 +3,7 @@
  * until the mount is gone. This thread never goes back to the event loop while
  * it serves; all it hears comes through the loop.
  */
+import type { MessagePort, Transferable } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
 import { endThreads, threadData } from '../../lib/threads.js';
@@ -20,7 +21,8 @@ import type { WriterData } from '../../volume/commit/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { tuneCompiler } from './compiler.js';
 import { log } from './log.js';
-import { type FromServer, type ServeData, toPlainError, type ToServer } from './messages.js';
+import { toPlainError } from '../calls/plain-error.js';
+import type { FromServer, ServeData, ToServer } from './messages.js';
 import { MountServer, type ServingThread } from './mount-server.js';
 import { openVolume } from './open-volume.js';
 import type { Connection } from './state.js';
@@ -30,8 +32,8 @@ const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = threadData() as S
 /** The writer has closed the volume; what is left has nothing to finish. */
 const PATIENCE_MS = 2_000;
 
-function post(message: FromServer): void {
-  port.postMessage(message);
+function post(message: FromServer, transfer: readonly Transferable[] = []): void {
+  port.postMessage(message, transfer);
 }
 
 /** This thread would not hear of its end. */
@@ -69,6 +71,7 @@ class KernelServer implements ServingThread {
     post({ kind: 'opened' });
     this.#server.peering.start();
     this.#loop.run();
+    this.#server.close();
     this.#volume.mayBlock = true;
     this.#helpers.close();
   }
@@ -150,6 +153,10 @@ class KernelServer implements ServingThread {
       heldBack: book.heldBack,
       reset,
     };
+  }
+
+  onPort(connected: MessagePort, handle: (message: unknown) => void): () => void {
+    return this.#loop.onPort(connected, handle);
   }
 
   later(delayMs: number, run: () => void): void {

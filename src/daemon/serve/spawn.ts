@@ -10,7 +10,7 @@ import { CommandError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { END_SIGNALS, mountInterrupted } from './interrupted.js';
 import { openLog } from './log.js';
-import { fromPlainError, type PlainError } from './messages.js';
+import { fromPlainError, type PlainError } from '../calls/plain-error.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 
 export type Handshake = { kind: 'ready' } | { kind: 'failed'; error: PlainError };

@@ -17,7 +17,7 @@ import { type ReceiveAnswer, Receiver } from '../../sync/stream/receiver.js';
 import { StreamIntake } from '../../sync/stream/receive-stream.js';
 import { resumeToken } from '../../sync/stream/receiving.js';
 import type { Volume } from '../../volume/volume.js';
-import { fromPlainError, toPlainError } from '../serve/messages.js';
+import { fromPlainError, toPlainError } from '../calls/plain-error.js';
 
 /** What was handed in and waits. Whoever hands in more than it was given room for is refused. */
 export const HELD_BYTES = 4 * 1024 * 1024;

@@ -55,7 +55,7 @@ export class ServeLoop {
   readonly #busyPoll: BusyPoll;
   readonly #placement: Placement | undefined;
   readonly #timers = new Timers();
-  readonly #ports: { port: MessagePort; handle: (message: unknown) => void }[] = [];
+  #ports: readonly { port: MessagePort; handle: (message: unknown) => void }[] = [];
   readonly #wakeHandlers: (() => void)[] = [];
   #seats: Seat[] = [];
   #pollSet: PollSet;
@@ -97,10 +97,17 @@ export class ServeLoop {
     this.#pollSet = new PollSet([this.#wakeFd, ...this.#seats.map(({ session }) => session.fd)]);
   }
 
-  /** Messages of `port` are handled here. Who posts one signals the wake-up counter after it. */
-  onPort(port: MessagePort, handle: (message: unknown) => void): void {
-    this.#ports.push({ port, handle });
+  /**
+   * Messages of `port` are handled here. Who posts one signals the wake-up counter after it.
+   * Returns what ends that.
+   */
+  onPort(port: MessagePort, handle: (message: unknown) => void): () => void {
+    const entry = { port, handle };
+    this.#ports = [...this.#ports, entry];
     this.#isWoken = true;
+    return () => {
+      this.#ports = this.#ports.filter((other) => other !== entry);
+    };
   }
 
   /** Runs `handle` whenever the wake-up counter was signalled: for those who bring their own messages. */
@@ -174,11 +181,12 @@ export class ServeLoop {
   #runPorts(): void {
     eventfdClear(this.#wakeFd);
     for (const handle of this.#wakeHandlers) handle();
-    for (const { port, handle } of [...this.#ports]) {
-      let received = receiveMessageOnPort(port);
-      while (received !== undefined) {
-        handle(received.message);
-        received = receiveMessageOnPort(port);
+    for (const entry of this.#ports) {
+      // A message before may have ended it.
+      while (this.#ports.includes(entry)) {
+        const received = receiveMessageOnPort(entry.port);
+        if (received === undefined) break;
+        entry.handle(received.message);
       }
     }
   }

@@ -3,11 +3,13 @@ import t, { type Test } from 'tap';
 import type { Deferred } from '../../../src/lib/deferred.js';
 import { settledWith } from '../../../src/lib/work.js';
 import { VolumeCommands } from '../../../src/daemon/commands/commands.js';
-import type { GroupRequest } from '../../../src/daemon/peers/group-requests.js';
+import type { ThreadCalls } from '../../../src/daemon/calls/thread-calls.js';
+import type { GroupToVolume } from '../../../src/daemon/peers/connections-calls.js';
 import { GroupMember } from '../../../src/daemon/peers/group-member.js';
 import type { Point } from '../../../src/sync/group/group-messages.js';
 import type { View } from '../../../src/volume/view.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
+import { joinedCalls } from './joined-calls.js';
 
 const OTHER = '11111111-1111-1111-1111-111111111111';
 
@@ -26,7 +28,8 @@ class Member {
   isHeld = false;
   timers: (() => void)[] = [];
   commands!: VolumeCommands<View>;
-  service!: GroupMember;
+  member!: GroupMember;
+  calls!: ThreadCalls<GroupToVolume, Record<never, { args: unknown }>>;
 
   constructor(t: Test) {
     this.fixture = new VolumeFixture(t);
@@ -48,7 +51,7 @@ class Member {
       nowMs: () => clock.nowMs(),
       log: () => undefined,
     });
-    this.service = new GroupMember({
+    this.member = new GroupMember({
       volume,
       commands: this.commands,
       holdChanges: () => {
@@ -59,6 +62,7 @@ class Member {
       },
       later: (_delayMs, run) => void this.timers.push(run),
     });
+    this.calls = joinedCalls({}, this.member.handlers).here;
   }
 
   /** As after kill -9, too: what was answered is on disk. */
@@ -83,8 +87,13 @@ class Member {
     return () => outcome;
   }
 
-  run(request: GroupRequest): Outcome {
-    return this.outcome(() => this.service.run(request))();
+  /** As the thread of the connections asks. */
+  run<K extends keyof GroupToVolume>(method: K, args: GroupToVolume[K]['args']): Outcome {
+    return this.asked(method, args)();
+  }
+
+  asked<K extends keyof GroupToVolume>(method: K, args: GroupToVolume[K]['args']): () => Outcome {
+    return this.outcome(() => this.calls.call(method, args as never));
   }
 
   names(): string[] {
@@ -104,27 +113,27 @@ function test(name: string, body: (t: Test, member: Member) => void): void {
 test('a tentative snapshot is none until it is kept', (t, member) => {
   const p = point('one');
   member.fixture.write('/file', 'before');
-  t.equal(member.run({ op: 'group-park', point: p }), 'done');
+  t.equal(member.run('groupPark', { point: p }), 'done');
   t.ok(member.isHeld);
   const save = member.outcome(() => member.commands.run('save', { name: 'later' }, 'cli'));
   t.equal(save(), 'waits', 'other commands wait, too');
-  t.equal(member.run({ op: 'group-save', point: p }), 'done');
+  t.equal(member.run('groupSave', { point: p }), 'done');
   t.notOk(member.isHeld);
   member.fixture.flush();
   t.equal(save(), 'done');
   t.same(member.names(), ['later']);
   member.fixture.write('/file', 'behind');
   member.reopen();
-  t.same(member.service.stored().tentative, [p], 'it is there after a crash');
+  t.same(member.member.stored().tentative, [p], 'it is there after a crash');
   t.same(member.names(), ['later']);
   const taken = member.outcome(() => member.commands.run('save', { name: 'one' }, 'cli'));
   t.match(taken(), { code: 'snapshot-exists' }, 'its name is taken');
   member.fixture.collect();
   t.same(member.fixture.check().findings, []);
-  t.equal(member.run({ op: 'group-keep', key: p.key }), 'done');
-  t.equal(member.run({ op: 'group-keep', key: p.key }), 'done', 'once more: nothing');
+  t.equal(member.run('groupKeep', { key: p.key }), 'done');
+  t.equal(member.run('groupKeep', { key: p.key }), 'done', 'once more: nothing');
   member.reopen();
-  t.same(member.service.stored().tentative, []);
+  t.same(member.member.stored().tentative, []);
   t.same(member.names(), ['one', 'later']);
   const { fixture } = member;
   const view = fixture.view('one');
@@ -136,9 +145,9 @@ test('a tentative snapshot is none until it is kept', (t, member) => {
 
 test('a dropped one leaves nothing but its record', (t, member) => {
   const p = point('gone');
-  member.run({ op: 'group-park', point: p });
-  member.run({ op: 'group-save', point: p });
-  t.equal(member.run({ op: 'group-drop', key: p.key }), 'done');
+  member.run('groupPark', { point: p });
+  member.run('groupSave', { point: p });
+  t.equal(member.run('groupDrop', { key: p.key }), 'done');
   t.same(member.names(), []);
   t.equal(member.outcome(() => member.commands.run('save', { name: 'gone' }, 'cli'))(), 'done');
   t.match(member.fixture.volume.history(10), [{ outcome: 'dropped' }, { outcome: 'saved' }]);
@@ -146,55 +155,53 @@ test('a dropped one leaves nothing but its record', (t, member) => {
 
 test('changes are let go, whoever has died', (t, member) => {
   const late = point('late');
-  member.run({ op: 'group-park', point: late });
+  member.run('groupPark', { point: late });
   for (const run of member.timers.splice(0)) run();
   t.notOk(member.isHeld, 'by the timer');
-  t.match(member.run({ op: 'group-save', point: late }), { code: 'group-save-late' });
-  member.run({ op: 'group-park', point: point('lost') });
+  t.match(member.run('groupSave', { point: late }), { code: 'group-save-late' });
+  member.run('groupPark', { point: point('lost') });
   t.ok(member.isHeld);
-  member.service.lost();
+  member.member.lost();
   t.notOk(member.isHeld, 'with the thread of the connections');
-  t.equal(member.run({ op: 'group-park', point: point('up') }), 'done');
-  t.equal(member.run({ op: 'group-unpark' }), 'done');
+  t.equal(member.run('groupPark', { point: point('up') }), 'done');
+  t.equal(member.run('groupUnpark', undefined), 'done');
   t.notOk(member.isHeld);
   t.same(member.names(), []);
 });
 
 test('who waits for its turn when the thread is lost is not parked', (t, member) => {
-  member.run({ op: 'group-park', point: point('first') });
-  const second = member.outcome(() =>
-    member.service.run({ op: 'group-park', point: point('next') }),
-  );
+  member.run('groupPark', { point: point('first') });
+  const second = member.asked('groupPark', { point: point('next') });
   t.equal(second(), 'waits');
-  member.service.lost();
+  member.member.lost();
   t.match(second(), { code: 'group-save-late' });
   t.notOk(member.isHeld);
 });
 
 test('what can not be saved is not parked', (t, member) => {
   member.fixture.save('taken');
-  t.match(member.run({ op: 'group-park', point: point('taken') }), { code: 'snapshot-exists' });
-  t.match(member.run({ op: 'group-park', point: point('a/b') }), { code: 'bad-snapshot-name' });
+  t.match(member.run('groupPark', { point: point('taken') }), { code: 'snapshot-exists' });
+  t.match(member.run('groupPark', { point: point('a/b') }), { code: 'bad-snapshot-name' });
   member.fixture.volume.roles.demote(undefined, 'cli');
-  t.match(member.run({ op: 'group-park', point: point('x') }), { code: 'standby' });
+  t.match(member.run('groupPark', { point: point('x') }), { code: 'standby' });
   t.notOk(member.isHeld);
 });
 
 test('commit records are stored; a removed peer takes its points along', (t, member) => {
-  member.run({ op: 'group-commit', key: 'k', directors: ['a', 'b'] });
+  member.run('groupCommit', { key: 'k', directors: ['a', 'b'] });
   member.reopen();
-  t.same(member.service.stored().commits, [{ key: 'k', directors: ['a', 'b'] }]);
-  t.equal(member.run({ op: 'group-forget', key: 'k' }), 'done');
-  t.same(member.service.stored().commits, []);
+  t.same(member.member.stored().commits, [{ key: 'k', directors: ['a', 'b'] }]);
+  t.equal(member.run('groupForget', { key: 'k' }), 'done');
+  t.same(member.member.stored().commits, []);
   const p = point('theirs');
   const mine = point('mine', member.fixture.volume.uuid);
   for (const each of [p, mine]) {
-    member.run({ op: 'group-park', point: each });
-    member.run({ op: 'group-save', point: each });
+    member.run('groupPark', { point: each });
+    member.run('groupSave', { point: each });
   }
-  member.run({ op: 'group-commit', key: mine.key, directors: [OTHER] });
-  member.service.peerRemoved(OTHER);
+  member.run('groupCommit', { key: mine.key, directors: [OTHER] });
+  member.member.peerRemoved(OTHER);
   member.fixture.flush();
-  t.same(member.service.stored(), { tentative: [], commits: [] });
+  t.same(member.member.stored(), { tentative: [], commits: [] });
   t.same(member.names(), ['mine']);
 });

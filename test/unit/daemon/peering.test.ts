@@ -3,9 +3,15 @@ import t, { type Test } from 'tap';
 import { Deferred } from '../../../src/lib/deferred.js';
 import type { Answer, CommandArguments } from '../../../src/control/command.js';
 import { Peering, type PeeringCommand } from '../../../src/daemon/peers/peering.js';
-import type { ToSync } from '../../../src/daemon/peers/connections-calls.js';
+import type {
+  PeeringToVolume,
+  ToConnections,
+} from '../../../src/daemon/peers/connections-calls.js';
 import { decodeToken, invitationId } from '../../../src/format/wire/pairing-token.js';
+import { CommandError } from '../../../src/lib/errors.js';
+import type { ListenAnswer, PeeringConfig } from '../../../src/sync/peers/peering-messages.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
+import { type JoinedCalls, joinedCalls } from './joined-calls.js';
 
 const OTHER = '11111111-1111-1111-1111-111111111111';
 const THIRD = '22222222-2222-2222-2222-222222222222';
@@ -26,7 +32,10 @@ function test(name: string, body: (t: Test, side: Side) => void): void {
 
 class Side {
   readonly fixture: VolumeFixture;
-  sent: ToSync[] = [];
+  configured: { config: PeeringConfig; isNeeded: boolean }[] = [];
+  /** What somebody waits for who has asked for an invitation. */
+  listening = new Deferred<ListenAnswer>();
+  calls!: JoinedCalls<ToConnections, PeeringToVolume>;
   later: { delayMs: number; run: () => void }[] = [];
   peering: Peering;
 
@@ -37,7 +46,7 @@ class Side {
 
   #open(): Peering {
     const { volume, clock } = this.fixture;
-    return new Peering({
+    const peering = new Peering({
       table: volume.peers,
       volume: volume.uuid,
       selfName: 'here',
@@ -55,7 +64,11 @@ class Side {
         return done;
       },
       later: (delayMs, run) => this.later.push({ delayMs, run }),
-      post: (message) => this.sent.push(message),
+      connections: {
+        start: () => undefined,
+        configure: (config, isNeeded) => this.configured.push({ config, isNeeded }),
+        call: (method, args) => this.calls.here.call(method, args),
+      },
       locksOf: (uuid) => volume.shownLocks().filter(({ origin }) => origin === uuid),
       releaseLocks: (uuid, source) => void volume.locks.release(uuid, source),
       removed: () => undefined,
@@ -63,6 +76,21 @@ class Side {
       paired: () => undefined,
       log: () => undefined,
     });
+    const never = (): never => {
+      throw new Error('nobody asks for it here');
+    };
+    this.calls = joinedCalls<ToConnections, PeeringToVolume>(peering.handlers, {
+      listen: () => {
+        this.listening = new Deferred();
+        return this.listening;
+      },
+      config: never,
+      join: never,
+      volumeState: never,
+      command: never,
+      groupSave: never,
+    });
+    return peering;
   }
 
   reopen(): void {
@@ -90,15 +118,10 @@ class Side {
   /** An invitation as the other thread makes it possible. Gives the secret. */
   invite(args: CommandArguments = {}): Buffer {
     const outcome = this.run('peer-invite', args);
-    const asked = this.sent.findLast((message) => message.kind === 'listen');
-    this.peering.handle({
-      kind: 'listening',
-      id: (asked as { id: number }).id,
-      answer: {
-        fingerprint: FINGERPRINT,
-        listen: { host: '', port: 7433 },
-        addresses: [{ host: '10.0.0.7', port: 7433 }],
-      },
+    this.listening.resolve({
+      fingerprint: FINGERPRINT,
+      listen: { host: '', port: 7433 },
+      addresses: [{ host: '10.0.0.7', port: 7433 }],
     });
     return decodeToken(String(outcome.answer?.['token'])).secret;
   }
@@ -112,9 +135,16 @@ class Side {
       fingerprint,
       upstreams,
     };
-    this.peering.handle({ kind: 'accept', id: 7, request });
-    const told = this.sent.findLast((message) => message.kind === 'accepted');
-    return (told as { error?: { code: string } }).error?.code ?? 'accepted';
+    let told = 'no answer';
+    this.calls.there.call('accept', request).settled(
+      () => {
+        told = 'accepted';
+      },
+      (error) => {
+        told = (error as CommandError).code;
+      },
+    );
+    return told;
   }
 }
 
@@ -133,7 +163,7 @@ test('one invitation, one peer', (t, side) => {
   side.reopen();
   t.match(side.peering.list(), [{ name: 'standby' }], 'stored');
   side.peering.start();
-  t.match(side.sent.at(-1), { kind: 'config', isNeeded: true, config: { self: { epoch: 3 } } });
+  t.match(side.configured.at(-1), { isNeeded: true, config: { self: { epoch: 3 } } });
 });
 
 test('time', (t, side) => {
@@ -141,7 +171,7 @@ test('time', (t, side) => {
   side.fixture.clock.advance(1_001);
   t.equal(side.accept(secret, OTHER, FINGERPRINT), 'expired-invitation');
   side.later.at(-1)?.run();
-  t.match(side.sent.at(-1), { kind: 'config', isNeeded: false }, 'the thread may go');
+  t.match(side.configured.at(-1), { isNeeded: false }, 'the thread may go');
   side.fixture.clock.advance(8 * 24 * HOUR_MS);
   side.invite();
   t.equal(side.fixture.volume.peers.invitations.size, 1, 'what is long over is forgotten');
@@ -171,12 +201,18 @@ test('a peer that snapshots are kept for', (t, side) => {
 });
 
 test('the other thread fails', (t, side) => {
-  const outcome = side.run('peer-invite', {});
-  side.peering.handle({ kind: 'lost', message: 'out of memory' });
-  t.match(outcome.error, { code: 'internal-error', message: /out of memory/ });
   const late = side.run('peer-invite', {});
   side.later.findLast(({ delayMs }) => delayMs > 60_000)?.run();
   t.match(late.error, { errno: 'ETIMEDOUT' });
+  t.equal(side.accept(side.invite(), OTHER, FINGERPRINT), 'accepted');
+  const outcome = side.run('peer-invite', {});
+  side.calls.here.lost(new CommandError('internal-error', 'EIO', 'out of memory'));
+  t.match(outcome.error, { code: 'internal-error', message: /out of memory/ });
+  side.configured = [];
+  side.peering.lost('out of memory');
+  t.same(side.configured, [], 'not at once');
+  side.later.at(-1)?.run();
+  t.match(side.configured, [{ isNeeded: true, config: { peers: [{ volume: OTHER }] } }]);
 });
 
 test('rings and what is above', (t, side) => {
@@ -194,7 +230,7 @@ test('rings and what is above', (t, side) => {
   };
   volume.peers.putPeer(above);
   t.equal(side.accept(side.invite(), OTHER, FINGERPRINT), 'peer-exists');
-  side.peering.handle({ kind: 'upstreams', volume: OTHER, upstreams: [THIRD] });
+  side.calls.there.tell('upstreams', { volume: OTHER, upstreams: [THIRD] });
   t.equal(side.accept(side.invite(), THIRD, 'cd'.repeat(32)), 'peer-ring');
   t.same(volume.peers.peers.get(OTHER)?.upstreams, [THIRD]);
 });
