@@ -75,3 +75,8 @@ export const FADVISE_WILLNEED = 3;
 
 /** File system types that `fstatfs` gives. */
 export const FUSE_SUPER_MAGIC = 0x65735546;
+export const BTRFS_SUPER_MAGIC = 0x9123683e;
+export const TMPFS_MAGIC = 0x01021994;
+
+/** File flags: what is written anew goes to its old place. */
+export const FS_NOCOW_FL = 0x00800000;

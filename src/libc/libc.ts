@@ -13,9 +13,15 @@ import { ScatteredRead } from './scattered-read.js';
 
 const F_GETFL = 3;
 const F_SETFL = 4;
+const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_DUPFD_CLOEXEC = 1030;
+const F_RDLCK = 0;
 const F_WRLCK = 1;
+const F_UNLCK = 2;
+/** The numbers that x86-64 and arm64 have. */
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
 const SYS_OPENAT2 = 437;
 const PR_SET_THP_DISABLE = 41;
 const PR_SET_IO_FLUSHER = 57;
@@ -48,6 +54,9 @@ const callFcntl: (fd: number, command: number, argument: number) => number = gli
 );
 const callFcntlLock: (fd: number, command: number, lock: Uint8Array) => number = glibc.func(
   'int fcntl(int, int, void *)',
+);
+const callIoctl: (fd: number, request: number, argument: Uint8Array) => number = glibc.func(
+  'int ioctl(int, uint64_t, void *)',
 );
 const callFallocate: (fd: number, mode: number, offset: number, length: number) => number =
   glibc.func('int fallocate64(int, int, int64_t, int64_t)');
@@ -189,15 +198,36 @@ export function setStatusFlags(fd: number, flags: number): number {
 }
 
 /**
- * Takes an exclusive lock on the whole file without waiting: 0, or -EAGAIN
- * when another descriptor holds one. The lock belongs to the open file
- * description and goes with its last descriptor, a killed process's included.
+ * Takes a lock on the whole file without waiting, or makes the one that it has
+ * another: 0, or -EAGAIN when another descriptor holds one that does not go with
+ * it. Exclusive takes a descriptor to write to, shared one to read from. The lock
+ * belongs to the open file description and goes with its last descriptor, a
+ * killed process's included.
  */
-export function lockFile(fd: number): number {
+export function lockFile(fd: number, kind: 'exclusive' | 'shared' = 'exclusive'): number {
   // struct flock: type, whence (16 bits each), start, length (64), pid (32); zeros: the whole file.
   const lock = new Uint8Array(32);
-  lock[0] = F_WRLCK;
+  lock[0] = kind === 'exclusive' ? F_WRLCK : F_RDLCK;
   return result(callFcntlLock(fd, F_OFD_SETLK, lock));
+}
+
+/** Another descriptor holds a lock on the file. */
+export function isLockedByOthers(fd: number): boolean {
+  const lock = new Uint8Array(32);
+  lock[0] = F_WRLCK;
+  return result(callFcntlLock(fd, F_OFD_GETLK, lock)) === 0 && lock[0] !== F_UNLCK;
+}
+
+/** What chattr(1) shows: FS_*_FL. -ENOTTY or -EOPNOTSUPP where there are none. */
+export function getFileFlags(fd: number): number {
+  const flags = new Int32Array(2);
+  const answer = result(callIoctl(fd, FS_IOC_GETFLAGS, new Uint8Array(flags.buffer)));
+  return answer < 0 ? answer : (flags[0] as number);
+}
+
+/** 0 or -errno. */
+export function setFileFlags(fd: number, flags: number): number {
+  return result(callIoctl(fd, FS_IOC_SETFLAGS, new Uint8Array(Int32Array.of(flags, 0).buffer)));
 }
 
 export function fallocate(fd: number, mode: number, offset: number, length: number): number {

@@ -9,6 +9,7 @@ import { open } from 'lmdb';
 import { copyBytes } from '../lib/copy-bytes.js';
 import { invariant } from '../lib/invariant.js';
 import { TABLE, TABLE_NAMES, type TableNumber } from '../format/records/tables.js';
+import { MeetingPlace } from './meeting-place.js';
 import { Span } from './span.js';
 
 export const PAGE_BYTES = 4096;
@@ -245,12 +246,20 @@ export class Env {
   /** By table number; index 0 is unused. */
   readonly tables: readonly LmdbTable[];
   readonly pageBytes: number;
+  readonly #place: MeetingPlace;
 
-  private constructor(path: string, root: LmdbTable, tables: LmdbTable[], pageBytes: number) {
+  private constructor(
+    path: string,
+    root: LmdbTable,
+    tables: LmdbTable[],
+    pageBytes: number,
+    place: MeetingPlace,
+  ) {
     this.path = path;
     this.root = root;
     this.tables = tables;
     this.pageBytes = pageBytes;
+    this.#place = place;
   }
 
   /**
@@ -259,7 +268,19 @@ export class Env {
    * decides whether it can be written.
    */
   static open(path: string, options: EnvOptions = {}): Env {
-    const root = openRoot(path, options);
+    const place = MeetingPlace.enter(path);
+    try {
+      const root = openRoot(place.directory, options);
+      return Env.#withTables(path, root, options, place);
+    } catch (error) {
+      place.leave();
+      throw error;
+    } finally {
+      place.opened();
+    }
+  }
+
+  static #withTables(path: string, root: LmdbTable, options: EnvOptions, place: MeetingPlace): Env {
     const openTable = (root as unknown as { openDB(o: object): LmdbTable | undefined }).openDB;
     const tables: LmdbTable[] = [root];
     for (const name of TABLE_NAMES) {
@@ -282,7 +303,7 @@ export class Env {
       }
       tables.push(table);
     }
-    return new Env(path, root, tables, options.pageBytes ?? PAGE_BYTES);
+    return new Env(path, root, tables, options.pageBytes ?? PAGE_BYTES, place);
   }
 
   table(number: TableNumber): LmdbTable {
@@ -348,8 +369,14 @@ export class Env {
     };
   }
 
+  /** Nobody else has the file open, in this process or another. */
+  get isAlone(): boolean {
+    return this.#place.isAlone;
+  }
+
   /** Closes at once; the promise of lmdb is only about asynchronous writes. */
   close(): void {
     void this.root.close();
+    this.#place.leave();
   }
 }

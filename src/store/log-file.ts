@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeInPlace } from './in-place.js';
 
 export const LOG_FILE = 'intent.log';
 export const LOG_BYTES = 16 * 1024 * 1024;
@@ -35,6 +36,7 @@ export function makeLogFile(volumePath: string, bytes: number): void {
     // A copied file may have holes, where a write would have to find room first.
     if (stat.size === bytes && stat.blocks * 512 >= bytes) return;
     fchmodSync(fd, 0o600);
+    if (stat.size === 0) writeInPlace(fd);
     const zeros = Buffer.alloc(Math.min(CHUNK_BYTES, bytes));
     for (let at = 0; at < bytes; at += zeros.length) {
       if (writeSync(fd, zeros, 0, zeros.length, at) !== zeros.length) {

@@ -18,10 +18,12 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import { CommandError } from '../lib/errors.js';
 import { M_MMAP_THRESHOLD, M_TOP_PAD, M_TRIM_THRESHOLD } from '../libc/constants.js';
 import { disableHugePages, mallopt } from '../libc/libc.js';
 import { Env, type EnvOptions } from './env.js';
+import { writeInPlace } from './in-place.js';
 import { checkFileLength, checkTreeRoot, DamagedFile, readMeta } from './mdb/file.js';
 
 export const DATA_FILE = 'data.mdb';
@@ -47,6 +49,25 @@ function damaged(path: string, why: string): CommandError {
     {
       path,
     },
+  );
+}
+
+const UNWRITABLE = { EROFS: 'EROFS', EPERM: 'EACCES', EACCES: 'EACCES', ENOSPC: 'ENOSPC' } as const;
+
+/** The error for a volume that can't be written; undefined: it is another error. */
+export function unwritable(path: string, error: unknown): CommandError | undefined {
+  // LMDB's errors have a number for a code.
+  const { code } = error as { code?: string | number };
+  const name = typeof code === 'number' && code > 0 ? getSystemErrorName(-code) : code;
+  if (typeof name !== 'string' || !Object.hasOwn(UNWRITABLE, name)) return undefined;
+  const isFull = name === 'ENOSPC';
+  return new CommandError(
+    'volume-unusable',
+    UNWRITABLE[name as keyof typeof UNWRITABLE],
+    isFull
+      ? `the volume ${path} can't be opened: the disk is full`
+      : `the volume ${path} can't be written (${name}); shadowfs mount --ro only reads it`,
+    { path },
   );
 }
 
@@ -85,12 +106,23 @@ export function createVolumeFiles(
   const nursery = join(path, NURSERY);
   rmSync(nursery, { recursive: true, force: true });
   mkdirSync(nursery, { mode: 0o700 });
+  makeDataFile(join(nursery, DATA_FILE));
   Env.open(nursery, { ...options, create: true }).close();
   fill(nursery);
   renameSync(join(nursery, DATA_FILE), join(path, DATA_FILE));
   rmSync(nursery, { recursive: true });
   syncDirectory(path);
   syncDirectory(dirname(path));
+}
+
+/** An empty file, which LMDB takes for one that it has just made itself. */
+function makeDataFile(path: string): void {
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    writeInPlace(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** A new name is only durable when its directory is. */
@@ -139,7 +171,7 @@ export function openEnv(path: string, options: EnvOptions = {}): Env {
   } catch (error) {
     const { message } = error as Error;
     if (/table \w+ is missing/.test(message)) throw notAVolume(path, message);
-    throw damaged(path, message);
+    throw unwritable(path, error) ?? damaged(path, message);
   }
 }
 

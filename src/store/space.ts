@@ -16,6 +16,7 @@ import { DEFAULT_BLOCK_SIZE } from '../format/records/tables.js';
 import { FALLOC_FL_KEEP_SIZE } from '../libc/constants.js';
 import { fallocate, fstatfs } from '../libc/libc.js';
 import type { StoreStats } from './env.js';
+import { isOnBtrfs, isWrittenInPlace } from './in-place.js';
 import { type FreeRun, readFreeRuns, readMeta } from './mdb/file.js';
 import { DATA_FILE } from './open.js';
 
@@ -26,6 +27,11 @@ export const MAX_RESERVE_BYTES = 64 * MIB;
 const RESERVE_PART = 64;
 /** Left to others where blocks can't be had ahead. */
 const UNRESERVED_MARGIN_BYTES = 8 * MIB;
+/**
+ * Left free where room is asked for before it is seen that the file has it (Btrfs): without any,
+ * each write waits until the file system has looked for some.
+ */
+const UNTOUCHED_BYTES = 16 * MIB;
 /** Pages that the last two transactions freed may still be read. */
 const YOUNG_TRANSACTIONS = 2;
 /** LMDB looks no further once it has so many free runs in memory. */
@@ -101,8 +107,11 @@ export class Space {
   #stats: StoreStats;
   /** The file has its blocks up to here. */
   #allocatedEnd: number;
-  /** False where the file system has no fallocate. */
-  #canReserve = true;
+  /** False where the file system has no fallocate, or where that promises nothing. */
+  #canReserve: boolean;
+  readonly #isOnBtrfs: boolean;
+  /** Pages inside the file that are written again take room on the disk. */
+  readonly #takesRoomAnew: boolean;
   #freeOf: { transaction: number; usableBytes: number; youngBytes: number } | undefined;
 
   /** `oldestReader`: the oldest state that is still read, asked when free pages are counted. */
@@ -113,10 +122,14 @@ export class Space {
     oldestReader: () => number | undefined,
   ) {
     this.#fd = openSync(join(volumePath, DATA_FILE), 'r+');
+    this.#isOnBtrfs = isOnBtrfs(this.#fd);
+    this.#takesRoomAnew = !isWrittenInPlace(this.#fd);
+    this.#canReserve = !this.#takesRoomAnew;
     this.#options = options;
     this.#oldestReader = oldestReader;
     this.#stats = stats;
     this.#allocatedEnd = this.#fileEnd;
+    if (this.#takesRoomAnew) return;
     // A killed writer may have left blocks behind the file's end: they are still there. And pages
     // that LMDB skipped have no blocks yet.
     const kept = fstatSync(this.#fd).blocks * 512 - TREE_OVERHEAD_BYTES;
@@ -156,6 +169,12 @@ export class Space {
     };
   }
 
+  /** What a file that can't have its blocks ahead leaves; pages that it writes again take some of that. */
+  #marginBytes(diskBytes: number): number {
+    if (!this.#takesRoomAnew) return UNRESERVED_MARGIN_BYTES;
+    return Math.min(CHUNK_BYTES, UNRESERVED_MARGIN_BYTES + Math.floor(diskBytes / 8));
+  }
+
   /** After every commit. */
   update(stats: StoreStats): void {
     this.#stats = stats;
@@ -168,19 +187,23 @@ export class Space {
     const disk = this.#disk();
     const reserveBytes = this.#reserveBytes;
     if (!this.#canReserve) {
-      const end = this.#fileEnd + Math.max(0, disk.freeBytes - UNRESERVED_MARGIN_BYTES);
+      const end = this.#fileEnd + Math.max(0, disk.freeBytes - this.#marginBytes(disk.totalBytes));
       this.#allocatedEnd = Math.min(end, quotaBytes ?? end);
     }
+    const most = this.#takesRoomAnew
+      ? Math.max(0, disk.freeBytes - UNRESERVED_MARGIN_BYTES)
+      : Number.POSITIVE_INFINITY;
     const tail = this.#allocatedEnd - this.#fileEnd;
+    const diskBytes = disk.freeBytes - (this.#isOnBtrfs ? UNTOUCHED_BYTES : 0);
     const growable = this.#canReserve
-      ? Math.max(0, Math.min(disk.freeBytes, (quotaBytes ?? Infinity) - this.#allocatedEnd))
+      ? Math.max(0, Math.min(diskBytes, (quotaBytes ?? Infinity) - this.#allocatedEnd))
       : 0;
     // Exact counts of free pages cost a walk: only when nothing else is left.
     const isTight = growable < CHUNK_BYTES;
     const { usableBytes: free, youngBytes } = isTight ? this.#freePages() : NO_FREE_PAGES;
-    const room = tail + growable + (isTight ? free : freePages * pageBytes);
+    const room = Math.min(most, tail + growable + (isTight ? free : freePages * pageBytes));
     return {
-      availableBytes: Math.max(0, tail + free - reserveBytes),
+      availableBytes: Math.max(0, Math.min(most, tail + free) - reserveBytes),
       growableBytes: growable,
       reserveBytes,
       roomBytes: Math.max(0, room - reserveBytes),
