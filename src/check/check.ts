@@ -17,6 +17,7 @@ import { RecordCheck, VERSIONED_TABLES } from './records.js';
 import { workNow } from '../lib/work.js';
 import { messageOf } from '../lib/errors.js';
 import { type CheckReport, CheckState, type OnProgress } from './report.js';
+import { openToRead } from '../volume/log/log-replay.js';
 import { ViewCheck } from './views.js';
 import type { Layer } from '../volume/lineage.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
@@ -67,7 +68,7 @@ export function checkVolumeAt(
   if (damaged.has('main') || !SMALL_TABLES.every(isReadable)) return state.report();
   let reader: StoreReader | undefined;
   try {
-    reader = StoreReader.open(what.path, { readOnly: true });
+    reader = openToRead(what.path);
     const volume = openVolume(what, reader, state);
     if (volume !== undefined) {
       // One state of the store for everything: a mount may go on writing, and collecting, meanwhile.

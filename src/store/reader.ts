@@ -213,6 +213,11 @@ export class StoreReader extends TableReader {
     return reader;
   }
 
+  /** Nobody else has the volume open who would know of this reader. */
+  get isAlone(): boolean {
+    return this.env.isAlone;
+  }
+
   /** Moves on to the newest committed state. About 1 µs. */
   refresh(): void {
     this.env.renew();

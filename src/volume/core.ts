@@ -222,7 +222,8 @@ export class VolumeCore {
    */
   closeTxg(): boolean {
     if (this.closing !== undefined) return false;
-    if (this.open.isEmpty) return true;
+    // Numbers that files of a base were given while they were only looked at stay in memory.
+    if (this.open.isEmpty || this.readOnly) return true;
     for (const listener of this.#closeListeners.toReversed()) listener(this.open);
     this.closing = this.open;
     this.open = this.#newGroup();

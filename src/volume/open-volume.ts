@@ -10,7 +10,7 @@ import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
 import type { TxgSink } from './commit/txg-sink.js';
 import { InlineSink } from './commit/inline-sink.js';
-import { applyLog } from './log/log-replay.js';
+import { applyLog, openToRead } from './log/log-replay.js';
 import { NoSink } from './commit/no-sink.js';
 import type { VolumeOptions } from './options.js';
 import type { StartWriter } from './commit/start-writer.js';
@@ -42,24 +42,49 @@ export interface OpenedStore {
   readOnly: boolean;
 }
 
-/** Throws CommandError: not-a-volume, volume-damaged, newer-format, base-mismatch. */
+/**
+ * Throws CommandError: not-a-volume, volume-damaged, volume-unusable, newer-format, base-mismatch,
+ * log-not-applied.
+ */
 export function openStore(what: VolumeOpenOptions): OpenedStore {
+  if (what.writer.kind === 'none') return openOnlyToRead(what);
   checkVolumeFiles(what.path);
-  const readOnly = what.readOnly === true || what.writer.kind === 'none';
-  const forReading = what.writer.kind === 'none' ? { readOnly: true } : {};
-  const probe = StoreReader.open(what.path, forReading);
-  const format = readMeta<number>(probe, 'format');
-  const options = readMeta<VolumeOptions>(probe, 'options');
-  const stored = readMeta<StoredBase>(probe, 'base');
-  const uuid = readMeta<string>(probe, 'uuid');
-  probe.close();
-  checkFormat(what.path, format);
+  const probe = StoreReader.open(what.path);
+  let about: About;
+  try {
+    about = readAbout(what, probe);
+  } finally {
+    probe.close();
+  }
+  applyLog(what.path, about.options.compression);
+  const sink = openSink(what, about);
+  const reader = StoreReader.open(what.path);
+  return { reader, sink, ...about, readOnly: what.readOnly === true };
+}
+
+/** Nothing of the volume's directory is written, and no thread is begun. */
+function openOnlyToRead(what: VolumeOpenOptions): OpenedStore {
+  const reader = openToRead(what.path);
+  try {
+    const about = readAbout(what, reader);
+    const { usedPages, pageBytes } = reader.stats();
+    return { reader, sink: new NoSink(usedPages * pageBytes), ...about, readOnly: true };
+  } catch (error) {
+    reader.close();
+    throw error;
+  }
+}
+
+type About = Pick<OpenedStore, 'options' | 'stored' | 'uuid'>;
+
+function readAbout(what: VolumeOpenOptions, reader: StoreReader): About {
+  checkFormat(what.path, readMeta<number>(reader, 'format'));
+  const options = readMeta<VolumeOptions>(reader, 'options');
+  const stored = readMeta<StoredBase>(reader, 'base');
+  const uuid = readMeta<string>(reader, 'uuid');
   invariant(options !== undefined && uuid !== undefined, 'a volume has options and a uuid');
   checkBase(what, stored);
-  if (what.writer.kind !== 'none') applyLog(what.path, options.compression);
-  const sink = openSink(what, options, stored !== undefined);
-  const reader = StoreReader.open(what.path, forReading);
-  return { reader, sink, options, stored, uuid, readOnly };
+  return { options, stored, uuid };
 }
 
 function checkFormat(path: string, format: number | undefined): void {
@@ -78,7 +103,7 @@ function checkFormat(path: string, format: number | undefined): void {
 /** Rule D10: a base that was replaced as a whole is refused. */
 function checkBase(what: VolumeOpenOptions, stored: StoredBase | undefined): void {
   const { path, base } = what;
-  if (what.writer.kind === 'none' && base === undefined) return;
+  if (what.writer.kind === 'none' && base === undefined && what.reattach === true) return;
   if (stored === undefined && base !== undefined) {
     throw new CommandError(
       'base-mismatch',
@@ -107,20 +132,15 @@ function checkBase(what: VolumeOpenOptions, stored: StoredBase | undefined): voi
   }
 }
 
-function openSink(what: VolumeOpenOptions, options: VolumeOptions, hasBase: boolean): TxgSink {
+function openSink(what: VolumeOpenOptions, { options, stored }: About): TxgSink {
   const setup = {
     path: what.path,
     compression: options.compression,
     quotaBytes: options.quotaBytes,
     blockSize: options.blockSize,
-    hasBase,
+    hasBase: stored !== undefined,
   };
-  switch (what.writer.kind) {
-    case 'none':
-      return new NoSink();
-    case 'inline':
-      return new InlineSink(setup);
-    case 'thread':
-      return new ThreadSink(setup, what.writer.wakeFd, what.writer.start);
-  }
+  return what.writer.kind === 'thread'
+    ? new ThreadSink(setup, what.writer.wakeFd, what.writer.start)
+    : new InlineSink(setup);
 }

@@ -12,7 +12,6 @@ import { readMeta, type Snapshot } from '../../volume/catalog.js';
 import { checkVolumeAt, type Finding } from '../../check/check.js';
 import { shownName } from '../../check/report.js';
 import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js';
-import { settleLog } from '../../volume/log/log-replay.js';
 import { Volume } from '../../volume/volume.js';
 import type { InspectRequest } from './commands.js';
 import { fileVersions } from './file-versions.js';
@@ -114,7 +113,6 @@ function versionsAnswer(
 }
 
 function checkAnswer(place: InspectTarget, onProgress: OnProgress): Answer {
-  settleLog(place.volume);
   const base = openBase(place);
   try {
     const report = checkVolumeAt(
@@ -183,7 +181,6 @@ function withVolume<T>(place: InspectTarget, use: (volume: Volume) => T): T {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
   }
   checkVolumeFiles(place.volume);
-  settleLog(place.volume);
   const base = openBase(place);
   const volume = Volume.open({
     path: place.volume,

@@ -5,7 +5,14 @@ import { realClock } from '../../lib/clock.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { byteStringOfText } from '../../format/text/grammar.js';
 import { isVolume } from '../../store/open.js';
-import { acquireOwner, type Owner, readOwner } from '../../store/owner.js';
+import {
+  acquireOwner,
+  inUse,
+  type Owner,
+  type OwnerRecord,
+  presentOwner,
+  shareVolume,
+} from '../../store/owner.js';
 import { BaseDirectory } from '../../base/base-directory.js';
 import { createVolume } from '../../volume/create-volume.js';
 import { DEFAULT_OPTIONS, type VolumeOptions } from '../../volume/options.js';
@@ -15,8 +22,9 @@ import type { CreationOptions } from '../mount/mount-options.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
 
-/** An owner that is just closing is waited for. */
+/** An owner that is just closing is waited for, and tools that just look. */
 const OWNER_WAIT_MS = 10_000;
+const LOOK_WAIT_MS = 1000;
 
 /** What a new volume is set to. Pure. */
 export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
@@ -32,13 +40,14 @@ export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
   };
 }
 
-/** Throws CommandError. The owner's lock is held until the process ends. */
+/** Throws CommandError. The lock of the volume is held until the process ends. */
 export function openVolume(
   plan: MountPlan,
   who: { uid: number; gid: number; wakeFd: number; startWriter: StartWriter },
   hasLog = true,
 ): Volume {
   const base = plan.base === undefined ? undefined : openBase(plan, plan.base);
+  if (plan.options.readOnly && isVolume(plan.volume)) return openToRead(plan, base);
   const owner = makeAndOwn(plan);
   try {
     if (!isVolume(plan.volume)) {
@@ -51,10 +60,13 @@ export function openVolume(
         ...(base !== undefined && { base }),
       });
     }
+    if (plan.options.readOnly) {
+      owner.release();
+      return openToRead(plan, base);
+    }
     const volume = Volume.open({
       path: plan.volume,
       reattach: plan.options.reattach,
-      readOnly: plan.options.readOnly,
       writer: { kind: 'thread', wakeFd: who.wakeFd, start: who.startWriter },
       ...(hasLog && { log: { flush: 'async' as const } }),
       ...(base !== undefined && { base }),
@@ -67,7 +79,31 @@ export function openVolume(
   }
 }
 
-function openBase(plan: MountPlan, path: string): { path: string; directory: BaseDirectory } {
+/** Beside others that only read; nothing of the volume's directory is written. */
+function openToRead(plan: MountPlan, base: OpenedBase | undefined): Volume {
+  const share = shareVolume(plan.volume, ownerWaitMs(plan.volume));
+  if (share === undefined) throw inUse(plan.volume);
+  try {
+    const volume = Volume.open({
+      path: plan.volume,
+      reattach: plan.options.reattach,
+      writer: { kind: 'none' },
+      ...(base !== undefined && { base }),
+    });
+    refuseOtherOptions(volume, plan.options.creation);
+    return volume;
+  } catch (error) {
+    share.release();
+    throw error;
+  }
+}
+
+interface OpenedBase {
+  path: string;
+  directory: BaseDirectory;
+}
+
+function openBase(plan: MountPlan, path: string): OpenedBase {
   const directory = BaseDirectory.open(byteStringOfText(path));
   // What will be mounted inside the base must not be met through it: it is served by this thread.
   for (const covered of [plan.mountpoint, plan.controlMount]) {
@@ -88,13 +124,18 @@ function makeAndOwn(plan: MountPlan): Owner {
       `the volume ${plan.volume}: ${messageOf(error)}`,
     );
   }
-  const waitMs = isServed(plan.volume) ? 0 : OWNER_WAIT_MS;
+  const waitMs = ownerWaitMs(plan.volume);
   return acquireOwner(plan.volume, { waitMs, mountpoint: plan.mountpoint });
 }
 
+function ownerWaitMs(volume: string): number {
+  const owner = presentOwner(volume);
+  if (owner === undefined) return LOOK_WAIT_MS;
+  return isServed(owner) ? 0 : OWNER_WAIT_MS;
+}
+
 /** The owner still has its mount, so it is not about to end. */
-function isServed(volume: string): boolean {
-  const mountpoint = readOwner(volume)?.mountpoint;
+function isServed({ mountpoint }: OwnerRecord): boolean {
   return mountpoint !== undefined && mountAt(readMountTable(), mountpoint)?.type === MOUNT_TYPE;
 }
 

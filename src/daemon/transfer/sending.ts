@@ -10,7 +10,6 @@ import { StoreReader } from '../../store/reader.js';
 import { BaseDirectory } from '../../base/base-directory.js';
 import { readMeta } from '../../volume/catalog.js';
 import type { StoredBase } from '../../volume/create-volume.js';
-import { settleLog } from '../../volume/log/log-replay.js';
 import { Volume } from '../../volume/volume.js';
 import { isWithin } from '../mount/mount-table.js';
 
@@ -26,7 +25,6 @@ export function openForSending(place: SendSource): Volume {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
   }
   checkVolumeFiles(place.volume);
-  settleLog(place.volume);
   const reader = StoreReader.open(place.volume, { readOnly: true });
   const stored = readMeta<StoredBase>(reader, 'base');
   reader.close();

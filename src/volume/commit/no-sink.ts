@@ -3,12 +3,15 @@ import { FsError } from '../../lib/errors.js';
 import type { TxgSink, SinkSpace } from './txg-sink.js';
 
 export class NoSink implements TxgSink {
+  /** `usedBytes`: of the volume's file. */
+  constructor(readonly usedBytes: number) {}
+
   submit(): void {
     throw new FsError('EROFS', 'write', 'the volume');
   }
 
   space(): SinkSpace {
-    return { availableBytes: 0, usedBytes: 0, roomBytes: 0 };
+    return { availableBytes: 0, usedBytes: this.usedBytes, roomBytes: 0 };
   }
 
   canGrow(): boolean {

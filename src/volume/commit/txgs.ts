@@ -163,7 +163,8 @@ export class TxgPipeline {
 
   /** Closes the open group (now or when the writer is free); the ticket to wait for. */
   commit(): number {
-    if (this.core.open.isEmpty) return this.core.closing?.id ?? this.#committed;
+    const { open, closing, readOnly } = this.core;
+    if (open.isEmpty || readOnly) return closing?.id ?? this.#committed;
     const ticket = this.core.open.id;
     this.#close();
     return ticket;

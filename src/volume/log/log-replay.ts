@@ -1,7 +1,7 @@
 /**
- * Bringing into LMDB what the intent log has and LMDB has not, after a process
- * ended without closing its volume. Done once, by whoever owns the volume,
- * before anything else is read from it.
+ * What the intent log has and LMDB has not, after a process ended without
+ * closing its volume. Whoever owns the volume brings it into LMDB, once, before
+ * anything else is read from it; whoever only reads keeps it in memory.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
@@ -21,12 +21,16 @@ import {
   sealBlock,
 } from '../../format/records/values.js';
 import { readLogFile } from '../../store/log-file.js';
-import { checkVolumeFiles } from '../../store/open.js';
-import { acquireOwner } from '../../store/owner.js';
+import { openOverlaid, Overlay } from '../../store/overlaid-reader.js';
+import { inUse, presentOwner, shareVolume } from '../../store/owner.js';
 import { StoreReader } from '../../store/reader.js';
 import type { WriteTransaction } from '../../store/write-transaction.js';
 import { StoreWriter } from '../../store/writer.js';
 import { readMeta } from '../catalog.js';
+
+/** For an owner that has its lock and not yet its volume. */
+const OWNER_TRIES = 40;
+const OWNER_POLL_MS = 50;
 
 /** The records from a position on, up to the first that is not whole or not the next. */
 export function* logRecords(
@@ -50,23 +54,57 @@ export function* logRecords(
   }
 }
 
+/** What the operation makes of a record; undefined: it is gone. */
+function valueAfter(
+  { kind, table, value, offset, length }: LogOperation,
+  before: Buffer | undefined,
+): Buffer | undefined {
+  if (kind === 'delete') return undefined;
+  let after = value;
+  if (kind === 'patch') {
+    after = Buffer.alloc(length);
+    before?.copy(after);
+    value.copy(after, offset);
+  }
+  if (table === TABLE.blocks && after[0] === BLOCK_RAW) {
+    sealBlock(after, after.length - BLOCK_HEADER_LENGTH);
+  }
+  return after;
+}
+
 function applyOperation(tx: WriteTransaction, operation: LogOperation): void {
   const { kind, table, key } = operation;
-  if (kind === 'delete') {
-    tx.del(table, key);
-    return;
+  const before = kind === 'patch' ? tx.get(table, key) : undefined;
+  const value = valueAfter(operation, before);
+  if (value === undefined) tx.del(table, key);
+  else tx.put(table, key, value);
+}
+
+/** Where in the log what LMDB does not have begins. Undefined: it has all. Throws CommandError `newer-format`. */
+function positionOf(
+  volumePath: string,
+  reader: StoreReader,
+): { position: LogPosition; uuid: string } | undefined {
+  const position = readMeta<LogPosition>(reader, LOG_META);
+  const uuid = readMeta<string>(reader, 'uuid');
+  if (position === undefined || uuid === undefined) return undefined;
+  if (position.format > LOG_FORMAT) throw newerLog(volumePath, position.format);
+  return { position, uuid };
+}
+
+/** All of the file; nothing of one that is missing. Throws CommandError `log-not-applied`. */
+function logOf(volumePath: string): Buffer {
+  try {
+    return readLogFile(volumePath) ?? Buffer.alloc(0);
+  } catch (error) {
+    throw new CommandError(
+      'log-not-applied',
+      'EIO',
+      `the volume ${volumePath} was not closed, and its intent log, which has what was fsynced ` +
+        `last, can't be read: ${messageOf(error)}`,
+      { path: volumePath },
+    );
   }
-  let { value } = operation;
-  if (kind === 'patch') {
-    const whole = Buffer.alloc(operation.length);
-    tx.get(table, key)?.copy(whole);
-    value.copy(whole, operation.offset);
-    value = whole;
-  }
-  if (table === TABLE.blocks && value[0] === BLOCK_RAW) {
-    sealBlock(value, value.length - BLOCK_HEADER_LENGTH);
-  }
-  tx.put(table, key, value);
 }
 
 /**
@@ -75,12 +113,11 @@ function applyOperation(tx: WriteTransaction, operation: LogOperation): void {
  */
 export function applyLog(volumePath: string, compression: boolean): number {
   const probe = StoreReader.open(volumePath);
-  const position = readMeta<LogPosition>(probe, LOG_META);
-  const uuid = readMeta<string>(probe, 'uuid');
+  const found = positionOf(volumePath, probe);
   probe.close();
-  if (position === undefined || uuid === undefined) return 0;
-  if (position.format > LOG_FORMAT) throw newerLog(volumePath, position.format);
-  const log = readLogFile(volumePath) ?? Buffer.alloc(0);
+  if (found === undefined) return 0;
+  const { position, uuid } = found;
+  const log = logOf(volumePath);
   let count = 0;
   const writer = StoreWriter.open(volumePath, { compression });
   try {
@@ -110,52 +147,60 @@ function newerLog(path: string, format: number): CommandError {
 }
 
 /**
- * For tools that look at a volume without owning it: after a crash what was
- * fsynced must not be missing. Where a process owns the volume, that sees to it.
- * Throws CommandError `log-not-applied` when it is needed and can't be done.
+ * Opens a volume to read it as its owner left it, with what was fsynced, and
+ * writes nothing. While a process owns it that sees to its log: what LMDB has is
+ * read then. Throws CommandError: not-a-volume, volume-damaged, volume-unusable,
+ * newer-format, log-not-applied, volume-in-use.
  */
-export function settleLog(volumePath: string): void {
-  if (!needsReplay(volumePath)) return;
-  try {
-    const owner = acquireOwner(volumePath);
+export function openToRead(volumePath: string): StoreReader {
+  for (let triesLeft = OWNER_TRIES; ; triesLeft--) {
+    // Until the log is in memory nobody may begin to write it anew.
+    const share = shareVolume(volumePath);
     try {
-      if (needsReplay(volumePath)) applyLog(volumePath, compressionOf(volumePath));
+      const reader = openOverlaid(volumePath, (stored) =>
+        share === undefined ? undefined : logInMemory(volumePath, stored),
+      );
+      if (share !== undefined || !reader.isAlone || isOwn(volumePath)) return reader;
+      // An owner that would not learn what is read writes over it. Or it is just about to open it.
+      reader.close();
+      if (triesLeft <= 0) throw unseen(volumePath);
     } finally {
-      owner.release();
+      share?.release();
     }
-  } catch (error) {
-    if (error instanceof CommandError && error.code === 'volume-in-use') return;
-    throw new CommandError(
-      'log-not-applied',
-      'EROFS',
-      `the volume ${volumePath} was not closed, and what its intent log holds can't be brought ` +
-        `into it: ${messageOf(error)}`,
-      { path: volumePath },
-    );
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OWNER_POLL_MS);
   }
 }
 
-/** Of a volume that can't be read it is not said: whoever opens it finds out why. */
-function needsReplay(volumePath: string): boolean {
-  try {
-    checkVolumeFiles(volumePath);
-    const reader = StoreReader.open(volumePath, { readOnly: true });
-    const position = readMeta<LogPosition>(reader, LOG_META);
-    const uuid = readMeta<string>(reader, 'uuid');
-    reader.close();
-    if (position === undefined || uuid === undefined) return false;
-    const log = readLogFile(volumePath);
-    if (log === undefined) return false;
-    for (const _ of logRecords(log, uuid, position)) return true;
-    return false;
-  } catch {
-    return false;
-  }
+/** All environments of one process are one, wherever its lock file is. */
+function isOwn(volumePath: string): boolean {
+  return presentOwner(volumePath)?.pid === process.pid;
 }
 
-function compressionOf(volumePath: string): boolean {
-  const reader = StoreReader.open(volumePath, { readOnly: true });
-  const options = readMeta<{ compression: boolean }>(reader, 'options');
-  reader.close();
-  return options?.compression ?? false;
+function unseen(volumePath: string): CommandError {
+  const { message, details } = inUse(volumePath);
+  return new CommandError(
+    'volume-in-use',
+    'EBUSY',
+    `${message}; that process does not see who reads, since it runs in another container or is an ` +
+      'older shadowfs',
+    details,
+  );
+}
+
+/** What `applyLog` would store. Undefined: nothing that matters. */
+function logInMemory(volumePath: string, stored: StoreReader): Overlay | undefined {
+  const found = positionOf(volumePath, stored);
+  if (found === undefined) return undefined;
+  const overlay = new Overlay();
+  for (const operations of logRecords(logOf(volumePath), found.uuid, found.position)) {
+    for (const operation of operations) {
+      const { kind, table, key } = operation;
+      const known = overlay.get(table, key);
+      const before = known === undefined && kind === 'patch' ? stored.get(table, key) : undefined;
+      overlay.set(table, key, valueAfter(operation, known === undefined ? before : known.value));
+    }
+  }
+  overlay.set(TABLE.meta, Buffer.from(LOG_META), undefined);
+  overlay.set(TABLE.meta, Buffer.from('format'), encodeJson(FORMAT_VERSION));
+  return overlay;
 }

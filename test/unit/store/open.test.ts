@@ -1,24 +1,27 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { CommandError } from '../../../src/lib/errors.js';
 import { blockKey } from '../../../src/format/records/keys.js';
 import { TABLE } from '../../../src/format/records/tables.js';
 import { checkVolumeFiles, createVolumeFiles, openEnv } from '../../../src/store/open.js';
-import { acquireOwner, readOwner } from '../../../src/store/owner.js';
+import { acquireOwner, readOwner, shareVolume } from '../../../src/store/owner.js';
 import { StoreReader } from '../../../src/store/reader.js';
 import { StoreWriter } from '../../../src/store/writer.js';
+import { openToRead } from '../../../src/volume/log/log-replay.js';
 
 function scratch(t: Test): string {
   const path = mkdtempSync(join(tmpdir(), 'shadowfs-open-'));
@@ -165,6 +168,55 @@ t.test('owner: one at a time, named, freed with the process', async (t) => {
   await once(closing.stdout as NodeJS.ReadableStream, 'data');
   acquireOwner(path, { waitMs: 10_000 }).release();
   t.pass('waited for one that was closing');
+});
+
+t.test('LMDB meets in memory, and nothing is left of that', (t) => {
+  const path = join(scratch(t), 'volume');
+  filled(path);
+  t.same(readdirSync(path), ['data.mdb'], 'no lock file beside the data');
+  const { dev, ino, uid } = statSync(join(path, 'data.mdb'));
+  const lock = `/dev/shm/shadowfs-${uid}/${dev.toString(16)}-${ino.toString(16)}.lock`;
+  t.notOk(existsSync(lock), 'closed');
+  const first = StoreReader.open(path);
+  t.ok(first.isAlone);
+  const { size, blocks } = statSync(lock);
+  t.ok(blocks * 512 >= size && size >= 8192, 'its pages are there');
+  const second = StoreReader.open(path);
+  t.notOk(first.isAlone);
+  first.close();
+  t.ok(existsSync(lock), 'as long as one has it open');
+  t.ok(second.isAlone);
+  second.close();
+  t.notOk(existsSync(lock));
+  t.same(
+    readdirSync(dirname(lock)).filter((name) => name.includes(ino.toString(16))),
+    [],
+  );
+  t.end();
+});
+
+t.test('an owner that does not see who reads', (t) => {
+  const path = join(scratch(t), 'volume');
+  filled(path);
+  const owner = acquireOwner(path);
+  openToRead(path).close();
+  t.pass('this very process');
+  // As of another process: one that has its lock from this test.
+  writeFileSync(join(path, 'owner'), '');
+  const error = refused(t, 'volume-in-use', () => openToRead(path));
+  t.match(error?.message, /does not see who reads/);
+  const writer = StoreWriter.open(path);
+  openToRead(path).close();
+  t.pass('one that does');
+  writer.close();
+  owner.release();
+  const [one, two] = [shareVolume(path), shareVolume(path)];
+  t.ok(one !== undefined && two !== undefined, 'those that read go together');
+  refused(t, 'volume-in-use', () => acquireOwner(path));
+  one?.release();
+  two?.release();
+  acquireOwner(path).release();
+  t.end();
 });
 
 t.test(

@@ -3,7 +3,8 @@
  * storing gives (rule L2), record by record, and nothing but whole records of
  * the very log is ever applied (rule L5).
  */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import {
@@ -20,11 +21,13 @@ import { StoreReader } from '../../../src/store/reader.js';
 import { readMeta } from '../../../src/volume/catalog.js';
 import { checkVolumeAt } from '../../../src/check/check.js';
 import type { InlineSink } from '../../../src/volume/commit/inline-sink.js';
-import { applyLog, logRecords, settleLog } from '../../../src/volume/log/log-replay.js';
+import { applyLog, logRecords, openToRead } from '../../../src/volume/log/log-replay.js';
 import { Volume } from '../../../src/volume/volume.js';
 import { RandomHistory } from './random-history.js';
 import { VolumeFixture } from './volume-fixture.js';
 
+const LOWEST_KEY = Buffer.of(0);
+const HIGHEST_KEY = Buffer.alloc(64, 255);
 const RING_BYTES = 256 * 1024;
 const SEEDS = Number(process.env['SHADOWFS_LOG_SEEDS'] ?? 25);
 
@@ -81,6 +84,86 @@ function dump(path: string): string[] {
   return lines;
 }
 
+/** Names, times, sizes and bytes of a volume's files. */
+function filesOf(path: string): unknown {
+  return readdirSync(path)
+    .sort()
+    .map((name) => {
+      const { size, mtimeMs, ctimeMs } = statSync(join(path, name));
+      const bytes = createHash('sha256')
+        .update(readFileSync(join(path, name)))
+        .digest('hex');
+      return { name, size, mtimeMs, ctimeMs, bytes };
+    });
+}
+
+type Lines = string[];
+
+const lineOf = ({ key, value }: { key: Buffer; value: Buffer }): string =>
+  `${key.toString('hex')} ${value.toString('hex')}`;
+
+function rangeOf(reader: StoreReader, ...what: Parameters<StoreReader['range']>): Lines {
+  return [...reader.range(...what)].map(lineOf);
+}
+
+function visited(reader: StoreReader, table: TableNumber, start: Buffer, most: number): Lines {
+  const lines: Lines = [];
+  reader.visit(table, start, HIGHEST_KEY, (record) => {
+    const { keyBytes, keyStart, keyEnd, value, valueLength } = record;
+    const key = Buffer.from(keyBytes.subarray(keyStart, keyEnd));
+    lines.push(lineOf({ key, value: Buffer.from(value.subarray(0, valueLength)) }));
+    return lines.length < most;
+  });
+  return lines;
+}
+
+function sought(reader: StoreReader, table: TableNumber, start: Buffer): Lines {
+  const found = reader.seek(table, start, HIGHEST_KEY);
+  return found === undefined ? [] : [lineOf(found)];
+}
+
+/** Every way to read gives the same. */
+function compareReads(t: Test, read: StoreReader, whole: StoreReader, title: string): void {
+  const same = (what: string, look: (reader: StoreReader) => unknown): void => {
+    const [found, wanted] = [look(read), look(whole)];
+    if (JSON.stringify(found) !== JSON.stringify(wanted))
+      t.same(found, wanted, `${title}: ${what}`);
+  };
+  let keys = 0;
+  for (const name of TABLE_NAMES) {
+    const table: TableNumber = TABLE[name];
+    const all = [...whole.range(table, undefined, undefined)].map(({ key }) => key);
+    for (const { key } of read.range(table, undefined, undefined)) all.push(key);
+    same(name, (reader) => rangeOf(reader, table, undefined, undefined));
+    same(`${name} backwards`, (reader) =>
+      rangeOf(reader, table, undefined, undefined, { reverse: true }),
+    );
+    same(`${name}, keys`, (reader) =>
+      rangeOf(reader, table, undefined, undefined, { keysOnly: true }),
+    );
+    same(`${name}, visited`, (reader) => visited(reader, table, LOWEST_KEY, Infinity));
+    for (const [i, key] of all.entries()) {
+      keys++;
+      const place = `${name} ${key.toString('hex')}`;
+      const next = Buffer.concat([key, LOWEST_KEY]);
+      same(`get ${place}`, (reader) => reader.get(table, key)?.toString('hex'));
+      same(`has ${place}`, (reader) => [reader.has(table, key), reader.has(table, next)]);
+      same(`seek ${place}`, (reader) => [
+        sought(reader, table, key),
+        sought(reader, table, next),
+        sought(reader, table, key.subarray(0, -1)),
+      ]);
+      if (i % 7 !== 0) continue;
+      same(`from ${place}`, (reader) => [
+        rangeOf(reader, table, key, undefined, { limit: 3 }),
+        rangeOf(reader, table, undefined, key, { limit: 3, reverse: true }),
+        visited(reader, table, next, 3),
+      ]);
+    }
+  }
+  t.ok(keys > 0, title);
+}
+
 /** Without what the collector would take away: what was dropped may lie there until then. */
 function collected(path: string, clock: VolumeFixture['clock']): string[] {
   const volume = Volume.open({ path, clock, writer: { kind: 'inline' } });
@@ -110,9 +193,22 @@ t.test('L2: replaying gives what storing gives', (t) => {
       }
       sync(fixture);
       const crashed = copyOf(fixture, `crashed${part}`);
+      const looked = copyOf(fixture, `looked${part}`);
       fixture.flush();
       const stored = copyOf(fixture, `stored${part}`);
+      const before = filesOf(crashed);
+      t.same(
+        checkVolumeAt({ path: crashed }).findings,
+        [],
+        `check of what is only read, seed ${seed}`,
+      );
+      const read = openToRead(looked);
+      t.same(filesOf(crashed), before, 'nothing is written');
       applyLog(crashed, false);
+      const whole = StoreReader.open(crashed);
+      compareReads(t, read, whole, `seed ${seed}`);
+      whole.close();
+      read.close();
       applyLog(stored, false);
       t.same(checkVolumeAt({ path: crashed }).findings, [], `check, seed ${seed}`);
       const [left, right] = [collected(crashed, fixture.clock), collected(stored, fixture.clock)];
@@ -216,7 +312,6 @@ t.test('the ring wraps, and is emptied by the groups that are stored', (t) => {
     sync(fixture);
     if (i % 20 !== 19) continue;
     const crashed = copyOf(fixture, `lap${i}`);
-    settleLog(crashed);
     const survivor = Volume.open({ path: crashed, writer: { kind: 'none' } });
     for (let file = 0; file < 7; file++) {
       const seen = fixture.at(`f${file}`);
