@@ -15,7 +15,7 @@ import {
   invitationId,
   SECRET_LENGTH,
 } from '../../format/wire/pairing-token.js';
-import { formatAddress } from '../../format/text/peer-address.js';
+import { formatAddress, type PeerAddress } from '../../format/text/peer-address.js';
 import {
   type InvitationRecord,
   MAX_INVITATIONS,
@@ -166,9 +166,10 @@ export class Peering {
     const joining = after(joined, (answer) =>
       this.#parts.change('peer-join', () => {
         const name = freePeerName(table, args.peerName ?? answer.name);
-        const addresses = [answer.address, ...token.addresses.filter((a) => a !== answer.address)];
+        // The one that has answered is dialled first.
+        const addresses = [answer.address, ...token.addresses].filter(isFirst);
         const peer = newPeer(name, answer, 'upstream', this.#parts.nowMs());
-        table.putPeer({ ...peer, addresses: addresses.filter(isFirst) });
+        table.putPeer({ ...peer, addresses });
         table.addHistory('peer-join', name, source, 'joined');
         return {
           name,
@@ -341,7 +342,8 @@ export class Peering {
   }
 }
 
-function isFirst(address: object, index: number, all: readonly object[]): boolean {
-  const text = JSON.stringify(address);
-  return all.findIndex((other) => JSON.stringify(other) === text) === index;
+function isFirst(address: PeerAddress, index: number, all: readonly PeerAddress[]): boolean {
+  // By what they say: the one that has answered comes from another thread, as an object of its own.
+  const text = formatAddress(address);
+  return all.findIndex((other) => formatAddress(other) === text) === index;
 }

@@ -7,9 +7,9 @@ import type {
   PeeringToVolume,
   ToConnections,
 } from '../../../src/daemon/peers/connections-calls.js';
-import { decodeToken, invitationId } from '../../../src/format/wire/pairing-token.js';
+import { decodeToken, encodeToken, invitationId } from '../../../src/format/wire/pairing-token.js';
 import { CommandError } from '../../../src/lib/errors.js';
-import type { ListenAnswer, PeeringConfig } from '../../../src/sync/peers/peering-messages.js';
+import type { JoinAnswer, ListenAnswer, PeeringConfig } from '../../../src/sync/peers/peering-messages.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
 import { type JoinedCalls, joinedCalls } from './joined-calls.js';
 
@@ -35,6 +35,8 @@ class Side {
   configured: { config: PeeringConfig; isNeeded: boolean }[] = [];
   /** What somebody waits for who has asked for an invitation. */
   listening = new Deferred<ListenAnswer>();
+  /** What somebody waits for who joins. */
+  joining = new Deferred<JoinAnswer>();
   calls!: JoinedCalls<ToConnections, PeeringToVolume>;
   later: { delayMs: number; run: () => void }[] = [];
   peering: Peering;
@@ -85,7 +87,10 @@ class Side {
         return this.listening;
       },
       config: never,
-      join: never,
+      join: () => {
+        this.joining = new Deferred();
+        return this.joining;
+      },
       volumeState: never,
       command: never,
       groupSave: never,
@@ -198,6 +203,23 @@ test('a peer that snapshots are kept for', (t, side) => {
   t.match(side.run('peer-remove', { name: 'there', force: true }).answer, { name: 'there' });
   t.same(side.peering.list(), []);
   t.same(volume.shownLocks(), [], 'and they are released');
+});
+
+test('the address that has answered comes first, and none comes twice', (t, side) => {
+  const [first, second] = [
+    { host: '10.0.0.7', port: 7433 },
+    { host: 'fd00::7', port: 7433 },
+  ];
+  const addresses = [first, second, { ...first }];
+  const secret = Buffer.alloc(16, 1);
+  const token = encodeToken({ volume: OTHER, fingerprint: FINGERPRINT, secret, addresses });
+  const outcome = side.run('peer-join', { name: token, peerName: 'above' });
+  // As it may come from the other thread: the same address, in an object that looks different.
+  const address = { port: second.port, host: second.host };
+  const answer = { volume: OTHER, name: 'there', fingerprint: FINGERPRINT, upstreams: [], address };
+  side.joining.resolve(answer);
+  t.match(outcome.answer, { name: 'above', direction: 'upstream' });
+  t.same(side.fixture.volume.peers.peers.get(OTHER)?.addresses, [second, first]);
 });
 
 test('the other thread fails', (t, side) => {
