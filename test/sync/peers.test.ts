@@ -248,6 +248,13 @@ eachIdentity(t, 'strangers at the port', async (t, world) => {
   const pretender = await stranger(port);
   pretender.socket.write(encodeFrame(hello));
   await isTold(pretender, /wrong-certificate/);
+  await pause(100);
+  const pretended = { code: 'wrong-certificate', claims: String(peer?.['name']) };
+  t.match(
+    await status(world, 'one'),
+    { refused: pretended },
+    'it is shown as who it is: a stranger',
+  );
   const unknown = await stranger(port);
   const other = { ...self, volume: '12345678-1234-1234-1234-123456789abc' };
   unknown.socket.write(encodeFrame(greetingFrame('hello', other, volume)));
@@ -260,6 +267,11 @@ eachIdentity(t, 'strangers at the port', async (t, world) => {
   await isTold(misled, /wrong-volume/);
   await pause(100);
   t.match(await status(world, 'one'), { refused: { code: 'wrong-volume', from: /127\.0\.0\.1/ } });
+  t.match(
+    await peersOf(world, 'one'),
+    [{ isConnected: true, lastError: null }],
+    'whoever they said they were: nothing of it is shown with the peer',
+  );
 
   // A proof that was made for another certificate, as one who stands between the two would bring.
   const open = decodeToken(await invite(world, 'one'));
@@ -331,10 +343,17 @@ eachIdentity(t, 'a peer whose key was made anew is not taken for it', async (t, 
   await world.mount([world.path('two')]);
   const below = await peerWhen(world, 'two', ({ lastError }) => lastError !== null);
   t.match(below, { isConnected: false, lastError: { code: 'wrong-certificate' } });
-  const above = await peerWhen(
-    world,
-    'one',
-    ({ lastError }) => lastError?.code === 'wrong-certificate',
+  const [above] = await peersOf(world, 'one');
+  t.match(above, { isConnected: false, lastError: { code: /^(peer-stopping|connection-lost)$/ } });
+  t.match(
+    await status(world, 'one'),
+    {
+      refused: {
+        code: 'wrong-certificate',
+        message: /another certificate/,
+        claims: String(above?.['name']),
+      },
+    },
+    'there it is a stranger like any other, and is shown as one',
   );
-  t.match(above, { isConnected: false, lastError: { message: /another certificate/ } });
 });

@@ -5,7 +5,8 @@
  *
  * What must hold: a link goes to the agent only after both greetings were
  * checked; of two connections with one peer in one direction the newer one
- * stays; nothing that a stranger sends changes anything but `refused`.
+ * stays; nothing that a stranger sends changes anything but `refused`, whoever it
+ * says it is: only its certificate makes one a peer.
  */
 import type { Frame } from '../../format/wire/frame.js';
 import type { PeerAddress } from '../../format/text/peer-address.js';
@@ -27,6 +28,7 @@ import {
 } from './pairing.js';
 import { PeerContact, type ContactParts } from './peer-contact.js';
 import type { AcceptRequest, PeeringConfig, PeeringState } from './peering-messages.js';
+import { StrangerLog } from '../stranger-log.js';
 
 export interface HubParts {
   transport: Transport;
@@ -56,6 +58,7 @@ export class PeerHub {
   #listenRun: Promise<unknown> = Promise.resolve();
   #listenError: PeeringState['listenError'] = null;
   #refused: PeeringState['refused'] = null;
+  readonly #strangers: StrangerLog;
   #stateIsDue = false;
   #isClosed = false;
 
@@ -63,6 +66,7 @@ export class PeerHub {
     this.#parts = parts;
     this.#config = config;
     this.#self = { ...config.self, upstreams: [] };
+    this.#strangers = new StrangerLog(parts.timers, (message) => parts.log(message));
     this.configure(config);
     this.#tellNowAndThen();
   }
@@ -130,29 +134,28 @@ export class PeerHub {
 
   /** Somebody has connected. */
   readonly #connected = (connection: Connection, admit: () => void): void => {
+    let claims: string | null = null;
     connection.onFrame = (frame) => {
-      const contact = this.#contactOf(connection, frame);
+      const contact = this.#contactOf(connection);
+      claims = this.#contacts.get(String(frame.body['volume']))?.peer.name ?? null;
       this.#orRefuse(connection, contact, () => {
         if (frame.kind === 'join') this.#joined(connection, frame, admit);
         else if (frame.kind === 'hello') this.#greeted(connection, frame, contact, admit);
         else throw unexpected(frame);
       });
     };
-    connection.onEnd = (reason) => this.#strangerEnded(connection, reason);
+    connection.onEnd = (reason) => this.#strangerEnded(connection, reason, claims);
   };
 
-  #strangerEnded({ address }: Connection, reason: EndReason): void {
+  #strangerEnded({ address }: Connection, reason: EndReason, claims: string | null): void {
     if (reason.code === 'connection-lost') return;
-    this.#refused = { timeMs: this.#parts.wallMs(), from: address, ...said(reason) };
+    this.#refused = { timeMs: this.#parts.wallMs(), from: address, claims, ...said(reason) };
     this.#tell();
   }
 
-  /** The peer this is, by its certificate, or says it is: failures are told there. */
-  #contactOf({ fingerprint }: Connection, { body }: Frame): PeerContact | undefined {
-    for (const contact of this.#contacts.values()) {
-      if (contact.peer.fingerprint === fingerprint) return contact;
-    }
-    return this.#contacts.get(String(body['volume']));
+  /** The peer this is, by its certificate: whatever a stranger says it is, it is shown apart. */
+  #contactOf({ fingerprint }: Connection): PeerContact | undefined {
+    return [...this.#contacts.values()].find(({ peer }) => peer.fingerprint === fingerprint);
   }
 
   #greeted(
@@ -163,15 +166,15 @@ export class PeerHub {
   ): void {
     const greeting = readGreeting(frame.body, this.#self);
     if (contact === undefined) {
+      if (this.#contacts.has(greeting.volume)) {
+        throw new Refusal(
+          'wrong-certificate',
+          `${connection.address} says it is the volume ${greeting.volume}, but has another certificate than the one that was pinned`,
+        );
+      }
       throw new Refusal(
         'unknown-peer',
         `the volume ${this.#self.volume} does not know this peer: it was removed there, or never paired`,
-      );
-    }
-    if (contact.peer.fingerprint !== connection.fingerprint) {
-      throw new Refusal(
-        'wrong-certificate',
-        `${connection.address} says it is the volume ${greeting.volume}, but has another certificate than the one that was pinned`,
       );
     }
     checkIsPeer(greeting, contact.peer, this.#self);
@@ -230,8 +233,10 @@ export class PeerHub {
 
   #refuse(connection: Connection, contact: PeerContact | undefined, error: unknown): void {
     const { code, message } = refusalOf(error);
-    if (code === 'internal-error') this.#parts.log(`peering: ${String(error)}`);
-    this.#parts.log(`refused ${connection.address}: ${code}: ${message}`);
+    const what = code === 'internal-error' ? String(error) : message;
+    const line = `refused ${connection.address}: ${code}: ${what}`;
+    if (contact === undefined) this.#strangers.say(line);
+    else this.#parts.log(line);
     contact?.note({ code, message, fromPeer: false });
     // Its handler notes who was refused, or dials again.
     connection.end(code, message);

@@ -64,7 +64,7 @@ export interface PeerState {
 export interface PeeringState {
   listening: PeerAddress | null;
   listenError: PeeringError | null;
-  /** The last stranger who was sent away. */
-  refused: (PeeringError & { from: string }) | null;
+  /** The last stranger who was sent away; `claims`: how the peer is called here that it says it is. */
+  refused: (PeeringError & { from: string; claims: string | null }) | null;
   peers: PeerState[];
 }
