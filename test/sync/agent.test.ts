@@ -249,6 +249,43 @@ t.test(
   },
 );
 
+t.test('one change of roles at a time, whoever asks for it', async (t) => {
+  const { world, a, b } = pair(7);
+  a.write();
+  a.save();
+  await run(world);
+  const seen: string[] = [];
+  const { roles } = a.running;
+  const watch = (what: 'promote' | 'demote' | 'handOver'): void => {
+    const body = roles[what].bind(roles) as (...words: unknown[]) => Promise<unknown>;
+    const watched = async (...words: unknown[]): Promise<unknown> => {
+      seen.push(`${what} begins`);
+      try {
+        return await body(...words);
+      } finally {
+        seen.push(`${what} ends`);
+      }
+    };
+    Object.assign(roles, { [what]: watched });
+  };
+  for (const what of ['promote', 'demote', 'handOver'] as const) watch(what);
+  const promoted = b.running.promote(true);
+  await run(world);
+  await promoted;
+  const demoted = a.running.demote('m1');
+  const again = t.rejects(a.running.promote(false), { message: /m1 is primary/ });
+  // From the other side, in between.
+  const request: SyncRequest = { kind: 'hand-over', epoch: a.disk.role.epoch };
+  world.network.connect('other', () => true).send(['m0'], { incarnation: 1, call: 1, request });
+  await run(world, 20_000);
+  await Promise.all([demoted, again]);
+  t.same(
+    seen,
+    ['demote', 'promote', 'handOver'].flatMap((what) => [`${what} begins`, `${what} ends`]),
+  );
+  t.match(a.disk.role, { role: 'standby', upstream: 'm1' });
+});
+
 t.test('what the next changes start from is locked before anybody is followed', async (t) => {
   const { world, a, b } = pair(7);
   a.write();

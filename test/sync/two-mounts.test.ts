@@ -150,8 +150,11 @@ eachIdentity(t, 'a standby follows, takes over, and gives back', async (t, world
   await world.sh('echo four > b/four');
   await on(world, 'b', 'save', 'four');
   await arrived(world, 'a', 'four');
-  await world.sh('echo late > b/late');
-  await on(world, 'a', 'revert');
+  await world.sh('echo late > b/late; head -c 40000000 /dev/urandom > b/large; sync b/large');
+  const reverted = world.sh('echo now > a/.control/revert');
+  // A second change of the role waits for its turn: when that comes, A is primary.
+  t.match(await world.refused(['promote', '-C', world.path('a')]), { code: 'already-primary' });
+  await reverted;
   await roleIs(world, 'a', 'primary');
   await roleIs(world, 'b', 'standby');
   t.equal(await world.sh('cat a/late'), 'late\n', 'what was written until then has come along');

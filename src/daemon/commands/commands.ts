@@ -19,8 +19,9 @@ import {
 } from '../../control/command.js';
 import { CommandQueue } from '../../control/command-queue.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
-import type { AskedCommand } from '../peers/agent-messages.js';
+import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
 import type { PeeringCommand } from '../peers/peering.js';
+import { round } from '../round.js';
 
 /** The part of a volume that commands need. `V` is its view. */
 export interface CommandVolume<V> {
@@ -100,6 +101,8 @@ export class VolumeCommands<V> implements Commands {
   readonly #inspections = new CommandQueue<Answer>();
   /** What waits for another machine must not hold up a save. */
   readonly #peerings = new CommandQueue<Answer>();
+  /** Whoever carries them out, one change of the role at a time. A failover does not wait for a transfer. */
+  readonly #roleChanges = new CommandQueue<Answer>();
   #inspected = { done: 0, total: 0 };
   #phase = '';
   #startedMs = 0;
@@ -122,7 +125,8 @@ export class VolumeCommands<V> implements Commands {
   }
 
   get isIdle(): boolean {
-    return this.#queue.isIdle && this.#inspections.isIdle && this.#peerings.isIdle;
+    const queues = [this.#queue, this.#inspections, this.#peerings, this.#roleChanges];
+    return queues.every(({ isIdle }) => isIdle);
   }
 
   progress(): CommandProgress | undefined {
@@ -205,25 +209,12 @@ export class VolumeCommands<V> implements Commands {
         }
         return this.#change(command, false, () => volume.pulls.set(required(name), source));
       }
-      case 'revert':
       case 'group-save':
         return this.#peerings.run(command, () => this.#agent(command, args, source));
       case 'promote':
-        if (args.epoch === undefined) {
-          const asked = this.#parts.agent(command, args, source);
-          if (asked !== undefined) return this.#peerings.run(command, () => asked);
-        }
-        return this.#moveTree(command, () =>
-          volume.roles.promote(source, () => this.#parts.random(), args.epoch),
-        );
       case 'demote':
-        if (args.peerName !== undefined) {
-          return this.#peerings.run(command, () => this.#agent(command, args, source));
-        }
-        return this.#moveTree(command, () => {
-          this.#parts.checkDemotion();
-          return volume.roles.demote(name, source, args.epoch);
-        });
+      case 'revert':
+        return this.#roleChanges.run(command, () => this.#changeRole(command, args, source));
       case 'delete':
         return this.#change(command, false, () =>
           volume.deleteSnapshot(this.#resolved(required(name)), source, args.force),
@@ -253,6 +244,21 @@ export class VolumeCommands<V> implements Commands {
       case 'peer-remove':
         return this.#peerings.run(command, () => this.#parts.peering(command, args, source));
     }
+  }
+
+  /** By the agent when a peer has a say in it. Nobody is asked before the change has its turn. */
+  #changeRole(command: RoleCommand, args: CommandArguments, source: string): Deferred<Answer> {
+    const { volume, agent, random, checkDemotion } = this.#parts;
+    const { name, epoch, peerName } = args;
+    if (command === 'promote') {
+      const asked = epoch === undefined ? agent(command, args, source) : undefined;
+      return asked ?? this.#moveTree(command, () => volume.roles.promote(source, random, epoch));
+    }
+    if (command === 'revert' || peerName !== undefined) return this.#agent(command, args, source);
+    return this.#moveTree(command, () => {
+      checkDemotion();
+      return volume.roles.demote(name, source, epoch);
+    });
   }
 
   /** A change that has nothing to do with the live tree, in its turn; settles when it is durable. */
@@ -390,9 +396,4 @@ export class VolumeCommands<V> implements Commands {
 function required(name: string | undefined): string {
   if (name !== undefined) return name;
   throw new CommandError('bad-command-line', 'EINVAL', 'the name of a snapshot is missing');
-}
-
-/** Microseconds are enough for a person. */
-function round(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
 }

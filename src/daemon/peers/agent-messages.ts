@@ -51,7 +51,8 @@ export interface AgentReport {
 
 /** `group-save` is carried out beside the agent. */
 export type AskedCommand = AgentCommand | 'group-save';
-export type AgentCommand = 'sync' | 'pause' | 'resume' | 'promote' | 'demote' | 'revert';
+export type RoleCommand = 'promote' | 'demote' | 'revert';
+export type AgentCommand = 'sync' | 'pause' | 'resume' | RoleCommand;
 
 export interface AgentOrder {
   command: AgentCommand;

@@ -169,6 +169,7 @@ export class AgentRequests {
     const noted = after(taken, () => {
       this.#stream = undefined;
       return this.#parts.commands.runChange('sync', () => {
+        this.#requireStandby(epoch);
         this.#parts.volume.roles.noteShown(snapshot);
         keepForSync(this.#parts.volume, snapshot);
         return {};

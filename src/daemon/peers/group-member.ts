@@ -19,6 +19,7 @@ import type { VolumeCommands } from '../commands/commands.js';
 import type { Handlers } from '../calls/thread-calls.js';
 import type { GroupStored } from './agent-messages.js';
 import type { GroupToVolume } from './connections-calls.js';
+import { round } from '../round.js';
 
 /** Whatever another volume asks for. */
 const PARK_MAX_MS = 10_000;
@@ -178,9 +179,4 @@ function overdue(name: string): CommandError {
     'ETIMEDOUT',
     `changes went on before ${name} was saved: the others took too long`,
   );
-}
-
-/** Microseconds are enough for a person. */
-function round(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
 }

@@ -4,8 +4,8 @@
  * roles, and notices a second primary. Takes its clock, its connections and
  * its volume as parameters, so that the same code runs in a simulation.
  *
- * What must hold: one run at a time; a change of roles stops the run first and
- * nothing is pulled while it is under way.
+ * What must hold: one run at a time; one change of roles at a time, which stops
+ * the run first, and nothing is pulled while it is under way.
  */
 import { CommandError } from '../../lib/errors.js';
 import type { AgentSetup, AgentStatus } from './agent-setup.js';
@@ -36,8 +36,10 @@ export class Agent {
   readonly #lockSets: LockSets;
   #run: Promise<PullAnswer> | undefined;
   #isPaused = false;
-  /** Changes of roles under way: nothing is pulled meanwhile. */
+  /** Changes of roles under way, or waiting for their turn: nothing is pulled meanwhile. */
   #changing = 0;
+  /** Settles when the change of roles that was asked for last is over. */
+  #turn: Promise<unknown> = Promise.resolve();
   #callOff: () => void = () => undefined;
   #retryMs = RETRY_MIN_MS;
   #isWanted = false;
@@ -258,13 +260,14 @@ export class Agent {
     this.changed();
   }
 
-  /** Nothing is pulled while `change` runs. */
+  /** Nothing is pulled while `change` runs, and no other one does. */
   async #change<T>(change: () => Promise<T>): Promise<T> {
     this.#changing++;
     this.#pull.stop();
+    const done = this.#turn.then(() => this.#run?.catch(() => undefined)).then(change);
+    this.#turn = done.catch(() => undefined);
     try {
-      await this.#run?.catch(() => undefined);
-      return await change();
+      return await done;
     } finally {
       this.#changing--;
       this.#retryMs = RETRY_MIN_MS;

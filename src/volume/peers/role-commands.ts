@@ -204,13 +204,15 @@ export class RoleCommands {
 
   /**
    * A primary turns standby for `to`, which is to be primary in the epoch: after a last snapshot,
-   * in the same transaction (design.md, Fig 15D). The live tree stays where it is.
+   * in the same transaction (design.md, Fig 15D). The live tree stays where it is. Throws
+   * `role-changed` when it is no primary of an epoch before that one.
    */
   handOver(
     to: string,
     epoch: { number: number; by: string },
     source: string,
   ): RoleMove<RoleAnswer & { handover: NonNullable<Role['handover']> }> {
+    if (this.volume.isStandby || epoch.number <= this.current.epoch) throw roleChanged();
     return this.#moving(() => {
       const name = this.commands.freeName(`handover-${epoch.number}`);
       const { uuid } = this.commands.save(name, source);
@@ -222,13 +224,17 @@ export class RoleCommands {
     });
   }
 
-  /** A standby (or a volume that stands alone and has nothing) follows another one. */
+  /**
+   * A standby (or a volume that stands alone and has nothing) follows another one. Throws
+   * `role-changed` for a primary: what it shows may be nowhere else.
+   */
   follow(
     upstream: string,
     epoch: { number: number; by: string },
     source: string,
   ): RoleMove<RoleAnswer> {
     checkEpoch(this.current, epoch.number);
+    if (this.current.role === 'primary') throw roleChanged();
     const { shown, handover } = this.current;
     const shows = handover?.snapshot ?? shown;
     const following = { by: epoch.by, upstream, ...(shows !== undefined && { shown: shows }) };
@@ -300,4 +306,9 @@ export class RoleCommands {
     );
     return { answer, ...(to !== from && { moved: { from, to } }) };
   }
+}
+
+/** Whoever asked had seen another one. */
+function roleChanged(): CommandError {
+  return new CommandError('role-changed', 'ESTALE', 'the role has changed meanwhile');
 }

@@ -102,6 +102,35 @@ t.test('demote: what was not sent is kept, nothing else is made', async (t) => {
   sound(t, fixture);
 });
 
+t.test('what was asked for in another role is refused in its turn', async (t) => {
+  const fixture = new VolumeFixture(t);
+  const { roles } = fixture.volume;
+  const heir = { number: 2, by: 'heir' };
+  fixture.write('f', 'one');
+  fixture.save('one');
+  roles.promote('test', half, 5);
+  fixture.write('f', 'nowhere else');
+  fixture.flush();
+  t.equal(
+    codeOf(() => roles.follow('other', { number: 7, by: 'other' }, 'test')),
+    'role-changed',
+    'a primary may have what nobody else has',
+  );
+  t.equal(
+    codeOf(() => roles.handOver('heir', heir, 'test')),
+    'role-changed',
+    'the heir would be primary in an epoch that is over',
+  );
+  t.match(roles.current, { role: 'primary', epoch: 5, handover: undefined });
+  roles.demote(undefined, 'test');
+  t.equal(
+    codeOf(() => roles.handOver('heir', { ...heir, number: 6 }, 'test')),
+    'role-changed',
+    'a standby has no place to hand over',
+  );
+  sound(t, fixture);
+});
+
 t.test('a primary is its own, a standby follows', async (t) => {
   const source = new VolumeFixture(t);
   source.write('f', 'one');
