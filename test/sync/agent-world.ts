@@ -68,6 +68,7 @@ export class AgentMachine {
       dataset: '/',
       idleMs: 60_000,
       peers: () => world.machines.map(({ name }) => name).filter((name) => name !== this.name),
+      nameOf: (peer) => `peer ${peer}`,
       log: (message) => world.say(() => `${this.name}: ${message}`),
     });
     this.agent.start();

@@ -361,6 +361,85 @@ t.test('what a broken peer asks is refused, or not heard, and nobody ends', asyn
   t.equal(answers.length, questions.length);
 });
 
+t.test('an epoch that nobody can have counted to is refused, and names the peer', async (t) => {
+  const { world, a, b } = pair(9);
+  a.write();
+  a.save();
+  await run(world);
+  t.equal(b.disk.role.epoch.number, 1);
+  const number = Number.MAX_SAFE_INTEGER;
+  a.disk.role = { ...a.disk.role, epoch: { number, by: 'm0' } };
+  const refused = { code: 'epoch-too-high', message: /^peer m0 .*9007199254740991/ };
+  const commands: [string, () => Promise<unknown>][] = [
+    ['a run', () => b.running.syncNow()],
+    ['promote', () => b.running.promote()],
+    ['revert', () => b.running.revert()],
+  ];
+  for (const [what, body] of commands) {
+    const done = t.rejects(body(), refused, what);
+    await run(world);
+    await done;
+  }
+  t.match(b.running.status().error, refused.message, 'it is shown');
+  t.equal(b.disk.role.epoch.number, 1, 'and nothing of it is stored');
+  // What it says without being asked.
+  a.running.changed();
+  b.running.changed();
+  await run(world, 20_000);
+  const promoted = b.running.promote(true);
+  await run(world);
+  t.same(await promoted, { number: 2, by: 'm1' });
+  // The volume that has such an epoch says what that means.
+  const exhausted = { code: 'epoch-exhausted', message: /9007199254740991/ };
+  const over = t.rejects(a.running.promote(true), exhausted);
+  await run(world);
+  await over;
+  // Once the peer says what can be, it is believed again.
+  a.disk.role = { ...a.disk.role, epoch: { number: 1, by: 'm0' } };
+  const demoted = a.running.demote('m1');
+  await run(world);
+  await demoted;
+  const reverted = a.running.revert();
+  await run(world, 20_000);
+  await reverted;
+  t.same(a.disk.role.epoch, { number: 3, by: 'm0' });
+});
+
+t.test('numbers of a broken peer are not counted on from', async (t) => {
+  const { world, a, b } = pair(9);
+  const answers: unknown[] = [];
+  const broken = world.network.connect('broken', () => true);
+  broken.receive((_from, message) => answers.push(message));
+  const epoch = { number: 2 ** 53 - 1, by: 'broken' };
+  const right = { volume: 'broken', history: '', role: 'standby', upstreams: [] } as const;
+  const handover = { to: 'broken', epoch, snapshot: 's' };
+  const standing = { ...right, epoch };
+  const first = { number: 1, by: 'm0' };
+  const transfer = 2 ** 52 + 1;
+  const questions: [SyncRequest, string][] = [
+    [{ kind: 'look', standing }, 'epoch-too-high'],
+    [{ kind: 'greet', standing }, 'epoch-too-high'],
+    [{ kind: 'look', standing: { ...right, epoch: first, handover } }, 'epoch-too-high'],
+    [{ kind: 'hand-over', epoch }, 'epoch-too-high'],
+    [{ kind: 'locks', sequence: transfer, items: [], seen: [] }, 'bad-question'],
+    [{ kind: 'read', transfer, index: 0, request: { from: null, to: 's' } }, 'bad-question'],
+  ];
+  for (const [request, code] of questions) {
+    broken.send(['m0'], { incarnation: 1, call: 1, request });
+    await run(world, 100);
+    t.match(answers.pop(), { refusal: { code, message: /^peer broken / } });
+  }
+  // Later ones of the same peer are not late.
+  const set: SyncRequest = { kind: 'locks', sequence: 1, items: [], seen: [] };
+  broken.send(['m0'], { incarnation: 1, call: 2, request: set });
+  await run(world, 100);
+  t.match(answers.pop(), { answer: { sequence: 1 } });
+  const promoted = a.running.promote(true);
+  await run(world);
+  t.same(await promoted, { number: 2, by: 'm0' });
+  t.match(b.disk.role.epoch, { number: 2 });
+});
+
 t.test('an answer that is none ends the call, and names the peer', async (t) => {
   const good = { standing: { volume: 'b', history: '', role: 'primary', upstreams: [] } };
   const epoch = { number: 1, by: 'b' };
@@ -389,6 +468,7 @@ t.test('an answer that is none ends the call, and names the peer', async (t) => 
       incarnation: 1,
       fabric: world.network.connect('asker', () => true),
       timers: timersOf(world.time, () => true),
+      check: () => undefined,
       serve: () => Promise.reject(new Error('nobody asks')),
     });
     const asked = calls.call('peer', request as SyncRequest & { kind: 'look' }, 1000);

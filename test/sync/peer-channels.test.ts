@@ -54,7 +54,10 @@ t.test('the one who asked passes on what its own points are about', async (t) =>
 t.test('what is no message is not heard', async (t) => {
   const { heard, send } = star();
   const point = { key: 'hub/1/1', name: 'n', initiator: 'hub', selected: [['x', 1]], parkMaxMs: 9 };
+  const shown = { incarnation: 1, sequence: 1, isWaiting: true, blamed: {} };
+  const key = { kind: 'key', about: 'hub/1/1', key: 'hub/1/1', ...shown };
   t.ok(isGroupMessage({ kind: 'prepare', point }));
+  t.ok(isGroupMessage(key));
   for (const message of [
     null,
     {},
@@ -64,7 +67,12 @@ t.test('what is no message is not heard', async (t) => {
     { kind: 'prepare', point: { ...point, key: 'x/1/1' } },
     { kind: 'prepare', point: { ...point, selected: [['x']] } },
     { kind: 'prepare', point: { ...point, parkMaxMs: 1e300 } },
-    { kind: 'key', about: 'a', key: 'a', incarnation: 1, sequence: 1, isWaiting: 1, blamed: {} },
+    { kind: 'prepare', point: { ...point, parkMaxMs: 60_001 } },
+    { kind: 'prepare', point: { ...point, selected: [['x', 2 ** 53 - 1]] } },
+    { kind: 'greeted', greeting: 'g', incarnation: 2 ** 53 - 1 },
+    { ...key, isWaiting: 1 },
+    { ...key, incarnation: 2 ** 53 - 1 },
+    { ...key, sequence: 2 ** 53 - 1 },
   ]) {
     send('hub', ['x'], { group: { message } });
   }

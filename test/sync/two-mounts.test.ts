@@ -3,6 +3,7 @@
  * figures 15B, 15C and 15D; soft locks on the way.
  */
 import t from 'tap';
+import { Volume } from '../../src/volume/volume.js';
 import { type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
 
 const WAIT_MS = 30_000;
@@ -243,5 +244,36 @@ eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, 
   await on(world, 'a', 'save', 'at once');
   await arrived(world, 'b', 'at once');
   await same(world);
+  for (const name of ['a', 'b']) await world.check(['-C', world.path(name)]);
+});
+
+eachIdentity(t, 'a primary in a role epoch that nobody can have counted to', async (t, world) => {
+  await paired(world);
+  await world.sh('echo one > a/one');
+  await on(world, 'a', 'save', 'one');
+  await arrived(world, 'b', 'one');
+  // As something broken may have left it.
+  await world.umount(world.path('a'));
+  const volume = Volume.open({ path: world.path('va'), writer: { kind: 'inline' } });
+  volume.catalog.putRole({ ...volume.roles.current, epoch: Number.MAX_SAFE_INTEGER });
+  volume.flush();
+  volume.close();
+  await mount(world, 'a');
+  const refused = { code: 'epoch-too-high', message: /^a says .* 9007199254740991/ };
+  await when(
+    'b says what is wrong with a',
+    () => on(world, 'b', 'sync'),
+    ({ error }) => refused.message.test(String(error)),
+  );
+  t.match(await world.refused(['promote', '-C', world.path('b')]), refused);
+  t.match(await world.refused(['revert', '-C', world.path('b')]), refused);
+  t.match(await on(world, 'b', 'role'), { role: 'standby', epoch: 1 }, 'nothing of it is stored');
+  t.match(await on(world, 'b', 'promote', '--force'), { role: 'primary', epoch: 2 });
+  t.match(await world.refused(['promote', '--force', '-C', world.path('a')]), {
+    code: 'epoch-exhausted',
+  });
+  t.match(await world.refused(['promote', '--epoch', '5000000', '-C', world.path('b')]), {
+    code: 'epoch-too-high',
+  });
   for (const name of ['a', 'b']) await world.check(['-C', world.path(name)]);
 });

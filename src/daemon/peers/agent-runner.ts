@@ -27,6 +27,8 @@ export interface AgentRunnerParts {
   place: SendSource;
   timers: Timers;
   peers: () => readonly string[];
+  /** What people call a peer. */
+  nameOf: (peer: string) => string;
   calls: CallsToVolume;
   log(message: string): void;
 }
@@ -63,7 +65,7 @@ export class AgentRunner {
   }
 
   async #start(): Promise<void> {
-    const { volume, name, place, timers, peers, calls, log } = this.#parts;
+    const { volume, name, place, timers, peers, nameOf, calls, log } = this.#parts;
     const { incarnation, groups } = await calls.promise('start', undefined);
     if (this.#state === undefined || this.#isClosed) return;
     this.#volume = new RemoteVolume({ uuid: volume, place, state: this.#state, calls });
@@ -77,6 +79,7 @@ export class AgentRunner {
       dataset: '/',
       idleMs: IDLE_MS,
       peers,
+      nameOf,
       log,
     });
     this.#agent.start();

@@ -75,6 +75,7 @@ const agent: AgentRunner = new AgentRunner({
   place: { volume: directory, mounted: { pid: process.pid, mountpoint } },
   timers,
   peers: () => hub.stored.peers.map(({ volume }) => volume),
+  nameOf: (peer) => hub.stored.peers.find(({ volume }) => volume === peer)?.name ?? peer,
   calls,
   log,
 });

@@ -20,6 +20,8 @@ export const MAX_ORIGINS = 256;
 export const MAX_LOCKS_OF_ORIGIN = 4096;
 export const MAX_LOCKS = 16_384;
 export const MAX_ORIGIN_LENGTH = 64;
+/** No sound volume ever counts so far: a number above was given out by something broken. */
+export const MAX_LOCK_SEQUENCE = 2 ** 52;
 /** In bytes of UTF-8. */
 export const MAX_LOCK_TEXT_LENGTH = 1024;
 export const MAX_DATASET_LENGTH = 255;
@@ -38,7 +40,7 @@ export interface LockRecord {
 }
 
 export interface OriginRecord {
-  /** Of the newest set that was taken from it; never falls. */
+  /** Of the newest set that was taken from it; never falls, unless it lies above MAX_LOCK_SEQUENCE. */
   sequence: number;
   heardMs: number;
 }

@@ -18,6 +18,8 @@ export interface AgentSetup {
   idleMs: number;
   /** UUIDs of all peers that are paired. */
   peers: () => readonly string[];
+  /** What people call a peer. */
+  nameOf: (peer: string) => string;
   log: (message: string) => void;
 }
 

@@ -15,6 +15,7 @@ import { KnownPeers } from './known-peers.js';
 import { Lag } from './lag.js';
 import { LockSets } from './lock-sets.js';
 import { planPull } from './needs.js';
+import { numberCheck } from './numbers.js';
 import { PullClock, type RunKind } from './pull-clock.js';
 import { Pull, type PullAnswer } from './pull.js';
 import { RoleChanges } from './roles.js';
@@ -57,6 +58,7 @@ export class Agent {
       incarnation,
       fabric,
       timers,
+      check: numberCheck(volume, setup.nameOf, setup.log),
       serve: (from, request) => this.#serve(from, request),
     });
     const calls = this.#calls;

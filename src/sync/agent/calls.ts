@@ -29,6 +29,8 @@ export interface CallsSetup {
   incarnation: number;
   fabric: Fabric<CallMessage>;
   timers: Timers;
+  /** Throws CommandError for what is whole and yet can't be: nobody acts on it then. */
+  check: (from: string, said: SyncRequest | SyncAnswer) => void;
   serve: (from: string, request: SyncRequest) => Promise<SyncAnswer>;
 }
 
@@ -109,12 +111,20 @@ export class Calls {
     const waiting = this.#waiting.get(message.call);
     if (waiting?.peer !== from) return;
     if ('answer' in message) {
-      const { kind } = waiting;
-      if (isAnswerTo(kind, message.answer)) waiting.resolve(message.answer);
-      else waiting.reject(badAnswer(from, kind));
+      this.#answered(from, waiting, message.answer);
     } else {
       const { code, errno, message: text } = message.refusal;
       waiting.reject(new CommandError(code, Object.hasOwn(ERRNO, errno) ? errno : 'EIO', text));
+    }
+  }
+
+  #answered(from: string, { kind, resolve, reject }: Waiting, answer: SyncAnswer): void {
+    try {
+      if (!isAnswerTo(kind, answer)) throw badAnswer(from, kind);
+      this.#setup.check(from, answer);
+      resolve(answer);
+    } catch (error) {
+      reject(error as Error);
     }
   }
 
@@ -129,6 +139,7 @@ export class Calls {
     this.#serving.add(key);
     try {
       if (!isWhole(request)) throw badQuestion(request.kind);
+      this.#setup.check(from, request);
       const answer = await this.#setup.serve(from, request);
       if (call !== 0) this.#setup.fabric.send([from], { incarnation, call, answer });
     } catch (error) {

@@ -16,6 +16,7 @@ import {
 } from './messages.js';
 import type { Lag } from './lag.js';
 import { common, locksToSend, type PullPlan, planPull } from './needs.js';
+import { NUMBERS_EACH } from './numbers.js';
 import type { RunKind } from './pull-clock.js';
 import type { Incoming, SyncVolume } from './sync-volume.js';
 import { refuseStrangers } from './upstream.js';
@@ -25,8 +26,6 @@ export const ANSWER_MAX_MS = 15_000;
 const PIECE_MAX_MS = 60_000;
 /** In one run a transfer is taken up again so often. */
 const RESUMED_MAX = 20;
-/** Numbers of one incarnation lie above those of all earlier ones. */
-const NUMBERS_EACH = 2 ** 24;
 
 export interface PullSetup {
   volume: SyncVolume;

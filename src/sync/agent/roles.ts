@@ -8,6 +8,7 @@
  * has: its own UUID is part of it.
  */
 import { CommandError } from '../../lib/errors.js';
+import { epochAfter } from '../../volume/peers/role.js';
 import type { Calls } from './calls.js';
 import {
   compareEpochs,
@@ -51,11 +52,12 @@ export class RoleChanges {
     return calls.call(peer, { kind: 'look', standing: standing() }, LOOK_MAX_MS);
   }
 
-  /** An epoch after all that were seen, for `volume`. */
+  /** An epoch after all that were seen, for `volume`. Throws CommandError `epoch-exhausted`. */
   #nextEpoch(volume: string): Epoch {
     const { number } = this.#setup.highestSeen();
     const { epoch, handover } = this.#setup.volume.role();
-    return { number: Math.max(number, epoch.number, handover?.epoch.number ?? 0) + 1, by: volume };
+    const highest = Math.max(number, epoch.number, handover?.epoch.number ?? 0);
+    return { number: epochAfter(highest), by: volume };
   }
 
   /**
@@ -81,8 +83,11 @@ export class RoleChanges {
     try {
       theirs = (await this.look(upstream)).standing;
     } catch (error) {
-      if (error instanceof CommandError && error.code === 'peer-silent') return;
-      throw error;
+      if (!(error instanceof CommandError)) throw error;
+      if (error.code === 'peer-silent') return;
+      if (error.code !== 'epoch-too-high') throw error;
+      const message = `${error.message}; promote with --force does not ask it`;
+      throw new CommandError(error.code, error.errno, message);
     }
     if (theirs.role !== 'primary') return;
     throw new CommandError(

@@ -4,6 +4,12 @@ import type { GroupMessage, Point } from './group-messages.js';
 
 const DIRECTORS_MAX = 100;
 const REASON_MAX = 4096;
+/** What is above was not counted; believed once, it would keep out all that come after it. */
+const NUMBER_MAX = 2 ** 52;
+/** A director that waits for one point takes part in no other. */
+const PARK_MAX_MS = 60_000;
+
+const isNumber = (value: unknown): boolean => isCount(value) && value <= NUMBER_MAX;
 
 export function isGroupMessage(value: unknown): value is GroupMessage {
   if (!isFields(value)) return false;
@@ -12,15 +18,15 @@ export function isGroupMessage(value: unknown): value is GroupMessage {
     case 'greet':
       return isKey(greeting);
     case 'greeted':
-      return isKey(greeting) && isCount(incarnation);
+      return isKey(greeting) && isNumber(incarnation);
     case 'prepare':
       return isPoint(value['point']);
     case 'key':
       return (
         isKey(about) &&
         isKey(value['key']) &&
-        isCount(incarnation) &&
-        isCount(value['sequence']) &&
+        isNumber(incarnation) &&
+        isNumber(value['sequence']) &&
         typeof value['isWaiting'] === 'boolean' &&
         isFields(value['blamed']) &&
         Object.values(value['blamed']).every((reason) => isText(reason, REASON_MAX))
@@ -48,11 +54,12 @@ function isPoint(value: unknown): value is Point {
     // Who passes messages on looks at the key only.
     key.split('/')[0] === initiator &&
     isCount(parkMaxMs) &&
+    parkMaxMs <= PARK_MAX_MS &&
     Array.isArray(selected) &&
     selected.length <= DIRECTORS_MAX &&
     selected.every(
       (pair: unknown) =>
-        Array.isArray(pair) && pair.length === 2 && isKey(pair[0]) && isCount(pair[1]),
+        Array.isArray(pair) && pair.length === 2 && isKey(pair[0]) && isNumber(pair[1]),
     )
   );
 }

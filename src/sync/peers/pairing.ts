@@ -9,6 +9,7 @@
 import { isUuid } from '../../lib/fields.js';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';
+import { isCount } from '../../lib/fields.js';
 import { type Frame, NO_PAYLOAD } from '../../format/wire/frame.js';
 import { shorten } from '../../format/text/grammar.js';
 import {
@@ -94,16 +95,15 @@ export function greetingFrame(
 /** Throws Refusal. What the other side calls itself becomes a name that is allowed here. */
 export function readGreeting(body: Record<string, unknown>, self: Self): Greeting {
   const { protocol, volume, to, epoch, name, upstreams } = body;
-  if (!Number.isSafeInteger(protocol))
+  if (!isCount(protocol) || protocol === 0)
     throw new Refusal('bad-frame', 'the greeting has no version');
-  if ((protocol as number) > PEERING_VERSION) {
+  if (protocol > PEERING_VERSION) {
     throw new Refusal(
       'newer-protocol',
-      `one side speaks version ${protocol as number} of the protocol, the other one only ${PEERING_VERSION}: update shadowfs there`,
+      `one side speaks version ${protocol} of the protocol, the other one only ${PEERING_VERSION}: update shadowfs there`,
     );
   }
-  const isWhole =
-    isUuid(volume) && isUuid(to) && Number.isSafeInteger(epoch) && typeof name === 'string';
+  const isWhole = isUuid(volume) && isUuid(to) && isCount(epoch) && typeof name === 'string';
   if (!isWhole || !isUpstreams(upstreams)) {
     throw new Refusal('bad-frame', 'the greeting is not understood');
   }
@@ -114,7 +114,7 @@ export function readGreeting(body: Record<string, unknown>, self: Self): Greetin
     );
   }
   return {
-    protocol: protocol as number,
+    protocol,
     volume,
     to,
     epoch: epoch as number,

@@ -7,6 +7,7 @@ import {
   LOCAL_ORIGIN,
   LOCK_TYPES,
   MAX_DATASET_LENGTH,
+  MAX_LOCK_SEQUENCE,
   MAX_LOCK_TEXT_LENGTH,
   MAX_LOCKS_OF_ORIGIN,
   MAX_ORIGIN_LENGTH,
@@ -28,6 +29,9 @@ export function checkOrigin(origin: string): void {
 /** Throws CommandError `bad-lock`: the whole set is refused. */
 export function checkItems(sequence: number, items: readonly LockItem[]): void {
   if (!Number.isSafeInteger(sequence) || sequence < 0) throw bad('the sequence is no number');
+  if (sequence > MAX_LOCK_SEQUENCE) {
+    throw bad(`the sequence is ${sequence}, and at most ${MAX_LOCK_SEQUENCE}`);
+  }
   if (items.length > MAX_LOCKS_OF_ORIGIN) {
     throw bad(`a set has more than ${MAX_LOCKS_OF_ORIGIN} locks`);
   }

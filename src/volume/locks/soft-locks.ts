@@ -9,7 +9,7 @@
  * stored.
  */
 import { CommandError } from '../../lib/errors.js';
-import { LOCAL_ORIGIN } from '../../format/records/lock-record.js';
+import { LOCAL_ORIGIN, MAX_LOCK_SEQUENCE } from '../../format/records/lock-record.js';
 import type { Catalog } from '../catalog.js';
 import type { VolumeCore } from '../core.js';
 import { checkItems, checkOrigin } from './lock-items.js';
@@ -64,7 +64,9 @@ export class SoftLocks {
     this.#checkWritable();
     const uuids = new Set([...this.#catalog.snapshots.values()].map(({ uuid }) => uuid));
     const known = this.#table.origins.get(origin);
-    if (known !== undefined && sequence <= known.sequence) {
+    // A number that can't be, once taken, must not keep out all sets that come after it.
+    const isSound = known !== undefined && known.sequence <= MAX_LOCK_SEQUENCE;
+    if (isSound && sequence <= known.sequence) {
       this.heard(origin);
       return staleAnswer(known.sequence, known.locks, uuids, items);
     }

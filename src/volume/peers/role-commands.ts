@@ -9,7 +9,14 @@ import { BASE_LAYER } from '../../format/records/tables.js';
 import type { Snapshot } from '../catalog.js';
 import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
 import { drawAllocator } from './identity.js';
-import { checkEpoch, type Following, type Role, type RoleName } from './role.js';
+import {
+  checkEpoch,
+  epochAfter,
+  type Following,
+  refuseFarEpoch,
+  type Role,
+  type RoleName,
+} from './role.js';
 import type { View } from '../view.js';
 import type { Volume } from '../volume.js';
 
@@ -121,13 +128,15 @@ export class RoleCommands {
 
   /**
    * The live tree may be changed, under numbers that no other volume gives out
-   * (rule D6). Without an epoch: the next one.
+   * (rule D6). Without an epoch: the next one. Throws CommandError: epoch-too-low, epoch-too-high
+   * (one that a person gives), epoch-exhausted.
    */
   promote(source: string, random: () => number, epoch?: number, by?: string): RoleMove<RoleAnswer> {
-    const wanted = epoch ?? this.current.epoch + 1;
-    checkEpoch(this.current, wanted);
     // Who asks again because no answer came must not begin one more epoch.
     if (this.current.role === 'primary' && epoch === undefined) return this.#unchanged();
+    const wanted = epoch ?? epochAfter(this.current.epoch);
+    checkEpoch(this.current, wanted);
+    if (by === undefined) this.#refuseFar(wanted);
     return this.#moving(() => {
       const { catalog, uuid, names } = this.volume;
       const { history, allocators } = catalog.identity;
@@ -163,6 +172,7 @@ export class RoleCommands {
     const { volume } = this;
     const { epoch: divergedIn } = this.current;
     checkEpoch(this.current, epoch ?? divergedIn);
+    if (following.by === undefined) this.#refuseFar(epoch ?? divergedIn);
     if (volume.isStandby && this.current.handover === undefined) return this.#unchanged();
     const target = to === undefined ? volume.latest() : volume.requireSnapshot(to);
     if (target === undefined) return this.#demoteEmpty(epoch ?? divergedIn, source, following);
@@ -257,6 +267,11 @@ export class RoleCommands {
   /** What was adopted last is what it shows. In the open group. */
   noteShown(snapshot: string): void {
     this.volume.catalog.putRole({ ...this.current, shown: snapshot });
+  }
+
+  /** What a peer says is looked at before it comes here: there it has a name. */
+  #refuseFar(epoch: number): void {
+    refuseFarEpoch(this.current.epoch, epoch, `the role epoch ${epoch} was given`);
   }
 
   #hasUnsent(to: Snapshot): boolean {

@@ -31,13 +31,49 @@ export interface Following {
 /** Of a volume that was never told. */
 export const NO_ROLE: Role = { role: 'none', epoch: 0 };
 
-/** Throws CommandError `epoch-too-low`. */
+/**
+ * An epoch counts promotions: one that is further ahead was not counted. Believed, it would soon
+ * leave no higher one to promote to.
+ */
+export const EPOCHS_AHEAD_MAX = 1_000_000;
+
+/** Throws CommandError `epoch-too-low`, `epoch-exhausted`. */
 export function checkEpoch(current: Role, epoch: number): void {
+  if (epoch > Number.MAX_SAFE_INTEGER) throw exhausted(current.epoch);
   if (Number.isSafeInteger(epoch) && epoch >= current.epoch) return;
   throw new CommandError(
     'epoch-too-low',
     'EINVAL',
     `the role epoch ${epoch} is over: this volume is ${current.role} of epoch ${current.epoch}`,
     { epoch: current.epoch },
+  );
+}
+
+/** The one that begins after `epoch`. Throws CommandError `epoch-exhausted`. */
+export function epochAfter(epoch: number): number {
+  if (epoch < Number.MAX_SAFE_INTEGER) return epoch + 1;
+  throw exhausted(epoch);
+}
+
+/** `who`: the beginning of a sentence, who has named the epoch. Throws CommandError `epoch-too-high`. */
+export function refuseFarEpoch(current: number, epoch: number, who: string): void {
+  if (epoch - current <= EPOCHS_AHEAD_MAX) return;
+  throw new CommandError(
+    'epoch-too-high',
+    'ERANGE',
+    `${who}, more than ${EPOCHS_AHEAD_MAX} above this volume's ${current}: an epoch counts ` +
+      'promotions, so this is none, and nothing of it is taken',
+    { epoch: current },
+  );
+}
+
+function exhausted(epoch: number): CommandError {
+  return new CommandError(
+    'epoch-exhausted',
+    'EOVERFLOW',
+    `this volume is in role epoch ${epoch}, and there is none above it: its role can't be raised ` +
+      'any more (something broken has told it that epoch); send its snapshots into a new volume, ' +
+      'and pair that one',
+    { epoch },
   );
 }

@@ -102,6 +102,34 @@ t.test('demote: what was not sent is kept, nothing else is made', async (t) => {
   sound(t, fixture);
 });
 
+t.test('an epoch that nobody can have counted to', async (t) => {
+  const fixture = new VolumeFixture(t);
+  const { volume } = fixture;
+  const last = Number.MAX_SAFE_INTEGER;
+  t.equal(
+    codeOf(() => volume.roles.promote('test', half, 1_000_001)),
+    'epoch-too-high',
+  );
+  fixture.save('one');
+  t.equal(
+    codeOf(() => volume.roles.demote(undefined, 'test', last)),
+    'epoch-too-high',
+  );
+  t.match(volume.roles.promote('test', half, 1_000_000), { answer: { epoch: 1_000_000 } });
+  // As a version stored it that believed what a peer said.
+  volume.catalog.putRole({ role: 'standby', epoch: last });
+  fixture.flush();
+  fixture.close();
+  for (const epoch of [undefined, last + 1]) {
+    t.equal(
+      codeOf(() => fixture.volume.roles.promote('test', half, epoch)),
+      'epoch-exhausted',
+    );
+  }
+  t.match(fixture.volume.roles.current, { epoch: last, role: 'standby' });
+  sound(t, fixture);
+});
+
 t.test('what was asked for in another role is refused in its turn', async (t) => {
   const fixture = new VolumeFixture(t);
   const { roles } = fixture.volume;

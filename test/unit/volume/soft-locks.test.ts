@@ -11,6 +11,7 @@ import {
   encodeOrigin,
   LOCK_TYPES,
   lockKey,
+  MAX_LOCK_SEQUENCE,
   MAX_LOCKS_OF_ORIGIN,
   MAX_ORIGINS,
   originKey,
@@ -255,6 +256,7 @@ t.test('what is no set of locks is refused whole', async (t) => {
     ['x'.repeat(65), 1, []],
     [B, -1, []],
     [B, 1.5, []],
+    [B, MAX_LOCK_SEQUENCE + 1, []],
     [B, 1, [{ ...item, snapshot: 'one' }]],
     [B, 1, [{ ...item, type: 'hostage' as 'owner' }]],
     [B, 1, [{ ...item, dependent: 'a b' }]],
@@ -269,6 +271,24 @@ t.test('what is no set of locks is refused whole', async (t) => {
   }
   t.same(locks.all(), []);
   fixture.reopen(t);
+});
+
+t.test('a stored number that nobody can have counted to keeps no set out', async (t) => {
+  const fixture = new Locked(t);
+  const uuid = fixture.saved('one');
+  const { volume } = fixture;
+  volume.locks.set(B, 3, [fixture.item(uuid)]);
+  // As a version stored it that believed what a peer said.
+  const stored = encodeOrigin({ sequence: Number.MAX_SAFE_INTEGER, heardMs: 0 });
+  volume.core.withReserve(() => volume.core.putSystem(TABLE.locks, originKey(B), stored));
+  fixture.reopen(t);
+  const { locks } = fixture.volume;
+  t.equal(locks.sequenceOf(B), Number.MAX_SAFE_INTEGER);
+  t.match(locks.set(B, 4, []), { applied: true, sequence: 4 });
+  t.match(locks.set(B, 4, [fixture.item(uuid)]), { applied: false });
+  t.same(fixture.texts(uuid), []);
+  fixture.reopen(t);
+  t.equal(fixture.volume.locks.sequenceOf(B), 4);
 });
 
 t.test('the table is bounded (K4)', async (t) => {
