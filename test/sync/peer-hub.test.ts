@@ -4,7 +4,7 @@ import { greetingFrame } from '../../src/sync/peers/pairing.js';
 import { PeerHub } from '../../src/sync/peers/peer-hub.js';
 import type { Connection, ListenHandlers } from '../../src/sync/peers/link.js';
 import type { PeeringState } from '../../src/sync/peers/peering-messages.js';
-import { STRANGER_LINES } from '../../src/sync/stranger-log.js';
+import { STRANGER_LINES } from '../../src/sync/peers/stranger-log.js';
 import { timersOf, VirtualTime } from './virtual.js';
 
 const HERE = '00000000-0000-0000-0000-000000000000';

@@ -21,7 +21,7 @@ import { CommandQueue } from '../../control/command-queue.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
 import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
 import type { PeeringCommand } from '../peers/peering.js';
-import { round } from '../round.js';
+import { round } from '../../lib/round.js';
 
 /** The part of a volume that commands need. `V` is its view. */
 export interface CommandVolume<V> {

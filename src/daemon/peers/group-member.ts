@@ -19,7 +19,7 @@ import type { VolumeCommands } from '../commands/commands.js';
 import type { Handlers } from '../calls/thread-calls.js';
 import type { GroupStored } from './agent-messages.js';
 import type { GroupToVolume } from './connections-calls.js';
-import { round } from '../round.js';
+import { round } from '../../lib/round.js';
 
 /** Whatever another volume asks for. */
 const PARK_MAX_MS = 10_000;

@@ -28,7 +28,7 @@ import {
 } from './pairing.js';
 import { PeerContact, type ContactParts } from './peer-contact.js';
 import type { AcceptRequest, PeeringConfig, PeeringState } from './peering-messages.js';
-import { StrangerLog } from '../stranger-log.js';
+import { StrangerLog } from './stranger-log.js';
 
 export interface HubParts {
   transport: Transport;

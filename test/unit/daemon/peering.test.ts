@@ -9,7 +9,11 @@ import type {
 } from '../../../src/daemon/peers/connections-calls.js';
 import { decodeToken, encodeToken, invitationId } from '../../../src/format/wire/pairing-token.js';
 import { CommandError } from '../../../src/lib/errors.js';
-import type { JoinAnswer, ListenAnswer, PeeringConfig } from '../../../src/sync/peers/peering-messages.js';
+import type {
+  JoinAnswer,
+  ListenAnswer,
+  PeeringConfig,
+} from '../../../src/sync/peers/peering-messages.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
 import { type JoinedCalls, joinedCalls } from './joined-calls.js';
 

@@ -2,7 +2,7 @@
  * What is logged of strangers at the port. Anybody may knock, again and again:
  * of each minute the first few are named, the others counted.
  */
-import type { Timers } from './fabric.js';
+import type { Timers } from '../fabric.js';
 
 const EVERY_MS = 60_000;
 /** Lines in that time, and one more for the count. */

@@ -1,11 +1,11 @@
 /** The order of commands that change the role, on a real volume and with the agent played. */
 import t, { type Test } from 'tap';
-import { Deferred } from '../../src/lib/deferred.js';
-import { settledWith } from '../../src/lib/work.js';
-import type { Answer, CommandArguments, CommandName } from '../../src/control/command.js';
-import { VolumeCommands } from '../../src/daemon/commands/commands.js';
-import type { View } from '../../src/volume/view.js';
-import { VolumeFixture } from './volume/volume-fixture.js';
+import { Deferred } from '../../../src/lib/deferred.js';
+import { settledWith } from '../../../src/lib/work.js';
+import type { Answer, CommandArguments, CommandName } from '../../../src/control/command.js';
+import { VolumeCommands } from '../../../src/daemon/commands/commands.js';
+import type { View } from '../../../src/volume/view.js';
+import { VolumeFixture } from '../volume/volume-fixture.js';
 
 class Side {
   readonly fixture: VolumeFixture;
