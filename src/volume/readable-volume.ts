@@ -202,28 +202,4 @@ export class ReadableVolume {
     const { usedBytes, roomBytes } = this.core.sink.space();
     return { usedBytes, freeBytes: roomBytes };
   }
-
-  statfs(): {
-    blocks: number;
-    bfree: number;
-    bavail: number;
-    files: number;
-    ffree: number;
-    bsize: number;
-    namelen: number;
-  } {
-    const { usedBytes, freeBytes } = this.space();
-    const bsize = 4096;
-    const free = Math.floor(freeBytes / bsize);
-    const files = this.core.reader.stats().tables[TABLE.inodes]?.records ?? 0;
-    return {
-      blocks: free + Math.ceil(usedBytes / bsize),
-      bfree: free,
-      bavail: free,
-      files: files + free,
-      ffree: free,
-      bsize,
-      namelen: 255,
-    };
-  }
 }

@@ -177,11 +177,6 @@ export class Volume extends ReadableVolume {
     return this.data.write(ino, offset, data);
   }
 
-  /** fallocate(2); throws EOPNOTSUPP for modes that blocks don't give. */
-  allocate(ino: number, offset: number, length: number, mode: number): void {
-    this.data.allocate(this.inodes.forChange(ino), offset, length, mode);
-  }
-
   /** Returns the bytes copied. */
   copyRange(...what: Copied): number {
     return copyRange(this.data, ...what);

@@ -21,6 +21,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { readMeta } from '../../src/store/mdb/file.js';
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFREG, S_IFSOCK } from '../../src/lib/file-mode.js';
+import { allocate } from '../../src/tree/live/space.js';
 import { held, VolumeFixture, WHO } from '../unit/volume/volume-fixture.js';
 import { contentOf } from './content.js';
 
@@ -101,7 +102,7 @@ function plain(): void {
     fixture.write('cut', bytes(3000, size), size);
     fixture.truncate('cut', size + 500);
   }
-  volume.allocate(fixture.at('moved/file').ino, 4096, 4096, 3);
+  allocate(volume, fixture.at('moved/file').ino, 4096, 4096, 3);
   fixture.save('third');
   fixture.write('a', 'wreck');
   fixture.unlink('link');

@@ -2,6 +2,7 @@
 import { inodeNumber, ALLOCATOR } from '../../src/format/records/tables.js';
 import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../src/lib/file-mode.js';
 import { type AttributeChange, isDirectory, isRegular, type ModelInode } from './plain-model.js';
+import { allocate } from '../../src/tree/live/space.js';
 import type { Random } from './random.js';
 import { BLOCK, type VolumeRun } from './volume-run.js';
 
@@ -261,7 +262,7 @@ export class Operations {
     run.change(
       `punch ${length} bytes at ${offset} of ${ino}`,
       (model) => model.punch(ino, offset, length, run.real),
-      () => run.volume.allocate(ino, offset, length, KEEP_SIZE | PUNCH_HOLE),
+      () => allocate(run.volume, ino, offset, length, KEEP_SIZE | PUNCH_HOLE),
     );
   }
 

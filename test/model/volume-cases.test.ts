@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import t from 'tap';
 import { TABLE } from '../../src/format/records/tables.js';
 import { S_IFDIR, S_IFREG } from '../../src/lib/file-mode.js';
+import { allocate } from '../../src/tree/live/space.js';
 import { makeBase } from './base-tree.js';
 import { compareAll } from './compare.js';
 import { Random } from './random.js';
@@ -265,7 +266,7 @@ t.test('a file with data always has blocks, or programs take it for empty', (t) 
     run.change(
       'punch',
       (model) => model.punch(sparse, offset, BLOCK, run.real),
-      () => run.volume.allocate(sparse, offset, BLOCK, 3),
+      () => allocate(run.volume, sparse, offset, BLOCK, 3),
     );
   }
   settle(run);
@@ -280,7 +281,7 @@ t.test('a huge sparse file costs no more than a small one', (t) => {
     run.change(
       'punch',
       (model) => model.punch(huge, offset, length, run.real),
-      () => volume.allocate(huge, offset, length, 3),
+      () => allocate(volume, huge, offset, length, 3),
     );
   write(run, huge, 2 ** 39, bytes.bytes(10));
   punch(4096, 2 ** 41);

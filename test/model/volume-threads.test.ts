@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { realClock } from '../../src/lib/clock.js';
+import { allocate } from '../../src/tree/live/space.js';
 import { createVolume } from '../../src/volume/create-volume.js';
 import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
 import type { View } from '../../src/volume/view.js';
@@ -111,7 +112,7 @@ class FileWork {
     const mode = this.random.pick([PUNCH | KEEP_SIZE, ZERO, ZERO | KEEP_SIZE, 0, KEEP_SIZE]);
     const at = this.#place(LENGTH_MAX - IO_MAX);
     const length = this.#length();
-    this.volume.allocate(this.inos[n] ?? 0, at, length, mode);
+    allocate(this.volume, this.inos[n] ?? 0, at, length, mode);
     const content = this.contents[n] ?? Buffer.alloc(0);
     if ((mode & (PUNCH | ZERO)) !== 0) content.subarray(at, at + length).fill(0);
     if ((mode & KEEP_SIZE) === 0) this.#put(n, at + length, Buffer.alloc(0));

@@ -1,4 +1,5 @@
 /** fallocate and statfs: what can be promised about space. */
+import { MAX_FILE_SIZE } from '../../format/records/tables.js';
 import { FsError } from '../../lib/errors.js';
 import type { StatFs } from '../operations.js';
 import type { TreeVolume } from '../tree-volume.js';
@@ -14,7 +15,7 @@ const FILES = 2 ** 32;
 /**
  * fallocate of a live file. Nothing is set aside for a plain allocation, since
  * a later write goes to a new place anyway; it fails when the space is not
- * there now. Throws ENOSPC, EOPNOTSUPP.
+ * there now. Throws ENOSPC, EFBIG, EOPNOTSUPP.
  */
 export function allocate(
   volume: TreeVolume,
@@ -28,6 +29,7 @@ export function allocate(
   if (what !== 0 && what !== FALLOC_PUNCH_HOLE && what !== FALLOC_ZERO_RANGE) {
     throw new FsError('EOPNOTSUPP', 'fallocate');
   }
+  if (offset + length > MAX_FILE_SIZE) throw new FsError('EFBIG', 'fallocate');
   if (what === 0 && length > volume.space().freeBytes) throw new FsError('ENOSPC', 'fallocate');
   const inode = volume.inodes.forChange(ino);
   if (what !== 0) volume.data.punch(inode, offset, length);

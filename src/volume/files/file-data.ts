@@ -20,10 +20,6 @@ const BLOCK_RECORD_BYTES = 48;
 const INODE_BYTES = 1024;
 const NO_BYTES = Buffer.alloc(0);
 
-const FALLOC_KEEP_SIZE = 0x01;
-const FALLOC_PUNCH_HOLE = 0x02;
-const FALLOC_ZERO_RANGE = 0x10;
-
 /** What the collector is to do with an inode in a layer (format.md, table 7). */
 export const REAP_ALL = 1;
 export const REAP_CLIPPED = 2;
@@ -361,19 +357,6 @@ export class FileData {
     // A base block may be a hole of the host already. Too much is better than none: programs
     // take a file without blocks for empty.
     if (source.where !== 'base') inode.allocated = Math.max(0, inode.allocated - blockSize);
-  }
-
-  /** fallocate(2): blocks are not set aside, so only sizes and zeros remain to be done. */
-  allocate(inode: Inode, offset: number, length: number, mode: number): void {
-    if (!inode.isRegular) throw new FsError('ENODEV', 'fallocate');
-    const known = FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE;
-    if (mode & ~known) throw new FsError('EOPNOTSUPP', 'fallocate');
-    const end = offset + length;
-    if (end > MAX_FILE_SIZE) throw new FsError('EFBIG', 'fallocate');
-    if (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) this.punch(inode, offset, length);
-    else this.core.admit(Math.ceil(length / this.core.options.blockSize), 0, length);
-    if (!(mode & FALLOC_KEEP_SIZE) && end > inode.size) inode.size = end;
-    this.touch(inode);
   }
 
   /**

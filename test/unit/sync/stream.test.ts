@@ -17,6 +17,7 @@ import {
 } from '../../../src/sync/stream/sender.js';
 import { drawAllocator, mergeAllocators } from '../../../src/volume/peers/identity.js';
 import { assertSame, receive, receiverOf, requestOf, shownOf, streamOf } from './stream-trees.js';
+import { allocate } from '../../../src/tree/live/space.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
 
 /** FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE. */
@@ -264,7 +265,7 @@ t.test('a stream stays the same when the collector has worked in between', async
   const block = volume.options.blockSize;
   const punch = (path: string, index: number): void => {
     source.clock.advance(10);
-    volume.allocate(source.at(path).ino, index * block, block, PUNCH);
+    allocate(volume, source.at(path).ino, index * block, block, PUNCH);
   };
   source.write('f', 'f'.repeat(4 * block));
   source.write('sparse', 'end', 3 * block);

@@ -216,6 +216,16 @@ t.test('fallocate, copy_file_range, lseek, statfs', (t) => {
     errnoOf(() => tree.fallocate(USER, f, 0, 0, 1, 8)),
     'EOPNOTSUPP',
   );
+  const ZERO_RANGE = 0x10;
+  t.equal(
+    errnoOf(() => tree.fallocate(USER, g, 0, 0, 2 ** 52 + 1, ZERO_RANGE)),
+    'EFBIG',
+  );
+  t.equal(
+    settledValue(tree.lseek(USER, g, 0, 0, 4) as Deferred<number>),
+    200_000,
+    'nothing is done',
+  );
   tree.fallocate(USER, g, 0, 0, 300_000, 0);
   t.equal(tree.getattr(USER, g).size, 300_000);
   t.ok(tree.statfs().blocks > 0);

@@ -11,6 +11,7 @@ import { Collector } from '../../../src/volume/collector/collector.js';
 import { checkVolumeAt } from '../../../src/check/check.js';
 import { Volume } from '../../../src/volume/volume.js';
 import { contentOf } from '../../golden/content.js';
+import { allocate } from '../../../src/tree/live/space.js';
 import { VolumeFixture } from './volume-fixture.js';
 
 const MAX_ROUNDS = 200;
@@ -125,7 +126,7 @@ t.test('D13: tombstones go when nothing lies below them, in whatever order snaps
     fixture.write('sparse', 'x'.repeat(40_000));
     fixture.save('a');
     fixture.volume.xattrs.remove(fixture.at('stays').ino, 'user.a');
-    fixture.volume.allocate(fixture.at('sparse').ino, 4096, 20_000, 3);
+    allocate(fixture.volume, fixture.at('sparse').ino, 4096, 20_000, 3);
     for (let i = 0; i < 20; i++) fixture.unlink(`dir/f${i}`);
     fixture.save('b');
     for (let i = 20; i < 40; i++) fixture.unlink(`dir/f${i}`);
@@ -203,7 +204,7 @@ t.test('D13: what hides a base stays', (t) => {
     for (const name of ['a', 'b']) fs.writeFileSync(join(base, 'dir', name), 'x'.repeat(9000));
   });
   fixture.unlink('dir/a');
-  fixture.volume.allocate(fixture.at('dir/b').ino, 0, 4096, 3);
+  allocate(fixture.volume, fixture.at('dir/b').ino, 0, 4096, 3);
   fixture.save('one');
   fixture.save('two');
   fixture.mkdir('dir/own');

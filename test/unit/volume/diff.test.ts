@@ -6,6 +6,7 @@ import { type DiffLine, diffSummary, diffViews } from '../../../src/volume/diff/
 import { joinPath } from '../../../src/volume/names/inode-reader.js';
 import type { View } from '../../../src/volume/view.js';
 import { pathsOf, RandomHistory } from './random-history.js';
+import { allocate } from '../../../src/tree/live/space.js';
 import { VolumeFixture } from './volume-fixture.js';
 
 function shown({ kind, path, oldPath, type, details }: DiffLine): string {
@@ -166,7 +167,7 @@ t.test('content: same bytes in other blocks, holes, sizes, clips', (t) => {
     fixture.volume.setAttributes(ino, { mtime: { s, ns } });
   };
   keepTime('rewritten', () => fixture.write('rewritten', 'x'.repeat(100_000), 150_000));
-  keepTime('hole', () => fixture.volume.allocate(fixture.at('hole').ino, 100_000, 9, 3));
+  keepTime('hole', () => allocate(fixture.volume, fixture.at('hole').ino, 100_000, 9, 3));
   keepTime('extended', () => fixture.truncate('extended', 300_001));
   keepTime('cut', () => {
     fixture.truncate('cut', 100);
