@@ -2,8 +2,9 @@
  * Checks one inode in one view: its fields, its clips (rule D4), its blocks
  * against its size, and its base reference (rule D10).
  */
+import { clipFaults, isClipped } from '../format/clips.js';
 import { blockIndexOf, blockKey, layerOf, placeOf, stepOf } from '../format/records/keys.js';
-import { MAX_CLIPS, MAX_FILE_SIZE, MAX_LAYER, MAX_STEP, TABLE } from '../format/records/tables.js';
+import { MAX_FILE_SIZE, MAX_LAYER, MAX_STEP, TABLE } from '../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH, BLOCK_HOLE } from '../format/records/values.js';
 import type { BaseStat } from '../base/base-stat.js';
 import { messageOf } from '../lib/errors.js';
@@ -88,20 +89,11 @@ export class CheckInodes {
   #clips(view: View, inode: Inode, where: () => string): void {
     const { layers } = this.volume.core;
     const bad = (what: string): void => this.state.add('D4', what, where());
-    if (inode.clips.length > MAX_CLIPS) bad(`it has ${inode.clips.length} clips`);
-    let newer: { layer: number; step: number; size: number } | undefined;
-    for (const clip of inode.clips) {
-      if (clip.layer > inode.layer || (layers.has(clip.layer) && !view.includes(clip.layer))) {
-        bad(`the layer ${clip.layer} of a clip is not below the inode`);
+    for (const fault of clipFaults(inode.clips)) bad(fault);
+    for (const { layer } of inode.clips) {
+      if (layer > inode.layer || (layers.has(layer) && !view.includes(layer))) {
+        bad(`the layer ${layer} of a clip is not below the inode`);
       }
-      if (newer !== undefined && clip.size >= newer.size) bad('the sizes of the clips do not fall');
-      if (
-        newer !== undefined &&
-        (clip.layer > newer.layer || (clip.layer === newer.layer && clip.step >= newer.step))
-      ) {
-        bad('the clips are not in order');
-      }
-      newer = clip;
     }
   }
 
@@ -185,7 +177,8 @@ export class CheckInodes {
     if (found === undefined) return undefined;
     const step = stepOf(found.key);
     const layer = layerOf(TABLE.blocks, found.key);
-    if (this.volume.blocks.isClipped(inode, index, layer, step)) return undefined;
+    if (isClipped(inode.clips, index * this.volume.options.blockSize, layer, step))
+      return undefined;
     const isHole = found.value[0] === BLOCK_HOLE;
     return { layer, step, length: isHole ? undefined : found.value.length - BLOCK_HEADER_LENGTH };
   }

@@ -3,14 +3,8 @@
  * transaction group; everywhere else treat it as frozen.
  */
 import type { BaseReference } from '../base/base-reference.js';
+import type { Clips } from '../format/clips.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../lib/file-mode.js';
-
-/** Truncation marker (rule D4): versions before (layer, step) at or beyond `size` don't count. */
-export interface Clip {
-  layer: number;
-  step: number;
-  size: number;
-}
 
 /** One name of an inode: enough to find its path again. */
 export interface LinkName {
@@ -38,7 +32,7 @@ export class Inode {
   birthLayer = 0;
   dataLayer = 0;
   step = 1;
-  clips: readonly Clip[] = [];
+  clips: Clips = [];
   links: readonly LinkName[] = [];
   target: string | undefined = undefined;
   base: BaseReference | undefined = undefined;

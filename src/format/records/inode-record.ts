@@ -2,6 +2,7 @@
  * Codec of the inode record (native-notes/format.md, table 1). Pure: takes and
  * returns plain fields, so that the volume's Inode class stays out of the format.
  */
+import type { Clips } from '../clips.js';
 import { CorruptionError } from '../../lib/errors.js';
 import { int64At, uint16At, uint32At, uint48At, uint64At } from '../big-endian.js';
 import { checksum } from '../checksum.js';
@@ -26,7 +27,7 @@ export interface InodeFields {
   birthLayer: number;
   dataLayer: number;
   step: number;
-  clips: readonly { layer: number; step: number; size: number }[];
+  clips: Clips;
   links: readonly { parent: number; name: string }[];
   target: string | undefined;
   base:
@@ -189,7 +190,7 @@ class Cursor {
     return this.bytes.toString('latin1', this.at - length, this.at);
   }
 
-  clips(count: number): InodeFields['clips'] {
+  clips(count: number): Clips {
     if (count === 0) return NONE;
     const clips = [];
     for (let i = 0; i < count; i++) {

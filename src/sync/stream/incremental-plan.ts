@@ -8,11 +8,12 @@
  * What must hold: only what differs is told, judged by what the views show and
  * not by what the delta maps name, since the collector may shrink those.
  */
+import { firstDifference } from '../../format/clips.js';
 import { xattrNameOf, blockIndexOf, entryNameOf, inodeOf } from '../../format/records/keys.js';
 import { MAX_PATH } from '../../format/wire/stream-records.js';
 import { isBaseNumber, ROOT_INODE, TABLE, type TableNumber } from '../../format/records/tables.js';
 import type { BlockSource } from '../../volume/files/block-map.js';
-import type { Clip, Inode, LinkName } from '../../volume/inode.js';
+import type { Inode, LinkName } from '../../volume/inode.js';
 import { MergedKeys } from '../../volume/diff/merged-keys.js';
 import type { ReadableVolume } from '../../volume/readable-volume.js';
 import type { View } from '../../volume/view.js';
@@ -186,13 +187,8 @@ function isSameSource(a: BlockSource, b: BlockSource): boolean {
 
 /** From which byte on what the older view shows was cut off on the way to either. */
 function firstCut(before: Inode, after: Inode): number | undefined {
-  const is = (a: Clip, b: Clip): boolean =>
-    a.layer === b.layer && a.step === b.step && a.size === b.size;
-  const sizes = [
-    ...before.clips.filter((clip) => !after.clips.some((other) => is(clip, other))),
-    ...after.clips.filter((clip) => !before.clips.some((other) => is(clip, other))),
-  ].map(({ size }) => size);
+  const cut = firstDifference(before.clips, after.clips);
   // Across a restore it may have become shorter without having been cut.
-  if (after.isRegular && after.size < before.size) sizes.push(after.size);
-  return sizes.length === 0 ? undefined : Math.min(...sizes);
+  if (!after.isRegular || after.size >= before.size) return cut;
+  return Math.min(cut ?? after.size, after.size);
 }

@@ -2,6 +2,7 @@
  * Which records nobody can see (rules D4, D13): the collector's decisions, apart
  * from its work. Looks at the store inside a transaction; changes nothing.
  */
+import { isClipped } from '../../format/clips.js';
 import { CorruptionError } from '../../lib/errors.js';
 import { decodeInode, type InodeFields } from '../../format/records/inode-record.js';
 import {
@@ -85,12 +86,10 @@ export class Garbage {
     }
   }
 
-  isClipped(inode: InodeFields, index: number, layer: number, step: number): boolean {
-    return inode.clips.some(
-      (clip) =>
-        clip.size <= index * this.blockSize &&
-        (layer < clip.layer || (layer === clip.layer && step < clip.step)),
-    );
+  /** Whether the inode's record hides the version `key` of one of its blocks (rule D4). */
+  isClipped({ clips }: InodeFields, key: Buffer): boolean {
+    const offset = blockIndexOf(key) * this.blockSize;
+    return isClipped(clips, offset, layerOf(TABLE.blocks, key), stepOf(key));
   }
 
   /**
@@ -119,7 +118,7 @@ export class Garbage {
     layer: number,
   ): boolean {
     const versions = this.#layersOf(tx, table, place);
-    const hiding = this.#hidingLayers(tx, table, place, layer, key);
+    const hiding = this.#hidingLayers(tx, table, place, key);
     if (hiding.has(layer)) return false;
     // A stack and not a recursion: there may be thousands of layers between two that are kept.
     const left = [...this.tree.children(layer)];
@@ -155,12 +154,11 @@ export class Garbage {
     this.#last = undefined;
   }
 
-  /** The layers in which the inode's own record hides the version `key` of `layer`. */
+  /** The layers in which the inode's own record hides the version `key`. */
   #hidingLayers(
     tx: TableReader,
     table: TableNumber,
     place: Buffer,
-    layer: number,
     key: Buffer,
   ): ReadonlySet<number> {
     if (table === TABLE.inodes || table === TABLE.orphans) return NO_LAYERS;
@@ -170,7 +168,7 @@ export class Garbage {
     for (const [at, state] of this.#statesOf(tx, fileset, ino)) {
       if (state === 'gone') hiding.add(at);
       else if (state !== 'absent' && table === TABLE.blocks) {
-        if (this.isClipped(state, blockIndexOf(place), layer, stepOf(key))) hiding.add(at);
+        if (this.isClipped(state, key)) hiding.add(at);
       }
     }
     return hiding;

@@ -5,14 +5,12 @@
  */
 import {
   afterKey,
-  blockIndexOf,
   decodeDeltaKey,
   deltaKey,
   deltaPrefix,
   filesetOf,
   inodeOf,
   prefixEnd,
-  stepOf,
 } from '../../format/records/keys.js';
 import { TABLE, type TableNumber } from '../../format/records/tables.js';
 import type { WriteTransaction } from '../../store/write-transaction.js';
@@ -153,7 +151,7 @@ export class Reaper {
   ): void {
     if (state === 'gone' || state === 'absent') return;
     for (const [i, key] of versionsIn(tx, TABLE.blocks, place, layer).entries()) {
-      if (i === 0 && !garbage.isClipped(state, blockIndexOf(place), layer, stepOf(key))) continue;
+      if (i === 0 && !garbage.isClipped(state, key)) continue;
       tx.del(TABLE.blocks, key);
       this.stats.removedRecords++;
     }

@@ -1,5 +1,6 @@
 /** What differs between two inodes, each in a view of its own: for `diff`. */
 import { FsError } from '../../lib/errors.js';
+import { areSameClips } from '../../format/clips.js';
 import type { BlockSource } from '../files/block-map.js';
 import type { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
@@ -80,15 +81,8 @@ function isSameContent(
 
 /** No block and no clip was written between the two versions of one inode. */
 function hasSameData(before: Inode, after: Inode): boolean {
-  if (before.dataLayer !== after.dataLayer || before.clips.length !== after.clips.length) {
-    return false;
-  }
-  // A layer that is still open may have written to itself again.
-  if (before.layer === after.layer) return true;
-  return before.clips.every((clip, i) => {
-    const other = after.clips[i];
-    return other?.layer === clip.layer && other.step === clip.step && other.size === clip.size;
-  });
+  if (before.dataLayer !== after.dataLayer) return false;
+  return areSameClips(before.clips, after.clips);
 }
 
 function hasSameBlocks(

@@ -3,6 +3,7 @@
  * native-notes/design.md in one seek): groups in memory, LMDB, base, hole. Pure
  * look-up; changes nothing.
  */
+import { clippedBase, isClipped } from '../../format/clips.js';
 import { blockIndexOf, blockKey, layerOf, stepOf } from '../../format/records/keys.js';
 import { MAX_LAYER, MAX_STEP, TABLE } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH, BLOCK_HOLE, blockBytes } from '../../format/records/values.js';
@@ -29,26 +30,14 @@ export class BlockMap {
   }
 
   /** True when a version written at (layer, step) is cut off at this index. */
-  isClipped(inode: Inode, index: number, layer: number, step: number): boolean {
-    const offset = index * this.#blockSize;
-    for (const clip of inode.clips) {
-      if (clip.size > offset) continue;
-      if (layer < clip.layer || (layer === clip.layer && step < clip.step)) return true;
-    }
-    return false;
+  #isClipped({ clips }: Inode, index: number, layer: number, step: number): boolean {
+    return clips.length > 0 && isClipped(clips, index * this.#blockSize, layer, step);
   }
 
   /** How far base bytes count, in bytes: the base's size, cut by every clip. */
   baseEnd(inode: Inode): number {
     if (inode.base === undefined || !inode.isRegular) return 0;
-    let end = inode.base.size;
-    for (const clip of inode.clips) end = Math.min(end, this.#roundUp(clip.size));
-    return Math.min(end, inode.base.size);
-  }
-
-  /** A clip's partial last block was rewritten, so base bytes end at a block. */
-  #roundUp(size: number): number {
-    return Math.ceil(size / this.#blockSize) * this.#blockSize;
+    return clippedBase(inode.clips, inode.base.size, this.#blockSize);
   }
 
   /** Sources of the blocks first … last (inclusive) as the view sees them. */
@@ -67,7 +56,7 @@ export class BlockMap {
       for (let index = first; index <= last; index++) {
         const block = blocks.get(index);
         if (block === undefined || found[index - first] !== undefined) continue;
-        if (this.isClipped(inode, index, changes.layer, block.step)) {
+        if (this.#isClipped(inode, index, changes.layer, block.step)) {
           settle(index, { where: 'none' });
         } else if (block.hole) {
           settle(index, { where: 'hole', layer: changes.layer });
@@ -102,7 +91,7 @@ export class BlockMap {
     for (const { key, layer } of this.#stored(view, inode, first, last + 1)) {
       const index = blockIndexOf(key);
       if (found[index - first] !== undefined) continue;
-      const isClipped = this.isClipped(inode, index, layer, stepOf(key));
+      const isClipped = this.#isClipped(inode, index, layer, stepOf(key));
       settle(index, isClipped ? { where: 'none' } : { where: 'stored', layer, key });
     }
   }

@@ -4,8 +4,9 @@
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { FsError } from '../../lib/errors.js';
+import { clipsAfter } from '../../format/clips.js';
 import { reapKey } from '../../format/records/keys.js';
-import { MAX_CLIPS, MAX_FILE_SIZE, TABLE } from '../../format/records/tables.js';
+import { MAX_FILE_SIZE, TABLE } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
 import { type BlockMap, type BlockSource, COUNTED_BLOCKS } from './block-map.js';
 import type { VolumeCore } from '../core.js';
@@ -293,16 +294,16 @@ export class FileData {
   }
 
   #clip(inode: Inode, size: number, firstCut: number): void {
-    const smaller = inode.clips.filter((clip) => clip.size < size);
-    if (smaller.length >= MAX_CLIPS) {
-      // The base is cut off already: by a smaller clip.
+    const step = inode.step + 1;
+    const clips = clipsAfter(inode.clips, { layer: inode.layer, step, size });
+    if (clips === undefined) {
       for (const index of this.map.recorded(this.core.live, inode, firstCut)) {
         this.#putHole(inode, index);
       }
       return;
     }
-    inode.step++;
-    inode.clips = [{ layer: inode.layer, step: inode.step, size }, ...smaller];
+    inode.step = step;
+    inode.clips = clips;
     if (inode.dataLayer === inode.layer) this.reap(inode.ino, inode.layer, REAP_CLIPPED);
   }
 

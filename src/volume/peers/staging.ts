@@ -11,15 +11,10 @@
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { CommandError } from '../../lib/errors.js';
+import { clipsAfter } from '../../format/clips.js';
 import { inodePlace } from '../../format/records/keys.js';
 import type { InodeRecord, StreamLink, StreamRecord } from '../../format/wire/stream-records.js';
-import {
-  BASE_LAYER,
-  MAX_CLIPS,
-  MAX_LINK_NAMES,
-  ROOT_INODE,
-  TABLE,
-} from '../../format/records/tables.js';
+import { BASE_LAYER, MAX_LINK_NAMES, ROOT_INODE, TABLE } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
 import { DIRECTORY_TYPE } from '../../lib/file-mode.js';
 import { Inode, type LinkName } from '../inode.js';
@@ -239,9 +234,9 @@ export class Staging {
 
   /** As a truncation does it (rule D4). */
   #cut(inode: Inode, before: Inode, size: number): void {
-    const smaller = before.clips.filter((clip) => clip.size < size);
-    if (smaller.length < MAX_CLIPS) {
-      inode.clips = [{ layer: this.layer.number, step: STEP, size }, ...smaller];
+    const clips = clipsAfter(before.clips, { layer: this.layer.number, step: STEP, size });
+    if (clips !== undefined) {
+      inode.clips = clips;
       return;
     }
     const first = Math.ceil(size / this.volume.options.blockSize);
