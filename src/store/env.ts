@@ -10,6 +10,7 @@ import { copyBytes } from '../lib/copy-bytes.js';
 import { invariant } from '../lib/invariant.js';
 import { TABLE, TABLE_NAMES, type TableNumber } from '../format/records/tables.js';
 import { MeetingPlace } from './meeting-place.js';
+import { treeRoot } from './mdb/tree-page.js';
 import { Span } from './span.js';
 
 export const PAGE_BYTES = 4096;
@@ -113,14 +114,15 @@ export interface EnvOptions {
   pageBytes?: number;
 }
 
-/**
- * The record at which a walk stands: `key` lies in keyBytes[keyStart … keyEnd - 1],
- * the value in the first `valueLength` bytes of `value`. Both are lmdb's memory.
- */
-export interface RecordView {
+/** The key of the record at which a walk stands: it lies in keyBytes[keyStart … keyEnd - 1]. */
+export interface KeyView {
   keyBytes: Buffer;
   keyStart: number;
   keyEnd: number;
+}
+
+/** … and its value: the first `valueLength` bytes of `value`. Both are lmdb's memory. */
+export interface RecordView extends KeyView {
   value: Buffer;
   valueLength: number;
 }
@@ -308,6 +310,14 @@ export class Env {
 
   table(number: TableNumber): LmdbTable {
     return this.tables[number] as LmdbTable;
+  }
+
+  /** The page at the top of a table's tree, in the state that is read; undefined: it is empty. */
+  rootPage(number: TableNumber): number | undefined {
+    // The package ends the names of its tables with a zero byte.
+    const name = Buffer.from(`${TABLE_NAMES[number - 1]}\0`);
+    const record = this.root.getBinaryFast(name);
+    return record && treeRoot(record.subarray(0, record.length));
   }
 
   /**

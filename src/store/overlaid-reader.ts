@@ -219,7 +219,7 @@ export function openOverlaid(
       reader.keepDelta();
       return reader;
     }
-    stored.values = ValueFile.open(path, DATA_FILE);
+    stored.values = ValueFile.open(env, DATA_FILE);
     return stored;
   } catch (error) {
     env.close();

@@ -208,7 +208,7 @@ export class StoreReader extends TableReader {
    */
   static open(path: string, options: { readOnly?: boolean } = {}): StoreReader {
     const reader = new StoreReader(openEnv(path, options));
-    reader.values = ValueFile.open(path, DATA_FILE);
+    reader.values = ValueFile.open(reader.env, DATA_FILE);
     reader.refresh();
     return reader;
   }

@@ -8,8 +8,7 @@ import { performance } from 'node:perf_hooks';
 import type { Clock } from '../lib/clock.js';
 import { FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
-import { layerOf, prefixEnd, versionedKey } from '../format/records/keys.js';
-import { MAX_STEP, type TableNumber } from '../format/records/tables.js';
+import type { TableNumber } from '../format/records/tables.js';
 import { CommitCounts } from '../measure/commit-counts.js';
 import { SlabArena } from '../store/batch.js';
 import type { StoreReader } from '../store/reader.js';
@@ -17,6 +16,7 @@ import type { BaseDirectory } from '../base/base-directory.js';
 import type { TxgSink } from './commit/txg-sink.js';
 import type { LayerTree } from './lineage.js';
 import { Txg, type LayerChanges } from './commit/txg.js';
+import { newestOf, type StoredVersion } from './newest.js';
 import type { VolumeOptions } from './options.js';
 import type { View } from './view.js';
 
@@ -29,13 +29,6 @@ function changesIn({ layers }: Txg, view: View): readonly LayerChanges[] {
     if (changes.layer <= view.top && view.includes(changes.layer)) seen = [...seen, changes];
   }
   return seen.length > 1 ? seen.toSorted((a, b) => b.layer - a.layer) : seen;
-}
-
-/** The newest visible record of a place in LMDB. */
-export interface StoredVersion {
-  key: Buffer;
-  value: Buffer;
-  layer: number;
 }
 
 export class VolumeCore {
@@ -161,21 +154,9 @@ export class VolumeCore {
     return this.open.newInodes.has(ino) || this.closing?.newInodes.has(ino) === true;
   }
 
-  /**
-   * The newest version of a place in a view, in LMDB only. A run of foreign
-   * layers is jumped over by one more seek, not stepped through.
-   */
+  /** The newest version of a place in a view, in LMDB only. See `newestOf`. */
   newest(table: TableNumber, place: Buffer, view: View): StoredVersion | undefined {
-    const end = prefixEnd(place);
-    let layer = view.top;
-    for (;;) {
-      const found = this.reader.seek(table, versionedKey(table, place, layer, MAX_STEP), end);
-      if (found === undefined) return undefined;
-      const stored = layerOf(table, found.key);
-      if (view.includes(stored)) return { ...found, layer: stored };
-      layer = view.lineage.floor(stored);
-      if (layer === 0) return undefined;
-    }
+    return newestOf(this.reader, view, table, place);
   }
 
   /** Refuses a change that the disk or the quota can't hold (metadata: at the call). */

@@ -5,8 +5,7 @@
 import { inodeNumber, ROOT_FILESET, TABLE } from '../format/records/tables.js';
 import { Xattrs } from './files/xattrs.js';
 import { BaseIds } from './names/base-ids.js';
-import { BlockMap } from './files/block-map.js';
-import { type BlockRun, blockRuns } from './files/block-runs.js';
+import { BlockMap, type BlockRun } from './files/block-map.js';
 import {
   type Catalog,
   type HistoryRecord,
@@ -184,7 +183,7 @@ export class ReadableVolume {
 
   /** Where each run of blocks is addressed. */
   runs(view: View, inode: Inode): BlockRun[] {
-    return blockRuns(this.blocks, view, inode);
+    return this.blocks.runs(view, inode);
   }
 
   /** The last `limit` stored commands, oldest first. */

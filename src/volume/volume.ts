@@ -31,7 +31,7 @@ import {
   type NewFile,
   type Owner,
 } from './names/namespace.js';
-import { type Copied, copyRange } from './files/copy-range.js';
+import type { Copied } from './files/file-data.js';
 import { openLog } from './log/open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { PullSchedule } from './peers/pull-schedule.js';
@@ -179,7 +179,7 @@ export class Volume extends ReadableVolume {
 
   /** Returns the bytes copied. */
   copyRange(...what: Copied): number {
-    return copyRange(this.data, ...what);
+    return this.data.copyRange(...what);
   }
 
   /** Nobody knows the inode by its number any more: where it lies in the base need not be kept. */

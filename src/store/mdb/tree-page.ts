@@ -5,6 +5,7 @@
  * What must hold: nothing here throws for damaged bytes; what is not as it
  * should be is answered with undefined, and the caller asks LMDB.
  */
+import type { KeyView } from '../env.js';
 import {
   childOf,
   FLAG_BRANCH,
@@ -12,7 +13,6 @@ import {
   keyLength,
   NODE_BIG,
   NODE_HEADER,
-  NODE_TREE,
   nodeCount,
   nodeFlags,
   nodeOffset,
@@ -24,6 +24,8 @@ import {
   valueLength,
   valueOffset,
 } from './layout.js';
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** A value that has pages of its own. Bytes in the file. */
 export interface ValueSpan {
@@ -59,11 +61,20 @@ function compareKey(page: Buffer, node: number, key: Uint8Array): number {
   return page.compare(key, 0, key.length, start, start + keyLength(page, node));
 }
 
-/** The key of a leaf's node, a view. */
+/** The key of a node, a view. */
 export function keyAt(page: Buffer, index: number): Buffer | undefined {
   const node = nodeAt(page, index);
   if (node === undefined) return undefined;
   return page.subarray(node + NODE_HEADER, valueOffset(page, node));
+}
+
+/** True when a key lies between the first and the last one of a leaf: it is there, or nowhere. */
+export function isInLeaf(page: Buffer, key: Uint8Array): boolean {
+  const count = nodeCount(page);
+  const first = count === 0 ? undefined : nodeAt(page, 0);
+  const last = count === 0 ? undefined : nodeAt(page, count - 1);
+  if (first === undefined || last === undefined) return false;
+  return compareKey(page, first, key) <= 0 && compareKey(page, last, key) >= 0;
 }
 
 /** Of a leaf: the first node whose key is not below `key`, maybe one behind the last. */
@@ -98,21 +109,48 @@ export function childPage(page: Buffer, index: number): number | undefined {
   return node === undefined ? undefined : childOf(page, node);
 }
 
-/** Where a leaf's value lies; undefined when it lies in the leaf itself. */
-export function valueSpan(page: Buffer, index: number): ValueSpan | undefined {
-  const node = nodeAt(page, index);
-  if (node === undefined || nodeFlags(page, node) !== NODE_BIG) return undefined;
-  const data = valueOffset(page, node);
-  if (data + 8 > page.length || keyLength(page, data) !== 0) return undefined;
-  const length = valueLength(page, node);
-  return { offset: page.readUIntLE(data, 6) * page.length + PAGE_HEADER, length };
+/** A record of a leaf, where it lies: what it gives are views of the page, which stays as it is. */
+export class LeafRecord implements KeyView {
+  keyBytes: Buffer = NO_BYTES;
+  keyStart = 0;
+  keyEnd = 0;
+  #node = 0;
+
+  /** Moves to a record of a leaf. False: it is not as it should be. */
+  load(page: Buffer, index: number): boolean {
+    const node = nodeAt(page, index);
+    if (node === undefined) return false;
+    this.#node = node;
+    this.keyBytes = page;
+    this.keyStart = node + NODE_HEADER;
+    this.keyEnd = valueOffset(page, node);
+    return true;
+  }
+
+  /** Where the value lies, if it has pages of its own. */
+  get span(): ValueSpan | undefined {
+    const { keyBytes: page, keyEnd: data } = this;
+    if (nodeFlags(page, this.#node) !== NODE_BIG) return undefined;
+    if (data + 8 > page.length || page.readUInt16LE(data + 6) !== 0) return undefined;
+    return { offset: page.readUIntLE(data, 6) * page.length + PAGE_HEADER, length: this.#length };
+  }
+
+  /** The value, if it lies in the leaf. */
+  get value(): Buffer | undefined {
+    const { keyBytes: page, keyEnd: data } = this;
+    if (nodeFlags(page, this.#node) !== 0 || data + this.#length > page.length) {
+      return undefined;
+    }
+    return page.subarray(data, data + this.#length);
+  }
+
+  get #length(): number {
+    return valueLength(this.keyBytes, this.#node);
+  }
 }
 
-/** The root of the table that a node of the main tree names; undefined: none, or it is empty. */
-export function tableRoot(page: Buffer, index: number): number | undefined {
-  const node = nodeAt(page, index);
-  if (node === undefined || nodeFlags(page, node) !== NODE_TREE) return undefined;
-  const data = valueOffset(page, node);
-  if (data + TREE_LENGTH > page.length) return undefined;
-  return rootOf(page, data);
+/** The root that the record of a table in LMDB's main tree names; undefined: the table is empty. */
+export function treeRoot(record: Buffer): number | undefined {
+  if (record.length !== TREE_LENGTH) return undefined;
+  return rootOf(record, 0);
 }

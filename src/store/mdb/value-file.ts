@@ -1,38 +1,39 @@
 /**
  * Large values read from `data.mdb` with read(2) instead of through LMDB's
- * map. The map can't say whether a page is in memory, and a fault in it makes
- * the kernel read 128 KiB around each page it waits for; read(2) can be asked
- * not to wait, and reads what it was asked for.
+ * map, and the trees' pages that say where they lie. The map can't say whether
+ * a page is in memory, and a fault in it makes the kernel read 128 KiB around
+ * each page it waits for; read(2) can be asked not to wait, and reads what it
+ * was asked for.
  *
- * LMDB's pages are written with pwrite(2), so both see the same bytes. What
- * must hold: it is only asked for keys that the reader has just found, while
- * the reader holds its state; `moved` is called whenever that state changes or
- * is let go. Then every page that the newest meta page leads to stays as it
- * is: it is of the reader's state, or was freed later than that state.
+ * LMDB's pages are written with pwrite(2), so both see the same bytes. The
+ * reader says where the tree of a table begins in the state it holds, and as
+ * long as it holds that no page of it is used again. So what must hold is that
+ * `moved` is called whenever that state changes or is let go; what was found
+ * before means nothing then.
  */
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRNO } from '../../lib/errors.js';
-import { TABLE_NAMES, type TableNumber } from '../../format/records/tables.js';
+import type { TableNumber } from '../../format/records/tables.js';
 import { FADVISE_RANDOM, FADVISE_WILLNEED } from '../../libc/constants.js';
 import { fadvise, pread, preadNowait } from '../../libc/libc.js';
 import { ScatteredRead } from '../../libc/scattered-read.js';
-import { DamagedFile, type MetaPage, readMeta } from './file.js';
+import type { Env } from '../env.js';
 import { MAX_DEPTH, nodeCount } from './layout.js';
 import {
   branchIndex,
   childPage,
+  isInLeaf,
   isLeaf,
   isTreePage,
   keyAt,
+  LeafRecord,
   leafIndex,
-  tableRoot,
   type ValueSpan,
-  valueSpan,
 } from './tree-page.js';
 
-/** Pages of trees that are kept: 512 KiB. */
-const PAGES_KEPT = 128;
+/** Pages of trees that are kept: 1 MiB. */
+const PAGES_KEPT = 256;
 const NOTHING = Buffer.alloc(0);
 const FIRST_VALUE_BYTES = 32 * 1024 + 8;
 /** Between two values that one read may take in: the end of a page, and the header of the next. */
@@ -44,40 +45,37 @@ export function areNeighbours(first: ValueSpan, second: ValueSpan): boolean {
   return gap >= 0 && gap < GAP_MAX_BYTES;
 }
 
-/** A leaf and a place in it. */
-interface LeafPosition {
+/** A leaf, and the first key of the next one, as far as it is known. */
+interface Leaf {
+  table: TableNumber;
   page: Buffer;
-  index: number;
-  /** The first key of the next leaf, as far as it is known. */
   next: Buffer | undefined;
-}
-
-function isKeyAt({ page }: LeafPosition, index: number, key: Uint8Array): boolean {
-  return index < nodeCount(page) && keyAt(page, index)?.equals(key) === true;
 }
 
 export class ValueFile {
   readonly #fd: number;
+  readonly #env: Pick<Env, 'pageBytes' | 'rootPage'>;
   readonly #pages = new Map<number, Buffer>();
   readonly #roots: (number | undefined)[] = [];
-  #meta: MetaPage | undefined;
+  readonly #record = new LeafRecord();
   #value: Buffer = Buffer.allocUnsafeSlow(FIRST_VALUE_BYTES);
-  /** What was found last: who reads in order wants the one behind it. */
-  #found: LeafPosition | undefined;
+  /** Where a key was looked up last: who reads in order goes on there. */
+  #last: Leaf | undefined;
   readonly #scattered = new ScatteredRead();
   readonly #gap = Buffer.allocUnsafeSlow(GAP_MAX_BYTES);
 
   /** `path`: the file. Throws what open(2) does. */
-  private constructor(path: string) {
+  private constructor(path: string, env: Pick<Env, 'pageBytes' | 'rootPage'>) {
+    this.#env = env;
     this.#fd = openSync(path, 'r');
     // Reads are of whole values, and what follows is asked for by `willNeed`.
     fadvise(this.#fd, 0, 0, FADVISE_RANDOM);
   }
 
-  /** `path`: the directory of the environment. Undefined when the file can't be opened again. */
-  static open(path: string, file: string): ValueFile | undefined {
+  /** The data file of an open environment. Undefined when it can't be opened again. */
+  static open(env: Env, file: string): ValueFile | undefined {
     try {
-      return new ValueFile(join(path, file));
+      return new ValueFile(join(env.path, file), env);
     } catch {
       return undefined;
     }
@@ -85,53 +83,39 @@ export class ValueFile {
 
   /** The reader's state has changed. */
   moved(): void {
-    if (this.#meta === undefined) return;
-    this.#meta = undefined;
-    this.#found = undefined;
+    this.#last = undefined;
     this.#pages.clear();
     this.#roots.length = 0;
   }
 
-  /** Where the key's value lies; undefined: not found, or in the tree itself. */
-  find(table: TableNumber, key: Uint8Array): ValueSpan | undefined {
-    const found = this.#found;
-    if (found !== undefined && isKeyAt(found, found.index + 1, key)) {
-      found.index++;
-    } else {
-      const place = this.#seek(table, key);
-      if (place === undefined || !isKeyAt(place, place.index, key)) return undefined;
-      this.#found = place;
-    }
-    const { page, index } = this.#found as LeafPosition;
-    return valueSpan(page, index);
-  }
-
   /**
-   * Calls `visit` with the keys start ≤ key < end and where their values lie,
-   * until it returns false. Keys are views. Stops at what it can't read.
+   * Calls `visit` with the records start ≤ key < end in key order until it returns false. `visit`
+   * may not keep the record itself. False: something can't be read or is not as it should be; then
+   * LMDB is to be asked for all of it.
    */
-  visit(
+  walk(
     table: TableNumber,
     start: Uint8Array,
     end: Uint8Array,
-    visit: (key: Buffer, place: ValueSpan | undefined) => boolean,
-  ): void {
-    let from: Uint8Array | undefined = start;
-    while (from !== undefined) {
-      const place: LeafPosition | undefined = this.#seek(table, from);
-      if (place === undefined) return;
-      for (let index = place.index; index < nodeCount(place.page); index++) {
-        const key = keyAt(place.page, index);
-        if (key === undefined || key.compare(end) >= 0) return;
-        if (!visit(key, valueSpan(place.page, index))) return;
+    visit: (record: LeafRecord) => boolean,
+  ): boolean {
+    const record = this.#record;
+    for (let from: Uint8Array | undefined = start; from !== undefined; ) {
+      const leaf = this.#leaf(table, from);
+      const first = leaf && leafIndex(leaf.page, from);
+      if (leaf === undefined || first === undefined) return false;
+      const count = nodeCount(leaf.page);
+      for (let index = first; index < count; index++) {
+        if (!record.load(leaf.page, index)) return false;
+        const { keyBytes, keyStart, keyEnd } = record;
+        if (keyBytes.compare(end, 0, end.length, keyStart, keyEnd) >= 0) return true;
+        if (!visit(record)) return true;
       }
-      from = place.next;
+      // It goes up, or the tree is damaged.
+      if (leaf.next !== undefined && leaf.next.compare(from) <= 0) return false;
+      from = leaf.next;
     }
-  }
-
-  /** Reads the page of the tree where the key is, or would be, unless it was read before. */
-  touch(table: TableNumber, key: Uint8Array): void {
-    this.#seek(table, key);
+    return true;
   }
 
   /**
@@ -197,58 +181,38 @@ export class ValueFile {
     closeSync(this.#fd);
   }
 
-  #seek(table: TableNumber, key: Uint8Array): LeafPosition | undefined {
-    const root = this.#rootOf(table);
-    return root === undefined ? undefined : this.#descend(root, key);
+  /** The leaf where the key is, or would be. */
+  #leaf(table: TableNumber, key: Uint8Array): Leaf | undefined {
+    const last = this.#last;
+    if (last?.table === table && isInLeaf(last.page, key)) return last;
+    const leaf = this.#descend(table, key);
+    if (leaf !== undefined) this.#last = leaf;
+    return leaf;
   }
 
-  #descend(root: number, key: Uint8Array): LeafPosition | undefined {
+  #descend(table: TableNumber, key: Uint8Array): Leaf | undefined {
+    this.#roots[table] ??= this.#env.rootPage(table);
+    let number = this.#roots[table];
     let next: Buffer | undefined;
-    let page = this.#page(root);
-    for (let depth = 0; page !== undefined && depth < MAX_DEPTH; depth++) {
-      if (isLeaf(page)) {
-        const index = leafIndex(page, key);
-        return index === undefined ? undefined : { page, index, next };
-      }
+    for (let depth = 0; number !== undefined && depth < MAX_DEPTH; depth++) {
+      const page = this.#page(number);
+      if (page === undefined) return undefined;
+      if (isLeaf(page)) return { table, page, next };
       const index = branchIndex(page, key);
       if (index === undefined) return undefined;
-      if (index + 1 < nodeCount(page)) next = keyAt(page, index + 1);
-      const child = childPage(page, index);
-      page = child === undefined ? undefined : this.#page(child);
+      if (index + 1 < nodeCount(page)) {
+        next = keyAt(page, index + 1);
+        if (next === undefined) return undefined;
+      }
+      number = childPage(page, index);
     }
     return undefined;
-  }
-
-  #rootOf(table: TableNumber): number | undefined {
-    const known = this.#roots[table];
-    if (known !== undefined) return known;
-    const { mainRoot } = this.#metaPage() ?? {};
-    if (mainRoot === undefined) return undefined;
-    const name = Buffer.from(TABLE_NAMES[table - 1] as string);
-    const place = this.#descend(mainRoot, name);
-    if (place === undefined) return undefined;
-    // The package ends the names of its tables with a zero byte.
-    const found = keyAt(place.page, place.index)?.toString('latin1').replace(/\0$/, '');
-    const root = found === name.toString() ? tableRoot(place.page, place.index) : undefined;
-    this.#roots[table] = root;
-    return root;
-  }
-
-  #metaPage(): MetaPage | undefined {
-    if (this.#meta !== undefined) return this.#meta;
-    try {
-      this.#meta = readMeta(this.#fd);
-    } catch (error) {
-      if (!(error instanceof DamagedFile)) throw error;
-    }
-    return this.#meta;
   }
 
   #page(number: number): Buffer | undefined {
     const known = this.#pages.get(number);
     if (known !== undefined) return known;
-    const pageBytes = this.#metaPage()?.pageBytes;
-    if (pageBytes === undefined) return undefined;
+    const { pageBytes } = this.#env;
     const page = Buffer.allocUnsafe(pageBytes);
     const count = pread(this.#fd, page, pageBytes, number * pageBytes);
     if (count !== pageBytes || !isTreePage(page, number)) return undefined;

@@ -12,7 +12,7 @@ import { firstDifference } from '../../format/clips.js';
 import { xattrNameOf, blockIndexOf, entryNameOf, inodeOf } from '../../format/records/keys.js';
 import { MAX_PATH } from '../../format/wire/stream-records.js';
 import { isBaseNumber, ROOT_INODE, TABLE, type TableNumber } from '../../format/records/tables.js';
-import type { BlockSource } from '../../volume/files/block-map.js';
+import { type BlockSource, isData, isSameVersion } from '../../volume/files/block-map.js';
 import type { Inode, LinkName } from '../../volume/inode.js';
 import { MergedKeys } from '../../volume/diff/merged-keys.js';
 import type { ReadableVolume } from '../../volume/readable-volume.js';
@@ -172,8 +172,8 @@ export class IncrementalPlan {
       const now = volume.blocks.source(to, after, index);
       if (isSameSource(old, now)) continue;
       const plan = planOf(after, index, now);
-      if (plan !== undefined && isTold(volume, plan)) yield plan;
-      else if (volume.blocks.isData(old)) yield { kind: 'hole', index };
+      if (plan !== undefined && isTold(plan)) yield plan;
+      else if (isData(old)) yield { kind: 'hole', index };
     }
     if (firstCutBlock < end) yield* this.#contents.blocks(after, firstCutBlock);
   }
@@ -181,8 +181,7 @@ export class IncrementalPlan {
 
 /** The same without a look at it. */
 function isSameSource(a: BlockSource, b: BlockSource): boolean {
-  if (a.where === 'stored') return b.where === 'stored' && a.key.equals(b.key);
-  return a.where === b.where;
+  return a.where === 'stored' ? isSameVersion(a, b) : a.where === b.where;
 }
 
 /** From which byte on what the older view shows was cut off on the way to either. */

@@ -10,6 +10,7 @@ import { TABLE } from '../../format/records/tables.js';
 import type { Inode } from '../../volume/inode.js';
 import { gapsOfTable, type InodeGaps } from '../../volume/names/inode-gaps.js';
 import type { BlockSource } from '../../volume/files/block-map.js';
+import type { BlockVersion } from '../../volume/files/stored-blocks.js';
 import type { ReadableVolume } from '../../volume/readable-volume.js';
 import type { View } from '../../volume/view.js';
 
@@ -23,7 +24,7 @@ const BLOCK_RECORD_BYTES = 11;
 export type PlannedRecord =
   | StreamRecord
   /** Read when it is sent. Nothing, when what is stored says that nothing is there. */
-  | { kind: 'stored-block'; inode: Inode; index: number; key: Buffer }
+  | { kind: 'stored-block'; inode: Inode; index: number; version: BlockVersion }
   /** A block, or a hole when it has only zeros. */
   | { kind: 'base-block'; inode: Inode; index: number }
   /** All blocks of a file, in an estimate. */
@@ -162,15 +163,17 @@ export function planOf(
   index: number,
   source: BlockSource,
 ): PlannedRecord | undefined {
-  if (source.where === 'stored') return { kind: 'stored-block', inode, index, key: source.key };
+  if (source.where === 'stored') {
+    const { layer, step, isHole } = source;
+    return { kind: 'stored-block', inode, index, version: { index, layer, step, isHole } };
+  }
   if (source.where === 'base') return { kind: 'base-block', inode, index };
   return undefined;
 }
 
 /** Will it be a record? What the collector has cleared away and what it will are the same. */
-export function isTold(volume: ReadableVolume, plan: PlannedRecord): boolean {
-  if (plan.kind !== 'stored-block') return true;
-  return volume.blocks.isData({ where: 'stored', layer: 0, key: plan.key });
+export function isTold(plan: PlannedRecord): boolean {
+  return plan.kind !== 'stored-block' || !plan.version.isHole;
 }
 
 /** Reads what a plan promises; undefined: no record. Throws CorruptionError, EIO when the base has changed. */
@@ -188,7 +191,7 @@ export function readPlanned(
     plan.kind === 'base-block' ? Math.min(inode.size, volume.blocks.baseEnd(inode)) : inode.size;
   const length = Math.min(blockSize, end - index * blockSize);
   if (plan.kind === 'stored-block') {
-    const bytes = volume.blocks.storedBytes(inode, plan.key);
+    const bytes = volume.blocks.stored.bytesOf(inode, plan.version);
     return bytes === undefined
       ? undefined
       : { kind: 'block', index, bytes: bytes.subarray(0, length) };

@@ -118,7 +118,7 @@ export function* estimates(
   // What is to be skipped has to be counted one by one.
   for (const plan of planOf(volume, request, skipped === 0)) {
     if (passed < skipped) {
-      if (isTold(volume, plan)) passed++;
+      if (isTold(plan)) passed++;
     } else {
       const size = plannedSize(volume, plan);
       records += size.records;
@@ -178,7 +178,7 @@ export function* sendStream(
   let passed = 0;
   for (const plan of planOf(volume, request)) {
     if (passed < skipped) {
-      if (isTold(volume, plan)) passed++;
+      if (isTold(plan)) passed++;
       continue;
     }
     const record = readPlanned(volume, view, plan);

@@ -12,13 +12,12 @@ import {
   filesetOf,
   inodeOf,
   inodePlace,
-  layerOf,
   placeOf,
   prefixEnd,
-  versionedKey,
 } from '../../format/records/keys.js';
-import { MAX_STEP, TABLE, type TableNumber } from '../../format/records/tables.js';
+import { TABLE, type TableNumber } from '../../format/records/tables.js';
 import type { WriteTransaction } from '../../store/write-transaction.js';
+import { newestKeyOf, type Sight } from '../newest.js';
 import type { Garbage } from './garbage.js';
 import type { Removals } from './removals.js';
 
@@ -33,9 +32,8 @@ interface Hidden {
 }
 
 interface Release {
-  top: number;
   /** What the top saw. */
-  path: ReadonlySet<number>;
+  sight: Sight;
   /** Above it, up to the next kept ones: those still to be gone through. */
   layers: number[];
   /** In the delta map of the first of them. */
@@ -56,8 +54,8 @@ export class ReleasedTops {
       layers.push(layer);
       if (!garbage.keptTops.has(layer)) above.push(...garbage.tree.children(layer));
     }
-    const path = new Set(garbage.tree.path(top));
-    this.#left.push({ top, path, layers, cursor: undefined, hidden: undefined });
+    const sight = { top, lineage: garbage.tree.lineage(top) };
+    this.#left.push({ sight, layers, cursor: undefined, hidden: undefined });
   }
 
   /** Everything is swept again: nothing in particular is left to be looked at. */
@@ -166,18 +164,14 @@ export class ReleasedTops {
   #lookBelow(
     tx: WriteTransaction,
     garbage: Garbage,
-    { top, path }: Release,
+    { sight }: Release,
     table: TableNumber,
     place: Buffer,
   ): void {
-    const start = versionedKey(table, place, top, MAX_STEP);
-    for (const { key } of tx.range(table, start, prefixEnd(place), { keysOnly: true })) {
-      const layer = layerOf(table, key);
-      if (!path.has(layer)) continue;
-      if (!this.removals.isSweepable(garbage, layer)) return;
-      if (!garbage.isNeeded(tx, table, place, key, layer))
-        this.removals.remove(tx, garbage, table, place, layer);
-      return;
+    const found = newestKeyOf(tx, sight, table, place);
+    if (found === undefined || !this.removals.isSweepable(garbage, found.layer)) return;
+    if (!garbage.isNeeded(tx, table, place, found.key, found.layer)) {
+      this.removals.remove(tx, garbage, table, place, found.layer);
     }
   }
 }

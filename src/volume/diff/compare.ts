@@ -1,7 +1,7 @@
 /** What differs between two inodes, each in a view of its own: for `diff`. */
 import { FsError } from '../../lib/errors.js';
 import { areSameClips } from '../../format/clips.js';
-import type { BlockSource } from '../files/block-map.js';
+import { type BlockSource, isSameVersion } from '../files/block-map.js';
 import type { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
@@ -97,14 +97,13 @@ function hasSameBlocks(
   const left = volume.blocks.sources(from, before, first, last);
   const right = volume.blocks.sources(to, after, first, last);
   const isSameBase = before.base !== undefined && before.base.path === after.base?.path;
-  return left.every((source, i) => isSameSource(source, right[i] as BlockSource, isSameBase));
-}
-
-function isSameSource(a: BlockSource, b: BlockSource, isSameBase: boolean): boolean {
-  if (a.where === 'stored') return b.where === 'stored' && a.key.equals(b.key);
-  if (a.where === 'base') return b.where === 'base' && isSameBase;
-  if (a.where === 'memory') return false;
-  return b.where === 'hole' || b.where === 'none';
+  const isSame = (a: BlockSource, b: BlockSource): boolean => {
+    if (a.where === 'stored') return before.ino === after.ino && isSameVersion(a, b);
+    if (a.where === 'base') return b.where === 'base' && isSameBase;
+    if (a.where === 'memory') return false;
+    return b.where === 'hole' || b.where === 'none';
+  };
+  return left.every((source, i) => isSame(source, right[i] as BlockSource));
 }
 
 function hasSameAttributes(

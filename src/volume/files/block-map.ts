@@ -1,29 +1,61 @@
 /**
  * Which version of a block a view reads (rules D4, F1; Fig 10 of
- * native-notes/design.md in one seek): groups in memory, LMDB, base, hole. Pure
- * look-up; changes nothing.
+ * native-notes/design.md in one seek): txgs in memory, LMDB, base, hole. Pure
+ * look-up; changes nothing. Each block that is asked for is looked up once, and
+ * what was found says all that is needed to read it.
  */
 import { clippedBase, isClipped } from '../../format/clips.js';
-import { blockIndexOf, blockKey, layerOf, stepOf } from '../../format/records/keys.js';
-import { MAX_LAYER, MAX_STEP, TABLE } from '../../format/records/tables.js';
-import { BLOCK_HEADER_LENGTH, BLOCK_HOLE, blockBytes } from '../../format/records/values.js';
-import type { StoredVersion, VolumeCore } from '../core.js';
+import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
+import type { VolumeCore } from '../core.js';
+import type { BlockChange } from '../commit/txg.js';
 import type { Inode } from '../inode.js';
-import { storedVersions } from './stored-versions.js';
+import { type StoredBlock, StoredBlocks } from './stored-blocks.js';
 import type { View } from '../view.js';
 
 /** So many blocks of a sparse file are counted when it is cut. */
 export const COUNTED_BLOCKS = 4096;
+/** Blocks looked up at a time: of those that have a record, and for runs. */
+const FIRST_PIECE_BLOCKS = 16;
+const PIECE_BLOCKS = 256;
+const RUN_BLOCKS = 1024;
 
 export type BlockSource =
+  | StoredBlock
   | { where: 'memory'; layer: number; bytes: Buffer }
-  | { where: 'stored'; layer: number; key: Buffer }
   | { where: 'hole'; layer: number }
   | { where: 'base' }
   | { where: 'none' };
 
+const NONE: BlockSource = { where: 'none' };
+const BASE: BlockSource = { where: 'base' };
+
+/** Where a run of a file's bytes is addressed: for people and for `user.shadowfs.runs`. */
+export interface BlockRun {
+  /** Bytes. */
+  offset: number;
+  length: number;
+  where: 'layer' | 'base' | 'hole';
+  /** The layer that wrote the run's blocks, for 'layer'. */
+  layer?: number;
+}
+
+/** True when the source has bytes (not a hole, not beyond everything). */
+export function isData(source: BlockSource): boolean {
+  if (source.where === 'stored' || source.where === 'given') return !source.isHole;
+  return source.where === 'memory' || source.where === 'base';
+}
+
+/** True for the same stored version of a block of one file. */
+export function isSameVersion(a: BlockSource, b: BlockSource): boolean {
+  return a.where === 'stored' && b.where === 'stored' && a.layer === b.layer && a.step === b.step;
+}
+
 export class BlockMap {
-  constructor(readonly core: VolumeCore) {}
+  readonly stored: StoredBlocks;
+
+  constructor(readonly core: VolumeCore) {
+    this.stored = new StoredBlocks(core);
+  }
 
   get #blockSize(): number {
     return this.core.options.blockSize;
@@ -40,132 +72,121 @@ export class BlockMap {
     return clippedBase(inode.clips, inode.base.size, this.#blockSize);
   }
 
-  /** Sources of the blocks first … last (inclusive) as the view sees them. */
-  sources(view: View, inode: Inode, first: number, last: number): BlockSource[] {
+  /** How many blocks, from the first, have base bytes where nothing else is recorded. */
+  baseBlocks(inode: Inode): number {
+    return Math.ceil(this.baseEnd(inode) / this.#blockSize);
+  }
+
+  /** Something of the file's blocks may be in LMDB. */
+  #isStored(inode: Inode): boolean {
+    return inode.dataLayer !== 0 && !this.core.isInMemoryOnly(inode.ino);
+  }
+
+  #inMemory(inode: Inode, index: number, layer: number, block: BlockChange): BlockSource {
+    if (this.#isClipped(inode, index, layer, block.step)) return NONE;
+    if (block.hole) return { where: 'hole', layer };
+    const end = BLOCK_HEADER_LENGTH + block.length;
+    return { where: 'memory', layer, bytes: block.room.subarray(BLOCK_HEADER_LENGTH, end) };
+  }
+
+  #inStore(inode: Inode, block: StoredBlock): BlockSource {
+    return this.#isClipped(inode, block.index, block.layer, block.step) ? NONE : block;
+  }
+
+  /**
+   * Sources of the blocks first … last (inclusive) as the view sees them. `onValue` is given the
+   * stored values that are at hand anyway, with their blocks, which are marked 'given'; it may
+   * neither keep a value nor call into the store.
+   */
+  sources(
+    view: View,
+    inode: Inode,
+    first: number,
+    last: number,
+    onValue?: (block: StoredBlock, value: Buffer) => void,
+  ): BlockSource[] {
     const found = new Array<BlockSource | undefined>(last - first + 1).fill(undefined);
-    let missing = last - first + 1;
-    const settle = (index: number, source: BlockSource): void => {
-      if (found[index - first] === undefined) {
-        found[index - first] = source;
-        missing--;
-      }
-    };
+    let missing = found.length;
     for (const changes of this.core.pendingChanges(view)) {
       const blocks = changes.files.get(inode.ino);
       if (blocks === undefined) continue;
       for (let index = first; index <= last; index++) {
         const block = blocks.get(index);
         if (block === undefined || found[index - first] !== undefined) continue;
-        if (this.#isClipped(inode, index, changes.layer, block.step)) {
-          settle(index, { where: 'none' });
-        } else if (block.hole) {
-          settle(index, { where: 'hole', layer: changes.layer });
-        } else {
-          const bytes = block.room.subarray(
-            BLOCK_HEADER_LENGTH,
-            BLOCK_HEADER_LENGTH + block.length,
-          );
-          settle(index, { where: 'memory', layer: changes.layer, bytes });
-        }
+        found[index - first] = this.#inMemory(inode, index, changes.layer, block);
+        missing--;
       }
     }
-    if (missing > 0 && inode.dataLayer !== 0 && !this.core.isInMemoryOnly(inode.ino)) {
-      this.#fromStore(view, inode, first, last, found, settle);
+    if (missing > 0 && this.#isStored(inode)) {
+      this.stored.visit(view, inode, first, last + 1, (block, value) => {
+        const at = block.index - first;
+        if (found[at] !== undefined) return true;
+        const source = this.#inStore(inode, block);
+        found[at] = source;
+        if (source === block && value !== undefined && onValue !== undefined) {
+          onValue(block, value);
+          block.where = 'given';
+        }
+        return --missing > 0;
+      });
     }
     const baseEnd = this.baseEnd(inode);
-    return found.map((source, i): BlockSource => {
-      if (source !== undefined) return source;
-      const inBase = (first + i) * this.#blockSize < baseEnd;
-      return inBase ? { where: 'base' } : { where: 'none' };
-    });
-  }
-
-  #fromStore(
-    view: View,
-    inode: Inode,
-    first: number,
-    last: number,
-    found: readonly (BlockSource | undefined)[],
-    settle: (index: number, source: BlockSource) => void,
-  ): void {
-    for (const { key, layer } of this.#stored(view, inode, first, last + 1)) {
-      const index = blockIndexOf(key);
-      if (found[index - first] !== undefined) continue;
-      const isClipped = this.#isClipped(inode, index, layer, stepOf(key));
-      settle(index, isClipped ? { where: 'none' } : { where: 'stored', layer, key });
-    }
-  }
-
-  /** The versions in LMDB of the blocks from … end-1; keys only. */
-  #stored(view: View, inode: Inode, from: number, end: number): Generator<StoredVersion> {
-    const start = blockKey(view.fileset, inode.ino, from, view.top, MAX_STEP);
-    const stop = Number.isFinite(end)
-      ? blockKey(view.fileset, inode.ino, end, MAX_LAYER, MAX_STEP)
-      : blockKey(view.fileset, inode.ino + 1, 0, MAX_LAYER, MAX_STEP);
-    const options = { keysOnly: true };
-    return storedVersions(this.core.reader, view, TABLE.blocks, start, stop, options);
+    return found.map(
+      (source, i) => source ?? ((first + i) * this.#blockSize < baseEnd ? BASE : NONE),
+    );
   }
 
   source(view: View, inode: Inode, index: number): BlockSource {
     return this.sources(view, inode, index, index)[0] as BlockSource;
   }
 
-  /** Bytes of a stored block, checked; undefined for a hole. Valid until the next read. */
-  storedBytes(inode: Inode, key: Buffer): Buffer | undefined {
-    const value = this.core.reader.get(TABLE.blocks, key);
-    const index = blockIndexOf(key);
-    const where = `inode ${inode.ino} block ${index} layer ${layerOf(TABLE.blocks, key)}`;
-    return blockBytes(value ?? Buffer.alloc(0), where);
-  }
-
-  /** True when the source has bytes (not a hole, not beyond everything). */
-  isData(source: BlockSource): boolean {
-    if (source.where === 'stored') {
-      const value = this.core.reader.get(TABLE.blocks, source.key);
-      return value !== undefined && value[0] !== BLOCK_HOLE;
-    }
-    return source.where === 'memory' || source.where === 'base';
-  }
-
-  /** Indices from … end-1 that have a record in the view, clipped or not; ascending. */
+  /** The blocks from … end-1 that have a record in the view, clipped or not; ascending. */
   *recorded(
     view: View,
     inode: Inode,
     from: number,
     end = Number.POSITIVE_INFINITY,
-  ): Generator<number> {
-    const indices = new Set<number>();
+  ): Generator<{ index: number; source: BlockSource }> {
+    const changed = new Map<number, BlockSource>();
     for (const changes of this.core.pendingChanges(view)) {
-      for (const index of changes.files.get(inode.ino)?.keys() ?? []) {
-        if (index >= from && index < end) indices.add(index);
+      for (const [index, block] of changes.files.get(inode.ino) ?? []) {
+        if (index < from || index >= end || changed.has(index)) continue;
+        changed.set(index, this.#inMemory(inode, index, changes.layer, block));
       }
     }
-    const inMemory = [...indices].sort((a, b) => a - b);
+    const inMemory = [...changed].map(([index, source]) => ({ index, source }));
+    inMemory.sort((a, b) => a.index - b.index);
     let i = 0;
-    if (inode.dataLayer !== 0 && !this.core.isInMemoryOnly(inode.ino)) {
-      for (const { key } of this.#stored(view, inode, from, end)) {
-        const index = blockIndexOf(key);
-        while (i < inMemory.length && (inMemory[i] as number) < index)
-          yield inMemory[i++] as number;
-        if (inMemory[i] === index) i++;
-        yield index;
+    for (const block of this.#isStored(inode) ? this.#pieces(view, inode, from, end) : []) {
+      const { index } = block;
+      for (let next = inMemory[i]; next !== undefined && next.index < index; next = inMemory[++i]) {
+        yield next;
       }
+      if (changed.has(index)) continue;
+      yield { index, source: this.#inStore(inode, block) };
     }
-    while (i < inMemory.length) yield inMemory[i++] as number;
+    yield* inMemory.slice(i);
   }
 
-  /** How many blocks, from the first, have base bytes where nothing else is recorded. */
-  baseBlocks(inode: Inode): number {
-    return Math.ceil(this.baseEnd(inode) / this.#blockSize);
+  /** Read in pieces, so that the caller may do anything between two blocks. */
+  *#pieces(view: View, inode: Inode, from: number, end: number): Generator<StoredBlock> {
+    let wanted = FIRST_PIECE_BLOCKS;
+    for (let next = from; ; wanted = PIECE_BLOCKS) {
+      const piece: StoredBlock[] = [];
+      this.stored.visit(view, inode, next, end, (block) => piece.push(block) < wanted);
+      yield* piece;
+      if (piece.length < wanted) return;
+      next = (piece.at(-1) as StoredBlock).index + 1;
+    }
   }
 
   /** How many of the first `end` blocks are data. Looks at each that has a record. */
   dataBlocks(view: View, inode: Inode, end: number): number {
     const inBase = Math.min(end, this.baseBlocks(inode));
     let count = inBase;
-    for (const index of this.recorded(view, inode, 0, end)) {
+    for (const { index, source } of this.recorded(view, inode, 0, end)) {
       if (index < inBase) count--;
-      if (this.isData(this.source(view, inode, index))) count++;
+      if (isData(source)) count++;
     }
     return count;
   }
@@ -176,13 +197,34 @@ export class BlockMap {
     const end = Math.ceil(inode.size / this.#blockSize);
     const baseEnd = this.baseBlocks(inode);
     let at = from;
-    for (const index of this.recorded(view, inode, from, end)) {
+    for (const { index, source } of this.recorded(view, inode, from, end)) {
       // What lies between two records is the base's, and beyond the base nothing.
       if (wantsData ? at < Math.min(index, baseEnd) : at < index && baseEnd < index) break;
-      if (this.isData(this.source(view, inode, index)) === wantsData) return index;
+      if (isData(source) === wantsData) return index;
       at = index + 1;
     }
     if (wantsData) return at < baseEnd ? at : end;
     return Math.max(at, baseEnd);
+  }
+
+  /** Where each run of the file's blocks is addressed. */
+  runs(view: View, inode: Inode): BlockRun[] {
+    const blockSize = this.#blockSize;
+    const count = Math.ceil(inode.size / blockSize);
+    const runs: BlockRun[] = [];
+    for (let first = 0; first < count; first += RUN_BLOCKS) {
+      const last = Math.min(first + RUN_BLOCKS, count) - 1;
+      for (const [i, source] of this.sources(view, inode, first, last).entries()) {
+        const isLayer = source.where !== 'base' && isData(source);
+        const where = isLayer ? 'layer' : source.where === 'base' ? 'base' : 'hole';
+        const layer = isLayer && 'layer' in source ? source.layer : undefined;
+        const offset = (first + i) * blockSize;
+        const length = Math.min(blockSize, inode.size - offset);
+        const run = runs.at(-1);
+        if (run !== undefined && run.where === where && run.layer === layer) run.length += length;
+        else runs.push({ offset, length, where, ...(layer !== undefined && { layer }) });
+      }
+    }
+    return runs;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * File contents: read, write, truncate, punch, seek (rules D3, D4). Offsets and
+ * File contents: read, write, truncate, punch, copy, seek (rules D3, D4). Offsets and
  * lengths are bytes. Reads take any view; changes work on the live one.
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
@@ -8,26 +8,44 @@ import { clipsAfter } from '../../format/clips.js';
 import { reapKey } from '../../format/records/keys.js';
 import { MAX_FILE_SIZE, TABLE } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
-import { type BlockMap, type BlockSource, COUNTED_BLOCKS } from './block-map.js';
+import { type BlockMap, type BlockSource, COUNTED_BLOCKS, isData } from './block-map.js';
 import type { VolumeCore } from '../core.js';
 import type { Inodes } from '../names/inode-reader.js';
 import type { Inode } from '../inode.js';
 import type { BlockChange } from '../commit/txg.js';
-import { copyPart, StoredBlocks } from './stored-blocks.js';
+import { copyPart, type StoredBlock } from './stored-blocks.js';
 import type { View } from '../view.js';
 
 /** Bytes a block's record costs besides its data. */
 const BLOCK_RECORD_BYTES = 48;
 const INODE_BYTES = 1024;
+const COPY_BYTES = 1024 * 1024;
 const NO_BYTES = Buffer.alloc(0);
+const NOTHING_BELOW: Below = { isBase: false, hasData: false, length: 0 };
 
 /** What the collector is to do with an inode in a layer (format.md, table 7). */
 export const REAP_ALL = 1;
 export const REAP_CLIPPED = 2;
 
+/** Files by inode number; offsets and lengths in bytes. */
+export type Copied = [
+  source: number,
+  sourceOffset: number,
+  target: number,
+  targetOffset: number,
+  length: number,
+];
+
+/** A block as it is below a change. */
+interface Below {
+  isBase: boolean;
+  hasData: boolean;
+  /** Bytes of it that are data, from its beginning. */
+  length: number;
+}
+
 export class FileData {
   readonly #scratch: Buffer;
-  readonly #stored: StoredBlocks;
 
   constructor(
     readonly core: VolumeCore,
@@ -35,7 +53,6 @@ export class FileData {
     readonly map: BlockMap,
   ) {
     this.#scratch = Buffer.alloc(core.options.blockSize);
-    this.#stored = new StoredBlocks(map);
   }
 
   /** Fills out[outOffset…] and returns the count, short only at end of file. `mayPutOff`: throws RetryLater. */
@@ -53,8 +70,18 @@ export class FileData {
     const { blockSize } = this.core.options;
     const first = Math.floor(offset / blockSize);
     const last = Math.floor((end - 1) / blockSize);
-    this.#stored.begin(view, inode, first, last);
-    const sources = this.map.sources(view, inode, first, last);
+    const { stored } = this.map;
+    stored.begin(view, inode, first, last);
+    /** Bytes from … to of the file are a part of block `index`, whose bytes these are. */
+    const put = (index: number, bytes: Buffer | undefined): void => {
+      const start = index * blockSize;
+      const from = Math.max(start, offset);
+      const to = Math.min(start + blockSize, end);
+      copyPart(bytes ?? NO_BYTES, from - start, out, outOffset + from - offset, to - from);
+    };
+    const given = (block: StoredBlock, value: Buffer): void =>
+      put(block.index, stored.checked(inode, block, value));
+    const sources = this.map.sources(view, inode, first, last, given);
     let at = offset;
     let i = 0;
     while (at < end) {
@@ -74,26 +101,20 @@ export class FileData {
       if (source.where === 'stored' && at === blockStart) {
         const count = Math.floor((end - at) / blockSize);
         const outAt = outOffset + at - offset;
-        const read = this.#stored.neighbours(inode, sources, i, count, out, outAt, mayPutOff);
+        const read = stored.neighbours(inode, sources, i, count, out, outAt, mayPutOff);
         at += read * blockSize;
         i += read;
         if (read > 0) continue;
       }
-      const bytes =
-        source.where === 'stored'
-          ? this.#stored.bytes(inode, source.key, sources, i, mayPutOff)
-          : this.#bytesOf(inode, source);
-      copyPart(bytes ?? NO_BYTES, at - blockStart, out, outOffset + at - offset, blockEnd - at);
+      if (source.where === 'stored') {
+        put(first + i, stored.bytes(inode, source, sources, i, mayPutOff));
+      } else if (source.where !== 'given') {
+        put(first + i, source.where === 'memory' ? source.bytes : undefined);
+      }
       at = blockEnd;
       i++;
     }
     return end - offset;
-  }
-
-  #bytesOf(inode: Inode, source: BlockSource): Buffer {
-    if (source.where === 'memory') return source.bytes;
-    if (source.where === 'stored') return this.map.storedBytes(inode, source.key) ?? NO_BYTES;
-    return NO_BYTES;
   }
 
   #readBase(inode: Inode, offset: number, length: number, out: Buffer, outOffset: number): void {
@@ -106,19 +127,33 @@ export class FileData {
     if (got < length) out.fill(0, outOffset + got, outOffset + length);
   }
 
-  /** Copies the bytes [0, blockSize) of a block; returns how many of them are data. */
-  #readBlock(inode: Inode, index: number, source: BlockSource, out: Buffer): number {
+  /** A block of the live file; its bytes are copied to `#scratch`, unless they are not wanted. */
+  #below(inode: Inode, index: number, isWanted: boolean): Below {
+    const { map } = this;
     const { blockSize } = this.core.options;
-    if (source.where === 'base') {
-      const start = index * blockSize;
-      const length = Math.min(blockSize, this.map.baseEnd(inode) - start);
-      this.#readBase(inode, start, length, out, 0);
-      return length;
+    let length = 0;
+    const keep = (bytes: Buffer | undefined): void => {
+      length = Math.min(bytes?.length ?? 0, blockSize);
+      if (bytes !== undefined) copyBytes(bytes, 0, length, this.#scratch, 0);
+    };
+    const given = (block: StoredBlock, value: Buffer): void =>
+      keep(map.stored.checked(inode, block, value));
+    const { live } = this.core;
+    const [source] = map.sources(live, inode, index, index, isWanted ? given : undefined);
+    const isBase = source?.where === 'base';
+    if (source === undefined || !isWanted) {
+      return { isBase, hasData: source !== undefined && isData(source), length };
     }
-    const bytes = this.#bytesOf(inode, source);
-    const length = Math.min(bytes.length, blockSize);
-    copyBytes(bytes, 0, length, out, 0);
-    return length;
+    if (isBase) {
+      const start = index * blockSize;
+      length = Math.min(blockSize, map.baseEnd(inode) - start);
+      this.#readBase(inode, start, length, this.#scratch, 0);
+    } else if (source.where === 'memory') {
+      keep(source.bytes);
+    } else if (source.where === 'stored') {
+      keep(map.stored.bytes(inode, source, [], 0, false));
+    }
+    return { isBase, hasData: isData(source), length };
   }
 
   /** Writes into the live file; returns the bytes taken (all of them). `keepTimes`: mtime and ctime stay. */
@@ -190,12 +225,9 @@ export class FileData {
     }
     const start = index * blockSize;
     // Nothing is visible beyond the end of a file.
-    const source: BlockSource =
-      start >= inode.size ? { where: 'none' } : this.map.source(this.core.live, inode, index);
     const isWhole = from === 0 && (count === blockSize || start + count >= inode.size);
-    const length = isWhole ? 0 : this.#readBlock(inode, index, source, this.#scratch);
-    const isBase = source.where === 'base';
-    const hadData = isBase || length > 0 || this.map.isData(source);
+    const { isBase, hasData, length } =
+      start >= inode.size ? NOTHING_BELOW : this.#below(inode, index, !isWhole);
     const block: BlockChange = {
       step: inode.step,
       hole: false,
@@ -204,7 +236,7 @@ export class FileData {
     };
     copyBytes(this.#scratch, 0, length, block.room, BLOCK_HEADER_LENGTH);
     blocks.set(index, block);
-    if (!hadData) inode.allocated += blockSize;
+    if (!hasData) inode.allocated += blockSize;
     // Of a base block the host knows whether it had any: at most all are allocated now.
     else if (isBase) {
       const most = Math.ceil(inode.size / blockSize) * blockSize;
@@ -240,11 +272,10 @@ export class FileData {
     const partialIndex = Math.floor(size / blockSize);
     let kept: Buffer | undefined;
     if (partial > 0) {
-      const source = this.map.source(core.live, inode, partialIndex);
-      const length = Math.min(partial, this.#readBlock(inode, partialIndex, source, this.#scratch));
-      if (length > 0 || this.map.isData(source)) kept = this.#scratch.subarray(0, length);
+      const { isBase, hasData, length } = this.#below(inode, partialIndex, true);
+      if (hasData) kept = this.#scratch.subarray(0, Math.min(partial, length));
       // Maybe a hole of the host until now.
-      if (source.where === 'base') inode.allocated += blockSize;
+      if (isBase) inode.allocated += blockSize;
     }
     if (blocks !== undefined) {
       const { since } = core.changes();
@@ -297,7 +328,7 @@ export class FileData {
     const step = inode.step + 1;
     const clips = clipsAfter(inode.clips, { layer: inode.layer, step, size });
     if (clips === undefined) {
-      for (const index of this.map.recorded(this.core.live, inode, firstCut)) {
+      for (const { index } of this.map.recorded(this.core.live, inode, firstCut)) {
         this.#putHole(inode, index);
       }
       return;
@@ -335,12 +366,16 @@ export class FileData {
     const { blockSize } = this.core.options;
     const first = Math.floor(offset / blockSize);
     const last = Math.floor((end - 1) / blockSize);
-    const indices = new Set(this.map.recorded(this.core.live, inode, first, last + 1));
+    const found = new Map<number, BlockSource>();
+    for (const { index, source } of this.map.recorded(this.core.live, inode, first, last + 1)) {
+      found.set(index, source);
+    }
     const baseBlocks = this.map.baseBlocks(inode);
-    for (let index = first; index <= last && index < baseBlocks; index++) indices.add(index);
-    for (const index of indices) {
-      const source = this.map.source(this.core.live, inode, index);
-      if (this.map.isData(source)) this.#punchBlock(inode, index, source, offset, end);
+    for (let index = first; index <= last && index < baseBlocks; index++) {
+      if (!found.has(index)) found.set(index, { where: 'base' });
+    }
+    for (const [index, source] of found) {
+      if (isData(source)) this.#punchBlock(inode, index, source, offset, end);
     }
   }
 
@@ -358,6 +393,24 @@ export class FileData {
     // A base block may be a hole of the host already. Too much is better than none: programs
     // take a file without blocks for empty.
     if (source.where !== 'base') inode.allocated = Math.max(0, inode.allocated - blockSize);
+  }
+
+  /** Copies between files of the live tree. Returns the bytes copied: fewer than `length` at the end of the source. */
+  copyRange(...what: Copied): number {
+    const [from, fromOffset, to, toOffset, length] = what;
+    const { live } = this.core;
+    const chunk = Buffer.alloc(Math.min(length, COPY_BYTES));
+    let done = 0;
+    while (done < length) {
+      const source = this.inodes.get(live, from);
+      if (source === undefined) throw new FsError('ESTALE', 'copy_file_range');
+      const want = Math.min(chunk.length, length - done);
+      const got = this.read(live, source, fromOffset + done, want, chunk, 0);
+      if (got === 0) break;
+      this.write(to, toOffset + done, chunk.subarray(0, got));
+      done += got;
+    }
+    return done;
   }
 
   /**

@@ -1,7 +1,12 @@
 /**
- * The bytes of stored blocks, for reading: of large files past LMDB's map,
- * which would have the kernel read 128 KiB around every page and this thread
- * wait for it unasked.
+ * The blocks of files in LMDB: which version a view sees, and its bytes. The
+ * one place that looks a block up there; what it finds says where the value
+ * lies, so that nothing is sought twice.
+ *
+ * Small files are read through LMDB's map: with a page come its neighbours,
+ * other small files. Large ones are read past the map, which would have the
+ * kernel read 128 KiB around every page and this thread wait for it unasked:
+ * the pages of the tree and then the values, from the file.
  *
  * A block that is not in memory is waited for when nobody else waits to be
  * served; otherwise the kernel is told what will be needed, and `RetryLater` is
@@ -9,21 +14,51 @@
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { RetryLater } from '../../lib/errors.js';
-import { blockIndexOf, blockKey, layerOf } from '../../format/records/keys.js';
+import { uint32At, uint48At } from '../../format/big-endian.js';
+import { blockKey, PLACE_INODE_LENGTH } from '../../format/records/keys.js';
 import { MAX_LAYER, MAX_STEP, TABLE } from '../../format/records/tables.js';
-import { BLOCK_HEADER_LENGTH, blockBytes, isRawBlock } from '../../format/records/values.js';
-import type { ValueSpan } from '../../store/mdb/tree-page.js';
+import {
+  BLOCK_HEADER_LENGTH,
+  BLOCK_HOLE,
+  blockBytes,
+  isRawBlock,
+} from '../../format/records/values.js';
+import type { KeyView } from '../../store/env.js';
+import type { LeafRecord, ValueSpan } from '../../store/mdb/tree-page.js';
 import { areNeighbours, type ValueFile } from '../../store/mdb/value-file.js';
-import type { BlockMap, BlockSource } from './block-map.js';
+import type { VolumeCore } from '../core.js';
 import type { Inode } from '../inode.js';
+import { visitNewest, visitStored } from '../newest.js';
 import { ReadAhead } from './read-ahead.js';
 import type { View } from '../view.js';
 
-/** Smaller files are read through the map: with a page come its neighbours, other small files. */
+/** Smaller files are read through the map. */
 export const LARGE_BYTES = 256 * 1024;
 const AT_ONCE_MAX = 256;
 /** What LZ4 made smaller begins with such a byte, and only LMDB unpacks it. */
 const PACKED_FROM = 250;
+const NOTHING = Buffer.alloc(0);
+
+/** A version of a block, which stays what it is. */
+export interface BlockVersion {
+  readonly index: number;
+  readonly layer: number;
+  readonly step: number;
+  readonly isHole: boolean;
+}
+
+/** … as it was found. Where its value lies is right until the reader's state changes. */
+export interface StoredBlock extends BlockVersion {
+  /** 'given': whoever looked it up was given its bytes. */
+  where: 'stored' | 'given';
+  /** In the file, if it was looked up there and has pages of its own. */
+  readonly span: ValueSpan | undefined;
+  /** The value, if it was looked up in the file and lies beside its key. */
+  readonly value: Buffer | undefined;
+}
+
+/** Something that has a source for each block of a range; only stored ones count here. */
+type Sources = readonly (StoredBlock | { where: 'memory' | 'hole' | 'base' | 'none' })[];
 
 export class StoredBlocks {
   readonly #ahead: ReadAhead;
@@ -31,34 +66,81 @@ export class StoredBlocks {
   /** Headers of blocks that are read at once. */
   readonly #heads = Buffer.allocUnsafeSlow(AT_ONCE_MAX * BLOCK_HEADER_LENGTH);
 
-  constructor(readonly map: BlockMap) {
-    this.#blockSize = map.core.options.blockSize;
+  constructor(readonly core: VolumeCore) {
+    this.#blockSize = core.options.blockSize;
     this.#ahead = new ReadAhead(this.#blockSize);
   }
 
+  #valuesFor(inode: Inode): ValueFile | undefined {
+    return inode.size >= LARGE_BYTES ? this.core.reader.values : undefined;
+  }
+
   /**
-   * Before the blocks first … last are looked up: the page of the tree that
-   * names them is read alone, and what is likely to be read next is fetched.
+   * Calls `take` with the version of each block first … end-1 that the view sees, if it has one,
+   * ascending, until it returns false; with the value, too, when that is at hand. It may neither
+   * keep the value nor call into the store.
    */
+  visit(
+    view: View,
+    { ino, size }: Inode,
+    first: number,
+    end: number,
+    take: (block: StoredBlock, value: Buffer | undefined) => boolean,
+  ): void {
+    const { reader } = this.core;
+    const { fileset } = view;
+    const stop = Number.isFinite(end)
+      ? blockKey(fileset, ino, end, MAX_LAYER, MAX_STEP)
+      : blockKey(fileset, ino + 1, 0, MAX_LAYER, MAX_STEP);
+    let start = blockKey(fileset, ino, first, view.top, MAX_STEP);
+    const values = size >= LARGE_BYTES ? reader.values : undefined;
+    if (values !== undefined) {
+      const inFile = (from: Buffer, to: Buffer, see: (record: LeafRecord) => boolean): boolean =>
+        values.walk(TABLE.blocks, from, to, see);
+      let next = first;
+      const isDone = visitNewest(inFile, view, TABLE.blocks, start, stop, (record, layer) => {
+        const { span, value } = record;
+        const block = found(record, layer, value?.[0] === BLOCK_HOLE, span, value);
+        next = block.index + 1;
+        return take(block, undefined);
+      });
+      if (isDone) return;
+      // LMDB fails in its own way, or knows better.
+      start = blockKey(fileset, ino, next, view.top, MAX_STEP);
+    }
+    visitStored(reader, view, TABLE.blocks, start, stop, (record, layer) => {
+      const { value, valueLength } = record;
+      const block = found(record, layer, value[0] === BLOCK_HOLE, undefined, undefined);
+      return take(block, value.subarray(0, valueLength));
+    });
+  }
+
+  /** The blocks first … last are going to be read: what is likely to be read next is fetched. */
   begin(view: View, inode: Inode, first: number, last: number): void {
     const values = this.#valuesFor(inode);
     if (values === undefined || inode.dataLayer === 0) return;
-    values.touch(TABLE.blocks, blockKey(view.fileset, inode.ino, first, view.top, MAX_STEP));
     const blocks = Math.ceil(inode.size / this.#blockSize);
-    const span = this.#ahead.next(inode.ino, first, last, blocks);
-    if (span === undefined) return;
+    const ahead = this.#ahead.next(inode.ino, first, last, blocks);
+    if (ahead === undefined) return;
     const places: ValueSpan[] = [];
-    let latest = -1;
-    const start = blockKey(view.fileset, inode.ino, span.from, view.top, MAX_STEP);
-    const end = blockKey(view.fileset, inode.ino, span.end, MAX_LAYER, MAX_STEP);
-    values.visit(TABLE.blocks, start, end, (key, place) => {
-      const index = blockIndexOf(key);
-      // The newest version stands first.
-      if (index !== latest && place !== undefined) places.push(place);
-      latest = index;
+    this.visit(view, inode, ahead.from, ahead.end, ({ span }) => {
+      if (span !== undefined) places.push(span);
       return true;
     });
     fetch(values, places);
+  }
+
+  /** A stored value's bytes, checked; undefined for a hole. */
+  checked(inode: Inode, { index, layer }: BlockVersion, value: Buffer): Buffer | undefined {
+    return blockBytes(value, `inode ${inode.ino} block ${index} layer ${layer}`);
+  }
+
+  /** … of the version of a block that was found some time ago, by its key. Valid until the next read. */
+  bytesOf(inode: Inode, version: BlockVersion): Buffer | undefined {
+    const { index, layer, step } = version;
+    const key = blockKey(this.core.fileset, inode.ino, index, layer, step);
+    const value = this.core.reader.get(TABLE.blocks, key);
+    return this.checked(inode, version, value ?? NOTHING);
   }
 
   /**
@@ -67,21 +149,31 @@ export class StoredBlocks {
    */
   bytes(
     inode: Inode,
-    key: Buffer,
-    rest: readonly BlockSource[],
+    block: StoredBlock,
+    rest: Sources,
     at: number,
     mayPutOff: boolean,
   ): Buffer | undefined {
-    const values = this.#valuesFor(inode);
-    const place = values?.find(TABLE.blocks, key);
-    if (values === undefined || place === undefined) return this.map.storedBytes(inode, key);
-    const value = values.read(place) ?? this.#wait(values, place, rest, at, mayPutOff);
+    const value = this.#value(inode, block, rest, at, mayPutOff);
     // Empty when it can't be read: LMDB then fails in its own way.
-    if (value.length === 0 || (value[0] as number) >= PACKED_FROM) {
-      return this.map.storedBytes(inode, key);
-    }
-    const layer = layerOf(TABLE.blocks, key);
-    return blockBytes(value, `inode ${inode.ino} block ${blockIndexOf(key)} layer ${layer}`);
+    if (value.length === 0 || (value[0] as number) >= PACKED_FROM)
+      return this.bytesOf(inode, block);
+    return this.checked(inode, block, value);
+  }
+
+  #value(
+    inode: Inode,
+    { span, value }: StoredBlock,
+    rest: Sources,
+    at: number,
+    mayPutOff: boolean,
+  ): Buffer {
+    const values = this.#valuesFor(inode);
+    if (span === undefined || values === undefined) return value ?? NOTHING;
+    const read = values.read(span);
+    if (read !== undefined) return read;
+    this.#fetchRest(values, rest, at, mayPutOff);
+    return values.wait(span);
   }
 
   /**
@@ -91,7 +183,7 @@ export class StoredBlocks {
    */
   neighbours(
     inode: Inode,
-    sources: readonly BlockSource[],
+    sources: Sources,
     first: number,
     count: number,
     out: Buffer,
@@ -100,77 +192,61 @@ export class StoredBlocks {
   ): number {
     const values = count > 1 ? this.#valuesFor(inode) : undefined;
     if (values === undefined) return 0;
-    const places = this.#neighbourPlaces(values, sources, first, Math.min(count, AT_ONCE_MAX));
+    const places = this.#neighbourPlaces(sources, first, Math.min(count, AT_ONCE_MAX));
     if (places.length < 2) return 0;
     const read = (waits: boolean): number =>
       values.readNeighbours(places, BLOCK_HEADER_LENGTH, this.#heads, out, outOffset, waits);
-    let found = read(false);
-    if (found === 0) {
+    let whole = read(false);
+    if (whole === 0) {
       this.#fetchRest(values, sources, first, mayPutOff);
-      found = read(true);
+      whole = read(true);
     }
     const blockSize = this.#blockSize;
-    for (let i = 0; i < found; i++) {
+    for (let i = 0; i < whole; i++) {
       const start = outOffset + i * blockSize;
       const bytes = out.subarray(start, start + blockSize);
       if (!isRawBlock(this.#heads, i * BLOCK_HEADER_LENGTH, bytes)) return i;
     }
-    return found;
+    return whole;
   }
 
-  #neighbourPlaces(
-    values: ValueFile,
-    sources: readonly BlockSource[],
-    first: number,
-    count: number,
-  ): ValueSpan[] {
+  #neighbourPlaces(sources: Sources, first: number, count: number): ValueSpan[] {
     const places: ValueSpan[] = [];
     let before: ValueSpan | undefined;
     for (let i = first; i < first + count; i++) {
       const source = sources[i];
-      if (source?.where !== 'stored') break;
-      const place = values.find(TABLE.blocks, source.key);
-      if (place?.length !== BLOCK_HEADER_LENGTH + this.#blockSize) break;
-      if (before !== undefined && !areNeighbours(before, place)) break;
-      places.push(place);
-      before = place;
+      const span = source?.where === 'stored' ? source.span : undefined;
+      if (span?.length !== BLOCK_HEADER_LENGTH + this.#blockSize) break;
+      if (before !== undefined && !areNeighbours(before, span)) break;
+      places.push(span);
+      before = span;
     }
     return places;
   }
 
-  #valuesFor(inode: Inode): ValueFile | undefined {
-    return inode.size >= LARGE_BYTES ? this.map.core.reader.values : undefined;
-  }
-
-  /** What sources[at] and those behind it need is fetched; throws RetryLater when others are to be served meanwhile. */
-  #fetchRest(
-    values: ValueFile,
-    sources: readonly BlockSource[],
-    at: number,
-    mayPutOff: boolean,
-  ): void {
+  /** What is behind sources[at] is fetched; throws RetryLater when others are to be served meanwhile. */
+  #fetchRest(values: ValueFile, sources: Sources, at: number, mayPutOff: boolean): void {
     const places: ValueSpan[] = [];
     for (let i = at + 1; i < sources.length; i++) {
-      const source = sources[i] as BlockSource;
-      if (source.where !== 'stored') continue;
-      const other = values.find(TABLE.blocks, source.key);
-      if (other !== undefined) places.push(other);
+      const source = sources[i];
+      if (source?.where === 'stored' && source.span !== undefined) places.push(source.span);
     }
     fetch(values, places);
-    const { core } = this.map;
+    const { core } = this;
     if (mayPutOff && !core.mayBlock && core.othersWait()) throw new RetryLater();
   }
+}
 
-  #wait(
-    values: ValueFile,
-    place: ValueSpan,
-    rest: readonly BlockSource[],
-    at: number,
-    mayPutOff: boolean,
-  ): Buffer {
-    this.#fetchRest(values, rest, at, mayPutOff);
-    return values.wait(place);
-  }
+function found(
+  { keyBytes, keyStart, keyEnd }: KeyView,
+  layer: number,
+  isHole: boolean,
+  span: ValueSpan | undefined,
+  value: Buffer | undefined,
+): StoredBlock {
+  const index = uint48At(keyBytes, keyStart + PLACE_INODE_LENGTH);
+  const step = MAX_STEP - uint32At(keyBytes, keyEnd - 4);
+  return { where: 'stored', index, layer, step, isHole, span, value };
 }
 
 /** Neighbours are one read of the disk. */

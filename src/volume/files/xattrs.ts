@@ -12,7 +12,7 @@ import { decodeAttribute } from '../../format/records/values.js';
 import type { VolumeCore } from '../core.js';
 import type { Inodes } from '../names/inode-reader.js';
 import type { Inode } from '../inode.js';
-import { storedVersions } from './stored-versions.js';
+import { visitStored } from '../newest.js';
 import type { View } from '../view.js';
 
 const XATTR_CREATE = 1;
@@ -61,10 +61,12 @@ export class Xattrs {
     if (!this.core.isInMemoryOnly(inode.ino)) {
       const prefix = inodePlace(view.fileset, inode.ino);
       const end = prefixEnd(prefix);
-      const { reader } = this.core;
-      for (const { key, value } of storedVersions(reader, view, TABLE.attributes, prefix, end)) {
+      visitStored(this.core.reader, view, TABLE.attributes, prefix, end, (record) => {
+        const { keyBytes, keyStart, keyEnd, value } = record;
+        const key = keyBytes.subarray(keyStart, keyEnd);
         note(xattrNameOf(placeOf(TABLE.attributes, key)), value[0] === 1);
-      }
+        return true;
+      });
     }
     if (inode.base !== undefined) {
       for (const name of this.core.base?.listxattr(inode.base.path) ?? []) note(name, true);

@@ -3,8 +3,7 @@
  * order: the newest version of each (rule F1), whiteouts included.
  *
  * Read in batches, so that no cursor stays open while the caller works, and
- * decoded where they lie: a listing makes one object per name. Runs of foreign
- * or older versions are jumped over, as `storedVersions` does.
+ * decoded where they lie: a listing makes one object per name.
  */
 import { CorruptionError } from '../../lib/errors.js';
 import { uint64At } from '../../format/big-endian.js';
@@ -13,7 +12,6 @@ import {
   directoryPrefix,
   ENTRY_NAME_AT,
   entryKey,
-  keyLayerAt,
   PLACE_INODE_LENGTH,
   prefixEnd,
 } from '../../format/records/keys.js';
@@ -21,6 +19,7 @@ import { TABLE, VERSION_LENGTH } from '../../format/records/tables.js';
 import { decodeEntry } from '../../format/records/values.js';
 import type { RecordView } from '../../store/env.js';
 import type { TableReader } from '../../store/reader.js';
+import { visitStored } from '../newest.js';
 import type { View } from '../view.js';
 
 export interface ListedName {
@@ -34,8 +33,6 @@ export interface ListedName {
 /** Most directories fit into the first batch. */
 const FIRST_BATCH = 16;
 const BATCH = 128;
-/** Versions stepped over before a new seek jumps the rest. */
-const MAX_STEPPED = 6;
 
 export class StoredNames {
   /** Names that were read and not given out yet: those from `#at`. */
@@ -45,9 +42,6 @@ export class StoredNames {
   /** Where to read on; undefined: everything was read. */
   #from: Buffer | undefined;
   readonly #end: Buffer;
-  /** The place given out last: its older versions don't count. */
-  #lastHash = -1;
-  #lastName = '';
   #failure: CorruptionError | undefined;
 
   /** `onBatch` is told of the names of each batch before they are given out. */
@@ -75,43 +69,30 @@ export class StoredNames {
     return this.#batch[this.#at++];
   }
 
-  /** Reads a batch, or up to where versions are jumped over. */
+  /** Reads a batch. */
   #read(from: Buffer): void {
     const { view, directory } = this;
     const batch = this.#batch;
     let next: Buffer | undefined;
-    let stepped = 0;
     const take = ({ keyBytes, keyStart, keyEnd, value, valueLength }: RecordView): boolean => {
       const hash = uint64At(keyBytes, keyStart + PLACE_INODE_LENGTH);
       const nameEnd = keyEnd - VERSION_LENGTH - 1;
       const name = keyBytes.toString('latin1', keyStart + ENTRY_NAME_AT, nameEnd);
-      const layer = keyLayerAt(keyBytes, keyEnd - VERSION_LENGTH);
-      const isOld = hash === this.#lastHash && name === this.#lastName;
-      if (!isOld && view.includes(layer)) {
-        const where = (): string => `name ${name} of directory ${directory}`;
-        const { ino, type } = decodeEntry(value, where, valueLength);
-        batch.push({ hash, name, ino, type });
-        this.#lastHash = hash;
-        this.#lastName = name;
-        stepped = 0;
-        if (batch.length < this.#size) return true;
-        // Older versions of this name may follow; they are jumped over at the next read.
-        next = afterKey(entryKey(view.fileset, directory, hash, name, 0));
-        return false;
-      }
-      if (++stepped < MAX_STEPPED) return true;
-      const below = isOld ? 0 : view.lineage.floor(layer);
-      const key = entryKey(view.fileset, directory, hash, name, below);
-      next = below === 0 ? afterKey(key) : key;
+      const where = (): string => `name ${name} of directory ${directory}`;
+      const { ino, type } = decodeEntry(value, where, valueLength);
+      batch.push({ hash, name, ino, type });
+      if (batch.length < this.#size) return true;
+      // Older versions of this name may follow; they are jumped over at the next read.
+      next = afterKey(entryKey(view.fileset, directory, hash, name, 0));
       return false;
     };
     try {
-      this.reader.visit(TABLE.entries, from, this.#end, take);
+      visitStored(this.reader, view, TABLE.entries, from, this.#end, take);
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error;
       this.#failure = error;
     }
     this.#size = BATCH;
-    this.#from = next !== undefined && next.compare(this.#end) < 0 ? next : undefined;
+    this.#from = next;
   }
 }

@@ -240,7 +240,7 @@ export class Staging {
       return;
     }
     const first = Math.ceil(size / this.volume.options.blockSize);
-    for (const index of this.volume.blocks.recorded(this.#below, before, first)) {
+    for (const { index } of this.volume.blocks.recorded(this.#below, before, first)) {
       this.#putHole(inode, index);
     }
   }

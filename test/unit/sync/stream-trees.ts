@@ -6,6 +6,7 @@ import { type ReceiveAnswer, Receiver } from '../../../src/sync/stream/receiver.
 import { StreamReceiver } from '../../../src/sync/stream/receive-stream.js';
 import { type SendRequest, sendStream } from '../../../src/sync/stream/sender.js';
 import type { Inode } from '../../../src/volume/inode.js';
+import { isData } from '../../../src/volume/files/block-map.js';
 import type { View } from '../../../src/volume/view.js';
 import type { Volume } from '../../../src/volume/volume.js';
 import type { VolumeFixture } from '../volume/volume-fixture.js';
@@ -88,7 +89,7 @@ function content({ volume, view }: Shown, inode: Inode): { bytes: Buffer; holes:
   const holes: number[] = [];
   for (let index = 0; index * blockSize < inode.size; index++) {
     const source = volume.blocks.source(view, inode, index);
-    if (!volume.blocks.isData(source)) holes.push(index);
+    if (!isData(source)) holes.push(index);
   }
   return { bytes, holes };
 }

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { RetryLater } from '../../../src/lib/errors.js';
 import { blockKey } from '../../../src/format/records/keys.js';
-import { TABLE } from '../../../src/format/records/tables.js';
+import { TABLE, type TableNumber } from '../../../src/format/records/tables.js';
 import { DeferredReads, TURNS } from '../../../src/fuse/session/deferred-reads.js';
 import type { Request } from '../../../src/fuse/protocol/request.js';
 import { BatchBuilder, SlabArena } from '../../../src/store/batch.js';
 import { StoreReader } from '../../../src/store/reader.js';
-import { isTreePage } from '../../../src/store/mdb/tree-page.js';
+import { isTreePage, type LeafRecord, type ValueSpan } from '../../../src/store/mdb/tree-page.js';
 import type { ValueFile } from '../../../src/store/mdb/value-file.js';
 import { StoreWriter } from '../../../src/store/writer.js';
 import { AHEAD_BYTES, FILES_FOLLOWED, ReadAhead } from '../../../src/volume/files/read-ahead.js';
@@ -60,10 +60,24 @@ function change(
   writer.apply(builder.finish(id));
 }
 
+/** Where the value lies, if the key is there and the value has pages of its own. */
+function spanOf(values: ValueFile, table: TableNumber, key: Buffer): ValueSpan | undefined {
+  let span: ValueSpan | undefined;
+  const visit = (record: LeafRecord): boolean => {
+    ({ span } = record);
+    return false;
+  };
+  values.walk(table, key, Buffer.concat([key, Buffer.of(0)]), visit);
+  return span;
+}
+
+const hexOf = ({ keyBytes, keyStart, keyEnd }: LeafRecord): string =>
+  keyBytes.toString('hex', keyStart, keyEnd);
+
 function wrongOnes(live: Map<string, Buffer>, values: ValueFile): number {
   let wrong = 0;
   for (const [name, value] of live) {
-    const place = values.find(TABLE.blocks, Buffer.from(name, 'hex'));
+    const place = spanOf(values, TABLE.blocks, Buffer.from(name, 'hex'));
     const isLarge = value.length > 2030;
     if ((place !== undefined) !== isLarge) wrong++;
     if (place !== undefined && !values.wait(place).equals(value)) wrong++;
@@ -82,26 +96,28 @@ t.test('values are found where LMDB finds them, through many commits', (t) => {
   for (let round = 0; round < 30; round++) {
     change(live, writer, random, round + 1);
     if (random(4) === 0) {
-      // Behind the newest state, as while a group is being stored.
+      // Behind the newest state, as while a group is being stored: the reader's own counts.
       for (const { key } of reader.range(TABLE.blocks, undefined, undefined, { keysOnly: true })) {
-        const place = values.find(TABLE.blocks, key);
-        if (place !== undefined) t.equal(values.wait(place).length, place.length);
+        const place = spanOf(values, TABLE.blocks, key);
+        const value = reader.get(TABLE.blocks, key);
+        t.ok(value);
+        if (place !== undefined && value?.equals(values.wait(place)) !== true) t.fail('old state');
       }
     }
     reader.refresh();
     t.equal(wrongOnes(live, values), 0, `round ${round}`);
     const keys: string[] = [];
-    values.visit(TABLE.blocks, FIRST, LAST, (key) => keys.push(key.toString('hex')) > 0);
+    t.ok(values.walk(TABLE.blocks, FIRST, LAST, (record) => keys.push(hexOf(record)) > 0));
     t.strictSame(keys, [...live.keys()].sort());
     const [from, end] = [blockKey(1, 2, 100, 2 ** 47, 0), blockKey(1, 3, 50, 2 ** 47, 0)];
     const some: string[] = [];
-    values.visit(TABLE.blocks, from, end, (key) => some.push(key.toString('hex')) < 7);
+    t.ok(values.walk(TABLE.blocks, from, end, (record) => some.push(hexOf(record)) < 7));
     const expected = [...live.keys()].sort();
     const inside = expected.filter((k) => k >= from.toString('hex') && k < end.toString('hex'));
     t.strictSame(some, inside.slice(0, 7), 'in bounds, and no further than wanted');
   }
-  t.equal(values.find(TABLE.blocks, blockKey(9, 9, 9, 9, 9)), undefined);
-  t.equal(values.find(TABLE.snapshots, FIRST), undefined, 'an empty table');
+  t.equal(spanOf(values, TABLE.blocks, blockKey(9, 9, 9, 9, 9)), undefined);
+  t.equal(spanOf(values, TABLE.snapshots, FIRST), undefined, 'an empty table');
   reader.close();
   t.equal(reader.values, undefined);
   writer.close();
@@ -174,6 +190,80 @@ t.test('of blocks that are read at once a damaged one is found, and only that on
   t.throws(() => read(damaged, 1), { message: /block 5/ });
   t.ok(read(0, damaged));
   t.ok(read(damaged + 1, 32 - damaged - 1));
+  t.end();
+});
+
+/** How often LMDB is asked, the file is walked and the disk is read, while `body` runs. */
+function lookUps(fixture: VolumeFixture, body: () => void): Record<string, number> {
+  const { reader } = fixture.volume.core;
+  const values = reader.values as ValueFile;
+  const counts: Record<string, number> = {};
+  const calls = { reader: ['get', 'seek', 'range', 'visit'], values: ['walk'] } as const;
+  const count = (object: object, name: string): void => {
+    const own = object as Record<string, unknown>;
+    const call = own[name] as (...args: unknown[]) => unknown;
+    own[name] = (...args: unknown[]) => {
+      counts[name] = (counts[name] ?? 0) + 1;
+      return call.apply(object, args);
+    };
+  };
+  for (const name of calls.reader) count(reader, name);
+  for (const name of calls.values) count(values, name);
+  body();
+  for (const name of calls.reader) Reflect.deleteProperty(reader, name);
+  for (const name of calls.values) Reflect.deleteProperty(values, name);
+  return counts;
+}
+
+t.test('a read looks its blocks up once', (t) => {
+  const fixture = new VolumeFixture(t, { blockSize: 32768 });
+  fixture.write('large', randomBytes(4 * 1024 * 1024 + 5));
+  fixture.write('small', randomBytes(100_000));
+  fixture.write('one', 'x');
+  fixture.flush();
+  const { volume } = fixture;
+  const out = Buffer.alloc(256 * 1024);
+  const read = (name: string, offset: number, length: number): Record<string, number> => {
+    const file = fixture.at(name);
+    return lookUps(fixture, () => volume.read(volume.live, file, offset, length, out, 0));
+  };
+  t.strictSame(read('large', 1_000_000, out.length), { walk: 1 }, 'from the file');
+  t.strictSame(read('large', 4 * 1024 * 1024, 5), { walk: 1 }, 'also what lies beside its key');
+  t.strictSame(read('small', 0, 100_000), { visit: 1 }, 'from the map, values and all');
+  t.strictSame(read('one', 0, 1), { visit: 1 });
+  const large = fixture.at('large');
+  const { live, blocks } = volume;
+  const counted = lookUps(fixture, () => t.equal(blocks.dataBlocks(live, large, 100), 100));
+  t.strictSame(counted, { walk: 2 }, 'piece by piece');
+  const change = (): void => void volume.write(large.ino, 40_000, Buffer.from('y'));
+  t.strictSame(lookUps(fixture, change), { walk: 1 }, 'a part of a block is written');
+  const cut = (): void => fixture.truncate('small', 40_000);
+  t.strictSame(lookUps(fixture, cut).visit, 1);
+  t.strictSame(fixture.check().findings, []);
+  t.end();
+});
+
+t.test('where the file can’t be read LMDB is asked', (t) => {
+  const fixture = new VolumeFixture(t, { blockSize: 4096 });
+  const content = randomBytes(600_000);
+  fixture.write('file', content);
+  fixture.flush();
+  const { volume } = fixture;
+  const values = volume.core.reader.values as ValueFile;
+  const walk = values.walk.bind(values);
+  const out = Buffer.alloc(content.length);
+  for (const seen of [0, 1, 40]) {
+    let left = seen;
+    // As if a page on the way were not one of a tree.
+    values.walk = (table, start, end, visit) => {
+      walk(table, start, end, (record) => left-- > 0 && visit(record));
+      return false;
+    };
+    out.fill(0);
+    volume.read(volume.live, fixture.at('file'), 0, out.length, out, 0);
+    t.ok(out.equals(content), `after ${seen} blocks`);
+    t.equal(volume.blocks.dataBlocks(volume.live, fixture.at('file'), 1000), 147);
+  }
   t.end();
 });
 
