@@ -12,6 +12,7 @@
  */
 import { CommandError, ERRNO, FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
+import type { WaitPolicy } from '../lib/wait-policy.js';
 import { ALLOCATOR, COUNTER_BITS, inodeNumber, ROOT_INODE } from '../format/records/tables.js';
 import {
   AT_EMPTY_PATH,
@@ -61,11 +62,6 @@ export class BaseDirectory {
     const isNear = typeof space !== 'number' && isNearFileSystem(space.type);
     this.#files = new BaseFiles(this.#handles, isNear ? rootStat.device : undefined);
     this.#listings = new BaseListings(this.#handles, rootStat.device, (path) => this.lstat(path));
-  }
-
-  /** Whether somebody else waits for this thread: then `read` waits for no disk. */
-  set othersWait(othersWait: () => boolean) {
-    this.#files.othersWait = othersWait;
   }
 
   /** Descriptors and names that are kept, each with its bound. */
@@ -169,9 +165,8 @@ export class BaseDirectory {
    * Reads up to `length` bytes at `offset` into `out` at `outOffset`. Returns
    * the count, short only at the end of the file. Throws FsError EIO, and notes
    * a mismatch, when the file is not the one `ref` was made from, before or
-   * after the read: then the bytes in `out` mean nothing. With `mayBlock` false
-   * throws BaseReadBlocks when the page cache can't answer, unless the disk is near
-   * and nobody else waits.
+   * after the read: then the bytes in `out` mean nothing. Throws BaseReadBlocks
+   * when the page cache can't answer and `waits` does not allow to wait.
    */
   read(
     ref: BaseReference,
@@ -179,11 +174,11 @@ export class BaseDirectory {
     length: number,
     out: Buffer,
     outOffset: number,
-    mayBlock: boolean,
+    waits: WaitPolicy,
   ): number {
     invariant(outOffset + length <= out.length, 'the bytes fit into the buffer');
     const named = ref.device === 0 ? { ...ref, device: this.rootStat.device } : ref;
-    return this.#files.read(named, offset, length, out, outOffset, mayBlock);
+    return this.#files.read(named, offset, length, out, outOffset, waits);
   }
 
   /** Names of the extended attributes; none where the file system has none. */

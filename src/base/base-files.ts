@@ -7,10 +7,11 @@
  * after they were read, so that old and new bytes never mix; nothing but
  * regular files is opened; a descriptor that was given away in `BaseReadBlocks`
  * stays open for `LENT_MS`, so that its number can't come to mean another file.
- * A disk of this machine is waited for here when nobody else waits to be
- * served: waking another thread twice takes longer than most disks.
+ * Whether a disk is waited for is the `WaitPolicy`'s to say; those of this
+ * machine are near.
  */
 import { ERRNO, FsError, BaseReadBlocks } from '../lib/errors.js';
+import type { WaitPolicy } from '../lib/wait-policy.js';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
@@ -63,9 +64,6 @@ export class BaseFiles {
   /** All that were ever noticed; the list keeps the newest, one per path. */
   mismatchCount = 0;
 
-  /** Whether somebody else waits for this thread. */
-  othersWait: () => boolean = () => true;
-
   /** `nearDevice`: whose disk answers soon, if it is known to. */
   constructor(
     readonly handles: BaseHandles,
@@ -83,20 +81,21 @@ export class BaseFiles {
     length: number,
     out: Buffer,
     outOffset: number,
-    mayBlock: boolean,
+    waits: WaitPolicy,
   ): number {
     const wanted = Math.min(length, ref.size - offset);
     const file = this.#open(ref);
+    const isPatient = waits.mode === 'wait';
     let done = 0;
     while (done < wanted) {
       const at = offset + done;
       const left = wanted - done;
-      let count = mayBlock
+      let count = isPatient
         ? readAt(file.fd, out, outOffset + done, left, at)
         : readAtNowait(file.fd, out, outOffset + done, left, at);
       if (count === -ERRNO.EAGAIN) {
-        const waitsHere = ref.device === this.nearDevice && !this.othersWait();
-        if (!waitsHere && this.#lend(file)) throw new BaseReadBlocks(file.fd, at, left);
+        const disk = ref.device === this.nearDevice ? 'near' : 'far';
+        if (!waits.allows(disk) && this.#lend(file)) throw new BaseReadBlocks(file.fd, at, left);
         count = readAt(file.fd, out, outOffset + done, left, at);
       }
       if (count === -ERRNO.EINTR) continue;

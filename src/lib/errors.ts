@@ -109,17 +109,22 @@ export class CommandError extends Error {
 }
 
 /**
- * The operation would wait for a disk that the serving loop must not wait
- * for. Whoever dispatches it has the bytes read by another thread (so that
- * they are in the page cache) and dispatches it again.
+ * The operation would wait for a disk, and the `WaitPolicy` does not allow it. Whoever dispatches it
+ * catches this, and dispatches it again from its beginning. Both errors of the family say when.
  */
-export class BaseReadBlocks extends Error {
+export abstract class WouldWait extends Error {}
+
+/**
+ * When another thread has read these bytes of a base file, so that they are in the page cache;
+ * after a few times in vain, when it may wait.
+ */
+export class BaseReadBlocks extends WouldWait {
   readonly fd: number;
   readonly offset: number;
   readonly length: number;
 
   constructor(fd: number, offset: number, length: number) {
-    super('would block');
+    super('another thread has to read this first');
     this.name = 'BaseReadBlocks';
     this.fd = fd;
     this.offset = offset;
@@ -128,11 +133,10 @@ export class BaseReadBlocks extends Error {
 }
 
 /**
- * What the operation reads is being fetched from the disk, and others wait to
- * be served meanwhile. Whoever dispatches it does so again when nobody waits,
- * and then it may block.
+ * When nobody else waits to be served, or others were served for long enough; then it may wait. The
+ * kernel fetches meanwhile what the operation reads.
  */
-export class RetryLater extends Error {
+export class RetryLater extends WouldWait {
   constructor() {
     super('fetching');
     this.name = 'RetryLater';

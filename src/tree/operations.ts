@@ -7,8 +7,8 @@
  * - Names and link targets are *byte strings*: JavaScript strings in which
  *   each character is one byte (latin1), so any file name survives.
  * - Node ids and inode numbers are integers below 2^53. Node 1 is the root.
- * - Errors are thrown as `FsError`. `BaseReadBlocks` may be thrown by any method:
- *   the driver warms the page cache in another thread and calls again.
+ * - Errors are thrown as `FsError`. `WouldWait` may be thrown by any method:
+ *   the driver calls again when it need not wait for the disk, or may.
  * - A method may return a `Deferred`: the request stays unanswered until it
  *   settles; the loop goes on.
  */

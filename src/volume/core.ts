@@ -8,6 +8,7 @@ import { performance } from 'node:perf_hooks';
 import type { Clock } from '../lib/clock.js';
 import { FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
+import { WaitPolicy } from '../lib/wait-policy.js';
 import type { TableNumber } from '../format/records/tables.js';
 import { CommitCounts } from '../measure/commit-counts.js';
 import { SlabArena } from '../store/batch.js';
@@ -38,10 +39,8 @@ export class VolumeCore {
   committed = 0;
   /** Why the volume takes no more changes: the writer failed. */
   failure: Error | undefined = undefined;
-  /** Base reads may wait for the disk (false in the serving loop). */
-  mayBlock = true;
-  /** Asked before this thread waits for a disk: whether somebody else waits for it. Then it does not. */
-  othersWait: () => boolean = () => false;
+  /** Whether reads of this thread may wait for a disk. */
+  readonly waits = new WaitPolicy();
   readOnly = false;
   /** The live view takes no changes; commands and layers that are received do. */
   isStandby = false;

@@ -151,7 +151,7 @@ export class ReadableVolume {
     return this.inodes.get(view, ino);
   }
 
-  /** Fills out[outOffset…]; returns the bytes, short only at end of file. Throws BaseReadBlocks and RetryLater. */
+  /** Fills out[outOffset…]; returns the bytes, short only at end of file. Throws WouldWait. */
   read(
     view: View,
     inode: Inode,
@@ -160,7 +160,7 @@ export class ReadableVolume {
     out: Buffer,
     outOffset: number,
   ): number {
-    return this.data.read(view, inode, offset, length, out, outOffset, true);
+    return this.data.read(view, inode, offset, length, out, outOffset, this.core.waits);
   }
 
   /** First offset ≥ `offset` that is data, or a hole. Throws ENXIO. */

@@ -8,6 +8,7 @@
 import { realClock } from '../lib/clock.js';
 import type { Deferred } from '../lib/deferred.js';
 import { invariant } from '../lib/invariant.js';
+import type { WaitPolicy } from '../lib/wait-policy.js';
 import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
 import { ROOT_FILESET, TABLE } from '../format/records/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
@@ -172,7 +173,7 @@ export class Volume extends ReadableVolume {
     return this.core.withReserve(() => this.names.setAttributes(ino, changes));
   }
 
-  /** Returns the bytes taken: all of them. Throws ENOSPC, EFBIG, BaseReadBlocks. */
+  /** Returns the bytes taken: all of them. Throws ENOSPC, EFBIG, WouldWait. */
   write(ino: number, offset: number, data: Buffer): number {
     return this.data.write(ino, offset, data);
   }
@@ -326,17 +327,9 @@ export class Volume extends ReadableVolume {
     return this.txgs.tick(nowMs);
   }
 
-  get mayBlock(): boolean {
-    return this.core.mayBlock;
-  }
-
-  set mayBlock(value: boolean) {
-    this.core.mayBlock = value;
-  }
-
-  set othersWait(othersWait: () => boolean) {
-    this.core.othersWait = othersWait;
-    if (this.core.base !== undefined) this.core.base.othersWait = othersWait;
+  /** Whether reads may wait for a disk: of this volume, and of its base. */
+  get waits(): WaitPolicy {
+    return this.core.waits;
   }
 
   status(): Record<string, unknown> {

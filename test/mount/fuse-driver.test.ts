@@ -92,7 +92,7 @@ asRoot(t, 'requests that wait', async (t) => {
   await mount.ask('done');
   t.equal((await mount.sh('cat cold1')).out, 'cold\n');
   const done = await mount.ask<string[]>('done');
-  t.same(done.slice(0, 3), ['cold cold1', 'cold cold1', 'read cold1 false'], 'warmed up twice');
+  t.same(done.slice(0, 3), ['cold cold1', 'cold cold1', 'read cold1 yield'], 'warmed up twice');
 
   await mount.behave({ coldTries: 100 });
   await mount.sh('echo cold > cold2');
@@ -100,7 +100,7 @@ asRoot(t, 'requests that wait', async (t) => {
   await mount.ask('done');
   t.equal((await mount.sh('cat cold2')).out, 'cold\n');
   const stubborn = await mount.ask<string[]>('done');
-  t.same(stubborn.slice(3, 5), ['cold cold2', 'read cold2 true'], 'then it may block');
+  t.same(stubborn.slice(3, 5), ['cold cold2', 'read cold2 wait'], 'then it may wait');
 
   await mount.sh('for i in 1 2 3; do echo $i > late$i; done');
   fs.writeFileSync('/proc/sys/vm/drop_caches', '1');

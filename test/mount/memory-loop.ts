@@ -54,9 +54,7 @@ const ops = new MemoryOps(
 const session = new FuseSession(fd, ops, {
   name: 'memory',
   warmer: helpers,
-  setMayBlock: (mayBlock) => {
-    ops.mayBlock = mayBlock;
-  },
+  waits: ops.waits,
   ...(pretence === undefined ? {} : { kernelOverride: pretence }),
   log,
 });

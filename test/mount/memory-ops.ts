@@ -5,6 +5,7 @@
  */
 import { Deferred } from '../../src/lib/deferred.js';
 import { RetryLater, FsError, BaseReadBlocks } from '../../src/lib/errors.js';
+import { WaitPolicy } from '../../src/lib/wait-policy.js';
 import type {
   AttributeChanges,
   Attributes,
@@ -67,7 +68,7 @@ export class MemoryOps implements Operations {
     noOpen: true,
     timeoutS: 3600,
   };
-  mayBlock = false;
+  readonly waits = new WaitPolicy('yield');
   /** Names of operations in the order in which they took effect. */
   readonly done: string[] = [];
   readonly #nodes = new Map<number, Node>();
@@ -332,16 +333,17 @@ export class MemoryOps implements Operations {
     if (name.startsWith('cold')) {
       const cold = this.#cold.get(id) ?? { tries: this.behaviour.coldTries, fd: this.#coldFd };
       this.#cold.set(id, cold);
-      if (cold.tries > 0 && !this.mayBlock) {
+      if (cold.tries > 0 && !this.waits.allows('far')) {
         cold.tries -= 1;
         this.done.push(`cold ${name}`);
         throw new BaseReadBlocks(cold.fd, 0, 4096);
       }
-      this.done.push(`read ${name} ${this.mayBlock}`);
+      this.done.push(`read ${name} ${this.waits.mode}`);
     }
     if (name.startsWith('late')) {
-      this.done.push(`${this.mayBlock ? 'read' : 'put off'} ${name}`);
-      if (!this.mayBlock) throw new RetryLater();
+      const isRead = this.waits.mode === 'wait';
+      this.done.push(`${isRead ? 'read' : 'put off'} ${name}`);
+      if (!isRead) throw new RetryLater();
     }
     const end = Math.min(node.size, offset + length);
     return end <= offset ? 0 : node.data.copy(out, outOffset, offset, end);

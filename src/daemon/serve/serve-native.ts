@@ -51,7 +51,6 @@ class NativeServer implements ServingThread {
     this.#server = new MountServer(volume, data.plan, data, this);
     // Old and new versions of a file would meet in one page cache.
     this.#server.tree.sharesPages = true;
-    volume.mayBlock = true;
   }
 
   start(): void {

@@ -66,13 +66,13 @@ class KernelServer implements ServingThread {
     this.#loop.onPort(port, (message) => this.#handle(message as ToServer));
     this.#loop.onWake(() => this.#volume.pump());
     this.#tick();
-    this.#volume.mayBlock = false;
+    this.#volume.waits.mode = 'yield';
     tuneCompiler();
     post({ kind: 'opened' });
     this.#server.peering.start();
     this.#loop.run();
     this.#server.close();
-    this.#volume.mayBlock = true;
+    this.#volume.waits.mode = 'wait';
     this.#helpers.close();
   }
 
@@ -113,9 +113,7 @@ class KernelServer implements ServingThread {
           ? this.#pretence
           : { ...this.#pretence, writeback: false },
       warmer: this.#helpers,
-      setMayBlock: (mayBlock) => {
-        this.#volume.mayBlock = mayBlock;
-      },
+      waits: this.#volume.waits,
       onInit: ({ writeback, acls }) => {
         tree.writeback = writeback;
         tree.acls = acls;
@@ -124,7 +122,7 @@ class KernelServer implements ServingThread {
       log,
     });
     this.#session = session;
-    this.#volume.othersWait = () => {
+    this.#volume.waits.othersWait = () => {
       if (session.othersWait) return true;
       this.#loop.waits();
       return false;

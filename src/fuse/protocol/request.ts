@@ -27,7 +27,7 @@ export class Request {
   /** Where the body ends in `bytes` (extensions cut off). */
   end = 0;
   length = 0;
-  /** How often this request was dispatched and found that it would block. */
+  /** How often this request was dispatched and found that it would wait for a base file. */
   tries = 0;
   /** When work on it began (performance.now), for statistics. */
   startMs = 0;

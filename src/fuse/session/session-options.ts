@@ -1,5 +1,6 @@
 /** What a session is given, and how it ends. */
 import type { Deferred } from '../../lib/deferred.js';
+import type { WaitPolicy } from '../../lib/wait-policy.js';
 import type { Negotiated, Wishes } from '../protocol/negotiate.js';
 
 /** Reads bytes of a file in another thread, so that they are in the page cache. */
@@ -11,10 +12,10 @@ export interface PageWarmer {
 export interface SessionOptions extends Partial<Wishes> {
   /** For log lines. */
   name: string;
-  /** Without one, operations that would block are told to block. */
+  /** Without one, operations that would wait for a base file are told to wait. */
   warmer?: PageWarmer;
-  /** Called with true before, and false after, a call of the operations that may block. */
-  setMayBlock?: (mayBlock: boolean) => void;
+  /** By which the operations decide whether they wait for a disk. */
+  waits?: WaitPolicy;
   /** Called once, before the kernel sends anything else. */
   onInit?: (negotiated: Negotiated) => void;
   log: (message: string) => void;

@@ -4,7 +4,7 @@
  *
  * Owns the request buffer, the two reply buffers and the parked requests; not
  * the descriptor's mount. Everything runs in the thread of the serving loop and
- * never waits, unless `mayBlock` is set. What must hold:
+ * never waits, but for disks that the `WaitPolicy` allows to wait for. What must hold:
  * - Each request that expects an answer gets exactly one.
  * - Mutating requests that had to wait run in the order in which they came.
  * - Every request that expects an answer is entered in the book when it is read
@@ -12,8 +12,9 @@
  * - A lookup that the kernel did not take is forgotten again.
  */
 import type { Deferred } from '../../lib/deferred.js';
-import { errnoOf, ERRNO, RetryLater, BaseReadBlocks, messageOf } from '../../lib/errors.js';
+import { BaseReadBlocks, ERRNO, errnoOf, messageOf, WouldWait } from '../../lib/errors.js';
 import { InvariantError } from '../../lib/invariant.js';
+import { WaitPolicy } from '../../lib/wait-policy.js';
 import { close, read, write } from '../../libc/libc.js';
 import { PollSet } from '../../libc/poll.js';
 import type { Operations } from '../../tree/operations.js';
@@ -33,7 +34,7 @@ import { undoLookups } from './undo-lookups.js';
 const ECONNABORTED = 103;
 const EPROTO = 71;
 const HEADROOM_BYTES = 64 * 1024;
-/** After this many warm-ups that did not help, the operation may block. */
+/** After this many warm-ups that did not help, the operation may wait. */
 const TRIES_MAX = 3;
 const LATE_REPLY_BYTES = 64 * 1024;
 
@@ -63,7 +64,7 @@ export class FuseSession implements HandlerContext {
   /** Requests that wait for something to happen: how to give the wait up. */
   readonly #cancellable = new Map<string, () => void>();
   readonly #log: (message: string) => void;
-  #mayBlock = false;
+  readonly #waits: WaitPolicy;
   readonly #requests: PollSet;
   readonly #deferredReads = new DeferredReads();
   /** Called whenever the descriptor gave EAGAIN, and at the end. */
@@ -74,6 +75,7 @@ export class FuseSession implements HandlerContext {
     this.#requests = new PollSet([fd]);
     this.ops = ops;
     this.options = options;
+    this.#waits = options.waits ?? new WaitPolicy('yield');
     this.#log = (message) => options.log(`${options.name}: ${message}`);
     const maxWriteBytes = options.maxWriteBytes ?? DEFAULT_WISHES.maxWriteBytes;
     this.#request = new Request(Buffer.from(new ArrayBuffer(maxWriteBytes + HEADROOM_BYTES)));
@@ -95,11 +97,6 @@ export class FuseSession implements HandlerContext {
 
   get noOpendir(): boolean {
     return this.negotiated?.noOpendir ?? false;
-  }
-
-  /** True during a call of the operations that may wait for the disk. */
-  get mayBlock(): boolean {
-    return this.#mayBlock;
   }
 
   /** Mutating requests that wait. */
@@ -243,8 +240,7 @@ export class FuseSession implements HandlerContext {
     try {
       bodyBytes = handler(this, request);
     } catch (error) {
-      if (error instanceof BaseReadBlocks) this.#wouldBlock(request, error);
-      else if (error instanceof RetryLater) this.#deferredReads.push(this.#keep(request));
+      if (error instanceof WouldWait) this.#again(this.#keep(request), error);
       else this.#answer(request, this.#errnoOf(error, opcode), 0);
       return;
     }
@@ -261,13 +257,18 @@ export class FuseSession implements HandlerContext {
     return ERRNO.EIO;
   }
 
-  #wouldBlock(request: Request, cause: BaseReadBlocks): void {
+  /** The operation has done nothing yet: it runs again when it need not wait, or may. */
+  #again(kept: Request, cause: WouldWait): void {
+    if (cause instanceof BaseReadBlocks) this.#warm(kept, cause);
+    else this.#deferredReads.push(kept);
+  }
+
+  #warm(kept: Request, cause: BaseReadBlocks): void {
     const { warmer } = this.options;
-    const kept = this.#keep(request);
     kept.tries += 1;
     if (warmer === undefined || kept.tries > TRIES_MAX) {
-      if (this.#mayBlock) {
-        this.#log(`request ${kept.opcode} would block although it may`);
+      if (this.#waits.mode === 'wait') {
+        this.#log(`request ${kept.opcode} would not wait although it may`);
         this.#answer(kept, ERRNO.EIO, 0);
         return;
       }
@@ -292,17 +293,7 @@ export class FuseSession implements HandlerContext {
   }
 
   #executeWaiting(request: Request): void {
-    this.#setMayBlock(true);
-    try {
-      this.#execute(request);
-    } finally {
-      this.#setMayBlock(false);
-    }
-  }
-
-  #setMayBlock(mayBlock: boolean): void {
-    this.#mayBlock = mayBlock;
-    this.options.setMayBlock?.(mayBlock);
+    this.#waits.patiently(() => this.#execute(request));
   }
 
   later<T>(

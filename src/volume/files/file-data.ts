@@ -4,6 +4,7 @@
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { FsError } from '../../lib/errors.js';
+import { WAITS } from '../../lib/wait-policy.js';
 import { clipsAfter } from '../../format/clips.js';
 import { reapKey } from '../../format/records/keys.js';
 import { MAX_FILE_SIZE, TABLE } from '../../format/records/tables.js';
@@ -13,7 +14,7 @@ import type { VolumeCore } from '../core.js';
 import type { Inodes } from '../names/inode-reader.js';
 import type { Inode } from '../inode.js';
 import type { BlockChange } from '../commit/txg.js';
-import { copyPart, type StoredBlock } from './stored-blocks.js';
+import { copyPart, type StoredBlock, type Waits } from './stored-blocks.js';
 import type { View } from '../view.js';
 
 /** Bytes a block's record costs besides its data. */
@@ -55,7 +56,7 @@ export class FileData {
     this.#scratch = Buffer.alloc(core.options.blockSize);
   }
 
-  /** Fills out[outOffset…] and returns the count, short only at end of file. `mayPutOff`: throws RetryLater. */
+  /** Fills out[outOffset…] and returns the count, short only at end of file. Throws WouldWait, as `waits` says. */
   read(
     view: View,
     inode: Inode,
@@ -63,7 +64,7 @@ export class FileData {
     length: number,
     out: Buffer,
     outOffset: number,
-    mayPutOff = false,
+    waits: Waits = WAITS,
   ): number {
     const end = Math.min(offset + length, inode.size);
     if (end <= offset) return 0;
@@ -101,13 +102,13 @@ export class FileData {
       if (source.where === 'stored' && at === blockStart) {
         const count = Math.floor((end - at) / blockSize);
         const outAt = outOffset + at - offset;
-        const read = stored.neighbours(inode, sources, i, count, out, outAt, mayPutOff);
+        const read = stored.neighbours(inode, sources, i, count, out, outAt, waits);
         at += read * blockSize;
         i += read;
         if (read > 0) continue;
       }
       if (source.where === 'stored') {
-        put(first + i, stored.bytes(inode, source, sources, i, mayPutOff));
+        put(first + i, stored.bytes(inode, source, sources, i, waits));
       } else if (source.where !== 'given') {
         put(first + i, source.where === 'memory' ? source.bytes : undefined);
       }
@@ -118,11 +119,11 @@ export class FileData {
   }
 
   #readBase(inode: Inode, offset: number, length: number, out: Buffer, outOffset: number): void {
-    const { base, mayBlock } = this.core;
+    const { base, waits } = this.core;
     const end = Math.min(offset + length, this.map.baseEnd(inode));
     let got = 0;
     if (base !== undefined && inode.base !== undefined && end > offset) {
-      got = base.read(inode.base, offset, end - offset, out, outOffset, mayBlock);
+      got = base.read(inode.base, offset, end - offset, out, outOffset, waits);
     }
     if (got < length) out.fill(0, outOffset + got, outOffset + length);
   }
@@ -151,7 +152,7 @@ export class FileData {
     } else if (source.where === 'memory') {
       keep(source.bytes);
     } else if (source.where === 'stored') {
-      keep(map.stored.bytes(inode, source, [], 0, false));
+      keep(map.stored.bytes(inode, source, [], 0, WAITS));
     }
     return { isBase, hasData: isData(source), length };
   }

@@ -8,12 +8,13 @@
  * kernel read 128 KiB around every page and this thread wait for it unasked:
  * the pages of the tree and then the values, from the file.
  *
- * A block that is not in memory is waited for when nobody else waits to be
- * served; otherwise the kernel is told what will be needed, and `RetryLater` is
- * thrown: the caller comes again. What is read in order is fetched ahead.
+ * For a block that is not in memory the kernel is told what else will be needed;
+ * then it is waited for, or `RetryLater` is thrown, as the `WaitPolicy` says.
+ * What is read in order is fetched ahead.
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { RetryLater } from '../../lib/errors.js';
+import type { WaitPolicy } from '../../lib/wait-policy.js';
 import { uint32At, uint48At } from '../../format/big-endian.js';
 import { blockKey, PLACE_INODE_LENGTH } from '../../format/records/keys.js';
 import { MAX_LAYER, MAX_STEP, TABLE } from '../../format/records/tables.js';
@@ -38,6 +39,9 @@ const AT_ONCE_MAX = 256;
 /** What LZ4 made smaller begins with such a byte, and only LMDB unpacks it. */
 const PACKED_FROM = 250;
 const NOTHING = Buffer.alloc(0);
+
+/** Whether a disk may be waited for. */
+export type Waits = Pick<WaitPolicy, 'allows'>;
 
 /** A version of a block, which stays what it is. */
 export interface BlockVersion {
@@ -152,9 +156,9 @@ export class StoredBlocks {
     block: StoredBlock,
     rest: Sources,
     at: number,
-    mayPutOff: boolean,
+    waits: Waits,
   ): Buffer | undefined {
-    const value = this.#value(inode, block, rest, at, mayPutOff);
+    const value = this.#value(inode, block, rest, at, waits);
     // Empty when it can't be read: LMDB then fails in its own way.
     if (value.length === 0 || (value[0] as number) >= PACKED_FROM)
       return this.bytesOf(inode, block);
@@ -166,13 +170,13 @@ export class StoredBlocks {
     { span, value }: StoredBlock,
     rest: Sources,
     at: number,
-    mayPutOff: boolean,
+    waits: Waits,
   ): Buffer {
     const values = this.#valuesFor(inode);
     if (span === undefined || values === undefined) return value ?? NOTHING;
     const read = values.read(span);
     if (read !== undefined) return read;
-    this.#fetchRest(values, rest, at, mayPutOff);
+    this.#fetchRest(values, rest, at, waits);
     return values.wait(span);
   }
 
@@ -188,17 +192,17 @@ export class StoredBlocks {
     count: number,
     out: Buffer,
     outOffset: number,
-    mayPutOff: boolean,
+    waits: Waits,
   ): number {
     const values = count > 1 ? this.#valuesFor(inode) : undefined;
     if (values === undefined) return 0;
     const places = this.#neighbourPlaces(sources, first, Math.min(count, AT_ONCE_MAX));
     if (places.length < 2) return 0;
-    const read = (waits: boolean): number =>
-      values.readNeighbours(places, BLOCK_HEADER_LENGTH, this.#heads, out, outOffset, waits);
+    const read = (mayWait: boolean): number =>
+      values.readNeighbours(places, BLOCK_HEADER_LENGTH, this.#heads, out, outOffset, mayWait);
     let whole = read(false);
     if (whole === 0) {
-      this.#fetchRest(values, sources, first, mayPutOff);
+      this.#fetchRest(values, sources, first, waits);
       whole = read(true);
     }
     const blockSize = this.#blockSize;
@@ -224,16 +228,15 @@ export class StoredBlocks {
     return places;
   }
 
-  /** What is behind sources[at] is fetched; throws RetryLater when others are to be served meanwhile. */
-  #fetchRest(values: ValueFile, sources: Sources, at: number, mayPutOff: boolean): void {
+  /** What is behind sources[at] is fetched; throws RetryLater unless it may be waited for. */
+  #fetchRest(values: ValueFile, sources: Sources, at: number, waits: Waits): void {
     const places: ValueSpan[] = [];
     for (let i = at + 1; i < sources.length; i++) {
       const source = sources[i];
       if (source?.where === 'stored' && source.span !== undefined) places.push(source.span);
     }
     fetch(values, places);
-    const { core } = this;
-    if (mayPutOff && !core.mayBlock && core.othersWait()) throw new RetryLater();
+    if (!waits.allows('near')) throw new RetryLater();
   }
 }
 

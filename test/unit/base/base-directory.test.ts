@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { isNearFileSystem, isPlainFileSystem } from '../../../src/base/base-file-system.js';
 import { CommandError, FsError, BaseReadBlocks } from '../../../src/lib/errors.js';
+import { WaitPolicy } from '../../../src/lib/wait-policy.js';
 import { nameHash } from '../../../src/format/records/name-hash.js';
 import { ALLOCATOR, inodeNumber, ROOT_INODE } from '../../../src/format/records/tables.js';
 import { BaseDirectory } from '../../../src/base/base-directory.js';
@@ -44,9 +45,9 @@ class Fixture {
     return referenceTo(path, this.base.lstat(path) as BaseStat);
   }
 
-  text(ref: BaseReference, mayBlock = true): string {
+  text(ref: BaseReference): string {
     const out = Buffer.alloc(ref.size + 10);
-    return out.toString('latin1', 0, this.base.read(ref, 0, out.length, out, 0, mayBlock));
+    return out.toString('latin1', 0, this.base.read(ref, 0, out.length, out, 0, new WaitPolicy()));
   }
 }
 
@@ -174,7 +175,7 @@ t.test('reading', (t) => {
   fixture.write('file', bytes);
   fixture.write('empty', '');
   const ref = fixture.reference('file');
-  for (const mayBlock of [true, false]) {
+  for (const mode of ['wait', 'yield'] as const) {
     for (const [offset, length] of [
       [0, 100_000],
       [1, 5],
@@ -184,7 +185,7 @@ t.test('reading', (t) => {
       [4096, 0],
     ] as const) {
       const out = Buffer.alloc(length + 7, 0xee);
-      const count = fixture.base.read(ref, offset, length, out, 3, mayBlock);
+      const count = fixture.base.read(ref, offset, length, out, 3, new WaitPolicy(mode));
       const expected = bytes.subarray(offset, offset + length);
       t.equal(count, expected.length, `${offset}+${length}`);
       t.ok(out.subarray(3, 3 + count).equals(expected));
@@ -196,7 +197,7 @@ t.test('reading', (t) => {
     }
   }
   t.equal(fixture.text(fixture.reference('empty')), '');
-  t.throws(() => fixture.base.read(ref, 0, 100, Buffer.alloc(50), 0, true), /fit/);
+  t.throws(() => fixture.base.read(ref, 0, 100, Buffer.alloc(50), 0, new WaitPolicy()), /fit/);
   t.same(fixture.base.mismatches, []);
   t.end();
 });
@@ -214,9 +215,10 @@ asRoot(t, 'a file that is not in the page cache', (t) => {
     },
   );
   const out = Buffer.alloc(size);
-  fixture.base.othersWait = () => true;
+  const waits = new WaitPolicy('yield');
+  waits.othersWait = () => true;
   try {
-    fixture.base.read(ref, 0, size, out, 0, false);
+    fixture.base.read(ref, 0, size, out, 0, waits);
     t.comment('the page cache kept the file: nothing to see here');
   } catch (error) {
     if (!(error instanceof BaseReadBlocks)) throw error;
@@ -238,7 +240,7 @@ asRoot(t, 'a file that is not in the page cache', (t) => {
     fixture.text(fixture.reference('last'));
     t.throws(() => fs.fstatSync(error.fd), { code: 'EBADF' }, 'closed later');
   }
-  t.equal(fixture.base.read(ref, 0, size, out, 0, true), size);
+  waits.patiently(() => t.equal(fixture.base.read(ref, 0, size, out, 0, waits), size));
   t.end();
 });
 
@@ -253,10 +255,10 @@ t.test('a cold read while nobody else waits: from a near disk it is waited for',
   const dd = [of, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'];
   execFileSync('dd', dd, { stdio: 'ignore' });
   const type = fs.statfsSync(fixture.path).type;
-  fixture.base.othersWait = () => false;
+  const waits = new WaitPolicy('yield');
   const out = Buffer.alloc(size);
   if (isNearFileSystem(type)) {
-    t.equal(fixture.base.read(fixture.reference('cold'), 0, size, out, 0, false), size);
+    t.equal(fixture.base.read(fixture.reference('cold'), 0, size, out, 0, waits), size);
     t.ok(out.equals(Buffer.alloc(size, 7)));
   } else t.comment(`the temporary directory is on a file system of type ${type}`);
   t.end();
@@ -730,7 +732,7 @@ t.test('a random tree is as node:fs sees it', (t) => {
         t.equal(fixture.base.readlink(child), fs.readlinkSync(join(fixture.path, child)));
       } else {
         const bytes = fs.readFileSync(join(fixture.path, child), 'latin1');
-        t.ok(fixture.text(referenceTo(child, stat), false) === bytes, child);
+        t.ok(fixture.text(referenceTo(child, stat)) === bytes, child);
       }
     }
   };

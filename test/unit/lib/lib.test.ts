@@ -1,9 +1,11 @@
-/** The clocks and the log channels. */
+/** The clocks, the log channels, and who waits for a disk. */
 import debug from 'debug';
 import t from 'tap';
 import { realClock, type TimeNs } from '../../../src/lib/clock.js';
 import { ManualClock } from '../../manual-clock.js';
+import { BaseReadBlocks, RetryLater, WouldWait } from '../../../src/lib/errors.js';
 import { logFor } from '../../../src/lib/log.js';
+import { WAITS, WaitPolicy } from '../../../src/lib/wait-policy.js';
 
 const inNs = ({ s, ns }: TimeNs): bigint => {
   if (ns < 0 || ns > 999_999_999 || !Number.isInteger(ns)) throw new Error(`${ns} ns`);
@@ -100,4 +102,33 @@ t.test('log channels are switched on by name', async (t) => {
   t.equal(logFor('fuse:request').enabled, true);
   t.equal(logFor('volume').enabled, false);
   debug.enable(before);
+});
+
+t.test('who waits for a disk', (t) => {
+  const waits = new WaitPolicy();
+  let asked = 0;
+  let others = true;
+  waits.othersWait = () => {
+    asked++;
+    return others;
+  };
+  t.ok(waits.allows('near') && waits.allows('far'));
+  t.equal(asked, 0, 'nobody is asked');
+  waits.mode = 'yield';
+  t.notOk(waits.allows('near'));
+  t.notOk(waits.allows('far'));
+  t.equal(asked, 1, 'for a far disk nobody is asked');
+  others = false;
+  t.ok(waits.allows('near'));
+  t.notOk(waits.allows('far'));
+  waits.patiently(() => t.ok(waits.allows('far')));
+  t.throws(() =>
+    waits.patiently(() => {
+      throw new RetryLater();
+    }),
+  );
+  t.equal(waits.mode, 'yield', 'as it was');
+  t.ok(WAITS.allows('far'));
+  t.ok(new BaseReadBlocks(3, 0, 1) instanceof WouldWait && new RetryLater() instanceof WouldWait);
+  t.end();
 });

@@ -279,19 +279,19 @@ t.test('a cold block is put off while others wait, and read when they do not', (
   const read = (): number => volume.read(volume.live, file, 40_000, out.length, out, 0);
   // As if nothing were in memory, whatever this machine has in its page cache.
   (values as ValueFile).read = () => undefined;
-  volume.mayBlock = false;
+  const { waits } = volume;
+  waits.mode = 'yield';
   let asked = 0;
-  volume.othersWait = () => ++asked > 0;
+  waits.othersWait = () => ++asked > 0;
   t.throws(read, RetryLater);
   t.equal(asked, 1);
-  volume.othersWait = () => false;
+  waits.othersWait = () => false;
   t.equal(read(), out.length);
   t.ok(out.equals(Buffer.alloc(out.length, 7)));
-  volume.othersWait = () => true;
-  volume.mayBlock = true;
-  t.equal(read(), out.length, 'what may block is not put off');
+  waits.othersWait = () => true;
+  waits.patiently(() => t.equal(read(), out.length, 'what may wait is not put off'));
+  t.equal(waits.mode, 'yield');
   // A change that reads (copy_file_range) would be done twice.
-  volume.mayBlock = false;
   const other = fixture.write('other', 'x');
   t.equal(volume.copyRange(file.ino, 0, other, 0, 500_000), 500_000);
   t.strictSame(fixture.check().findings, []);
