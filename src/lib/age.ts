@@ -1,4 +1,4 @@
-/** How long ago something was, as git says it. Pure. */
+/** How long ago something was, in git's wording. Pure. */
 
 const STEPS: readonly { unit: string; s: number; upToS: number }[] = [
   { unit: 'second', s: 1, upToS: 90 },
@@ -10,7 +10,7 @@ const STEPS: readonly { unit: string; s: number; upToS: number }[] = [
   { unit: 'year', s: 365.25 * 86_400, upToS: Number.POSITIVE_INFINITY },
 ];
 
-/** `5 minutes ago`; a time to come, of a clock that was set back, is `just now`. */
+/** `5 minutes ago`; a time in the future, after a clock was set back, is `just now`. */
 export function ageText(ageMs: number): string {
   const ageS = Math.floor(ageMs / 1000);
   const step = STEPS.find(({ upToS }) => ageS < upToS);

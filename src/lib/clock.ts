@@ -1,9 +1,9 @@
 /**
- * Where the time comes from. Whatever stores or compares times takes a
- * `Clock`, so that tests decide what time it is.
+ * The source of time. Code that stores or compares times takes a `Clock`, so
+ * that tests control the time.
  */
 
-/** A point in time as the kernel has it: signed seconds since 1970 and 0…999,999,999 ns. */
+/** A point in time as the kernel represents it: signed seconds since 1970 and 0…999,999,999 ns. */
 export interface TimeNs {
   s: number;
   ns: number;
@@ -16,11 +16,11 @@ export interface Clock {
   now(): TimeNs;
 }
 
-/** What `realClock` reads; tests put their own in. */
+/** What `realClock` reads; tests replace it. */
 export interface ClockSources {
   /** Wall-clock time, whole milliseconds since 1970. */
   wallMs(): number;
-  /** A time that only goes forward, in nanoseconds from anywhere. */
+  /** A time that only goes forward, in nanoseconds from an arbitrary start. */
   monotonicNs(): bigint;
 }
 
@@ -29,30 +29,31 @@ const machine: ClockSources = {
   monotonicNs: () => process.hrtime.bigint(),
 };
 
-/** So far the two sources may be apart before the wall clock counts as set. */
+/** A larger difference between the two sources means that the wall clock was set. */
 const APART_MAX_MS = 2;
 
-/** A step back of less than this is waited out; a longer one is somebody setting the clock. */
+/** A shorter step back is waited out; a longer one means that the clock was set. */
 const WAIT_OUT_MS = 1_000;
 
-/** The next point in time there is. */
+/** The next representable time. */
 function after({ s, ns }: TimeNs): TimeNs {
   return ns < 999_999_999 ? { s, ns: ns + 1 } : { s: s + 1, ns: 0 };
 }
 
 /**
- * The machine's clock. Between two steps of its milliseconds the nanoseconds
- * come from the monotonic clock; every call gets a later time than the one before,
- * so that two writes never have the same. It does not go back unless the wall clock is set back by a second or more: a
- * thread that loses the processor between its two readings, and a wall clock
- * that is slewed, would otherwise give a later write an earlier time.
+ * The machine's clock. The monotonic clock gives the nanoseconds between two
+ * milliseconds of the wall clock. Every call returns a later time than the one
+ * before, so that no two writes have the same time. The time goes back only
+ * when the wall clock is set back by a second or more. Without this rule a
+ * later write could get an earlier time: a thread may lose the processor
+ * between its two readings, and the wall clock may be slewed.
  */
 export function realClock(sources: ClockSources = machine): Clock {
   let baseMs = 0;
   let baseNs = 0n;
   let last: TimeNs = { s: 0, ns: 0 };
   const startAnew = (): void => {
-    // A long pause between the readings would make every later time wrong by as much.
+    // A long pause between the two readings would shift every later time.
     for (let tries = 0; tries < 3; tries++) {
       const before = sources.monotonicNs();
       baseMs = sources.wallMs();
@@ -74,7 +75,8 @@ export function realClock(sources: ClockSources = machine): Clock {
       const s = Math.floor(ms / 1000);
       const now = { s, ns: (ms - s * 1000) * 1e6 + (elapsedNs % 1e6) };
       const backMs = (last.s - now.s) * 1e3 + (last.ns - now.ns) / 1e6;
-      // While it is waited out every call still has a time of its own: a change shows in mtime.
+      // Even while a step back is waited out every call gets a new time, so that a change shows in
+      // mtime.
       last = backMs < 0 || backMs >= WAIT_OUT_MS ? now : after(last);
       return last;
     },

@@ -1,9 +1,9 @@
 /**
- * Copying bytes from or into memory that threads share. V8 copies such memory
- * a byte at a time, unless both places are aligned alike: 3 GB/s, where `fill`
- * of a Buffer, which is a plain memcpy for a value of the same length, does 50.
- * Nobody may write to either place meanwhile, which holds wherever memory is
- * handed from thread to thread.
+ * Copying bytes from or to memory shared between threads. V8 copies such memory
+ * a byte at a time, unless both sides have the same alignment: 3 GB/s. A
+ * Buffer's `fill`, which is a plain memcpy for a value of the same length,
+ * reaches 50. No thread may write to either side meanwhile; this holds wherever
+ * memory is handed from thread to thread.
  */
 
 /** Up to this length a loop is faster than a call, which needs a view. */
@@ -11,7 +11,10 @@ const LOOP_BYTES = 96;
 
 const { fill } = Buffer.prototype;
 
-/** `length` bytes of `from`, from `start` on, to the place `at` of `to`; the two don't overlap. */
+/**
+ * Copies `length` bytes of `from` from `start` on to offset `at` of `to`; the
+ * two don't overlap.
+ */
 export function copyBytes(
   from: Uint8Array,
   start: number,

@@ -3,7 +3,7 @@
  * serving loop never yields to the event loop, so promises would never run.
  */
 export class Deferred<T> {
-  /** Gives the wait up, if who made it can: settles it with an error. */
+  /** Cancels the wait, where that is possible: settles it with an error. */
   cancel: (() => void) | undefined = undefined;
   #state: 'waiting' | 'resolved' | 'rejected' = 'waiting';
   #value: T | undefined;
@@ -29,7 +29,7 @@ export class Deferred<T> {
     this.#listeners = [];
   }
 
-  /** Calls one of the two, now if already settled, else when it settles. */
+  /** Calls one of the two when it settles, at once if it already has. */
   settled(resolved: (value: T) => void, rejected: (error: unknown) => void): void {
     if (this.#state === 'resolved') resolved(this.#value as T);
     else if (this.#state === 'rejected') rejected(this.#error);
@@ -37,7 +37,10 @@ export class Deferred<T> {
   }
 }
 
-/** When `before` is settled, goes on with `next`, whose answer (now or later) is the answer. */
+/**
+ * Continues with `next` when `before` is settled; the result of `next` (now or
+ * later) is the result.
+ */
 export function after<T, R>(before: Deferred<T>, next: (value: T) => R | Deferred<R>): Deferred<R> {
   const answer = new Deferred<R>();
   const fail = (error: unknown): void => answer.reject(error);

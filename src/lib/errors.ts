@@ -1,10 +1,10 @@
 /**
  * The errors that cross layers.
  *
- * `FsError` is expected and becomes an errno at the edge; `CorruptionError`
- * is EIO for one file only; `CommandError` answers a person's command with a
- * stable code; a failed `invariant` stops the process (past a commit point it
- * is better to restart than to go on wrong).
+ * `FsError` is expected and becomes an errno at the edge; `CorruptionError` is
+ * EIO for one file only; `CommandError` answers a person's command with a
+ * stable code; a failed `invariant` stops the process (past a commit point a
+ * restart is better than continuing with wrong data).
  */
 
 /** The errno names this project gives out. The numbers are in `ERRNO`. */
@@ -55,7 +55,7 @@ export class FsError extends Error {
   readonly path: string;
 
   constructor(code: ErrnoName, syscall = '', path = '') {
-    // ENOENT and ENODATA are everyday answers: a stack trace would cost more than the call.
+    // ENOENT and ENODATA are common answers: a stack trace would cost more than the call.
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
     super(path === '' ? `${syscall}: ${code}` : `${syscall} ${path}: ${code}`);
@@ -71,7 +71,7 @@ export class FsError extends Error {
   }
 }
 
-/** Stored bytes are not what was written. EIO for the file concerned only. */
+/** Stored bytes differ from what was written. EIO for the file concerned only. */
 export class CorruptionError extends FsError {
   readonly what: string;
   readonly where: string;
@@ -85,9 +85,10 @@ export class CorruptionError extends FsError {
 }
 
 /**
- * A command (save, restore, mount …) that can't be done. `code` is stable and
- * has a heading in the README; `errno` is what `write(2)` on a control file
- * returns; `message` is for people and names the file, snapshot or volume.
+ * A command (save, restore, mount …) that can't be carried out. `code` is
+ * stable and has a heading in the README; `errno` is what `write(2)` on a
+ * control file returns; `message` is for people and names the file, snapshot or
+ * volume.
  */
 export class CommandError extends Error {
   readonly code: string;

@@ -1,4 +1,7 @@
-/** Looking at JSON field by field: what peers send, who may be of another version or broken, and what is stored. */
+/**
+ * Reads JSON field by field: messages of peers, which may be broken or of
+ * another version, and stored records.
+ */
 
 export type Fields = Record<string, unknown>;
 

@@ -1,4 +1,4 @@
-/** Milliseconds that a test has set in the environment, in place of a limit of ours; undefined: none. */
+/** A limit in milliseconds that a test has set in the environment; undefined: none. */
 export function testLimitMs(name: string): number | undefined {
   const text = process.env[name] ?? '';
   return /^\d+$/.test(text) ? Number(text) : undefined;

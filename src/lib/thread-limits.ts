@@ -1,28 +1,28 @@
 /**
- * How much memory V8 may keep per thread of the process that serves a mount
+ * V8's memory limits for each thread of the process that serves a mount
  * (native-notes/memory.md has the whole table).
  *
  * V8's own default lets every thread keep 48 MB for young objects, and lets the
  * old ones grow to four times what is in use before it collects them. `young`
- * is three semi-spaces. `old` is no working limit, since a thread that reaches it
- * ends: it is far above what the bounded caches can need, and low enough that V8
- * lets garbage grow by about half only.
+ * is three semi-spaces. `old` is not a working limit, since a thread that
+ * reaches it ends. It is far above the needs of the bounded caches, and low
+ * enough that V8 lets garbage grow by only about half.
  */
 import type { ResourceLimits } from 'node:worker_threads';
 
-/** Serves requests; holds the caches and the changes that are not stored yet. */
+/** Serves requests; holds the caches and the changes not stored yet. */
 export const SERVING_LIMITS: ResourceLimits = {
   maxYoungGenerationSizeMb: 12,
   maxOldGenerationSizeMb: 512,
 };
 
-/** Stores groups and collects garbage in small slices. */
+/** Stores txgs and collects garbage in small slices. */
 export const WRITING_LIMITS: ResourceLimits = {
   maxYoungGenerationSizeMb: 6,
   maxOldGenerationSizeMb: 512,
 };
 
-/** Waits for the kernel or a disk in the place of another thread. */
+/** Waits for the kernel or a disk on behalf of another thread. */
 export const HELPER_LIMITS: ResourceLimits = {
   maxYoungGenerationSizeMb: 3,
   maxOldGenerationSizeMb: 256,
@@ -34,7 +34,10 @@ export const SYNC_LIMITS: ResourceLimits = {
   maxOldGenerationSizeMb: 256,
 };
 
-/** Looks through a volume beside all others: its maps grow with directories and hard links. */
+/**
+ * Checks or inspects a volume beside the other threads: its maps grow with
+ * directories and hard links.
+ */
 export const INSPECT_LIMITS: ResourceLimits = {
   maxYoungGenerationSizeMb: 6,
   maxOldGenerationSizeMb: 1024,

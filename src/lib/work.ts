@@ -1,17 +1,17 @@
 /**
- * Long work in pieces, for a thread that has other things to do: a generator
- * that yields often, and whose caller decides when it goes on.
+ * Long work in pieces, for a thread that also serves requests: a generator that
+ * yields often. Its caller decides when it continues.
  */
 import { Deferred } from './deferred.js';
 
-/** Something that is waited for. */
+/** Something to wait for. */
 export interface Settling {
   settled(resolved: () => void, rejected: (error: unknown) => void): void;
 }
 
 /**
- * To be resumed at once after `undefined`, when it has settled after a
- * `Deferred`; what that is rejected with is thrown where the work waits.
+ * After `undefined` the work is resumed at once; after a `Deferred`, when that
+ * settles. A rejection is thrown where the work waits.
  */
 export type Work<T> = Generator<Settling | undefined, T, undefined>;
 
@@ -36,7 +36,7 @@ const NOTHING_TO_WAIT_FOR = (): never => {
   throw new Error('this work waits for something');
 };
 
-/** Runs it to its end here; `wait` makes happen what it waits for. */
+/** Runs the work to its end in this call; `wait` lets the awaited event happen. */
 export function workNow<T>(work: Work<T>, wait: () => void = NOTHING_TO_WAIT_FOR): T {
   let failures: unknown[] = [];
   for (;;) {
@@ -56,7 +56,7 @@ export function workNow<T>(work: Work<T>, wait: () => void = NOTHING_TO_WAIT_FOR
   }
 }
 
-/** Runs it in slices: `addJob` calls what it is given in spare time, until that returns true. */
+/** Runs the work in slices: `addJob` calls its argument in spare time until it returns true. */
 export function workInSlices<T>(work: Work<T>, addJob: (next: () => boolean) => void): Deferred<T> {
   const answer = new Deferred<T>();
   let failure: { error: unknown } | undefined;
