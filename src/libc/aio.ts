@@ -1,11 +1,12 @@
 /**
- * Flushing a file without waiting for it: fdatasync through Linux AIO, whose end
- * an event counter tells. Owns one AIO context, in which one flush runs at a time.
+ * Flushing a file without waiting for it: fdatasync through Linux AIO; an event
+ * counter signals its end. Owns one AIO context, in which one flush runs at a
+ * time.
  */
 import { ERRNO } from '../lib/errors.js';
 import { addressOf, glibc, result } from './library.js';
 
-/** Numbers of the system calls; other processors have none here and answer -ENOSYS. */
+/** System call numbers; other processors are not listed and answer -ENOSYS. */
 const CALLS: Record<string, { setup: number; destroy: number; submit: number; events: number }> = {
   x64: { setup: 206, destroy: 207, submit: 209, events: 208 },
   arm64: { setup: 0, destroy: 1, submit: 2, events: 4 },
@@ -49,7 +50,7 @@ export class AsyncFlush {
     this.#list[0] = addressOf(this.#iocb);
   }
 
-  /** -errno where the kernel has no AIO, or a filter refuses it. */
+  /** -errno where the kernel has no AIO or a seccomp filter refuses it. */
   static open(): AsyncFlush | number {
     const calls = CALLS[process.arch];
     if (calls === undefined) return -ERRNO.ENOSYS;
@@ -73,7 +74,10 @@ export class AsyncFlush {
     return count < 0 ? count : 0;
   }
 
-  /** The flush's answer, 0 or -errno; undefined: it still runs. `waits`: in this thread, until it is done. */
+  /**
+   * The flush's result, 0 or -errno; undefined while it runs. `waits`: block
+   * this thread until it is done.
+   */
   poll(waits = false): number | undefined {
     const timeout = waits ? null : NO_TIME;
     const least = waits ? 1 : 0;

@@ -1,4 +1,4 @@
-/** Reading directories by descriptor, with names as the bytes they are. */
+/** Reading directories by descriptor, with names as bytes. */
 import { rewind } from './libc.js';
 import { glibc, result } from './library.js';
 
@@ -18,7 +18,7 @@ const buffer = Buffer.alloc(64 * 1024);
 /** struct linux_dirent64: ino, offset (64 bits each), length (16), type (8), name. */
 const NAME_OFFSET = 19;
 
-/** All entries but `.` and `..`, from the beginning, in the order the file system has them. */
+/** All entries except `.` and `..`, from the beginning, in the file system's order; or -errno. */
 export function readDirectory(fd: number): DirectoryEntry[] | number {
   const entries: DirectoryEntry[] = [];
   const failed = rewind(fd);

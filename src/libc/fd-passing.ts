@@ -46,14 +46,14 @@ class Message {
     this.reset();
   }
 
-  /** Before each use: the kernel stores what it received in these fields. */
+  /** Call before each use: the kernel overwrites these fields when it receives. */
   reset(): void {
     this.control.fill(0);
     this.#words[5] = BigInt(CONTROL_SPACE);
   }
 }
 
-/** Lives as long as the thread, since the kernel gets addresses into it. */
+/** Lives as long as the thread, because the kernel gets addresses into it. */
 const message = new Message();
 
 /**

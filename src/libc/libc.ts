@@ -2,9 +2,9 @@
  * The system calls that Node.js does not offer, or offers too slowly: reading
  * and writing descriptors, opening below a directory, locks, space, mounts.
  *
- * Every function answers a count or value, or `-errno`. Lengths and offsets
- * are bytes. Descriptors made here are close-on-exec. Measured: a call costs
- * about 0.5 µs, `subarray` in front of it 0.05 µs.
+ * Every function returns a count or value, or `-errno`. Lengths and offsets are
+ * bytes. Descriptors made here are close-on-exec. Measured: a call costs about
+ * 0.5 µs, `subarray` in front of it 0.05 µs.
  */
 import { invariant } from '../lib/invariant.js';
 import { O_CLOEXEC, SEEK_SET } from './constants.js';
@@ -234,7 +234,7 @@ export function fallocate(fd: number, mode: number, offset: number, length: numb
   return result(callFallocate(fd, mode, offset, length));
 }
 
-/** What will be read (FADVISE_*); length 0: up to the end. Does not wait. 0 or -errno. */
+/** Announces future reads (FADVISE_*); length 0: up to the end. Does not wait. 0 or -errno. */
 export function fadvise(fd: number, offset: number, length: number, advice: number): number {
   return -callFadvise(fd, offset, length, advice);
 }
@@ -258,7 +258,7 @@ export function readlinkat(dirfd: number, path: string): string | number {
   return length < 0 ? length : linkTarget.toString('latin1', 0, length);
 }
 
-/** makedev(3) for numbers as the kernel has them today (12 bits, 20 bits). */
+/** makedev(3) for the kernel's current number sizes (12 bits, 20 bits). */
 export function makeDevice(major: number, minor: number): number {
   return (((minor & 0xff) | ((major & 0xfff) << 8)) >>> 0) + (minor >>> 8) * 2 ** 20;
 }
@@ -285,7 +285,7 @@ export function fstatfs(fd: number): FileSystemSpace | number {
   const word = (index: number): number => Number(statfsWords[index]);
   return {
     type: word(0),
-    // f_frsize, the unit of the counts; f_bsize where a file system leaves it out.
+    // f_frsize, the unit of the counts; f_bsize where the file system leaves it 0.
     blockSize: word(9) || word(1),
     blocks: word(2),
     blocksFree: word(3),
@@ -321,7 +321,7 @@ export function disableHugePages(): number {
   return result(callPrctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 }
 
-/** Tells the kernel that this thread serves its write-out. -EPERM without CAP_SYS_RESOURCE. */
+/** Marks this thread as one that serves the kernel's write-out. -EPERM without CAP_SYS_RESOURCE. */
 export function markIoFlusher(): number {
   return result(callPrctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
 }
@@ -337,7 +337,7 @@ export function mallocTrim(): void {
   callMallocTrim(0);
 }
 
-/** Tunes the C heap (M_* parameters). True when the parameter was taken. */
+/** Tunes the C heap (M_* parameters). True when the parameter was accepted. */
 export function mallopt(parameter: number, value: number): boolean {
   return callMallopt(parameter, value) === 1;
 }

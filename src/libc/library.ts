@@ -1,11 +1,11 @@
 /**
- * Loads glibc through koffi and holds what every call of it shares. Only the
- * files of this directory import it.
+ * Loads glibc through koffi and holds what its calls share. Only the files of
+ * this directory import it.
  *
  * Rules of the gate:
- * - Nothing throws for an errno: a call answers a count or a value, or
- *   `-errno` (a thrown error costs 20 times as much). `fsError` makes an
- *   `FsError` of the latter where that is wanted.
+ * - No call throws for an errno: it returns a count or a value, or `-errno` (a
+ *   thrown error costs 20 times as much). `fsError` converts `-errno` to an
+ *   `FsError` where one is needed.
  * - Names and paths are byte strings (latin1, one character per byte).
  * - The scratch areas are per thread (each worker loads its own module) and
  *   only valid during one call; nothing here is reentrant across `await`.
@@ -16,12 +16,12 @@ import { ERRNO, type ErrnoName, FsError } from '../lib/errors.js';
 
 export const glibc = koffi.load('libc.so.6');
 
-/** A call's answer as it is, or `-errno` when it was -1. */
+/** A call's return value, or `-errno` when it was -1. */
 export function result(answer: number): number {
   return answer === -1 ? -koffi.errno() : answer;
 }
 
-/** `negative`: -errno. A code this project has no name for becomes EIO, with the real one in the text. */
+/** `negative`: -errno. A code without a name here becomes EIO, with the real one in the text. */
 export function fsError(negative: number, syscall: string, path = ''): FsError {
   const name = getSystemErrorName(negative);
   if (Object.hasOwn(ERRNO, name)) return new FsError(name as ErrnoName, syscall, path);
@@ -35,7 +35,7 @@ const PATH_BYTES = 4096;
 export class PathScratch {
   readonly bytes = Buffer.alloc(PATH_BYTES);
 
-  /** Stores `path` with a NUL behind it. 0, or -errno when the kernel could not take it. */
+  /** Stores `path` with a NUL behind it. 0, or -errno when the kernel could not accept it. */
   set(path: string): number {
     const { length } = path;
     if (length >= PATH_BYTES) return -ERRNO.ENAMETOOLONG;

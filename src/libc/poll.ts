@@ -20,7 +20,7 @@ const callEventfd: (initial: number, flags: number) => number = glibc.func(
   'int eventfd(uint32_t, int)',
 );
 
-/** A fixed list of descriptors to wait for. Nothing is allocated per wait. */
+/** A fixed list of descriptors to wait for. A wait allocates nothing. */
 export class PollSet {
   readonly #bytes: Uint8Array;
   readonly #fds: Int32Array;
@@ -38,27 +38,28 @@ export class PollSet {
     for (const [i, fd] of fds.entries()) this.set(i, fd, POLLIN);
   }
 
-  /** Puts another descriptor or other events at place `i`; fd -1 is ignored by `wait`. */
+  /** Puts another descriptor or other events at index `i`; `wait` ignores fd -1. */
   set(i: number, fd: number, events: number): void {
-    invariant(i >= 0 && i < this.#count, 'the place is in the poll set');
+    invariant(i >= 0 && i < this.#count, 'the index is in the poll set');
     this.#fds[2 * i] = fd;
     this.#halves[4 * i + 2] = events;
     this.#halves[4 * i + 3] = 0;
   }
 
   /**
-   * Waits until a descriptor is ready; -1 ms waits for ever, 0 only looks.
-   * Answers how many are ready, 0 also when a signal came first, or -errno.
+   * Waits until a descriptor is ready; -1 ms waits for ever, 0 only polls.
+   * Returns the number of ready descriptors, 0 also when a signal came first,
+   * or -errno.
    */
   wait(timeoutMs: number): number {
     const ready = result(callPoll(this.#bytes, this.#count, timeoutMs));
     if (ready >= 0) return ready;
-    // A poll that failed leaves the old answers in place.
+    // A failed poll leaves the old results in place.
     for (let i = 0; i < this.#count; i++) this.#halves[4 * i + 3] = 0;
     return ready === -ERRNO.EINTR ? 0 : ready;
   }
 
-  /** The POLL* events that the last `wait` found at place `i`; 0: none. */
+  /** The POLL* events that the last `wait` found at index `i`; 0: none. */
   ready(i: number): number {
     return this.#halves[4 * i + 3] ?? 0;
   }
@@ -76,7 +77,7 @@ export function eventfdSignal(fd: number): number {
   return write(fd, one, 8);
 }
 
-/** -EAGAIN when nothing was signalled. */
+/** 0, or -errno: -EAGAIN when nothing was signalled. */
 export function eventfdClear(fd: number): number {
   return read(fd, counter, 8);
 }

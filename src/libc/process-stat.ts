@@ -1,10 +1,13 @@
-/** What /proc tells of a process or thread. */
+/** What /proc reports about a process or thread. */
 import { readFileSync } from 'node:fs';
 
-/** The fields of /proc/PID/stat (proc(5)) behind the program's name. */
+/** Indices of fields of /proc/PID/stat (proc(5)) behind the program's name. */
 export const STAT_FIELD = { state: 0, startTicks: 19, processor: 36 } as const;
 
-/** The fields behind the program's name; undefined when there is no such process, or it can't be seen. */
+/**
+ * The fields behind the program's name; undefined when the process does not
+ * exist or is not visible.
+ */
 export function statFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');

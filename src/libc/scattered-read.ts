@@ -1,4 +1,4 @@
-/** One read(2) whose bytes go to several places in memory (preadv2). */
+/** One read(2) into several places in memory (preadv2). */
 import { ERRNO } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
 import { addressOf, glibc, result } from './library.js';
@@ -9,7 +9,10 @@ const callPreadv2: Preadv2 = glibc.func('int64_t preadv2(int, void *, int, int64
 const RWF_NOWAIT = 8;
 /** UIO_MAXIOV. */
 const PARTS_MAX = 1024;
-/** Memories of one read, whose addresses are asked for once: that takes longer than the rest. */
+/**
+ * Memory areas of one read whose addresses are cached: getting an address takes
+ * longer than the rest.
+ */
 const KNOWN_MAX = 4;
 
 export class ScatteredRead {
@@ -21,7 +24,7 @@ export class ScatteredRead {
   /** Forgets the places. */
   begin(): void {
     this.#parts = 0;
-    // What is known is held in memory for it.
+    // The cache keeps its memory areas alive.
     this.#known.clear();
   }
 
@@ -45,7 +48,7 @@ export class ScatteredRead {
     return result(callPreadv2(fd, this.#iovecBytes, this.#parts, offset, 0));
   }
 
-  /** As `read`, but never waits for a disk: -EAGAIN, or what the page cache has. */
+  /** As `read`, but never waits for a disk: -EAGAIN, or the bytes the page cache has. */
   readNowait(fd: number, offset: number): number {
     const count = result(callPreadv2(fd, this.#iovecBytes, this.#parts, offset, RWF_NOWAIT));
     return count === -ERRNO.EOPNOTSUPP ? this.read(fd, offset) : count;

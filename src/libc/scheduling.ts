@@ -1,6 +1,6 @@
 /**
- * On which processors the calling thread runs, and with what claim to them.
- * All calls are about one thread, never about the process.
+ * Which processors the calling thread runs on, and with what priority. All
+ * calls are about one thread, never about the process.
  */
 import { glibc, result } from './library.js';
 
@@ -18,7 +18,7 @@ const callSetScheduler: (tid: number, policy: number, parameters: Uint8Array) =>
   glibc.func('int sched_setscheduler(int, int, void *)');
 const callGetCpu: () => number = glibc.func('int sched_getcpu()');
 
-/** The processors that this thread may use, in order; empty when the kernel does not tell. */
+/** The processors this thread may use, in order; empty when the kernel does not report them. */
 export function allowedCpus(): number[] {
   const mask = new Uint8Array(MASK_BYTES);
   if (result(callGetAffinity(0, MASK_BYTES, mask)) < 0) return [];
@@ -29,19 +29,19 @@ export function allowedCpus(): number[] {
   return cpus;
 }
 
-/** Keeps this thread on these processors. 0, or -errno (-EINVAL: none of them is there). */
+/** Keeps this thread on these processors. 0, or -errno (-EINVAL: none of them exists). */
 export function useCpus(cpus: readonly number[]): number {
   const mask = new Uint8Array(MASK_BYTES);
   for (const cpu of cpus) mask[cpu >> 3] = (mask[cpu >> 3] ?? 0) | (1 << (cpu & 7));
   return result(callSetAffinity(0, MASK_BYTES, mask));
 }
 
-/** This thread gets a processor only while nobody else wants it (SCHED_IDLE). 0 or -errno. */
+/** Gives this thread a processor only while no other thread wants it (SCHED_IDLE). 0 or -errno. */
 export function yieldToAll(): number {
   return result(callSetScheduler(0, SCHED_IDLE, new Uint8Array(4)));
 }
 
-/** The processor that this thread runs on now, or -errno. */
+/** The processor this thread runs on now, or -errno. */
 export function currentCpu(): number {
   return result(callGetCpu());
 }

@@ -1,6 +1,6 @@
 /**
- * statx(2) into a buffer that is used again and again: the fields are read in
- * place as plain numbers, so a stat of a base file allocates nothing.
+ * statx(2) into a buffer that is reused: the fields are read in place as plain
+ * numbers, so a stat of a base file allocates nothing.
  */
 import { glibc, result, scratchPath } from './library.js';
 

@@ -1,7 +1,7 @@
 /**
  * Reading extended attributes. Names are byte strings. An O_PATH descriptor
- * (all one can have of a symlink or of a file one must not open) is read
- * through its /proc/self/fd entry, since the f… calls refuse it.
+ * (the only kind for a symlink or a file that must not be opened) is read
+ * through its /proc/self/fd entry, because the f… calls refuse it.
  */
 import { ERRNO } from '../lib/errors.js';
 import { glibc, result, scratchPath, scratchPath2 } from './library.js';
@@ -21,7 +21,7 @@ const callLlistxattr: List = glibc.func('int64_t llistxattr(void *, void *, uint
 
 const buffer = Buffer.alloc(VALUE_BYTES_MAX);
 
-/** A copy of the value, or -errno (-ENODATA: no such attribute). `fd` may be O_PATH. */
+/** A copy of the value, or -errno (-ENODATA: no such xattr). `fd` may be O_PATH. */
 export function fgetxattr(fd: number, name: string): Uint8Array | number {
   const bad = scratchPath2.set(name);
   if (bad !== 0) return bad;
@@ -34,7 +34,7 @@ export function fgetxattr(fd: number, name: string): Uint8Array | number {
   return copied(size);
 }
 
-/** The value of an attribute of `path`, a symlink itself included. */
+/** The value of an xattr of `path`, symlinks not followed. */
 export function lgetxattr(path: string, name: string): Uint8Array | number {
   const bad = scratchPath.set(path) || scratchPath2.set(name);
   if (bad !== 0) return bad;
@@ -43,7 +43,7 @@ export function lgetxattr(path: string, name: string): Uint8Array | number {
   );
 }
 
-/** The names of all attributes, or -errno. `fd` may be O_PATH. */
+/** The names of all xattrs, or -errno. `fd` may be O_PATH. */
 export function flistxattr(fd: number): string[] | number {
   let size = result(callFlistxattr(fd, buffer, buffer.length));
   if (size === -ERRNO.EBADF) {
@@ -54,7 +54,7 @@ export function flistxattr(fd: number): string[] | number {
   return names(size);
 }
 
-/** The names of all attributes of `path`, a symlink itself included. */
+/** The names of all xattrs of `path`, symlinks not followed. */
 export function llistxattr(path: string): string[] | number {
   const bad = scratchPath.set(path);
   if (bad !== 0) return bad;
@@ -68,6 +68,6 @@ function copied(size: number): Uint8Array | number {
 function names(size: number): string[] | number {
   if (size < 0) return size;
   const list = buffer.toString('latin1', 0, size).split('\0');
-  list.pop(); // what stands behind the last NUL
+  list.pop(); // the empty string after the last NUL
   return list;
 }
