@@ -1,4 +1,4 @@
-/** What storing the groups of changes took. One per volume, counted in the serving thread. */
+/** What storing the txgs cost. One object per volume, counted in the serving thread. */
 import type { CommitFigures } from './stats-report.js';
 
 const NOTHING: CommitFigures = {
@@ -36,7 +36,7 @@ export class CommitCounts {
     this.#figures.waitedMs += ms;
   }
 
-  /** One flush of the intent log has answered so many fsyncs. */
+  /** One flush of the intent log answered `syncs` fsyncs. */
   syncedByLog(syncs: number, ms: number): void {
     const figures = this.#figures;
     figures.syncsByLog += syncs;

@@ -1,11 +1,11 @@
 /**
  * Durations in buckets whose width grows with the duration: bounded memory, a
  * few instructions per duration, and percentiles that are right to about six
- * per cent. Pure apart from the buckets themselves.
+ * per cent. Pure except for the buckets themselves.
  *
  * Below a microsecond the buckets are an eighth of one wide; above, each
- * doubling of the duration is cut into eight. All that is longer than nine
- * minutes goes into the last bucket.
+ * doubling of the duration is cut into eight. Anything longer than nine minutes
+ * goes into the last bucket.
  */
 const UNITS_PER_MS = 8000;
 const UNITS_PER_US = UNITS_PER_MS / 1000;
@@ -30,7 +30,7 @@ export function bucketStartUs(bucket: number): number {
   return units / UNITS_PER_US;
 }
 
-/** Buckets that are not empty: where they start, in microseconds, and how many are in them. */
+/** The non-empty buckets: where each starts, in microseconds, and its count. */
 export type Distribution = readonly (readonly [startUs: number, count: number])[];
 
 export class LogHistogram {
@@ -61,8 +61,8 @@ function middleUs(startUs: number): number {
 }
 
 /**
- * The duration, in microseconds, that a share of all (0.5: half of them) do not
- * exceed: the middle of its bucket. 0 without any.
+ * The duration, in microseconds, that the given share of all durations (0.5:
+ * half) does not exceed: the middle of its bucket. 0 when there are none.
  */
 export function quantileUs(distribution: Distribution, share: number): number {
   const total = distribution.reduce((sum, [, count]) => sum + count, 0);
@@ -74,7 +74,7 @@ export function quantileUs(distribution: Distribution, share: number): number {
   return 0;
 }
 
-/** What came since: `newer` with the counts of `older`, taken of the same histogram, taken off. */
+/** `newer` minus the counts of `older`, an earlier state of the same histogram. */
 export function distributionSince(newer: Distribution, older: Distribution): Distribution {
   const before = new Map(older);
   return newer

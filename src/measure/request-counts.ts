@@ -1,12 +1,11 @@
 /**
- * What the requests of one mount were and how long they took, by kind. Made for
- * the path of every request: a kind's histogram is made when the kind first
- * comes, and nothing after that.
+ * The requests of one mount and how long they took, by kind. It runs for every
+ * request: a kind's histogram is allocated when the kind first comes, and
+ * nothing after that.
  *
- * A request that is answered at once counts once, by `served`. One that has to
- * wait (for the disk, a commit, its turn) counts by `begun` for the time the
- * serving thread spent on it, and by `late` when it is answered, for the time
- * from its arrival to its answer.
+ * `served` counts a request that is answered at once. For a request that has to
+ * wait (for the disk, a commit, its turn), `begun` counts the time of the
+ * serving thread, and `late` the time from arrival to answer.
  */
 import { LogHistogram } from './log-histogram.js';
 import type { RequestFigures } from './stats-report.js';
@@ -50,13 +49,13 @@ export class RequestCounts {
     this.#answered(known, isError, ms);
   }
 
-  /** To be answered later; `ms` went into it so far. */
+  /** To be answered later; it took `ms` of this thread so far. */
   begun(kind: number, ms: number): void {
     const known = this.#known(kind);
     this.#busyMs[known] = (this.#busyMs[known] as number) + ms;
   }
 
-  /** Answered, so long after it came. */
+  /** Answered `ms` after its arrival. */
   late(kind: number, isError: boolean, ms: number): void {
     const known = this.#known(kind);
     this.#late[known] = (this.#late[known] as number) + 1;
@@ -92,7 +91,7 @@ export class RequestCounts {
     for (const histogram of this.#histograms) histogram?.clear();
   }
 
-  /** Kinds that came, the one that took most of the serving thread's time first. */
+  /** Kinds that came, in descending order of the serving thread's time. */
   figures(): RequestFigures[] {
     const found: RequestFigures[] = [];
     for (const [kind, name] of this.#names.entries()) {

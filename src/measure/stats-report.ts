@@ -1,7 +1,7 @@
 /**
- * The figures of a mount, as `.control/stats` gives them: one JSON object. All
+ * The figures of a mount, as `.control/stats` shows them: one JSON object. All
  * counts and times are sums since `sinceMs`, so that two reports can be
- * subtracted; sizes are those of the moment. Null: this driver does not count it.
+ * subtracted; sizes are current. Null: this driver does not count it.
  */
 import { type Distribution, distributionSince } from './log-histogram.js';
 
@@ -11,7 +11,7 @@ export interface RequestFigures {
   /** Answered. */
   count: number;
   errors: number;
-  /** Of those answered: not at once, but after something they had to wait for. */
+  /** Answered requests that had to wait first. */
   late: number;
   /** Time of the serving thread. */
   busyMs: number;
@@ -22,16 +22,16 @@ export interface RequestFigures {
 }
 
 export interface LoopFigures {
-  /** Times the thread went to sleep, and the time it slept. */
+  /** How often the thread slept, and for how long. */
   sleeps: number;
   idleMs: number;
-  /** Times the next request was awaited without sleeping: it came; it did not; the time. */
+  /** Busy polls for the next request: how many found it, how many did not, and their time. */
   spinHits: number;
   spinMisses: number;
   spinMs: number;
-  /** Messages of other threads, timers and parked requests. */
+  /** Messages from other threads, timers and parked requests. */
   messagesMs: number;
-  /** Work in pieces: telling the kernel what a restore changed. */
+  /** Long work in pieces: invalidations in the kernel after a restore. */
   jobsMs: number;
 }
 
@@ -39,18 +39,18 @@ export interface CommitFigures {
   groups: number;
   records: number;
   bytes: number;
-  /** Of the thread that stores. */
+  /** Time of the storing thread. */
   storeMs: number;
   storeMaxMs: number;
-  /** What the serving thread spent on handing groups over. */
+  /** Time the serving thread spent on handing txgs over. */
   handOverMs: number;
-  /** The serving thread stood still until the storing thread was done. */
+  /** Time the serving thread was blocked until the storing thread was done. */
   waitedMs: number;
-  /** Answered by the intent log, or by LMDB. */
+  /** fsyncs answered by the intent log, and by LMDB. */
   syncsByLog: number;
   syncsByStore: number;
   logFlushes: number;
-  /** From the record's writing until the loop knew that it is on disk. */
+  /** From writing the record until the loop knows that it is on disk. */
   logFlushMs: number;
   logFlushMaxMs: number;
 }
@@ -58,7 +58,7 @@ export interface CommitFigures {
 export interface CacheFigures {
   name: string;
   size: number;
-  /** Absent: as many as the kernel knows nodes. */
+  /** Absent: the kernel decides, by the nodes it knows. */
   limit?: number;
 }
 
@@ -72,10 +72,10 @@ export interface StatsReport {
   bytesWritten: number;
   requests: RequestFigures[];
   loop: LoopFigures | null;
-  /** Changes that had to wait until the volume took any. */
+  /** Changes that had to wait until the volume accepted them. */
   heldBack: number | null;
   commits: CommitFigures;
-  /** `asked`: the kernel was asked to forget so many. */
+  /** `asked`: how many nodes the kernel was asked to forget. */
   nodes: { live: number; special: number; asked: number };
   caches: CacheFigures[];
   memory: {
@@ -86,7 +86,7 @@ export interface StatsReport {
   };
 }
 
-/** `newer` with every number that `older` has, too, taken off. */
+/** `newer` minus every number that `older` also has. */
 function difference<T extends object>(newer: T, older: T): T {
   return Object.fromEntries(
     Object.entries(newer).map(([key, value]) => {
@@ -97,7 +97,7 @@ function difference<T extends object>(newer: T, older: T): T {
   ) as T;
 }
 
-/** The longest is not known of a part of the time: where the longest's bucket begins. */
+/** The longest request of an interval is unknown: the start of its bucket stands for it. */
 function requestsSince(newer: RequestFigures, older: RequestFigures | undefined): RequestFigures {
   if (older === undefined) return newer;
   const distribution = distributionSince(newer.distribution, older.distribution);
@@ -108,7 +108,7 @@ function requestsSince(newer: RequestFigures, older: RequestFigures | undefined)
 
 /** What happened between two reports of one mount; sizes as in the newer one. */
 export function reportSince(newer: StatsReport, older: StatsReport): StatsReport {
-  // Somebody has set the counts back in between: all that is known is what came since.
+  // The counters were reset in between: only what came since is known.
   if (newer.sinceMs !== older.sinceMs) return newer;
   const before = new Map(older.requests.map((figures) => [figures.name, figures]));
   return {

@@ -7,7 +7,7 @@ export interface TraceEntry {
   path: string;
   /** RENAME and LINK: the other name. */
   to?: string;
-  /** 0: the driver does not tell. */
+  /** 0: the driver does not report it. */
   pid: number;
   /** 0: none. */
   errno: number;
@@ -16,9 +16,9 @@ export interface TraceEntry {
   us: number;
 }
 
-/** Takes what is traced; there only while somebody follows. */
+/** Receives traced requests; present only while a trace is followed. */
 export interface TraceSink {
-  /** Asked first, so that a request that nobody wants costs no path. */
+  /** Called first, so that no path is computed for an unwanted request. */
   wants(op: string, us: number, errno: number): boolean;
   note(entry: TraceEntry): void;
 }
