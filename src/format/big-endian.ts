@@ -1,11 +1,11 @@
 /**
- * Big-endian numbers in stored bytes, read where they lie. Bytes that aren't
- * there make a wrong number (even NaN) rather than an error: for records whose
- * length or checksum was looked at before.
+ * Big-endian numbers in stored bytes, read in place. Reading past the end gives
+ * a wrong number (even NaN) instead of an error: use it on records whose length
+ * or checksum was checked before.
  *
- * What fits into 32 bits is not multiplied up: the result of a multiplication
- * is a floating-point object of its own in code that is not compiled yet, and
- * fields that once held one take such an object for each number ever after.
+ * A number that fits into 32 bits is not computed by multiplication: in code
+ * that is not compiled yet the result of a multiplication is a heap number, and
+ * a field that once held a heap number allocates one for every later value.
  */
 
 const TWO_32 = 2 ** 32;

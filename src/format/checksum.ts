@@ -1,10 +1,10 @@
 /**
- * CRC-32 (as in zlib) of the short records that each look-up reads. Calling
- * zlib costs more than summing up 12 to 200 bytes here, and wants a view of
+ * CRC-32 (as in zlib) of the short records that each lookup reads. A call of
+ * zlib costs more than summing 12 to 200 bytes here, and needs a view of
  * exactly those bytes. Pure.
  */
 
-/** Four tables of 256: table k steps over a byte that has k more bytes behind it. */
+/** Four tables of 256: table k advances a byte that has k more bytes behind it. */
 const TABLES = ((): Int32Array => {
   const tables = new Int32Array(1024);
   for (let byte = 0; byte < 256; byte++) {

@@ -79,7 +79,7 @@ function putUint32(value: number): void {
   at += 4;
 }
 
-/** The first bytes of `scratch`, by their number: most records have one of a few lengths. */
+/** Views of the first bytes of `scratch`, by length: most records have one of a few lengths. */
 const VIEWS_MAX = 512;
 const views = new Array<Buffer | undefined>(VIEWS_MAX).fill(undefined);
 
@@ -151,7 +151,7 @@ export function encodeInode(inode: InodeFields): Buffer {
   return seal();
 }
 
-/** The record that says "no such inode from this layer on". */
+/** The record that means "no such inode from this layer on". */
 export function encodeGoneInode(): Buffer {
   scratch[0] = 0;
   at = 1;
@@ -226,8 +226,8 @@ class Cursor {
 
 /**
  * Fills `into` from a stored record, the first `length` bytes of `value`.
- * Returns false when the record is *gone*. Throws CorruptionError (with what
- * `where` says) when the bytes are not a record.
+ * Returns false when the record is *gone*. Throws CorruptionError (`where`
+ * names the record) when the bytes are not a record.
  */
 export function decodeInode(
   value: Buffer,

@@ -9,7 +9,7 @@ import { MAX_LAYER, MAX_STEP, TABLE, type TableNumber, versionLength } from './t
 
 export const PLACE_INODE_LENGTH = 12;
 export const PLACE_BLOCK_LENGTH = 18;
-/** In an entry's place: fileset, directory and hash stand before. */
+/** Offset of the name in an entry's place; fileset, directory and hash come before it. */
 export const ENTRY_NAME_AT = 20;
 
 function writeUint64(buffer: Buffer, value: number, offset: number): void {
@@ -63,7 +63,7 @@ export function directoryPrefix(fileset: number, directory: number, hash = 0): B
   return key;
 }
 
-/** Of an entry's key, besides its name. */
+/** Length of an entry's key without its name. */
 export const ENTRY_KEY_LENGTH = 20 + 7;
 
 /** Writes `entryKey` into `key` at byte `at`. */
@@ -172,7 +172,7 @@ export function layerOf(table: TableNumber, key: Buffer): number {
   return MAX_LAYER - key.readUIntBE(key.length - versionLength(table), 6);
 }
 
-/** The layer whose complement stands at keys[at]. */
+/** The layer of the key at keys[at], where its complement is stored. */
 export function keyLayerAt(keys: Uint8Array, at: number): number {
   return MAX_LAYER - uint48At(keys, at);
 }
@@ -181,7 +181,7 @@ export function stepOf(key: Buffer): number {
   return MAX_STEP - key.readUInt32BE(key.length - 4);
 }
 
-/** (layer, table, place): the delta map's key for a versioned record. */
+/** (layer, table, place): the key of a versioned record's entry in the delta map. */
 export function deltaKey(layer: number, table: TableNumber, place: Uint8Array): Buffer {
   const key = Buffer.allocUnsafe(7 + place.length);
   key.writeUIntBE(layer, 0, 6);
@@ -211,7 +211,7 @@ export function decodeDeltaKey(key: Buffer): DeltaPlace {
   };
 }
 
-/** A place with a version added: the key of one record. */
+/** A place plus a version: the key of one record. */
 export function versionedKey(
   table: TableNumber,
   place: Uint8Array,
@@ -226,7 +226,7 @@ export function versionedKey(
   return key;
 }
 
-/** The first key after `key`: of a key of layer 0 (step 0), the first one of another place. */
+/** The first key after `key`. For a key of layer 0 (step 0) it is the first of another place. */
 export function afterKey(key: Uint8Array): Buffer {
   const after = Buffer.alloc(key.length + 1);
   after.set(key);
@@ -237,7 +237,7 @@ export function filesetOf(place: Buffer): number {
   return place.readUInt32BE(0);
 }
 
-/** The inode (for entries: the directory) that a versioned place belongs to. */
+/** The inode (for entries: the directory) of a versioned place. */
 export function inodeOf(place: Buffer): number {
   return readUint64(place, 4);
 }
@@ -256,7 +256,7 @@ export function blockIndexOf(place: Buffer): number {
   return place.readUIntBE(12, 6);
 }
 
-/** Name of an attribute place, as a byte string. */
+/** Name in an xattr's place, as a byte string. */
 export function xattrNameOf(place: Buffer): string {
   return place.toString('latin1', PLACE_INODE_LENGTH, place.length - 1);
 }

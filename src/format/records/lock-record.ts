@@ -1,21 +1,21 @@
 /**
  * Keys and values of the table `locks` (native-notes/format.md, rules K1–K4). Pure.
  *
- * An origin's record is followed by its locks: origin · 0 gives what the origin
- * last said, origin · 0 · snapshot · number one lock each.
+ * An origin's record is followed by its locks: origin · 0 holds the origin's
+ * last report, origin · 0 · snapshot · number one lock each.
  */
 import { CorruptionError } from '../../lib/errors.js';
 import { int64At, uint16At, uint32At, uint64At } from '../big-endian.js';
 import { checksum } from '../checksum.js';
 
-/** What needs the snapshot: somebody, a place that it is sent to, or a fileset. */
+/** What needs the snapshot: a person or program, a destination it is sent to, or a fileset. */
 export const LOCK_TYPES = ['owner', 'destination', 'fileset'] as const;
 export type LockType = (typeof LOCK_TYPES)[number];
 
-/** The origin of locks that were set here by hand. */
+/** The origin of locks set here by hand. */
 export const LOCAL_ORIGIN = 'local';
 
-/** The bounds of rule K4. */
+/** The limits of rule K4. */
 export const MAX_ORIGINS = 256;
 export const MAX_LOCKS_OF_ORIGIN = 4096;
 export const MAX_LOCKS = 16_384;
@@ -33,9 +33,12 @@ export interface LockRecord {
   sinceMs: number;
   /** Names the dependent, for people. */
   text: string;
-  /** Which of the dependent's datasets needs it. */
+  /** The dependent's dataset that needs the snapshot. */
   dataset: string;
-  /** The volume that needs it, by its UUID, when the origin only passes that on; else empty. */
+  /**
+   * UUID of the volume that needs the snapshot, when the origin only passes the
+   * lock on; else empty.
+   */
   dependent: string;
 }
 
@@ -61,7 +64,7 @@ export function isOrigin(text: string): boolean {
   return ORIGIN.test(text);
 }
 
-/** Why a text can't stand in a lock, or undefined when it can. */
+/** Why a text is not allowed in a lock, or undefined when it is. */
 export function checkLockText(text: string, maxLength: number): string | undefined {
   if (text.length > maxLength || Buffer.byteLength(text) > maxLength) {
     return `it is longer than ${maxLength} bytes`;
@@ -83,7 +86,7 @@ export function lockKey(origin: string, uuid: string, number: number): Buffer {
   return key;
 }
 
-/** Undefined: no key of this table. */
+/** Undefined when the bytes are not a key of this table. */
 export function decodeLockKey(key: Buffer): LockKey | undefined {
   const end = key.indexOf(0);
   const origin = key.toString('latin1', 0, Math.max(0, end));

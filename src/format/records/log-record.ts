@@ -13,21 +13,21 @@ const MAGIC = 0x5346494c;
 const FIRST_ROOM_BYTES = 64 * 1024;
 /** Kind, table, length of the key, length of the value. */
 const OPERATION_BYTES = 8;
-/** In front of a patch's bytes: where they go, how long the value is with them. */
+/** In front of a patch's bytes: their offset, and the length of the value with them. */
 const PATCH_BYTES = 8;
 
 const KIND = { delete: 0, put: 1, patch: 2 } as const;
 
 export const LOG_META = 'intent';
 
-/** Where in the log what is not yet in LMDB begins; `meta/intent`. */
+/** Where the log begins to hold changes that are not yet in LMDB; `meta/intent`. */
 export interface LogPosition {
   format: number;
-  /** Drawn anew each time a volume is opened and the log is begun: hex, 8 bytes. */
+  /** Drawn at random each time the volume is opened and the log begins: hex, 8 bytes. */
   epoch: string;
   /** Of the next record. */
   sequence: number;
-  /** Where it is, if it does not stand at 0. */
+  /** Offset of the record when it is not at 0. */
   offset: number;
 }
 
@@ -44,14 +44,14 @@ export interface LogOperation {
   kind: 'delete' | 'put' | 'patch';
   table: TableNumber;
   key: Buffer;
-  /** Of a patch: the bytes that go to `offset` of the value. */
+  /** Of a patch: the bytes to write at `offset` of the value. */
   value: Buffer;
   offset: number;
-  /** Of a patch: what the value is long with it. */
+  /** Of a patch: the length of the value with it. */
   length: number;
 }
 
-/** Collects one record. What does not fit is left out, and `isTooLarge` says so. */
+/** Collects one record. Operations that do not fit are left out, and `isTooLarge` is set. */
 export class LogRecordBuilder {
   #bytes = Buffer.allocUnsafeSlow(FIRST_ROOM_BYTES);
   #at = HEADER_BYTES;
@@ -70,7 +70,7 @@ export class LogRecordBuilder {
     return this.#operations;
   }
 
-  /** Makes room for so many bytes more; where they begin, or -1. */
+  /** Makes room for `bytes` more; returns where they begin, or -1. */
   #room(bytes: number): number {
     const at = this.#at;
     const end = at + bytes;
@@ -109,7 +109,10 @@ export class LogRecordBuilder {
     if (at >= 0) this.#bytes.set(value, at);
   }
 
-  /** `bytes` go to `offset` of a value that the log has already, which is `length` long then. */
+  /**
+   * Writes `bytes` at `offset` of a value that the log already holds; the value
+   * is then `length` long.
+   */
   patch(
     table: TableNumber,
     key: Uint8Array,
@@ -147,8 +150,9 @@ export class LogRecordBuilder {
 }
 
 /**
- * The operations of the record that stands at the beginning of `bytes`, and the
- * pages it takes; undefined unless it is whole and this very one.
+ * The operations of the record at the beginning of `bytes`, and the number of
+ * pages it takes. Undefined unless the record is whole and has the expected
+ * identity and sequence.
  */
 export function readLogRecord(
   bytes: Buffer,

@@ -1,7 +1,6 @@
 /**
- * The order of directories (rule D15, F4): a 52-bit hash of the name's bytes,
- * which is also the readdir cookie. It is part of the stored format: it never
- * changes.
+ * Directory order (rules D15, F4): a 52-bit hash of the name's bytes, which is
+ * also the readdir cookie. It is part of the stored format and never changes.
  */
 
 /** Cookies below this are for `.`, `..` and the start of a listing. */

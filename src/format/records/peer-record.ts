@@ -1,7 +1,8 @@
 /**
  * What a volume stores about its peers (table `peers`, native-notes/format.md):
- * one record per peer, one per invitation, one for the place to listen. Pure.
- * Every field is checked when it is read: what is wrong here would be trusted.
+ * one record per peer, one per invitation, one for the address to listen on.
+ * Pure. Every field is checked when it is read, because what is read here is
+ * trusted.
  */
 import { isCount, isUuid } from '../../lib/fields.js';
 import { CorruptionError } from '../../lib/errors.js';
@@ -10,26 +11,26 @@ import { decodeJson, encodeJson } from './values.js';
 
 export const MAX_PEERS = 64;
 export const MAX_INVITATIONS = 64;
-/** Volumes above a volume, however far. */
+/** Most volumes upstream of a volume, at any distance. */
 export const MAX_UPSTREAMS = 64;
 
-/** Seen from this volume: an upstream is pulled from, a downstream pulls. */
+/** Seen from this volume: it pulls from an upstream, and a downstream pulls from it. */
 export type PeerDirection = 'upstream' | 'downstream';
 
 export interface PeerRecord {
   /** The UUID of its volume. */
   volume: string;
-  /** How it is called here; unique among the peers. */
+  /** The peer's local name; unique among the peers. */
   name: string;
   /** SHA-256 of its certificate, hexadecimal: pinned at pairing. */
   fingerprint: string;
   direction: PeerDirection;
-  /** Where it is dialled, in turn. None: it dials. */
+  /** Addresses to dial, in turn. Empty when the peer dials this volume. */
   addresses: PeerAddress[];
   sinceMs: number;
-  /** Volumes above it, as it told last, so that no ring is made. */
+  /** Volumes upstream of the peer, as it last reported them; they prevent a ring. */
   upstreams: string[];
-  /** 0: never. Stored now and then. */
+  /** 0: never. Updated only now and then. */
   lastHeardMs: number;
 }
 
@@ -38,11 +39,14 @@ export interface InvitationRecord {
   id: string;
   /** Hexadecimal. */
   secret: string;
-  /** How the one who joins will be called here; empty: as it calls itself. */
+  /** The local name for the peer that joins; empty: the name it gives itself. */
   name: string;
   createdMs: number;
   expiresMs: number;
-  /** The volume that used it; it alone may ask again, should the answer have been lost. */
+  /**
+   * The volume that used the invitation. Only this volume may ask again, in
+   * case the answer was lost.
+   */
   usedBy?: string;
 }
 
@@ -54,7 +58,7 @@ export function isPeerName(value: unknown): value is string {
   return typeof value === 'string' && PEER_NAME.test(value);
 }
 
-/** The nearest allowed name to what a machine calls itself. */
+/** The nearest allowed name to a machine's own name. */
 export function peerNameFrom(text: string): string {
   const name = text.replace(/[^\p{L}\p{N}._:@+-]+/gu, '-').replace(/^[^\p{L}\p{N}]+/u, '');
   return name.slice(0, 60) || 'peer';
@@ -90,7 +94,7 @@ export type StoredPeering =
   | { kind: 'peer'; peer: PeerRecord }
   | { kind: 'invitation'; invitation: InvitationRecord }
   | { kind: 'listen'; listen: PeerAddress }
-  /** Of another part of the sync. */
+  /** A record of another part of the sync. */
   | { kind: 'other' };
 
 export function encodePeer(peer: PeerRecord): Buffer {
@@ -109,7 +113,7 @@ export function decodePeering(key: Buffer, value: Buffer): StoredPeering {
   const where = `peers/${text}`;
   if (text === LISTEN_KEY.toString()) {
     const listen = decodeJson<PeerAddress>(value, where);
-    if (!isAddress(listen)) throw new CorruptionError('place to listen', where);
+    if (!isAddress(listen)) throw new CorruptionError('address to listen on', where);
     return { kind: 'listen', listen };
   }
   if (text.startsWith(PEER_PREFIX)) {

@@ -21,7 +21,7 @@ export const TABLE = {
 export type TableName = keyof typeof TABLE;
 export type TableNumber = (typeof TABLE)[TableName];
 
-/** Every table's name by its number; index 0 is unused. */
+/** Table names by number; index 0 is unused. */
 export const TABLE_NAMES: readonly TableName[] = Object.keys(TABLE) as TableName[];
 
 /** Tables 1–5 hold versions and have delta-map entries (rule D2). */
@@ -29,7 +29,10 @@ export function isVersioned(table: TableNumber): boolean {
   return table <= TABLE.orphans;
 }
 
-/** Length in bytes of the version at the end of a key of a versioned table: a layer, for blocks a step, too. */
+/**
+ * Length in bytes of the version at the end of a versioned table's key: a
+ * layer, for blocks also a step.
+ */
 export const VERSION_LENGTH = 6;
 const BLOCK_VERSION_LENGTH = 10;
 
@@ -38,11 +41,11 @@ export function versionLength(table: TableNumber): number {
 }
 
 export const FORMAT_VERSION = 1;
-/** … while the intent log may hold changes that LMDB does not have. */
+/** The format version while the intent log may hold changes that LMDB does not have. */
 export const FORMAT_WITH_LOG = 2;
 export const MAX_LAYER = 2 ** 48 - 1;
 export const MAX_STEP = 2 ** 32 - 1;
-/** The layer under all others (rule D12). */
+/** The layer below all others (rule D12). */
 export const BASE_LAYER = 1;
 export const ROOT_INODE = 1;
 export const ROOT_FILESET = 1;
@@ -58,10 +61,10 @@ export const MAX_LINKS = 65000;
 /** Allocators of inode numbers (rule D6). */
 export const ALLOCATOR = { special: 0, base: 1, local: 2, baseids: 3 } as const;
 export const COUNTER_BITS = 40;
-/** Allocators of volumes that were made by receiving; those between are not used yet. */
+/** First allocator of volumes made by receiving; the numbers before it are not used yet. */
 export const FIRST_DRAWN_ALLOCATOR = 16;
 export const MAX_ALLOCATOR = 4095;
-/** Inode numbers lie below it. */
+/** All inode numbers are below it. */
 export const INODE_LIMIT = (MAX_ALLOCATOR + 1) * 2 ** COUNTER_BITS;
 
 /** The inode number of (allocator, counter). */

@@ -1,6 +1,6 @@
-/** The times that records and streams hold. Pure. */
+/** Times in records and streams. Pure. */
 
-/** Seconds since 1970, either way: the whole numbers that are exact. */
+/** Seconds before or after 1970: the integers that a number holds exactly. */
 export const TIME_MAX_S = Number.MAX_SAFE_INTEGER;
 
 /** Seconds and nanoseconds. */
@@ -10,8 +10,8 @@ export interface TimeSpec {
 }
 
 /**
- * The nearest time that can be held. At both ends of the range there are no
- * nanoseconds, as in the kernel's `timestamp_truncate`.
+ * The nearest time that can be stored. At both ends of the range the
+ * nanoseconds are 0, as in the kernel's `timestamp_truncate`.
  */
 export function heldTime(s: number, ns: number): TimeSpec {
   if (s >= TIME_MAX_S) return { s: TIME_MAX_S, ns: 0 };

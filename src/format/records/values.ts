@@ -1,4 +1,4 @@
-/** Codecs of entry, block, attribute and orphan values (native-notes/format.md). Pure. */
+/** Codecs of entry, block, xattr and orphan values (native-notes/format.md). Pure. */
 import { crc32 } from 'node:zlib';
 import { CorruptionError } from '../../lib/errors.js';
 import { uint32At, uint64At } from '../big-endian.js';
@@ -10,7 +10,7 @@ export interface EntryValue {
   ino: number;
   /** S_IFMT >> 12. */
   type: number;
-  /** Nothing of this name lay below when it was made (rule F2). */
+  /** No entry of this name was visible below when it was made (rule F2). */
   fresh: boolean;
 }
 
@@ -32,7 +32,10 @@ export function encodeEntry(entry: EntryValue): Buffer {
   return entryScratch;
 }
 
-/** The entry in the first `length` bytes of `value`. Throws CorruptionError with what `where` says. */
+/**
+ * The entry in the first `length` bytes of `value`. Throws CorruptionError
+ * (`where` names the record).
+ */
 export function decodeEntry(
   value: Uint8Array,
   where: () => string,
@@ -58,7 +61,10 @@ export function holeBlock(): Buffer {
   return Buffer.alloc(BLOCK_HEADER_LENGTH);
 }
 
-/** The block's bytes (a view); undefined for a hole. Throws when the checksum is wrong. */
+/**
+ * The block's bytes (a view); undefined for a hole. Throws CorruptionError when
+ * the checksum is wrong.
+ */
 export function blockBytes(value: Buffer, where: string): Buffer | undefined {
   if (value.length < BLOCK_HEADER_LENGTH) throw new CorruptionError('block', where);
   if (value[0] === BLOCK_HOLE) return undefined;
@@ -70,14 +76,14 @@ export function blockBytes(value: Buffer, where: string): Buffer | undefined {
 }
 
 /**
- * Whether a value that was read in two parts is that of a raw block of `bytes`: its header stands
- * in `headers[at…]`.
+ * Whether a value that was read in two parts is a raw block of `bytes`; its
+ * header is at `headers[at…]`.
  */
 export function isRawBlock(headers: Buffer, at: number, bytes: Uint8Array): boolean {
   return headers[at] === BLOCK_RAW && headers.readUInt32BE(at + 4) === crc32(bytes);
 }
 
-/** An attribute's value, or *gone* for undefined. */
+/** An xattr's value, or *gone* for undefined. */
 export function encodeAttribute(value: Uint8Array | undefined): Buffer {
   const length = value === undefined ? 0 : value.length;
   const out = Buffer.alloc(1 + length + 4);

@@ -8,7 +8,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   w: 7 * 86_400_000,
 };
 
-/** Milliseconds; undefined when it is no such text. */
+/** Milliseconds; undefined when the text is not a duration. */
 export function parseDuration(text: string): number | undefined {
   const parts = /^(\d{1,9})([smhdw])$/.exec(text);
   if (parts === null) return undefined;

@@ -6,8 +6,8 @@
  * an ordinary one, inside quotes too. A word with a plain (not quoted, not
  * escaped) `=` is an option; so `"a=b"` and `a\=b` are names. The line is UTF-8.
  *
- * What must hold: any input ends in a result or a CommandError, in linear
- * time; `parseCommandLine(formatCommandLine(x))` gives x back.
+ * What must hold: any input ends in a result or a CommandError, in linear time;
+ * `parseCommandLine(formatCommandLine(x))` returns x.
  */
 import { CommandError } from '../../lib/errors.js';
 
@@ -15,13 +15,13 @@ import { CommandError } from '../../lib/errors.js';
 export const MAX_COMMAND_LENGTH = 64 * 1024;
 /** Longest snapshot name in bytes of UTF-8. */
 export const MAX_SNAPSHOT_NAME_LENGTH = 255;
-/** Names that start with this are given by `restore` only. */
+/** Only `restore` gives names that start with this. */
 export const UNDO_PREFIX = 'undo-';
 /** The dynamic link in `.snapshots`; never a snapshot's name. */
 export const LATEST_NAME = 'latest';
 
 export interface CommandLine {
-  /** Absent when the line has no such word; `""` gives the empty string. */
+  /** Absent when the line has no name; `""` gives the empty string. */
   name?: string;
   options: ReadonlyMap<string, string>;
 }
@@ -57,7 +57,7 @@ export function byteStringOfText(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-/** For messages: a text cut to a length a person reads. */
+/** Cuts a text to a readable length for messages. */
 export function shorten(text: string, maxLength = 80): string {
   return text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;
 }
@@ -107,13 +107,13 @@ function splitWords(line: string): Word[] {
 }
 
 /**
- * Parses one command line. A newline at its end (also CR LF) is allowed, none
- * inside. Throws CommandError `bad-command-line` (EINVAL), whose message says
- * what is wrong. Whether the options are known is not checked here
- * (`refuseUnknownOptions`), nor the name (`checkSnapshotName`).
+ * Parses one command line. One newline (or CR LF) at the end is allowed, none
+ * inside. Throws CommandError `bad-command-line` (EINVAL) with a message that
+ * says what is wrong. It checks neither whether the options are known
+ * (`refuseUnknownOptions`) nor the name (`checkSnapshotName`).
  */
 export function parseCommandLine(input: string | Uint8Array): CommandLine {
-  // Without this, two lengths of work: a character is at least one byte.
+  // Bounds the work before decoding: a character is at least one byte.
   if (input.length > MAX_COMMAND_LENGTH + 2) {
     throw bad(`the line is longer than ${MAX_COMMAND_LENGTH} bytes`);
   }
@@ -149,7 +149,7 @@ export function parseCommandLine(input: string | Uint8Array): CommandLine {
   return name === undefined ? { options } : { name, options };
 }
 
-/** Throws CommandError `bad-command-line` when the line has an option that is not among `known`. */
+/** Throws CommandError `bad-command-line` when the line has an option outside `known`. */
 export function refuseUnknownOptions(line: CommandLine, known: readonly string[]): void {
   for (const key of line.options.keys()) {
     if (known.includes(key)) continue;
@@ -164,8 +164,8 @@ function formatWord(word: string): string {
 }
 
 /**
- * The line, newline included, that parses to `line`. Texts must hold neither
- * a line feed nor NUL: CommandError `bad-command-line`.
+ * The line, newline included, that parses to `line`. Throws CommandError
+ * `bad-command-line` when a text holds a line feed or NUL.
  */
 export function formatCommandLine(line: CommandLine): string {
   const words: string[] = [];
@@ -181,15 +181,15 @@ export function formatCommandLine(line: CommandLine): string {
 
 /**
  * Why `name` can't be a snapshot's name, or undefined when it can. `use` is
- * 'target' for a name that somebody wants to give (save, rename); 'existing'
- * also lets the automatic `undo-…` names pass.
+ * 'target' for a name given by a user (save, rename); 'existing' also allows
+ * the automatic `undo-…` names.
  */
 export function checkSnapshotName(
   name: string,
   use: 'target' | 'existing' = 'target',
 ): string | undefined {
   if (name === '') return 'a snapshot name is empty';
-  // The length in UTF-16 units is a lower bound of the bytes, so this is never slow.
+  // The length in UTF-16 units is a lower bound of the bytes, so this stays fast.
   if (
     name.length > MAX_SNAPSHOT_NAME_LENGTH ||
     Buffer.byteLength(name) > MAX_SNAPSHOT_NAME_LENGTH
@@ -208,7 +208,10 @@ export function checkSnapshotName(
   return undefined;
 }
 
-/** Edit distance (insert, delete, replace), or `limit + 1` when it is larger. Time: length × limit. */
+/**
+ * Edit distance (insert, delete, replace), or `limit + 1` when it is larger.
+ * Takes length × limit steps.
+ */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
   const far = limit + 1;
@@ -236,13 +239,13 @@ function editDistance(a: string, b: string, limit: number): number {
 }
 
 /**
- * What somebody who typed `name` may have meant: the candidates within an edit
- * distance of 3 (case does not count, and something must be in common), or
- * that start with `name`. The best five, nearest first.
+ * Suggestions for a mistyped `name`: the candidates within an edit distance of
+ * 3 (ignoring case, with at least one character in common), or that start with
+ * `name`. The best five, nearest first.
  */
 export function nearMatches(name: string, candidates: Iterable<string>): string[] {
   const wanted = name.toLowerCase();
-  // No snapshot has such a name, and none is near it.
+  // No snapshot name is that long, so none is near it.
   if (wanted.length > MAX_SNAPSHOT_NAME_LENGTH + MAX_NEAR_DISTANCE) return [];
   const near: { candidate: string; rank: number }[] = [];
   for (const candidate of candidates) {

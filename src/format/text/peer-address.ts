@@ -1,8 +1,8 @@
-/** Where a volume is reached: `HOST:PORT`, with an IPv6 address in brackets. Pure. */
+/** The address of a volume: `HOST:PORT`, with an IPv6 address in brackets. Pure. */
 import { CommandError } from '../../lib/errors.js';
 
 export interface PeerAddress {
-  /** A host name, an IPv4 or IPv6 address without brackets; to listen on: empty for all. */
+  /** A host name, an IPv4 or IPv6 address without brackets; empty: listen on all addresses. */
   host: string;
   port: number;
 }
@@ -10,7 +10,7 @@ export interface PeerAddress {
 const HOST_NAME = /^(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$/;
 const IPV6 = /^[0-9A-Fa-f:.]{2,45}(%[\w.-]{1,32})?$/;
 
-/** It may be a host name or an address; whether there is such a host shows when it is dialled. */
+/** True for a host name or an address. Whether the host exists shows only when it is dialled. */
 export function isHost(host: string): boolean {
   if (host.length > 253) return false;
   return HOST_NAME.test(host) || (host.includes(':') && IPV6.test(host));
@@ -30,7 +30,7 @@ export function parseAddress(text: string): PeerAddress {
     throw new CommandError(
       'bad-address',
       'EINVAL',
-      `${JSON.stringify(text.slice(0, 300))} is no HOST:PORT (an IPv6 address goes into brackets)`,
+      `${JSON.stringify(text.slice(0, 300))} is not HOST:PORT (an IPv6 address goes into brackets)`,
     );
   }
   return { host: isAll ? '' : host, port };

@@ -3,12 +3,12 @@
  *
  * Commas, `and` and capitals don't matter, and units may be written out. What
  * must hold: any text ends in a schedule or a CommandError that says what was
- * expected; `parseSchedule(formatSchedule(x))` gives x back.
+ * expected; `parseSchedule(formatSchedule(x))` returns x.
  */
 import { CommandError } from '../../lib/errors.js';
 import { shorten } from './grammar.js';
 
-/** `all`: the newest ones, whenever they were made; the others: the newest of each. */
+/** `all`: the newest snapshots, whenever they were made; the others: the newest of each period. */
 export const KEEP_CLASSES = ['all', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
 export type KeepClass = (typeof KEEP_CLASSES)[number];
 
@@ -101,7 +101,7 @@ function found(word: string | undefined): string {
   return word === undefined ? 'it ends' : `"${shorten(word, 40)}" stands`;
 }
 
-/** Only how often. Throws CommandError `bad-schedule`. */
+/** Parses only the interval. Throws CommandError `bad-schedule`. */
 export function parseEvery(text: string): number {
   const { everyMs, keep } = parseSchedule(text);
   if (keep !== undefined) throw bad('only how often is expected, without "keep"');

@@ -1,14 +1,14 @@
 /**
- * Frames: what two volumes say to each other over a connection
+ * Frames: the messages between two volumes on a connection
  * (native-notes/peering.md). Pure.
  *
- * A frame is a kind from a closed list, a JSON object and bytes. Its header
- * has a fixed length and a checksum, and every length in it is compared with
- * the limits before a byte is set aside for what it announces.
+ * A frame is a kind from a closed list, a JSON object and bytes. Its header has
+ * a fixed length and a checksum. Every length in it is compared with the limits
+ * before memory is allocated.
  *
- * What must hold: however the bytes are cut into pieces, the same frames come
- * out; whatever the bytes are, the decoder gives frames or throws FrameError,
- * and holds at most one frame of the greatest size that its limits allow.
+ * What must hold: the frames do not depend on how the bytes are cut into
+ * pieces; for any bytes, the decoder returns frames or throws FrameError, and
+ * holds at most one frame of the size its limits allow.
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { checksum } from '../checksum.js';
@@ -36,7 +36,7 @@ export interface FrameLimits {
   payloadMax: number;
 }
 
-/** Bytes that are no frame, or a frame that is not allowed. The connection can't go on. */
+/** The bytes are not a frame, or the frame is not allowed. The connection can't continue. */
 export class FrameError extends Error {
   constructor(message: string) {
     super(message);
@@ -45,10 +45,10 @@ export class FrameError extends Error {
 }
 
 const EMPTY = Buffer.alloc(0);
-/** Of a frame that carries none. */
+/** The payload of a frame that has none. */
 export const NO_PAYLOAD: Uint8Array = EMPTY;
 
-/** All of a frame but its payload. Throws FrameError when it is beyond the limits: a mistake of the caller. */
+/** A frame without its payload. Throws FrameError beyond the limits: a bug of the caller. */
 export function encodeFrameHead(frame: Frame): Buffer {
   const kind = Buffer.from(frame.kind, 'latin1');
   const body = Buffer.from(JSON.stringify(frame.body));
@@ -71,7 +71,7 @@ export function encodeFrameHead(frame: Frame): Buffer {
   return out;
 }
 
-/** Throws as `encodeFrameHead`. */
+/** Throws FrameError like `encodeFrameHead`. */
 export function encodeFrame(frame: Frame): Buffer {
   return Buffer.concat([encodeFrameHead(frame), frame.payload]);
 }
@@ -83,19 +83,19 @@ interface Lengths {
 }
 
 export class FrameDecoder {
-  /** May change between frames: strangers are allowed less than peers. */
+  /** May change between frames: unpaired volumes are allowed less than peers. */
   limits: FrameLimits;
   readonly #header = Buffer.alloc(FRAME_HEADER_LENGTH);
   #headerLength = 0;
   #lengths: Lengths | undefined;
-  /** Kind and body. */
+  /** Bytes of kind and body. */
   #text: Buffer = EMPTY;
   #textLength = 0;
-  /** Memory of its own, which whoever takes the frame may pass on. */
+  /** Memory of its own, which the receiver of the frame may pass on. */
   #payload: Buffer = EMPTY;
   #payloadLength = 0;
 
-  /** `room` gives memory for a payload of so many bytes, which belongs to the frame. */
+  /** `room` allocates memory for a payload of `length` bytes, which belongs to the frame. */
   constructor(
     limits: FrameLimits,
     readonly room: (length: number) => Buffer = (length) => Buffer.allocUnsafeSlow(length),
@@ -103,14 +103,14 @@ export class FrameDecoder {
     this.limits = limits;
   }
 
-  /** In the middle of a frame: the end of the connection is not a clean one here. */
+  /** True in the middle of a frame: a connection that ends here is broken. */
   get isInside(): boolean {
     return this.#headerLength > 0;
   }
 
   /**
-   * The frames that are whole with these bytes. `bytes` may be used again once
-   * all of them were taken; frames own theirs. Throws FrameError.
+   * The frames completed by these bytes. `bytes` may be reused once all frames
+   * are taken; frames own their memory. Throws FrameError.
    */
   *push(bytes: Uint8Array): Generator<Frame, void, undefined> {
     let at = 0;
@@ -145,7 +145,7 @@ export class FrameDecoder {
   }
 }
 
-/** Copies as much as fits; gives how much that was. */
+/** Copies as much as fits; returns the number of bytes. */
 function copyInto(into: Buffer, filled: number, bytes: Uint8Array, at: number): number {
   const count = Math.min(into.length - filled, bytes.length - at);
   copyBytes(bytes, at, count, into, filled);
@@ -192,7 +192,7 @@ function readBody(kind: string, bytes: Uint8Array): Record<string, unknown> {
         return body as Record<string, unknown>;
       }
     } catch {
-      // Said below.
+      // Reported below.
     }
   }
   throw new FrameError(`the body of a frame ${kind} is no JSON object`);

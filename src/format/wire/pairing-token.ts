@@ -35,7 +35,7 @@ function sumOf(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest().subarray(0, CHECK_LENGTH);
 }
 
-/** What both sides call an invitation without telling its secret. */
+/** The name of an invitation on both sides; it does not reveal the secret. */
 export function invitationId(secret: Uint8Array): string {
   return createHash('sha256')
     .update('shadowfs invitation')
@@ -65,7 +65,7 @@ function malformed(): CommandError {
   return new CommandError(
     'bad-invitation',
     'EINVAL',
-    'this is no token of an invitation, or a part of it is missing (shadowfs peer invite prints one)',
+    'this is not an invitation token, or a part of it is missing (shadowfs peer invite prints one)',
   );
 }
 

@@ -2,9 +2,9 @@
  * Codec of the records in a stream (native-notes/stream.md). Pure.
  *
  * What must hold: `decodeRecord` never reads outside its bytes and returns only
- * records whose fields can be (names that are names, numbers within their
- * limits): whoever takes them in need not look at them again. A record that
- * can't be throws RangeError, which the framing turns into `stream-damaged`.
+ * valid records (names that are names, numbers within their limits), so that
+ * receivers need not check them again. An invalid record throws RangeError,
+ * which the framing turns into `stream-damaged`.
  */
 import { INODE_LIMIT } from '../records/tables.js';
 import {
@@ -24,11 +24,11 @@ export interface StreamLink {
   name: string;
 }
 
-/** An inode that is there in the newer snapshot; what follows up to the next one belongs to it. */
+/** An inode that exists in the newer snapshot; the records up to the next inode belong to it. */
 export interface InodeRecord {
   kind: 'inode';
   ino: number;
-  /** Not there in the older snapshot: nothing that was stored of it before counts. */
+  /** The inode is not in the older snapshot: anything stored for it before does not count. */
   isNew: boolean;
   /** Blocks follow, or were cut off. */
   hasData: boolean;
@@ -43,21 +43,27 @@ export interface InodeRecord {
   mtime: StreamTime;
   ctime: StreamTime;
   btime: StreamTime;
-  /** Bytes from here on that were there before don't count. */
+  /** Older bytes from this offset on don't count. */
   cut?: number;
   target?: string;
-  /** All names that are listed; or, `removed` given, those that were added. */
+  /** All listed names; or, when `removed` is present, the added ones. */
   links: StreamLink[];
-  /** Names it has no more; then `nlink` does not count, what it was before and these do. */
+  /**
+   * The removed names. When present, `nlink` does not count: the earlier count
+   * and these names do.
+   */
   removed?: StreamLink[];
 }
 
 export type StreamRecord =
   | InodeRecord
   | { kind: 'gone'; ino: number }
-  /** Where the inode of the record after it lies in the older snapshot, for who has it in a base. */
+  /**
+   * Base path, in the older snapshot, of the inode in the next record, for a
+   * receiver that has it in a base.
+   */
   | { kind: 'path'; ino: number; path: string }
-  /** No value: the attribute is gone. */
+  /** No value: the xattr is gone. */
   | { kind: 'attribute'; name: string; value: Buffer | undefined }
   /** `ino` 0: the name is gone. */
   | { kind: 'entry'; name: string; ino: number; type: number }
@@ -72,7 +78,7 @@ export const MAX_PATH = 65535;
 const NO_VALUE = 0xffffffff;
 const FIXED_INODE = 2 + 8 + 5 * 4 + 2 * 8 + 4 * 12;
 
-/** Bytes that `encodeRecord` needs, at most. */
+/** Most bytes that `encodeRecord` needs. */
 export function recordRoom(record: StreamRecord): number {
   switch (record.kind) {
     case 'inode': {
@@ -156,7 +162,7 @@ function encodeInode(record: InodeRecord, writer: Writer): void {
   if (record.removed !== undefined) writer.links(record.removed);
 }
 
-/** The record at `at` and where it ends. Block and attribute bytes are views into `bytes`. */
+/** The record at `at` and where it ends. Block and xattr bytes are views into `bytes`. */
 export function decodeRecord(bytes: Buffer, at: number): { record: StreamRecord; end: number } {
   const reader = new Reader(bytes, at);
   const record = decode(reader);

@@ -2,9 +2,9 @@
  * The framing of a stream: preamble, header, records, trailer
  * (native-notes/stream.md). Pure: bytes in, events out.
  *
- * What must hold: nothing is believed before its frame's checksum is right;
- * the checksums form a chain, so that a frame that is changed, missing, doubled
- * or out of order is found at that frame; no more than one frame is held.
+ * What must hold: nothing is used before its frame's checksum is verified; the
+ * checksums form a chain, so that a changed, missing, repeated or misplaced
+ * frame is found at that frame; at most one frame is held.
  */
 import { createHash } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';
@@ -18,23 +18,23 @@ const PREAMBLE_LENGTH = 16;
 const LENGTH_BYTES = 4;
 const CHECK_BYTES = 16;
 const CHAIN_BYTES = 32;
-/** A records frame is sent when it has so many bytes. */
+/** A records frame is sent when it has at least this many bytes. */
 const FRAME_BYTES = 256 * 1024;
-/** No frame is larger: a length above it is not believed. */
+/** No frame is larger: a length above it is damage. */
 export const MAX_FRAME_BYTES = 1024 * 1024;
 const FRAME = { header: 1, records: 2, trailer: 3 } as const;
 const CHAIN = /^[0-9a-f]{64}$/;
 
-/** Which snapshot a stream makes, and over which. */
+/** The snapshot that a stream makes, and the one it builds on. */
 export interface StreamSnapshot {
   uuid: string;
   name: string;
   createdMs: number;
-  /** A schedule made it: where it is received, the schedule there may delete it. */
+  /** A schedule made it: the schedule on the receiving side may delete it. */
   isAuto?: true;
 }
 
-/** Where a stream goes on, or how far a receiver has come. */
+/** Where a stream continues, or how far a receiver has come. */
 export interface StreamPosition {
   records: number;
   /** The chain after the last whole frame, in hexadecimal. */
@@ -44,7 +44,7 @@ export interface StreamPosition {
 export interface StreamHeader {
   /** The volume that sends. */
   volume: string;
-  /** The history it belongs to: the volume in which it began. */
+  /** The history it belongs to: the volume in which the history began. */
   history: string;
   from: { uuid: string; name: string } | null;
   to: StreamSnapshot;
@@ -78,7 +78,7 @@ function preamble(): Buffer {
   return bytes;
 }
 
-/** Makes the bytes of one stream, each frame in memory that it asks `room` for. */
+/** Makes the bytes of one stream; each frame is in memory that it gets from `room`. */
 export class StreamEncoder {
   #chain: Buffer;
   #records: number;
@@ -94,7 +94,7 @@ export class StreamEncoder {
     this.#records = header.resumed?.records ?? 0;
   }
 
-  /** Preamble and header; comes first. */
+  /** Preamble and header; call it first. */
   start(): Buffer {
     const first = preamble();
     this.#chain = createHash('sha256').update(first).digest();
@@ -104,7 +104,7 @@ export class StreamEncoder {
     return Buffer.concat([first, frame]);
   }
 
-  /** Adds a record; a frame, when one is full. */
+  /** Adds a record; returns a frame when one is full. */
   add(record: StreamRecord): Buffer | undefined {
     const needed = this.#used + recordRoom(record);
     if (needed > this.#room.length) {
@@ -117,7 +117,7 @@ export class StreamEncoder {
     return this.#used >= this.frameBytes ? this.flush() : undefined;
   }
 
-  /** What was added since the last frame, as a frame. */
+  /** Records added since the last frame, as a frame. */
   flush(): Buffer | undefined {
     if (this.#used === LENGTH_BYTES + 1) return undefined;
     const payload = this.#room.subarray(LENGTH_BYTES + 1, this.#used);
@@ -125,7 +125,7 @@ export class StreamEncoder {
     return this.#frame(FRAME.records, payload);
   }
 
-  /** The trailer; `flush` comes before. */
+  /** The trailer; call `flush` before. */
   finish(): Buffer {
     const body = Buffer.alloc(6 + CHAIN_BYTES);
     body.writeUIntBE(this.#records, 0, 6);
@@ -146,8 +146,8 @@ export class StreamEncoder {
 }
 
 /**
- * Takes a stream in pieces of any size. Throws CommandError `not-a-stream`,
- * `newer-stream` or `stream-damaged`; after that it is of no use any more.
+ * Decodes a stream from pieces of any size. Throws CommandError `not-a-stream`,
+ * `newer-stream` or `stream-damaged`; the decoder can't be used after that.
  */
 export class StreamDecoder {
   #pending: Buffer[] = [];
@@ -158,18 +158,18 @@ export class StreamDecoder {
   #records = 0;
   #isDone = false;
 
-  /** The trailer was there and was right. */
+  /** True when the trailer was read and verified. */
   get isDone(): boolean {
     return this.#isDone;
   }
 
-  /** What is still needed of the chunk pushed last is copied: its memory may be used again. */
+  /** Copies the unread part of the last chunk: the chunk's memory may then be reused. */
   keep(): void {
     const last = this.#pending.pop();
     if (last !== undefined) this.#pending.push(Buffer.from(last));
   }
 
-  /** Bytes that were handed in and lie behind the trailer. */
+  /** Bytes after the trailer that were handed in. */
   rest(): Buffer {
     return Buffer.concat(this.#pending);
   }
@@ -185,7 +185,7 @@ export class StreamDecoder {
     }
   }
 
-  /** The first `length` bytes, not taken away; undefined: there are not so many yet. */
+  /** The first `length` bytes, without consuming them; undefined when fewer are there. */
   #peek(length: number): Buffer | undefined {
     if (this.#pendingBytes < length) return undefined;
     const [first] = this.#pending;
@@ -223,7 +223,7 @@ export class StreamDecoder {
     this.#drop(PREAMBLE_LENGTH);
   }
 
-  /** Type and payload of the next frame, its checksum checked. */
+  /** Type and payload of the next frame, with its checksum verified. */
   #takeFrame(chain: Buffer): Buffer | undefined {
     const head = this.#peek(LENGTH_BYTES);
     if (head === undefined) return undefined;
