@@ -1,14 +1,15 @@
 /**
- * Read-only access to the directory that lies under a volume, its *base*
- * (rules D9, D10, D11). Synchronous, called by the volume in the serving thread.
+ * Read-only access to the directory under a volume, its *base directory* (rules
+ * D9, D10, D11). Synchronous, called by the volume in the serving thread.
  *
- * Owns every descriptor into the base (at most 600 together). What must hold:
- * nothing is written; symlinks inside the base are returned, never followed;
- * no path leads out of the base; changes underneath are noticed, and give
- * neither a crash nor a mix of old and new bytes.
+ * Owns every descriptor into the base directory (at most 600). What must hold:
+ * nothing is written; symlinks inside it are returned, never followed; no path
+ * leads out of it; changes underneath are noticed, and cause neither a crash
+ * nor a mix of old and new bytes.
  *
- * Paths are byte strings below the base without `.` and `..`; '' is the base
- * itself. What the host refuses (EACCES …) is thrown as FsError.
+ * Paths are byte strings below the base directory, without `.` and `..`; '' is
+ * the base directory itself. Errors of the host (EACCES …) are thrown as
+ * FsError.
  */
 import { CommandError, ERRNO, FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
@@ -74,16 +75,17 @@ export class BaseDirectory {
   }
 
   /**
-   * Opens a base; `path` is a byte string. Open it before anything is mounted
-   * over it: from then on the covered directory is what is read. Throws
-   * CommandError `base-missing`, `base-not-directory`, `base-unreadable`.
+   * Opens a base directory; `path` is a byte string. Open it before anything is
+   * mounted over it: the covered directory stays readable through its
+   * descriptor. Throws CommandError `base-missing`, `base-not-directory`,
+   * `base-unreadable`.
    */
   static open(path: string, nowMs: () => number = Date.now): BaseDirectory {
     const shown = Buffer.from(path, 'latin1').toString();
     const fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
     if (fd < 0) throw openError(fd, shown);
     const stat = new StatxBuffer();
-    // Through "." : reading a directory without being allowed to search it is not enough.
+    // "." goes through the directory: read permission without search permission is not enough.
     const failed = statx(fd, '.', AT_NO_AUTOMOUNT, stat);
     if (failed < 0) {
       close(fd);
@@ -93,9 +95,9 @@ export class BaseDirectory {
   }
 
   /**
-   * Call before something is mounted on the directory `path` below the base
-   * (a volume on a directory of its own base): from then on what is covered is
-   * read there, and the mount is never touched. Throws FsError.
+   * Call this before something is mounted on the directory `path` below the
+   * base directory (a volume on a directory of its own base). From then on the
+   * covered directory is read, and the mount is never touched. Throws FsError.
    */
   pin(path: string): void {
     const failed = this.#handles.pin(path);
@@ -103,7 +105,10 @@ export class BaseDirectory {
     this.#listings.clear();
   }
 
-  /** Attributes of the file itself, not of what a symlink points to. Undefined: not there. */
+  /**
+   * Attributes of the file itself; symlinks are not followed. Undefined when
+   * there is no such file.
+   */
   lstat(path: string): BaseStat | undefined {
     const place = this.#find(path);
     if (place === undefined) return undefined;
@@ -116,7 +121,7 @@ export class BaseDirectory {
     throw fsError(failed, 'stat', path);
   }
 
-  /** Undefined: not there. The object is used again by the next call. */
+  /** Undefined when there is no such file. The next call reuses the object. */
   #find(path: string): Found | undefined {
     const place = this.#place;
     const pinned = this.#handles.pinnedFd(path);
@@ -134,7 +139,7 @@ export class BaseDirectory {
     throw fsError(place.fd, 'open', path);
   }
 
-  /** As `#find`, for calls that need the file: one that is gone is ENOENT. */
+  /** As `#find`, for calls that need the file: throws ENOENT when it is gone. */
   #mustFind(path: string, syscall: string): Found {
     const place = this.#find(path);
     if (place === undefined) throw new FsError('ENOENT', syscall, path);
@@ -142,9 +147,9 @@ export class BaseDirectory {
   }
 
   /**
-   * The names of a directory, sorted by (hash, name), without `.` and `..`.
-   * Kept and given again while the directory does not change; treat it as
-   * frozen. A directory that is not there is a mismatch: EIO.
+   * The names of a directory, sorted by (hash, name), without `.` and `..`. The
+   * result is cached while the directory does not change; treat it as frozen. A
+   * missing directory is a mismatch: EIO.
    */
   list(path: string): readonly BaseName[] {
     const names = this.#listings.list(path);
@@ -202,7 +207,7 @@ export class BaseDirectory {
 
   /**
    * The inode number derived from the host's (rule D10), the same at every
-   * mount. Undefined: it needs the `baseids` table, or, with the 0 of a
+   * mount. Undefined when it needs the `baseids` table or, for the 0 of a
    * listing, `lstat`.
    */
   inodeNumber(stat: { device: number; hostInode: number }): number | undefined {
@@ -212,12 +217,12 @@ export class BaseDirectory {
     return hostInode < COUNTER_LIMIT ? inodeNumber(ALLOCATOR.base, hostInode) : undefined;
   }
 
-  /** What was found changed underneath: the newest 100 paths, oldest first. */
+  /** Changes noticed underneath: the newest 100 paths, oldest first. */
   get mismatches(): BaseMismatch[] {
     return this.#files.mismatches;
   }
 
-  /** How often something was found changed underneath. */
+  /** Number of changes noticed underneath. */
   get mismatchCount(): number {
     return this.#files.mismatchCount;
   }

@@ -1,6 +1,6 @@
-/** What the kind of a base's file system tells (`f_type` of statfs(2)). Pure. */
+/** What the type of a base directory's file system (`f_type` of statfs(2)) implies. Pure. */
 
-/** Their directories give the same inode numbers as stat, on one device. */
+/** On these, directory listings give the same inode numbers as stat, on one device. */
 const PLAIN: ReadonlySet<number> = new Set([
   0xef53, // ext2, ext3, ext4
   0x58465342, // xfs
@@ -13,7 +13,10 @@ export function isPlainFileSystem(type: number): boolean {
   return PLAIN.has(type);
 }
 
-/** On a disk of this machine, with no other process or machine behind it that may never answer. */
+/**
+ * True for a disk of this machine, with no other process or machine behind it
+ * that may never answer.
+ */
 export function isNearFileSystem(type: number): boolean {
   return PLAIN.has(type) || type === BTRFS;
 }

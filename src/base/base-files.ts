@@ -1,7 +1,7 @@
 /**
  * Bytes of base files (rules D9, D10): open descriptors in a bounded LRU, the
- * check that they still are the files that the stored references name, and the
- * list of those that are not.
+ * check that they still are the files named by the stored references, and the
+ * list of mismatches.
  *
  * What must hold: bytes are handed out only when the file's identity matched
  * after they were read, so that old and new bytes never mix; nothing but
@@ -30,20 +30,20 @@ import type { BaseReference } from './base-reference.js';
 import { S_IFMT, S_IFREG } from '../lib/file-mode.js';
 
 export const FILES_MAX = 160;
-/** No more descriptors are lent while this many lent ones wait to be closed. */
+/** At most this many lent descriptors wait to be closed; beyond that none is lent. */
 export const RETIRED_MAX = 64;
 export const LENT_MS = 30_000;
 export const MISMATCHES_MAX = 100;
 
 const READ_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
-/** A base file that is not what a stored reference says. */
+/** A base file that differs from its stored reference. */
 export interface BaseMismatch {
-  /** Below the base, a byte string. */
+  /** Below the base directory, a byte string. */
   path: string;
   /** Absent for a directory that was to be listed. */
   expected: BaseReference | undefined;
-  /** Absent: no such file is there now. */
+  /** Absent when no such file exists now. */
   found: BaseReference | undefined;
   timeMs: number;
 }
@@ -51,7 +51,7 @@ export interface BaseMismatch {
 interface OpenFile {
   ref: BaseReference;
   fd: number;
-  /** When the descriptor was last given to another thread; 0: never. */
+  /** When the descriptor was last lent to another thread; 0: never. */
   lentMs: number;
 }
 
@@ -61,7 +61,7 @@ export class BaseFiles {
   readonly #stat = new StatxBuffer();
   #retired: OpenFile[] = [];
   #last: OpenFile | undefined;
-  /** All that were ever noticed; the list keeps the newest, one per path. */
+  /** All mismatches ever noticed; the list keeps the newest, one per path. */
   mismatchCount = 0;
 
   /** `nearDevice`: whose disk answers soon, if it is known to. */
@@ -103,7 +103,7 @@ export class BaseFiles {
       if (count === 0) break;
       done += count;
     }
-    // A writer changes the times before the bytes: what matches now was read in time.
+    // A writer changes the times before the bytes: if the times match now, the bytes are not newer.
     const failed = statx(file.fd, '', AT_EMPTY_PATH, this.#stat);
     if (failed < 0) throw fsError(failed, 'stat', ref.path);
     if (!isSameFile(this.#stat, ref)) {
@@ -141,7 +141,7 @@ export class BaseFiles {
     const dirfd = this.handles.directory(directory);
     if (meansAbsent(dirfd)) this.#refuse(ref, false);
     if (dirfd < 0) throw fsError(dirfd, 'open', ref.path);
-    // Before it is opened: opening a device or a FIFO may do something.
+    // Stat before open: opening a device or a FIFO can have side effects.
     const stated = statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, this.#stat);
     if (meansAbsent(stated)) this.#refuse(ref, false);
     if (stated < 0) throw fsError(stated, 'stat', ref.path);
@@ -149,7 +149,7 @@ export class BaseFiles {
       this.#refuse(ref, true);
     }
     let fd = openBelow(dirfd, name, READ_FLAGS | constants.O_NOATIME);
-    // Only a file's owner may read without leaving a trace.
+    // Only the file's owner may read with O_NOATIME.
     if (fd === -ERRNO.EPERM) fd = openBelow(dirfd, name, READ_FLAGS);
     if (meansAbsent(fd)) this.#refuse(ref, false);
     if (fd < 0) throw fsError(fd, 'open', ref.path);
@@ -162,7 +162,7 @@ export class BaseFiles {
     return fd;
   }
 
-  /** EIO for this file. `stated`: #stat holds what was found instead. */
+  /** Throws EIO for this file. `stated`: #stat holds what was found instead. */
   #refuse(ref: BaseReference, stated: boolean): never {
     const found = stated ? referenceTo(ref.path, toBaseStat(this.#stat)) : undefined;
     this.noteMismatch(ref.path, ref, found);
@@ -187,7 +187,7 @@ export class BaseFiles {
     return [...this.#mismatches.values()];
   }
 
-  /** Allows another thread to read from the descriptor; false when too many are out. */
+  /** Lends the descriptor to another thread; false when too many are lent. */
   #lend(file: OpenFile): boolean {
     this.#closeRetired(false);
     if (this.#retired.length >= RETIRED_MAX) return false;
@@ -218,7 +218,7 @@ export class BaseFiles {
     this.#retired = kept;
   }
 
-  /** Descriptors held. */
+  /** Number of open descriptors. */
   get count(): number {
     return this.#files.size + this.#retired.length;
   }

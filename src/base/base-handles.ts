@@ -1,10 +1,11 @@
 /**
- * Descriptors of the base's directories (rule D9): opened step by step below
- * the base's own descriptor, never through a symlink, kept in a bounded LRU.
+ * Descriptors of directories in the base directory (rule D9): opened step by
+ * step below its own descriptor, never through a symlink, kept in a bounded
+ * LRU.
  *
- * Owns the base's descriptor, the pinned ones and the LRU. What must hold: no
- * path leaves the base; a directory that was renamed or replaced underneath is
- * seen under its old path for at most `HANDLE_AGE_MS`.
+ * Owns the base directory's descriptor, the pinned ones and the LRU. What must
+ * hold: no path leaves the base directory; a directory that was renamed or
+ * replaced underneath is seen under its old path for at most `HANDLE_AGE_MS`.
  */
 import { ERRNO } from '../lib/errors.js';
 import {
@@ -18,15 +19,15 @@ import {
 import { close, openat2 } from '../libc/libc.js';
 
 export const HANDLES_MAX = 160;
-/** How long a directory's descriptor is believed. */
+/** How long a directory's descriptor is trusted. */
 export const HANDLE_AGE_MS = 1000;
 const STRICTLY_BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-/** Longer paths are opened in pieces: the kernel takes 4095 bytes at a time. */
+/** Longer paths are opened in pieces: the kernel accepts 4095 bytes at a time. */
 const PIECE_BYTES = 3800;
 
 /**
  * Opens `path` strictly below `dirfd`; a descriptor or -errno. The kernel
- * answers EAGAIN when a rename somewhere ran across the walk.
+ * answers EAGAIN when a rename anywhere races with the walk.
  */
 export function openBelow(dirfd: number, path: string, flags: number): number {
   for (let attempt = 0; ; attempt++) {
@@ -41,18 +42,18 @@ interface Handle {
   openedMs: number;
 }
 
-/** True for the errors that mean "there is no such file in this base". */
+/** True for the errors that mean "there is no such file in the base directory". */
 export function meansAbsent(negative: number): boolean {
   return (
     negative === -ERRNO.ENOENT ||
     negative === -ERRNO.ENOTDIR ||
-    // A symlink in the middle, or a way out: not a file of this base.
+    // A symlink in the middle, or a way out: not a file of the base directory.
     negative === -ERRNO.ELOOP ||
     negative === -ERRNO.EXDEV
   );
 }
 
-/** True for names that a directory can hold; `.`, `..` and the like would lead elsewhere. */
+/** True for names a directory can hold; `.`, `..` and the like would lead elsewhere. */
 export function isEntryName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..' && !name.includes('\0');
 }
@@ -62,13 +63,13 @@ export class BaseHandles {
   readonly #pinned = new Map<string, number>();
   #last: Handle | undefined;
 
-  /** Takes over `rootFd`, the base's own descriptor. */
+  /** Takes ownership of `rootFd`, the base directory's own descriptor. */
   constructor(
     readonly rootFd: number,
     readonly nowMs: () => number,
   ) {}
 
-  /** An O_PATH descriptor of a directory, owned by this object, for use at once; or -errno. */
+  /** An O_PATH descriptor of a directory, owned by this object, for immediate use; or -errno. */
   directory(path: string): number {
     if (path === '') return this.rootFd;
     const nowMs = this.nowMs();
@@ -111,7 +112,7 @@ export class BaseHandles {
     close(handle.fd);
   }
 
-  /** A new descriptor of what lies at `path`, which the caller closes; or -errno. */
+  /** A new descriptor of the file at `path`, which the caller closes; or -errno. */
   open(path: string, flags: number): number {
     const start = this.#startOf(path);
     let from = start.fd;
@@ -132,7 +133,7 @@ export class BaseHandles {
     return fd;
   }
 
-  /** Where a walk to `path` starts: at the pinned directory nearest to it, else at the base. */
+  /** Where a walk to `path` starts: the nearest pinned directory, else the base directory. */
   #startOf(path: string): { fd: number; rest: string } {
     let start = { fd: this.rootFd, rest: path };
     for (const [pinned, fd] of this.#pinned) {
@@ -145,7 +146,7 @@ export class BaseHandles {
     return start;
   }
 
-  /** Keeps a descriptor of `path` for good. 0 or -errno. */
+  /** Keeps a descriptor of `path` until close. 0 or -errno. */
   pin(path: string): number {
     if (path === '' || this.#pinned.has(path)) return 0;
     const fd = this.open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
@@ -155,13 +156,13 @@ export class BaseHandles {
     return 0;
   }
 
-  /** The descriptor to stat a pinned path by, the base itself included. */
+  /** The descriptor for stating a pinned path, the base directory itself included. */
   pinnedFd(path: string): number | undefined {
     if (path === '') return this.rootFd;
     return this.#pinned.size === 0 ? undefined : this.#pinned.get(path);
   }
 
-  /** Descriptors held, for tests and status. */
+  /** Number of open descriptors, for tests and status. */
   get count(): number {
     return 1 + this.#pinned.size + this.#handles.size;
   }

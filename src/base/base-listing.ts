@@ -1,10 +1,10 @@
 /**
- * Listings of base directories in directory order (rule D15), kept while the
- * directory has not changed, within a bound on the names kept.
+ * Listings of directories in the base directory, in directory order (rule D15),
+ * cached while the directory does not change, up to a total number of names.
  *
  * What must hold: a name's `hostInode` is either the number that `lstat` gives,
- * on the base's own device, or 0 (the caller asks `lstat`); a listing is used
- * again only while the directory's times stand.
+ * on the base directory's own device, or 0 (the caller asks `lstat`); a listing
+ * is reused only while the directory's times are unchanged.
  */
 import { FsError } from '../lib/errors.js';
 import { nameHash } from '../format/records/name-hash.js';
@@ -25,13 +25,13 @@ import { isPlainFileSystem } from './base-file-system.js';
 import { type BaseStat, isSameFile, referenceTo, toBaseStat } from './base-stat.js';
 import type { BaseReference } from './base-reference.js';
 
-/** Names that all kept listings hold together; one larger directory is kept alone. */
+/** Names in all cached listings together; a larger directory is cached alone. */
 export const LISTED_NAMES_MAX = 500_000;
 
 /**
- * Times move in steps of a clock tick: a change right after a listing may not
- * show. A listing of a directory changed less than this before is used for no
- * longer than this.
+ * Times advance by clock ticks: a change right after a listing may not show. If
+ * the directory changed less than this before it was listed, the listing
+ * expires after this time.
  */
 const TICK_MS = 100;
 
@@ -41,7 +41,7 @@ export interface BaseName {
   name: string;
   /** File type, S_IFMT >> 12. */
   type: number;
-  /** Derives the inode number (BaseDirectory.inodeNumber); 0: not known, ask `lstat`. */
+  /** Derives the inode number (BaseDirectory.inodeNumber); 0: unknown, ask `lstat`. */
   hostInode: number;
 }
 
@@ -49,7 +49,7 @@ interface Listing {
   path: string;
   reference: BaseReference;
   names: readonly BaseName[];
-  /** From then on it is not believed; Infinity when the directory was at rest. */
+  /** The listing expires at this time; Infinity when the directory had not changed recently. */
   untilMs: number;
 }
 
@@ -65,7 +65,7 @@ export class BaseListings {
   constructor(
     readonly handles: BaseHandles,
     readonly device: number,
-    /** BaseDirectory.lstat: knows what must not be touched. */
+    /** BaseDirectory.lstat: knows which paths must not be touched. */
     readonly lstat: (path: string) => BaseStat | undefined,
   ) {}
 
@@ -98,9 +98,9 @@ export class BaseListings {
     return isSameFile(this.#stat, listing.reference);
   }
 
-  /** Undefined: the directory was removed meanwhile. */
+  /** Undefined when the directory was removed meanwhile. */
   #read(path: string, fd: number): Listing | undefined {
-    // Stated before it is read: a change meanwhile shows the next time.
+    // Stat before the read: a change meanwhile then shows at the next check.
     const failed = statx(fd, '', AT_EMPTY_PATH, this.#stat);
     if (failed < 0) throw fsError(failed, 'stat', path);
     const stat = toBaseStat(this.#stat);
@@ -115,7 +115,7 @@ export class BaseListings {
     const names: BaseName[] = [];
     for (const { name, ino, type } of entries) {
       const entry = { hash: nameHash(name), name, type, hostInode: isPlain ? ino : 0 };
-      // Something may be mounted on a directory; then it is another file than the entry says.
+      // Something may be mounted on a directory; then the entry does not describe the file there.
       if (type === DT_DIR || type === DT_UNKNOWN) this.#look(path, entry);
       if (entry.type !== DT_UNKNOWN) names.push(entry);
     }
@@ -133,7 +133,7 @@ export class BaseListings {
       entry.type = stat.mode >>> 12;
       if (stat.device === this.device) entry.hostInode = stat.hostInode;
     } catch (error) {
-      // A directory without search permission: the listing stands, the attributes don't.
+      // A directory without search permission: the names are readable, the attributes are not.
       if (!(error instanceof FsError)) throw error;
     }
   }
@@ -149,7 +149,7 @@ export class BaseListings {
     return listing.names;
   }
 
-  /** Names that are kept, for tests and status. */
+  /** Number of cached names, for tests and status. */
   get nameCount(): number {
     return this.#names;
   }

@@ -1,8 +1,8 @@
-/** How a volume names a file of the directory under it, and how it knows that file again. */
+/** How a volume identifies a file of its base directory. */
 
-/** What a base-backed inode remembers of its base file (rule D10). */
+/** What a base-backed inode stores about its base file (rule D10). */
 export interface BaseReference {
-  /** Below the base, a byte string; '' is the base itself. */
+  /** Below the base directory, a byte string; '' is the base directory itself. */
   path: string;
   device: number;
   hostInode: number;

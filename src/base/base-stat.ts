@@ -1,6 +1,6 @@
 /**
- * What a file of the base is: its attributes, and the identity by which a
- * stored reference recognises it (rule D10). Pure, but for the stat buffer.
+ * Attributes of a base file, and the identity by which a stored reference
+ * recognises it (rule D10). Pure, except for the stat buffer.
  */
 import { makeDevice } from '../libc/libc.js';
 import type { StatxBuffer } from '../libc/statx.js';
@@ -37,8 +37,8 @@ const INO_OFFSET = 32;
 
 /**
  * A number for any 64-bit host inode. Network and overlay file systems use the
- * upper bits, where a double loses the lower ones and neighbours would become
- * one file; so those are mixed into 52 bits.
+ * upper bits. A double would lose the lower bits, and neighbours would become
+ * one file; so such numbers are mixed into 52 bits.
  */
 export function hostInodeOf(high: number, low: number): number {
   if (high < 2 ** 20) return high * 2 ** 32 + low;
@@ -82,7 +82,7 @@ export function toBaseStat(buffer: StatxBuffer): BaseStat {
   };
 }
 
-/** True when what was just stated is the file, unchanged, that `ref` was made from. */
+/** True when the file just stated is the unchanged file that `ref` was made from. */
 export function isSameFile(buffer: StatxBuffer, ref: BaseReference): boolean {
   return (
     buffer.mtimeS === ref.mtimeS &&
