@@ -1,7 +1,7 @@
 /**
- * Runs operations for the package: each call gets exactly one answer, whatever
- * is thrown (a call without one hangs its program), and changes wait, in their
- * order, while the volume takes none.
+ * Runs operations for the package: each call gets exactly one answer, even when
+ * something is thrown (a call without an answer hangs its program), and changes
+ * wait, in order, while the volume accepts none.
  */
 import { Deferred } from '../lib/deferred.js';
 import { ERRNO, errnoOf, FsError } from '../lib/errors.js';
@@ -17,7 +17,7 @@ export interface Answer<T> {
 export class Answering {
   readonly #waiting: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
-  /** Calls that were answered, or will be. */
+  /** Calls that are answered or in work. */
   served = 0;
   #isClosed = false;
   #isHeld = false;
@@ -51,7 +51,7 @@ export class Answering {
     return !this.#isHeld && this.beginChange();
   }
 
-  /** Changes that come from now on wait, until they are let go. Reads go on. */
+  /** Later changes wait until `retry`. Reads continue. */
   holdChanges(): void {
     this.#isHeld = true;
   }
@@ -66,7 +66,7 @@ export class Answering {
     this.#timer ??= setTimeout(() => this.retry(), RETRY_MS);
   }
 
-  /** The volume may take changes again. */
+  /** The volume may accept changes again. */
   retry(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -74,7 +74,7 @@ export class Answering {
     if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.retry(), RETRY_MS);
   }
 
-  /** What comes from now on is answered ENODEV. */
+  /** Answers later calls with ENODEV. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);

@@ -1,4 +1,4 @@
-/** The calls about extended attributes. */
+/** The calls about extended attributes (xattrs). */
 import { ERRNO } from '../lib/errors.js';
 import type { Operation, Signal } from 'fuse-native';
 import type { Answer } from './answering.js';
@@ -8,7 +8,7 @@ import { bytesOfText, refuseMangled } from './names.js';
 export function attributeOperations(context: NativeContext): Record<string, Operation> {
   const caller = context.caller;
   const ops = context.ops;
-  /** The buffer goes back with the answer; without one the size is asked for. */
+  /** The buffer is returned with the answer; a call without one asks for the size. */
   const filled = (signal: Signal, buffer: Buffer): Answer<Uint8Array> => ({
     done: (value) => {
       const fits = buffer.length === 0 || value.length <= buffer.length;

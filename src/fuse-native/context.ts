@@ -1,4 +1,4 @@
-/** What the operations of one mount share: open files, paths, and how they answer. */
+/** What the operations of one mount share: open files, paths, and the way they answer. */
 import { FsError } from '../lib/errors.js';
 import type { Attributes, Caller, Operations } from '../tree/operations.js';
 import type { Signal } from 'fuse-native';
@@ -9,7 +9,7 @@ import { OpenFiles } from './open-files.js';
 import { Paths } from './paths.js';
 import { statArray } from './stat-array.js';
 
-/** The kernel has applied it. */
+/** The kernel has already applied the umask. */
 export const NO_UMASK = 0;
 
 /** An answer without values. */
@@ -24,12 +24,12 @@ export class NativeContext {
   readonly answering: Answering;
   readonly numbers = new InodeNumbers();
   readonly measured = new MeasuredCalls();
-  /** Writes that came, answered or not. */
+  /** Writes received, answered or not. */
   writesServed = 0;
 
   constructor(
     readonly ops: Operations,
-    /** Whoever calls is unknown: it is always the owner of the mount. */
+    /** The caller is unknown: it is always the mount's owner. */
     readonly caller: Caller,
     log: (message: string) => void,
   ) {
@@ -47,12 +47,12 @@ export class NativeContext {
     return statArray(attr, this.numbers.of(attr.inoHigh, attr.inoLow));
   }
 
-  /** The node of an open file, or else of the path. */
+  /** The node of an open file, else of the path. */
   node(path: string, handle: number): number {
     return this.files.get(handle)?.node ?? this.paths.node(path);
   }
 
-  /** Once more from the root when what was remembered is there no longer. */
+  /** Walks once more from the root when a remembered node is gone. */
   at<T>(path: string, use: (node: number, attr?: Attributes) => T): T {
     const { node, attr } = this.paths.find(path);
     try {

@@ -1,4 +1,7 @@
-/** The calls about one file: content, size and attributes. An open file is its node, whatever its name becomes. */
+/**
+ * The calls about one file: content, size and attributes. An open file is its
+ * node, even after a rename.
+ */
 import { S_IFMT } from '../lib/file-mode.js';
 import { after } from '../lib/deferred.js';
 import type { AttributeChanges } from '../tree/operations.js';
@@ -7,7 +10,7 @@ import type { Answer } from './answering.js';
 import { NO_UMASK, type NativeContext, plain } from './context.js';
 import { refuseMangled, splitPath } from './names.js';
 
-/** chown's "leave it". */
+/** chown's value for "leave it unchanged". */
 const UNCHANGED = 0xffff_ffff;
 const HALF = 2 ** 32;
 
@@ -26,7 +29,7 @@ export function fileOperations(context: NativeContext): Record<string, Operation
     done: (handle) => signal(0, handle),
     failed: (errno) => signal(-errno),
   });
-  /** The buffer goes back with the answer: it is libfuse's memory. */
+  /** The buffer is returned with the answer: it is libfuse's memory. */
   const bytes = (signal: Signal, buffer: Buffer): Answer<number> => ({
     done: (count) => signal(count, count, buffer.buffer),
     failed: (errno) => signal(-errno, 0, buffer.buffer),
@@ -136,7 +139,7 @@ function openFile(context: NativeContext, path: string, flags: number): number {
   }
 }
 
-/** The path of a file just made; its first lookup belongs to the open file. */
+/** Remembers the path of a new file; its first lookup belongs to the open file. */
 function remember(context: NativeContext, path: string): void {
   context.paths.drop(path);
   context.paths.find(path);

@@ -1,11 +1,10 @@
 /**
- * st_ino in 32 bits, which is all that the package has for it. Small numbers
- * stay as they are; all others get one of the upper half, in the order in
- * which they are asked for, so that two inodes never share one (programs would
- * take them for hard links).
+ * st_ino in 32 bits, the package's limit. Small numbers stay unchanged. All
+ * others get a number of the upper half, in the order of requests, so that two
+ * inodes never share one (programs would take them for hard links).
  *
- * Owns a table of bounded size: when it is full it starts anew, with numbers
- * that were not given before.
+ * Owns a table of bounded size. When it is full it starts again, with numbers
+ * that were not used before.
  */
 const UPPER_HALF = 2 ** 31;
 const END = 2 ** 32;

@@ -1,4 +1,4 @@
-/** The calls that look: attributes, listings, link targets, space. */
+/** The read-only calls: attributes, listings, link targets, space. */
 import type { Attributes } from '../tree/operations.js';
 import type { Operation, Signal } from 'fuse-native';
 import type { Answer } from './answering.js';
@@ -6,7 +6,7 @@ import type { NativeContext } from './context.js';
 import { textOfBytes } from './names.js';
 import { listedArray, statFsArray } from './stat-array.js';
 
-/** Above this number of names a listing tells nothing but the names. */
+/** Listings with more names than this give only the names. */
 const LISTED_WITH_TYPES = 50_000;
 
 export function lookingOperations(context: NativeContext): Record<string, Operation> {

@@ -1,7 +1,7 @@
 /**
- * Counts and times the package's calls, from the moment the event loop hands
- * one over to its answer; and tells them to a trace, while there is one. What
- * happens before (libfuse's threads, the queue of the loop) is not seen here.
+ * Counts and times the package's calls, from the event loop's callback to the
+ * answer, and reports them to a trace while one is active. The time before
+ * (libfuse's threads, the event loop's queue) is not measured.
  */
 import { performance } from 'node:perf_hooks';
 import type { Operation, Signal } from 'fuse-native';
@@ -9,7 +9,7 @@ import { RequestCounts } from '../measure/request-counts.js';
 import type { TraceSink } from '../measure/trace-entry.js';
 import { bytesOfText } from './names.js';
 
-/** The package's operations under the names of what the kernel asked for. */
+/** The package's operations by the kernel's names. */
 const NAMES: Readonly<Record<string, string>> = {
   getattr: 'GETATTR',
   fgetattr: 'GETATTR',
@@ -49,7 +49,7 @@ const TWO_PATHS: ReadonlySet<string> = new Set(['rename', 'link']);
 
 export class MeasuredCalls {
   readonly counts = new RequestCounts(KINDS);
-  /** Set while somebody follows the calls. */
+  /** Set while a trace is followed. */
   trace: TraceSink | undefined;
 
   /** The operation, measured. */
@@ -94,7 +94,7 @@ export class MeasuredCalls {
       op,
       path: belowRoot(first),
       ...(hasTwo && { to: belowRoot(second) }),
-      // The package does not tell whose call it is.
+      // The package does not report the caller.
       pid: 0,
       errno,
       ...(result > 0 && { bytes: result }),

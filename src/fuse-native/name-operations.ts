@@ -1,9 +1,9 @@
 /**
  * The calls that make, remove and move names.
  *
- * libfuse gives an open file that is removed, or replaced by a rename, a name
- * `.fuse_hidden…` until it is closed: here that is the removal, and the made-up
- * name leads to the open file without being in the tree.
+ * When an open file is removed or replaced by a rename, libfuse renames it to
+ * `.fuse_hidden…` until it is closed. Here that rename is the removal; the
+ * made-up name leads to the open file without being in the tree.
  */
 import { S_IFDIR, S_IFMT, S_IFREG } from '../lib/file-mode.js';
 import { after, Deferred } from '../lib/deferred.js';
@@ -47,7 +47,7 @@ export function nameOperations(context: NativeContext): Record<string, Operation
       }),
     unlink: (signal, path: string) =>
       change(signal, () => {
-        // An open file's name was removed when libfuse hid it.
+        // The open file's name was removed when libfuse hid it.
         if (context.paths.hiddenNode(path) !== undefined) return;
         unlink(context, path);
       }),

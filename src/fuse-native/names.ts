@@ -1,11 +1,11 @@
 /**
- * Names and link targets between byte strings, in which the tree has them, and
- * the UTF-8 texts that the package takes and gives. Pure.
+ * Converts names and link targets between the tree's byte strings and the
+ * package's UTF-8 texts. Pure.
  *
- * Bytes that are no UTF-8 go out as characters of a private area (U+F780 to
- * U+F7FF), one for each byte from 0x80, and come back as those bytes. The
- * package itself makes U+FFFD of such bytes on their way in: what they were is
- * lost, so that nothing can be made under such a name.
+ * Bytes that are not UTF-8 go out as private-use characters (U+F780 to U+F7FF),
+ * one for each byte from 0x80, and come back as those bytes. The package itself
+ * turns incoming bytes of this kind into U+FFFD: the original bytes are lost,
+ * so nothing can be made under such a name.
  */
 import { isUtf8 } from 'node:buffer';
 import { FsError } from '../lib/errors.js';
@@ -17,7 +17,7 @@ const isPlain = (text: string): boolean => {
   return true;
 };
 
-/** What a program sees of a byte string. */
+/** The text that programs see for a byte string. */
 export function textOfBytes(name: string): string {
   if (isPlain(name)) return name;
   const bytes = Buffer.from(name, 'latin1');
@@ -30,7 +30,7 @@ export function textOfBytes(name: string): string {
   );
 }
 
-/** The byte string that a program means. */
+/** The byte string for a program's text. */
 export function bytesOfText(text: string): string {
   if (isPlain(text)) return text;
   return text
@@ -43,7 +43,7 @@ export function bytesOfText(text: string): string {
     .join('');
 }
 
-/** For what is to be made: throws EINVAL when bytes were lost on the way. */
+/** For names to be made: throws EINVAL when the package lost bytes. */
 export function refuseMangled(text: string, syscall: string): void {
   if (text.includes('\ufffd')) throw new FsError('EINVAL', syscall, text);
 }

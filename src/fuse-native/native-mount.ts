@@ -1,11 +1,11 @@
 /**
- * A mount through the package `fuse-native`: libfuse reads the requests in
- * threads of its own, which hand each call to the event loop of the main thread
- * and wait for its answer. Only the main thread of a process may do this: in
- * any other the package crashes.
+ * A mount through the package `fuse-native`. libfuse reads the requests in its
+ * own threads; these hand each call to the event loop of the main thread and
+ * wait for the answer. In any other thread than the main one the package
+ * crashes.
  *
- * Nothing is cached in the kernel but the pages of open files, since it can't
- * be told that anything changed: names and attributes are asked for each time.
+ * The kernel caches only the pages of open files, because the package can't
+ * invalidate anything: the kernel asks for names and attributes each time.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { CommandError } from '../lib/errors.js';
@@ -21,10 +21,10 @@ import { fileOperations } from './file-operations.js';
 import { lookingOperations } from './looking-operations.js';
 import { nameOperations } from './name-operations.js';
 
-/** How often it is looked whether the mount is still there. */
+/** Interval of the check whether the mount still exists. */
 const LOOK_MS = 20;
 const UTIMENS_OPCODE = 12;
-/** libfuse's options, and the path of the mountpoint, have this much room in the package. */
+/** The package has this much room for libfuse's options and for the path of the mountpoint. */
 const TEXT_BYTES_MAX = 1023;
 /** Where a request's memory holds the opcode and the two times (64-bit Linux, 2.2.6). */
 const OPCODE_AT = 8;
@@ -35,10 +35,10 @@ export interface NativeMountOptions {
   source: string;
   subtype: string;
   readOnly?: boolean;
-  /** No page cache: each read and write is a call of its own, with its own error. */
+  /** No page cache: each read and write is its own call, with its own error. */
   directIo?: boolean;
   noexec?: boolean;
-  /** Set-user-id bits, device files count; for root only. */
+  /** Set-user-id bits and device files work; for root only. */
   suid?: boolean;
   dev?: boolean;
   uid: number;
@@ -64,13 +64,13 @@ async function loadPackage(): Promise<typeof Fuse> {
 export function libfuseOptions(options: NativeMountOptions): string {
   const escaped = options.source.replace(/[\\,]/g, '\\$&');
   const words = [
-    // The unit of a write is 4 KiB without this.
+    // Without this, a write has at most 4 KiB.
     'big_writes',
-    // A mount in place covers what it shows.
+    // A mount in place covers a directory that is not empty.
     'nonempty',
     'use_ino',
     'default_permissions',
-    // As the kernel driver's mounts: reads change no access times.
+    // As with the kernel driver: reads change no access times.
     'noatime',
     'entry_timeout=0',
     'negative_timeout=0',
@@ -100,9 +100,9 @@ function fuseDescriptors(): number[] {
 }
 
 /**
- * The package hands the access time over as modification time, too. The right
- * one stands beside it in the memory of the request; when that does not look as
- * it should, the wrong one is used.
+ * The package also passes the access time as modification time. The right one
+ * is beside it in the request's memory; when that memory does not look as
+ * expected, the wrong one is used.
  */
 function withBothTimes(fuse: Fuse): void {
   const inner = fuse._handlers[UTIMENS_OPCODE];
@@ -113,7 +113,7 @@ function withBothTimes(fuse: Fuse): void {
       request.length >= MTIME_AT + 8 &&
       request.readUInt32LE(OPCODE_AT) === UTIMENS_OPCODE &&
       Number(request.readBigUInt64LE(ATIME_AT)) === sentMs;
-    // Before 1970 it is a negative number.
+    // A negative number means a time before 1970.
     const atimeMs = sentMs < 2 ** 63 ? sentMs : 0;
     const mtimeMs = isKnown ? Number(request.readBigInt64LE(MTIME_AT)) : atimeMs;
     inner?.(request, opcode, path, atimeMs, Math.max(0, mtimeMs));
@@ -132,7 +132,7 @@ export class NativeMount {
     const pollSet = new PollSet([descriptor]);
     pollSet.set(0, descriptor, 0);
     this.#timer = setInterval(() => {
-      // The kernel has let the mount go: no program uses it any more.
+      // The kernel has dropped the mount: no program uses it any more.
       if (pollSet.wait(0) > 0 && (pollSet.ready(0) & POLLERR) !== 0) {
         this.close();
         onEnd();
@@ -142,7 +142,7 @@ export class NativeMount {
 
   /**
    * Settles when the mount can be used; the caller's event loop must run.
-   * `onEnd` is called when it is gone. Throws CommandError.
+   * `onEnd` is called when the mount is gone. Throws CommandError.
    */
   static async mount(
     mountpoint: string,
@@ -166,9 +166,10 @@ export class NativeMount {
       ...fileOperations(operations),
       ...attributeOperations(operations),
     };
-    // Answered ENOSYS, it is asked for once; so files are closed with one call less.
+    // Without a flush operation the kernel gets ENOSYS once and never asks again: each close costs
+    // one call less.
     if (ops.neverOpens === true) delete table['flush'];
-    // Nobody gets an answer when it comes to late: commands may take long.
+    // The package's timeout would drop late answers, and commands may take long.
     const fuse = new Package(mountpoint, table, { timeout: false });
     for (const [name, operation] of Object.entries(table)) {
       fuse[`_op_${name}`] = operations.measured.wrap(name, operation satisfies Operation);
@@ -190,13 +191,13 @@ export class NativeMount {
     return this.#ended;
   }
 
-  /** The kernel has requests that nobody has read. */
+  /** True when the kernel has unread requests. */
   get hasUnread(): boolean {
     const pollSet = new PollSet([this.#descriptor]);
     return !this.#ended && pollSet.wait(0) > 0;
   }
 
-  /** Lets go of it; does not unmount. */
+  /** Closes the descriptor; does not unmount. */
   close(): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -1,6 +1,6 @@
 /**
- * The files that programs have open: a handle of 31 bits for each open, and one
- * lookup of the node for as long as any handle of it is left.
+ * The open files of programs: a 31-bit handle for each open, and one lookup of
+ * the node while any of its handles is open.
  */
 import type { Operations } from '../tree/operations.js';
 
@@ -27,7 +27,7 @@ export class OpenFiles {
     return this.#counts.has(node);
   }
 
-  /** `looked`: the caller has looked the node up for this, and need not forget it. */
+  /** `looked`: the caller has already counted a lookup of the node and passes it on. */
   add(node: number, fh: number, looked: boolean): number {
     while (this.#files.has(this.#next)) this.#advance();
     const handle = this.#next;
@@ -47,7 +47,7 @@ export class OpenFiles {
     return this.#files.get(handle);
   }
 
-  /** `closed` is called before the last handle of a node lets it go. */
+  /** `closed` is called before the last handle of a node forgets the node. */
   remove(handle: number, closed: (node: number) => void): void {
     const file = this.#files.get(handle);
     if (file === undefined) return;

@@ -1,7 +1,7 @@
 /**
- * The part of the package `fuse-native` (2.2.6) that is used, its inner parts
- * included: the public interface of its operations loses what they need (the
- * size of a buffer for attributes, the handle in fgetattr).
+ * The used part of the package `fuse-native` (2.2.6), internals included: its
+ * public interface drops values that operations need (the size of an xattr
+ * buffer, the handle in fgetattr).
  */
 declare module 'fuse-native' {
   /** Answers a call: the result (0, a count, or -errno), then what the operation gives. */
@@ -17,7 +17,7 @@ declare module 'fuse-native' {
 
   // biome-ignore lint/style/noDefaultExport: the package has no other
   export default class Fuse {
-    /** Operations that are not in `operations` are unknown to libfuse as well. */
+    /** Operations missing here are unknown to libfuse as well. */
     constructor(mountpoint: string, operations: Record<string, unknown>, options: Options);
     /** By opcode; called with the memory of the request, the opcode and the arguments. */
     readonly _handlers: ((request: Buffer, opcode: number, ...args: unknown[]) => void)[];

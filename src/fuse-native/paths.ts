@@ -1,14 +1,13 @@
 /**
- * From the paths that libfuse names to the nodes of the tree. A path is walked
- * name by name; each node on the way counts as looked up until it is forgotten
- * here.
+ * Maps libfuse's paths to nodes of the tree. A path is walked name by name;
+ * each node on the way counts as looked up until it is forgotten here.
  *
- * Owns those lookups: of the paths it remembers (a bounded number, the least
- * used go first), and, for a second or two, of the others. Remembered is what
- * the tree lets a kernel remember; so nothing below `.snapshots`, whose names
- * are never cached. What must hold: each remembered path leads to the node that
- * a walk would find. Whoever removes or moves a name says so; a restore empties
- * it all.
+ * Owns those lookups: of the paths it remembers (a bounded number, least
+ * recently used first out) and, for a second or two, of the others. It
+ * remembers only what the tree lets a kernel cache; so nothing below
+ * `.snapshots`, whose names are never cached. What must hold: each remembered
+ * path leads to the node that a walk would find. Callers report each removed or
+ * moved name; a restore clears everything.
  */
 import { FsError } from '../lib/errors.js';
 import type { Attributes, Caller, Entry, Operations } from '../tree/operations.js';
@@ -21,14 +20,14 @@ const LINGER_MAX = 10_000;
 
 export interface Found {
   node: number;
-  /** When it was looked up just now. */
+  /** Present when it was looked up just now. */
   attr?: Attributes;
 }
 
 export class Paths {
-  /** In the order of use: the first is the one not used for longest. */
+  /** In order of use: the first is the least recently used. */
   readonly #remembered = new Map<string, number>();
-  /** Open files without a name, by the name that libfuse has given them. */
+  /** Open files without a name, by the name libfuse gave them. */
   readonly #hidden = new Map<string, number>();
   #young: number[] = [];
   #old: number[] = [];
@@ -81,7 +80,7 @@ export class Paths {
     return entry;
   }
 
-  /** An entry that was found or made at `path`: its lookup belongs to this table now. */
+  /** Takes over the lookup of an entry found or made at `path`. */
   keep(path: string, entry: Entry): void {
     const { directory } = splitPath(path);
     const mayRemember =
@@ -97,7 +96,7 @@ export class Paths {
     if (oldest !== undefined) this.drop(oldest);
   }
 
-  /** The name is gone, or leads to something else. */
+  /** The name is gone, or leads to another file. */
   drop(path: string): void {
     const node = this.#remembered.get(path);
     if (node === undefined) return;
@@ -105,14 +104,14 @@ export class Paths {
     this.ops.forget(node, 1);
   }
 
-  /** As `drop`, for a directory with all that lies below it. */
+  /** As `drop`, for a directory and everything below it. */
   dropTree(path: string): void {
     for (const known of [...this.#remembered.keys()]) {
       if (known === path || known.startsWith(`${path}/`)) this.drop(known);
     }
   }
 
-  /** libfuse keeps an open file under a name of its own after its name was removed. */
+  /** libfuse keeps an open file under its own name after the file's name was removed. */
   hide(path: string, node: number): void {
     this.#hidden.set(path, node);
   }
@@ -121,12 +120,12 @@ export class Paths {
     return this.#hidden.get(path);
   }
 
-  /** Nobody has the file open any more. */
+  /** The file is no longer open. */
   dropHidden(node: number): void {
     for (const [path, hidden] of this.#hidden) if (hidden === node) this.#hidden.delete(path);
   }
 
-  /** The names lead elsewhere now. */
+  /** All names may lead elsewhere now. */
   clear(): void {
     for (const path of [...this.#remembered.keys()]) this.drop(path);
     this.#forgetOld();

@@ -1,4 +1,4 @@
-/** Attributes in the form that the package takes: unsigned 32-bit integers in a fixed order. Pure. */
+/** Attributes in the package's form: unsigned 32-bit integers in a fixed order. Pure. */
 import type { Attributes, StatFs } from '../tree/operations.js';
 
 const STAT_INTS = 18;
@@ -10,7 +10,7 @@ function setLong(ints: Uint32Array, at: number, value: number): void {
   ints[at + 1] = Math.floor(value / HALF);
 }
 
-/** Whole milliseconds; times before 1970 can't be told. */
+/** Whole milliseconds; times before 1970 can't be expressed. */
 function milliseconds(s: number, ns: number): number {
   return Math.max(0, s * 1000 + Math.floor(ns / 1_000_000));
 }
@@ -32,7 +32,7 @@ export function statArray(attr: Attributes, ino: number): Uint32Array {
   return ints;
 }
 
-/** What a listing tells of a name: type and number. */
+/** What a listing gives for a name: type and number. */
 export function listedArray(type: number, ino: number): Uint32Array {
   const ints = new Uint32Array(STAT_INTS);
   ints[0] = type;
