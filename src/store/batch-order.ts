@@ -1,7 +1,7 @@
 /**
- * A batch's records in the order in which LMDB takes them best: by table and
- * key, the last operation of a key only. Pure. Works on the batch's own memory,
- * with a few numbers for each record and no object.
+ * A batch's records in the best order for LMDB: by table and key, with only the
+ * last operation of each key. Pure. Works on the batch's own memory, with a few
+ * numbers for each record and no object.
  */
 import { deltaKey, layerOf, placeOf } from '../format/records/keys.js';
 import type { TableNumber } from '../format/records/tables.js';
@@ -13,7 +13,7 @@ export function deltaKeyOf(table: TableNumber, key: Buffer): Buffer {
   return deltaKey(layerOf(table, key), table, placeOf(table, key));
 }
 
-/** What is compared first: so many numbers of six bytes of each key. */
+/** Compared first: this many numbers of six bytes from each key. */
 const PREFIXES = 3;
 const PREFIX_BYTES = 6;
 

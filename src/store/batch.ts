@@ -12,7 +12,7 @@ import { invariant } from '../lib/invariant.js';
 import type { TableNumber } from '../format/records/tables.js';
 
 const SLAB_BYTES = 1024 * 1024;
-/** Slabs kept for reuse, a group's worth; more are left to the garbage collector. */
+/** Slabs kept for reuse, enough for one txg; the garbage collector takes any more. */
 const KEPT_SLABS = 28;
 
 /** Int32 words of one operation, in this order. */
@@ -30,7 +30,7 @@ export const OPERATION = {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Hands out room in shared memory. */
+/** Allocates room in shared memory. */
 export class SlabArena {
   readonly #slabBytes: number;
   /** Slabs in use; the last standard one is being filled. */
@@ -41,7 +41,7 @@ export class SlabArena {
   /** All of the current slab, and its position in `slabs`. */
   #currentBytes: Buffer = NOTHING;
   #currentIndex = -1;
-  /** The current slab was used before: what it gives out must be cleared. */
+  /** The current slab was used before: the room it gives must be cleared. */
   #currentIsUsed = false;
   #currentUsed = 0;
   #bytesUsed = 0;
@@ -51,7 +51,7 @@ export class SlabArena {
     this.#slabBytes = slabBytes;
   }
 
-  /** Bytes handed out since the last `recycle`, rounded up to the alignment. */
+  /** Bytes allocated since the last `recycle`, rounded up to the alignment. */
   get bytesUsed(): number {
     return this.#bytesUsed;
   }
@@ -59,12 +59,12 @@ export class SlabArena {
   /** Room for `length` bytes, zeros, 8-byte aligned. */
   alloc(length: number): Buffer {
     const room = this.allocUncleared(length);
-    // A slab of its own is new.
+    // A larger allocation has its own slab, which is new.
     if (this.#currentIsUsed && room.buffer === this.#current) room.fill(0);
     return room;
   }
 
-  /** As `alloc` for bytes that are all written at once: what is in there now is any. */
+  /** As `alloc`, for a caller that writes all bytes at once: the contents are undefined. */
   allocUncleared(length: number): Buffer {
     const rounded = (length + 7) & ~7;
     this.#bytesUsed += rounded;
@@ -79,8 +79,9 @@ export class SlabArena {
   }
 
   /**
-   * As `alloc` for bytes that are all written at once, without a buffer object: where they go in
-   * `bytes`, which is the slab `index`, until the next call. -1: more than fits into a slab.
+   * As `alloc`, for a caller that writes all bytes at once, and without a
+   * buffer object: the offset into `bytes`, which is the slab `index` until the
+   * next call. -1: larger than a slab.
    */
   place(length: number): number {
     const rounded = (length + 7) & ~7;
@@ -100,7 +101,7 @@ export class SlabArena {
     return this.#currentIndex;
   }
 
-  /** The slab that has so much room left. */
+  /** The slab that has this much room left. */
   #slabFor(bytes: number): SharedArrayBuffer {
     if (this.#current !== undefined && this.#currentUsed + bytes <= this.#slabBytes) {
       return this.#current;
@@ -131,7 +132,7 @@ export class SlabArena {
     return this.#slabs;
   }
 
-  /** Everything handed out is free again. */
+  /** Makes all allocated room free again. */
   recycle(): void {
     for (const slab of this.#slabs) {
       if (slab.byteLength === this.#slabBytes && this.#spare.length < KEPT_SLABS) {
@@ -170,7 +171,7 @@ export class BatchBuilder {
     return this.#count;
   }
 
-  /** A value in one of the arena's slabs goes by reference, any other is copied. */
+  /** A value in one of the arena's slabs is passed by reference; any other is copied. */
   put(table: TableNumber, key: Uint8Array, value: Uint8Array): void {
     this.del(table, key);
     if (!this.refer(value)) this.value(value);
@@ -187,8 +188,8 @@ export class BatchBuilder {
   }
 
   /**
-   * Begins a record, whose key of `length` bytes is to be written into `bytes` at the answer.
-   * It is a delete, unless `value` or `refer` follows.
+   * Begins a record and returns the offset in `bytes` for its key of `length`
+   * bytes. The record is a delete, unless `value` or `refer` follows.
    */
   key(table: TableNumber, length: number): number {
     invariant(length > 0, 'a key is not empty');
@@ -212,7 +213,7 @@ export class BatchBuilder {
     return keyAt;
   }
 
-  /** The value of the record begun last: copied. */
+  /** Sets the value of the current record to a copy of `bytes`. */
   value(bytes: Uint8Array): void {
     const at = this.#arena.place(bytes.length);
     if (at < 0) {
@@ -225,7 +226,7 @@ export class BatchBuilder {
     this.#valueAt(this.#arena.index, at, bytes.length);
   }
 
-  /** The value of the record begun last: where it is, if that is in one of the arena's slabs. */
+  /** Sets the value of the current record to `room`, if it is in one of the arena's slabs. */
   refer(room: Uint8Array): boolean {
     const slab = this.#arena.indexOf(room);
     if (slab < 0) return false;

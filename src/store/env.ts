@@ -1,6 +1,7 @@
 /**
  * One LMDB environment as this project uses it: the only file that imports
- * `lmdb`. It opens the tables and hides what the package's types leave out.
+ * `lmdb`. It opens the tables and hides the parts missing in the package's
+ * types.
  *
  * Keys and values are plain bytes. Reads give views into memory that belongs
  * to lmdb and that the next call on any table in this thread overwrites.
@@ -15,19 +16,19 @@ import { Span } from './span.js';
 
 export const PAGE_BYTES = 4096;
 /**
- * Address space for the map. Large enough that LMDB never maps the file anew:
- * a map that moves costs every reader.
+ * Address space for the map. Large enough that LMDB never remaps the file:
+ * moving the map costs every reader.
  */
 export const MAP_BYTES = 2 ** 42;
 /** Where address space is short (limits, 39-bit kernels): tried in this order. */
 const SMALLER_MAP_BYTES = [2 ** 38, 2 ** 35];
 const MAX_TABLES = 32;
 const MAX_READERS = 126;
-/** Values below this are stored as they are; above it LZ4 may pay. */
+/** Smaller values are stored as they are; for larger ones LZ4 may pay. */
 const COMPRESSION_THRESHOLD = 4096;
 const NEVER_COMPRESS = 2 ** 31 - 1;
 
-/** lmdb's range options; `start` and `end` are read anew by every iteration. */
+/** lmdb's range options; each iteration reads `start` and `end` again. */
 export interface LmdbRange {
   start: Uint8Array | undefined;
   end: Uint8Array | undefined;
@@ -69,10 +70,10 @@ interface LmdbStats extends LmdbTreeStats {
   free: LmdbTreeStats;
 }
 
-/** Keys of changes; lmdb takes their bytes before it returns. */
+/** Keys of changes; lmdb copies their bytes before it returns. */
 export type KeyBytes = Uint8Array | Span;
 
-/** The part of an lmdb database object that is used here. */
+/** The used part of an lmdb database object. */
 export interface LmdbTable {
   getBinaryFast(key: Uint8Array): Buffer | undefined;
   getRange(options: LmdbRange): Iterable<LmdbEntry>;
@@ -103,11 +104,11 @@ export interface StoreStats {
 }
 
 export interface EnvOptions {
-  /** Another process's volume: nothing can be written. */
+  /** The volume belongs to another process: nothing can be written. */
   readOnly?: boolean;
   /** Makes the tables. */
   create?: boolean;
-  /** LZ4 for the blocks written from now on. */
+  /** LZ4 for blocks written from now on. */
   compression?: boolean;
   mapSizeBytes?: number;
   /** For measurements; a volume has PAGE_BYTES. */
@@ -127,7 +128,7 @@ export interface RecordView extends KeyView {
   valueLength: number;
 }
 
-/** While a walk reads, records are put here as they lie, without an object for each. */
+/** While a walk reads, lmdb's records are put here in place, without an object for each. */
 const walked: RecordView & { isOn: boolean } = {
   isOn: false,
   keyBytes: Buffer.alloc(0),
@@ -167,15 +168,15 @@ const valueEncoder = {
   },
 };
 
-/** What is read in a walk would be taken for its next record. */
+/** A read during a walk would overwrite the walk's next record. */
 export function refuseInWalk(): void {
   invariant(!walked.isOn, 'nothing else is read during a walk');
 }
 
 /**
  * Calls `visit` with each record of a range that was opened in this thread,
- * until it returns false. Nothing is made per record, so `visit` may neither
- * keep what it is given nor call into the store.
+ * until it returns false. No object is made per record, so `visit` may neither
+ * keep its argument nor call into the store.
  */
 export function walk(range: Iterable<unknown>, visit: (record: RecordView) => boolean): void {
   refuseInWalk();
@@ -196,7 +197,7 @@ export function walk(range: Iterable<unknown>, visit: (record: RecordView) => bo
 }
 
 const ANY_KEY = Buffer.of(0);
-/** Stands for the timer that is not made. */
+/** A timer that never runs. */
 const NO_TIMER = (() => NO_TIMER) as unknown as typeof setTimeout;
 
 function treeStats(stats: LmdbTreeStats): TreeStats {
@@ -222,14 +223,15 @@ function openRoot(path: string, options: EnvOptions): LmdbTable {
       const rootOptions = {
         path,
         noSubdir: false,
-        name: null as unknown as string, // the unnamed table; the package's types leave it out
+        name: null as unknown as string, // the unnamed table; the package's types lack it
         maxDbs: MAX_TABLES,
         maxReaders: MAX_READERS,
         permissionsMode: 0o600,
         mapSize,
         pageSize: options.pageBytes ?? PAGE_BYTES,
         readOnly: options.readOnly ?? false,
-        // A commit is data, flush, meta page, flush: whatever happens the newest meta page is whole.
+        // Without overlapping, a commit is data, flush, meta page, flush: the newest meta page is
+        // always whole.
         overlappingSync: false,
         keyEncoder,
         encoder: valueEncoder,
@@ -265,9 +267,9 @@ export class Env {
   }
 
   /**
-   * Opens what `checkEnvironment` (open.ts) has found to be whole. All
-   * environments of one path in one process share one map; the first one
-   * decides whether it can be written.
+   * Opens an environment that `checkVolumeFiles` (open.ts) has found to be
+   * whole. All environments of one path in one process share one map; the first
+   * one decides whether it can be written.
    */
   static open(path: string, options: EnvOptions = {}): Env {
     const place = MeetingPlace.enter(path);
@@ -291,7 +293,7 @@ export class Env {
         create: options.create ?? false,
         keyEncoder,
         encoder: valueEncoder,
-        // Readers know compressed values whatever the writer's option is.
+        // Readers decompress values whatever the writer's option is.
         ...(TABLE[name] === TABLE.blocks && {
           compression: {
             threshold: options.compression ? COMPRESSION_THRESHOLD : NEVER_COMPRESS,
@@ -321,10 +323,10 @@ export class Env {
   }
 
   /**
-   * Moves this environment's reads on to the newest committed state. lmdb
-   * would let go of that state by a timer of 0 ms: never in a thread that does
-   * not yield (where the timers would pile up), at any time in one that does.
-   * So the timer is kept from being made, and only this call moves the state.
+   * Moves this environment's reads to the newest committed state. lmdb releases
+   * a state by a timer of 0 ms. In a thread that does not yield it would never
+   * fire (and timers would pile up); in any other thread it would fire at any
+   * time. So the timer is suppressed, and only this call changes the state.
    */
   renew(): void {
     this.root.resetReadTxn();
@@ -335,16 +337,16 @@ export class Env {
     } finally {
       globalThis.setTimeout = setTimeout;
     }
-    // The state is taken by the first read.
+    // The first read takes the new state.
     this.table(TABLE.meta).getBinaryFast(ANY_KEY);
   }
 
-  /** Lets go of the state: freed pages it needed can be used again. */
+  /** Releases the state: its freed pages can be reused. */
   release(): void {
     this.root.resetReadTxn();
   }
 
-  /** The oldest state that a reader of any process holds; undefined: none. Drops dead readers. */
+  /** The oldest state held by a reader of any process; undefined: none. Removes dead readers. */
   oldestReader(): number | undefined {
     this.root.readerCheck();
     // Lines of `pid thread transaction`; idle readers have no transaction.
@@ -352,7 +354,10 @@ export class Env {
     return held.length === 0 ? undefined : Math.min(...held.map((line) => Number(line[1])));
   }
 
-  /** Of the state that is read, but for the numbers of the last page and transaction. About 0.1 ms. */
+  /**
+   * Counts of the state being read, but the numbers of the last page and
+   * transaction are current. About 0.1 ms.
+   */
   stats(): StoreStats {
     const tables: TreeStats[] = [];
     let usedPages = 2;

@@ -1,7 +1,7 @@
 /**
- * The file of the intent log: `intent.log` beside LMDB's. What is written into
- * it later must change nothing but its bytes, since a flush then is one write of
- * the disk: so it is made of written zeros in its full size.
+ * The file of the intent log: `intent.log` beside LMDB's. Later writes must
+ * change only its bytes, because a flush is then a single disk write. So the
+ * file is created at full size, with written zeros.
  */
 import {
   closeSync,
@@ -25,15 +25,18 @@ export function logPath(volumePath: string): string {
   return join(volumePath, LOG_FILE);
 }
 
-/** Makes the file, or leaves one that is as it must be. Throws what the disk says. Flushed. */
+/**
+ * Makes the file, unless it exists with the right size and no holes; flushed.
+ * Throws the disk's error.
+ */
 export function makeLogFile(volumePath: string, bytes: number): void {
   const path = logPath(volumePath);
   const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
   const fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new Error(`${path} is no regular file`);
-    // A copied file may have holes, where a write would have to find room first.
+    if (!stat.isFile()) throw new Error(`${path} is not a regular file`);
+    // A copied file may have holes; a write into one would have to allocate blocks.
     if (stat.size === bytes && stat.blocks * 512 >= bytes) return;
     fchmodSync(fd, 0o600);
     if (stat.size === 0) writeInPlace(fd);
@@ -60,12 +63,12 @@ function flushDirectory(path: string): void {
   }
 }
 
-/** To be written to. Throws when it is not as `makeLogFile` leaves it. */
+/** Opens the file for writing. Throws when it is not as `makeLogFile` leaves it. */
 export function openLogFile(volumePath: string): number {
   return openSync(logPath(volumePath), constants.O_RDWR | constants.O_NOFOLLOW);
 }
 
-/** All of it; undefined where there is none. */
+/** The whole file; undefined when there is none. */
 export function readLogFile(volumePath: string): Buffer | undefined {
   let fd: number;
   try {

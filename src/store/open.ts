@@ -1,9 +1,9 @@
 /**
- * A volume's files: making them, and opening them only when they are whole.
+ * The files of a volume: creates them, and opens them only when they are whole.
  *
- * What must hold: LMDB maps a file only after its meta pages have been
- * checked against its length, so that a truncated or foreign file is a clear
- * error and never a SIGBUS.
+ * What must hold: LMDB maps a file only after its meta pages were checked
+ * against its length, so that a truncated or foreign file gives a clear error
+ * and never a SIGBUS.
  */
 import {
   closeSync,
@@ -28,12 +28,12 @@ import { checkFileLength, checkTreeRoot, DamagedFile, readMeta } from './mdb/fil
 
 export const DATA_FILE = 'data.mdb';
 export const OWNER_FILE = 'owner';
-/** Where a volume is made, in the directory that it is made for. */
+/** Where a new volume is built, inside the directory it is for. */
 const NURSERY = '.shadowfs-new';
 const HEAP_TOP_PAD_BYTES = 64 * 1024 * 1024;
-/** More than the pages of a group, which are taken and given back at every commit. */
+/** More than the pages of a txg, which each commit allocates and frees. */
 const HEAP_TRIM_BYTES = 64 * 1024 * 1024;
-/** What is as large as a slab goes back to the kernel when it is freed. */
+/** Blocks as large as a slab go back to the kernel when they are freed. */
 const HEAP_MMAP_BYTES = 512 * 1024;
 
 function notAVolume(path: string, why: string): CommandError {
@@ -75,16 +75,16 @@ function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-/** True when there is something that claims to be a volume. */
+/** True when a file claims to be a volume. */
 export function isVolume(path: string): boolean {
   return existsSync(join(path, DATA_FILE));
 }
 
 /**
- * Makes a volume in `path`, which is made or empty: tables without records,
- * which `fill` may put into the directory it is given. The volume takes its
- * place as a whole, so that a crash leaves it or nothing. Throws CommandError
- * `volume-exists` or `not-a-volume`.
+ * Makes a volume in `path`, a new or empty directory. The tables have no
+ * records; `fill` may add some in the directory it gets. A rename puts the
+ * volume in place as a whole, so that a crash leaves all of it or nothing.
+ * Throws CommandError `volume-exists` or `not-a-volume`.
  */
 export function createVolumeFiles(
   path: string,
@@ -176,9 +176,10 @@ export function openEnv(path: string, options: EnvOptions = {}): Env {
 }
 
 /**
- * For the process that writes: LMDB takes and frees all pages of a transaction
- * at once. glibc would give the memory back each time and the kernel would
- * clear it again, by huge pages at worst: 10–40 % of a sequential write.
+ * For the process that writes. LMDB allocates and frees all pages of a
+ * transaction at once. By default glibc returns that memory each time, and the
+ * kernel clears it again, at worst by huge pages: 10–40 % of a sequential
+ * write.
  */
 export function tuneMemoryForWriting(): void {
   disableHugePages();

@@ -37,7 +37,7 @@ function sleep(durationMs: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, durationMs);
 }
 
-/** What the present or last owner wrote about itself, as far as it can be read. */
+/** The record of the present or last owner, as far as it can be read. */
 export function readOwner(volumePath: string): OwnerRecord | undefined {
   try {
     return JSON.parse(readFileSync(join(volumePath, OWNER_FILE), 'utf8')) as OwnerRecord;
@@ -67,7 +67,7 @@ export class Owner {
     }
   }
 
-  /** The file stays: removing it would let two owners lock two files. */
+  /** Keeps the file: removing it would let two owners lock two files. */
   release(): void {
     if (this.#fd < 0) return;
     try {

@@ -1,10 +1,10 @@
 /**
  * Reading the store.
  *
- * A `StoreReader` sees one committed state, the newest one at its last
- * `refresh`, however many commits follow; it works in a thread that never
- * yields to the event loop. A thread that serves calls `refresh` after every
- * commit: a reader left behind keeps freed pages from being used again.
+ * A `StoreReader` sees one committed state, the newest at its last `refresh`,
+ * however many commits follow. It works in a thread that never yields to the
+ * event loop. A serving thread calls `refresh` after every commit: an old
+ * reader prevents the reuse of freed pages.
  */
 import type { TableNumber } from '../format/records/tables.js';
 import {
@@ -36,7 +36,7 @@ export interface RangeOptions {
 /** Bytes in lmdb's memory: valid until the next call into the store by this thread. */
 export type Entry = LmdbEntry;
 
-/** A range that is iterated again and again: half the cost of a new one each time. */
+/** A range that is iterated repeatedly: half the cost of a new one each time. */
 interface Seeker {
   readonly options: LmdbRange;
   readonly entries: Iterable<LmdbEntry | Buffer>;
@@ -89,7 +89,7 @@ export class TableReader {
   /**
    * Calls `visit` with the records start ≤ key < end in key order until it
    * returns false: for short records that are decoded at once. `visit` may
-   * neither keep what it is given nor call into the store.
+   * neither keep its argument nor call into the store.
    */
   visit(
     table: TableNumber,
@@ -109,9 +109,9 @@ export class TableReader {
   }
 
   /**
-   * The records with start ≤ key < end in key order, or from the last one
-   * backwards. Keys and values are copies. Read in pieces: a `refresh`
-   * between two of them is seen by the later one.
+   * The records with start ≤ key < end in key order, or backwards from the last
+   * one. Keys and values are copies. They are read in pieces: after a `refresh`
+   * between two pieces, the later piece shows the new state.
    */
   *range(
     table: TableNumber,
@@ -166,7 +166,7 @@ export class TableReader {
     return { entries, isLast: entries.length < limit };
   }
 
-  /** Those that are asked for all the time are kept. */
+  /** Ranges that are used all the time are kept. */
   #rangeOf(
     table: TableNumber,
     range: LmdbRange,
@@ -198,13 +198,13 @@ export class TableReader {
 }
 
 export class StoreReader extends TableReader {
-  /** Large values without LMDB's map; undefined: only through the map. */
+  /** Reads large values without LMDB's map; undefined: only through the map. */
   values: ValueFile | undefined;
 
   /**
-   * `readOnly`: the volume belongs to another process. In the process of the
-   * writer leave it out: all environments of a process share one map, and the
-   * first to open it decides whether it can be written.
+   * `readOnly`: the volume belongs to another process. Leave it out in the
+   * writer's process: all environments of a process share one map, and the
+   * first one to open it decides whether it is writable.
    */
   static open(path: string, options: { readOnly?: boolean } = {}): StoreReader {
     const reader = new StoreReader(openEnv(path, options));
@@ -224,7 +224,7 @@ export class StoreReader extends TableReader {
     this.values?.moved();
   }
 
-  /** Lets go of the state until the next `refresh` or read. */
+  /** Releases the state until the next `refresh` or read. */
   release(): void {
     this.env.release();
     this.values?.moved();

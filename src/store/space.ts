@@ -1,11 +1,11 @@
 /**
- * How much the volume can still take, and making sure of it beforehand.
+ * The space that a volume can still use, and its reservation.
  *
- * LMDB reports a full disk at commit, for the whole transaction. So the file
- * is given its blocks ahead (fallocate), and a group is admitted only when its
- * worst case fits into what the file has. What must hold: a transaction whose
- * worst case is at most `availableBytes` commits; one of at most
- * `reserveBytes` more (delete, restore, the collector) commits too.
+ * LMDB reports a full disk at commit, for the whole transaction. So the file's
+ * blocks are allocated in advance (fallocate), and a txg is admitted only when
+ * its worst case fits into them. What must hold: a transaction whose worst case
+ * is at most `availableBytes` commits; one of at most `reserveBytes` more
+ * (delete, restore, the collector) commits too.
  *
  * It lives in the writer's thread; the serving thread gets its states.
  */
@@ -25,7 +25,7 @@ const CHUNK_BYTES = 64 * MIB;
 const MIN_RESERVE_BYTES = 4 * MIB;
 export const MAX_RESERVE_BYTES = 64 * MIB;
 const RESERVE_PART = 64;
-/** Left to others where blocks can't be had ahead. */
+/** Left for other users of the disk where blocks can't be allocated in advance. */
 const UNRESERVED_MARGIN_BYTES = 8 * MIB;
 /**
  * Left free where room is asked for before it is seen that the file has it (Btrfs): without any,
@@ -34,11 +34,11 @@ const UNRESERVED_MARGIN_BYTES = 8 * MIB;
 const UNTOUCHED_BYTES = 16 * MIB;
 /** Pages that the last two transactions freed may still be read. */
 const YOUNG_TRANSACTIONS = 2;
-/** LMDB looks no further once it has so many free runs in memory. */
+/** LMDB stops looking once it has this many free runs in memory. */
 const MAX_RUNS = 20_000;
-/** Blocks of the file system's own tree are counted with the file's. */
+/** The file's block count includes blocks of the file system's own tree. */
 const TREE_OVERHEAD_BYTES = 256 * 1024;
-/** Runs are broken up by smaller needs. */
+/** Smaller needs break up some of the runs. */
 const RUNS_USABLE = 0.75;
 
 const NO_FREE_PAGES = { usableBytes: 0, youngBytes: 0 };
@@ -51,29 +51,32 @@ export interface SpaceOptions {
 
 /** All in bytes. Plain data. */
 export interface SpaceState {
-  /** What a transaction may take now. */
+  /** What a transaction may use now. */
   availableBytes: number;
   /** What `ensure` could add to that. */
   growableBytes: number;
-  /** What stays for delete, restore and the collector. */
+  /** What is kept for delete, restore and the collector. */
   reserveBytes: number;
-  /** What users may still take: the free pages and what the file can grow by, less the reserve. */
+  /**
+   * What users may still use: the free pages and the possible growth of the
+   * file, minus the reserve.
+   */
   roomBytes: number;
-  /** Not counted in it, since the last transactions freed it: two more make it room. */
+  /** Not included in `roomBytes`: freed by the last transactions, usable after two more. */
   youngBytes: number;
   /** Pages in use. */
   usedBytes: number;
   /** Free pages inside the file, young ones included. */
   freeBytes: number;
-  /** The file up to its last page, free ones included. */
+  /** The file up to its last page, free pages included. */
   fileBytes: number;
   diskFreeBytes: number;
   quotaBytes?: number;
 }
 
 /**
- * Bytes of free pages that values of `runPages` pages can use, at least.
- * Pages freed after `newestTransaction` don't count.
+ * Bytes of free pages that values of `runPages` pages can use, at least. Pages
+ * freed after `newestTransaction` don't count.
  */
 export function usableFreePages(
   runs: readonly FreeRun[],
@@ -105,7 +108,7 @@ export class Space {
   readonly #options: SpaceOptions;
   readonly #oldestReader: () => number | undefined;
   #stats: StoreStats;
-  /** The file has its blocks up to here. */
+  /** The file has allocated blocks up to here. */
   #allocatedEnd: number;
   /** False where the file system has no fallocate, or where that promises nothing. */
   #canReserve: boolean;
@@ -114,7 +117,7 @@ export class Space {
   readonly #takesRoomAnew: boolean;
   #freeOf: { transaction: number; usableBytes: number; youngBytes: number } | undefined;
 
-  /** `oldestReader`: the oldest state that is still read, asked when free pages are counted. */
+  /** `oldestReader`: the oldest state still read; called when free pages are counted. */
   constructor(
     volumePath: string,
     stats: StoreStats,
@@ -198,7 +201,7 @@ export class Space {
     const growable = this.#canReserve
       ? Math.max(0, Math.min(diskBytes, (quotaBytes ?? Infinity) - this.#allocatedEnd))
       : 0;
-    // Exact counts of free pages cost a walk: only when nothing else is left.
+    // Counting free pages exactly costs a walk, so only when no other space is left.
     const isTight = growable < CHUNK_BYTES;
     const { usableBytes: free, youngBytes } = isTight ? this.#freePages() : NO_FREE_PAGES;
     const room = Math.min(most, tail + growable + (isTight ? free : freePages * pageBytes));
@@ -233,7 +236,10 @@ export class Space {
     return this.#freeOf;
   }
 
-  /** Gets blocks ahead, so that a transaction may take `bytes`, as far as disk and quota allow. */
+  /**
+   * Allocates blocks in advance, so that a transaction may use `bytes`, as far
+   * as disk and quota allow.
+   */
   ensure(bytes: number): SpaceState {
     const state = this.space();
     if (state.availableBytes >= bytes || !this.#canReserve || state.growableBytes === 0)
@@ -242,7 +248,7 @@ export class Space {
     for (const more of [missing + CHUNK_BYTES, missing + CHUNK_BYTES / 8, missing]) {
       if (this.#grow(Math.min(more, state.growableBytes))) return this.space();
     }
-    // The last bytes of a disk: its own metadata takes some of them.
+    // The file system's own metadata takes some of the last bytes of a disk.
     for (let part = state.growableBytes; part >= MIB; part = Math.floor(part * 0.75)) {
       if (this.#grow(part)) break;
     }

@@ -1,7 +1,7 @@
 /**
- * A piece of a larger buffer, named by its place: what is stored by the ten
- * thousand goes from slab to LMDB without a buffer object of its own. One span
- * is used again for the next piece, so nobody keeps one beyond a call.
+ * A piece of a larger buffer, given by its position. Records by the ten
+ * thousand go from slab to LMDB without a buffer object each. One span is
+ * reused for the next piece, so callers must not keep it beyond a call.
  */
 export class Span {
   bytes: Uint8Array;

@@ -3,12 +3,12 @@
  *
  * LMDB never changes a page in place: a transaction takes a fresh page for
  * every page it touches, for every split, for large values, and for its own
- * tree of free pages. In the worst case none of them is a freed one.
+ * tree of free pages. In the worst case no freed page can be used.
  */
 import { TABLE } from '../format/records/tables.js';
 import type { StoreStats, TreeStats } from './env.js';
 
-/** What a group will write, as far as it matters for space. */
+/** The size of a txg's writes, as far as it matters for space. */
 export interface TxgShape {
   /** Operations on records, deletes included; delta entries not counted. */
   records: number;
@@ -31,25 +31,25 @@ export const EMPTY_SHAPE: TxgShape = {
   largeBytes: 0,
 };
 
-/** LMDB puts a value on pages of its own when the node would not fit twice into a page. */
+/** LMDB gives a value its own pages when the node would not fit twice into a page. */
 export const LARGE_VALUE_BYTES = 1900;
 
 /** A node's header, its pointer, and padding to an even length. */
 const NODE_BYTES = 11;
-/** The layer and the table in front of a delta key. */
+/** Bytes of layer and table in front of a delta key. */
 const DELTA_PREFIX_BYTES = 7;
-/** Pages are at least this full after a split, by a cautious count. */
+/** A conservative fill of pages after a split. */
 const SPLIT_FILL_BYTES = 1024;
-/** Children of a branch page after a split, at the least (names of 255 bytes). */
+/** Fewest children of a branch page after a split (names of 255 bytes). */
 const BRANCH_CHILDREN = 5;
-/** A touched page can pull in a sibling when records are deleted. */
+/** Deleting records can touch a sibling of the page. */
 const NEIGHBOURS = 2;
-/** Entries of the list of free pages per page of it, half full. */
+/** Entries per page of the list of free pages, half full. */
 const FREE_ENTRIES_PER_PAGE = 250;
-/** The table of tables, and the pages that a first record of a table takes. */
+/** The table of tables, and the pages for the first record of a table. */
 const FIXED_PAGES = 24;
 
-/** Pages that touching `records` records of a tree rewrites. */
+/** Pages rewritten by a change of `records` records of a tree. */
 function touchedPages(tree: TreeStats, records: number): number {
   const leaves = Math.min(tree.leafPages, records * NEIGHBOURS);
   const branches = Math.min(tree.branchPages, leaves * Math.max(1, tree.depth - 1));
@@ -69,14 +69,14 @@ function touchedByRecords(stats: StoreStats, records: number): number {
   return Math.min(inAllTables, records * NEIGHBOURS * depth) + delta;
 }
 
-/** Upper bound, in bytes, of what the group's transaction adds to the file. */
+/** Upper bound, in bytes, of what the txg's transaction adds to the file. */
 export function worstCaseBytes(shape: TxgShape, stats: StoreStats): number {
   const { records, keyBytes, inlineBytes, largeValues, largeBytes } = shape;
   if (records === 0) return 0;
   const page = stats.pageBytes;
 
   const touched = touchedByRecords(stats, records);
-  // Each record may bring one delta entry.
+  // Each record may add one delta entry.
   const inserts = records * 2;
   const insertedBytes =
     2 * keyBytes + inlineBytes + records * (DELTA_PREFIX_BYTES + 2 * NODE_BYTES) + largeValues * 8;
@@ -84,7 +84,7 @@ export function worstCaseBytes(shape: TxgShape, stats: StoreStats): number {
   const newLeaves = Math.min(inserts, Math.min(touched, inserts) + splitsByBytes);
   const newBranches = Math.ceil(newLeaves / BRANCH_CHILDREN) + 8;
 
-  // A large value has 24 bytes of header and an unfinished last page.
+  // A large value has a header of 24 bytes and a partly filled last page.
   const large = Math.ceil(largeBytes / page + largeValues * (1 + 24 / page));
 
   const dropped = (shape.largeDropped ?? records) * Math.ceil(131_104 / page);

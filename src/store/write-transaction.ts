@@ -1,7 +1,7 @@
 /**
- * Changes inside one LMDB transaction, with rule D2 kept: a record of a
- * versioned table exists in layer L exactly if the delta map has its place
- * in L. Callers never write to the delta map of such a record themselves.
+ * Changes inside one LMDB transaction. It maintains rule D2: a versioned table
+ * has a record in layer L exactly if the delta map has its place in L. Callers
+ * never write those delta entries themselves.
  */
 import { copyBytes } from '../lib/copy-bytes.js';
 import {
@@ -25,7 +25,7 @@ const KEY_ROOM = 2048;
 const ONLY_IF_ABSENT = { noOverwrite: true };
 const STEP_LENGTH = 4;
 
-/** lmdb reads a value's bytes from `start` to `end` when a buffer says so. */
+/** lmdb reads a value's bytes from `start` to `end` when the buffer has these fields. */
 interface ValueRoom extends Buffer {
   start?: number;
   end?: number;
@@ -40,13 +40,13 @@ export class WriteTransaction extends TableReader {
     if (isVersioned(table)) this.noteDelta(deltaKeyOf(table, key));
   }
 
-  /** Deleting what is not there does nothing. */
+  /** Deleting a missing record does nothing. */
   del(table: TableNumber, key: Buffer): void {
     this.deleteRecord(table, key);
     if (isVersioned(table)) this.dropDelta(table, key);
   }
 
-  /** The record alone; the caller sees to the delta map. */
+  /** Stores only the record; the caller maintains the delta map. */
   putRecord(table: TableNumber, key: KeyBytes, value: Uint8Array | Span): void {
     const stored =
       value instanceof Span
@@ -55,7 +55,7 @@ export class WriteTransaction extends TableReader {
     this.env.table(table).putSync(key, stored);
   }
 
-  /** lmdb takes a wrong address for shared memory and would store whatever is there. */
+  /** lmdb takes a wrong address of shared memory and would store other bytes. */
   #copy(bytes: Uint8Array, start: number, length: number): Buffer {
     if (this.#scratch.length < length) this.#scratch = Buffer.allocUnsafeSlow(length * 2);
     const scratch = this.#scratch;
@@ -75,7 +75,7 @@ export class WriteTransaction extends TableReader {
     const { bytes } = delta;
     const placeLength = key.length - versionLength(table);
     const layerAt = key.start + placeLength;
-    // The record's key has the layer's complement.
+    // The record's key holds the layer's complement.
     for (let i = 0; i < LAYER_LENGTH; i++) bytes[i] = 255 - (key.bytes[layerAt + i] as number);
     bytes[LAYER_LENGTH] = table;
     copyBytes(key.bytes, key.start, placeLength, bytes, DELTA_PREFIX_LENGTH);
@@ -83,12 +83,15 @@ export class WriteTransaction extends TableReader {
     this.noteDelta(delta);
   }
 
-  /** Dirties no page when the entry is there already. */
+  /** Dirties no page when the entry already exists. */
   noteDelta(key: KeyBytes): void {
     this.env.table(TABLE.delta).putSync(key, EMPTY, ONLY_IF_ABSENT);
   }
 
-  /** Drops the delta entry of a deleted record, unless another step of its place and layer remains. */
+  /**
+   * Removes the delta entry of a deleted record, unless another step of its
+   * place and layer remains.
+   */
   dropDelta(table: TableNumber, key: Buffer): void {
     if (table === TABLE.blocks && this.#hasOtherStep(key)) return;
     this.env.table(TABLE.delta).removeSync(deltaKeyOf(table, key));

@@ -2,8 +2,8 @@
  * Writing the store: the only place that commits.
  *
  * One LMDB transaction per batch, flushed when `apply` returns; a failure of
- * any kind leaves nothing of it. The delta map is kept here (rule D2), so
- * nobody above writes to it.
+ * any kind leaves nothing of it. The writer maintains the delta map (rule D2);
+ * the layers above never write to it.
  */
 import { performance } from 'node:perf_hooks';
 import { FsError } from '../lib/errors.js';
@@ -18,7 +18,7 @@ import { Space, type SpaceOptions, type SpaceState } from './space.js';
 import { Span } from './span.js';
 import { WriteTransaction } from './write-transaction.js';
 
-/** A commit that fails with less than this left on the disk failed for want of space. */
+/** A commit that fails with less free disk space than this failed for lack of space. */
 const FULL_DISK_BYTES = 1024 * 1024;
 
 const NOTHING = Buffer.alloc(0);
@@ -70,7 +70,7 @@ export class StoreWriter {
     };
   }
 
-  /** The records, then the delta map: each in the order of its keys. Returns the bytes of the values. */
+  /** Stores the records, then the delta map, each in key order. Returns the bytes of the values. */
   #store(tx: WriteTransaction, batch: OrderedBatch): number {
     const key = new Span(NOTHING);
     const value = new Span(NOTHING);
@@ -99,9 +99,9 @@ export class StoreWriter {
   }
 
   /**
-   * Runs `body` in one transaction and commits it, flushed. When `body`
-   * throws, nothing is stored and its error comes out. `body` is synchronous,
-   * and `tx` is not used after it.
+   * Runs `body` in one transaction and commits it, flushed. When `body` throws,
+   * nothing is stored and the error is rethrown. `body` is synchronous, and
+   * `tx` must not be used after it.
    */
   transaction<T>(body: (tx: WriteTransaction) => T): T {
     let answer: { value: T } | undefined;
@@ -133,12 +133,12 @@ export class StoreWriter {
   #takeStats(): StoreStats {
     this.#env.renew();
     const stats = this.#env.stats();
-    // A state that is held keeps the pages freed since from being used again.
+    // A held state prevents the reuse of pages freed since.
     this.#env.release();
     return stats;
   }
 
-  /** Commits a transaction that changes nothing: what earlier ones freed is that much older. */
+  /** Commits a transaction without changes, so that pages freed by earlier ones become usable. */
   pass(): void {
     this.transaction((tx) => {
       for (const { key, value } of tx.range(TABLE.layers, undefined, undefined, { limit: 1 })) {
@@ -155,7 +155,10 @@ export class StoreWriter {
     return this.#space.space();
   }
 
-  /** Gets disk blocks ahead, so that a transaction may take `bytes`, if disk and quota allow. */
+  /**
+   * Allocates disk blocks in advance, so that a transaction may use `bytes`, if
+   * disk and quota allow.
+   */
   ensure(bytes: number): SpaceState {
     return this.#space.ensure(bytes);
   }

@@ -2,9 +2,9 @@
  * The bytes of `data.mdb`, read without LMDB: its meta pages and its list of
  * free pages.
  *
- * Needed twice: before LMDB opens a file (it maps it and would die of SIGBUS
- * on a truncated one), and for the exact free space when a disk is nearly
- * full. Reads are only consistent while nobody commits.
+ * It has two uses: before LMDB opens a file (LMDB maps it, and a truncated one
+ * would end the process by SIGBUS), and for the exact free space when a disk is
+ * nearly full. Reads are consistent only while no transaction commits.
  */
 import { readSync } from 'node:fs';
 import {
@@ -27,7 +27,7 @@ import {
   valueOffset,
 } from './layout.js';
 
-/** Where the records of the two trees stand in a meta page. */
+/** Offsets of the two trees' records in a meta page. */
 export const FREE_TREE_AT = 48;
 export const MAIN_TREE_AT = 96;
 const MAGIC = 0xbeefc0de;
@@ -37,7 +37,7 @@ export interface MetaPage {
   pageBytes: number;
   transaction: number;
   lastPage: number;
-  /** undefined: no free pages. */
+  /** Undefined: no free pages. */
   freeRoot: number | undefined;
   mainRoot: number | undefined;
 }
@@ -58,7 +58,7 @@ function readPages(fd: number, offset: number, length: number): Buffer {
   return bytes.subarray(0, count);
 }
 
-/** Undefined when these bytes are no meta page. */
+/** Undefined when these bytes are not a meta page. */
 export function decodeMetaPage(page: Buffer): MetaPage | undefined {
   if (page.length < PAGE_HEADER + META_LENGTH) return undefined;
   if ((pageFlags(page) & FLAG_META) === 0) return undefined;
@@ -74,7 +74,7 @@ export function decodeMetaPage(page: Buffer): MetaPage | undefined {
   };
 }
 
-/** The newest state of the file; undefined when it is no LMDB file. */
+/** The newest state of the file; undefined when it is not an LMDB file. */
 export function readMeta(fd: number): MetaPage | undefined {
   const first = decodeMetaPage(readPages(fd, 0, PAGE_HEADER + META_LENGTH));
   if (first === undefined) return undefined;
@@ -95,7 +95,7 @@ function treePage(fd: number, meta: MetaPage, number: number): Buffer {
   return page;
 }
 
-/** Throws DamagedFile when the page at the top of a tree is not one. */
+/** Throws DamagedFile when a tree's root is not a page of a tree. */
 export function checkTreeRoot(fd: number, meta: MetaPage, root: number | undefined): void {
   if (root !== undefined) treePage(fd, meta, root);
 }
@@ -124,7 +124,9 @@ function leafData(fd: number, meta: MetaPage, page: Buffer, node: number): Buffe
   return large.subarray(PAGE_HEADER);
 }
 
-/** A list: its length, then page numbers; a negative number is the length of the run that follows. */
+/**
+ * A list: its length, then page numbers; a negative number is the length of the run that follows.
+ */
 function decodeList(list: Buffer, transaction: number, runs: FreeRun[]): void {
   const words = Math.min(Number(list.readBigUInt64LE(0)), (list.length >> 3) - 1);
   for (let i = 1; i <= words; i++) {
@@ -139,7 +141,7 @@ function decodeList(list: Buffer, transaction: number, runs: FreeRun[]): void {
   }
 }
 
-/** All free pages, as they are listed. */
+/** All listed free pages. */
 export function readFreeRuns(fd: number, meta: MetaPage): FreeRun[] {
   const runs: FreeRun[] = [];
   const visit = (number: number, depth: number): void => {
@@ -160,8 +162,8 @@ export function readFreeRuns(fd: number, meta: MetaPage): FreeRun[] {
 }
 
 /**
- * Throws DamagedFile unless every page that is in use lies inside the file.
- * Free pages at the end need not: LMDB may never have written them.
+ * Throws DamagedFile unless every page in use lies inside the file. Free pages
+ * may lie beyond its end: LMDB may never have written them.
  */
 export function checkFileLength(fd: number, meta: MetaPage, fileBytes: number): void {
   const filePages = Math.floor(fileBytes / meta.pageBytes);

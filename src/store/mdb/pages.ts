@@ -1,9 +1,10 @@
 /**
- * The pages of `data.mdb`, walked without LMDB: is every tree whole?
+ * Walks the pages of `data.mdb` without LMDB and checks that every tree is
+ * whole.
  *
- * LMDB believes its pages, which carry no checksum: a damaged one makes it read
- * outside its map and takes the process down. So `check` comes here first, and
- * only a table whose tree was found to be whole is then read through LMDB.
+ * LMDB trusts its pages, which have no checksum: a damaged one makes it read
+ * outside its map and crashes the process. So `check` starts here, and then
+ * reads only tables with a whole tree through LMDB.
  *
  * What must hold: nothing here throws for damaged bytes, and every page is
  * visited at most once. For the layout see layout.ts.
@@ -47,7 +48,7 @@ import { DATA_FILE } from '../open.js';
 const FLAG_KINDS = 0x2f;
 const FLAG_INTEGER_KEYS = 8;
 const FLAG_OPEN = 0x8000;
-/** A busy volume is looked at again: a page that was used anew looks like damage. */
+/** A busy volume is read again, because a reused page looks like damage. */
 const ATTEMPTS = 3;
 
 export interface PageFinding {
@@ -59,9 +60,9 @@ export interface PageFinding {
 
 export interface PageReport {
   findings: PageFinding[];
-  /** Pages of the file that were looked at, large values counted whole. */
+  /** Checked pages of the file, large values counted whole. */
   pages: number;
-  /** False: somebody committed meanwhile, so that a page may have been used anew. */
+  /** False: a commit happened meanwhile, so that a page may have been reused. */
   isCertain: boolean;
 }
 
@@ -76,7 +77,7 @@ interface Tree {
   root: number | undefined;
 }
 
-/** What a walk has counted, to be compared with what the tree's record says. */
+/** Counts of a walk, to be compared with the tree's record. */
 type TreeCounts = Pick<Tree, 'branchPages' | 'leafPages' | 'largePages' | 'entries'>;
 
 /** Keys of a page: low ≤ key < high. */
@@ -85,7 +86,7 @@ interface KeyBounds {
   high: Buffer | undefined;
 }
 
-/** Gets the trees that the leaves of the main tree name. */
+/** Receives the trees named in the leaves of the main tree. */
 type OnTree = (name: string, record: Buffer) => void;
 
 class Walk {
@@ -93,7 +94,7 @@ class Walk {
   readonly #seen: Uint8Array;
   readonly #filePages: number;
   pages = 0;
-  /** Of the tree that is being walked. */
+  /** Counts of the current tree. */
   #counts: TreeCounts = { branchPages: 0, leafPages: 0, largePages: 0, entries: 0 };
 
   constructor(
@@ -109,7 +110,7 @@ class Walk {
     if (this.findings.length < 1000) this.findings.push({ tree, page, what });
   }
 
-  /** False when the run lies outside the file or was met before. */
+  /** False when the run lies outside the file or overlaps an earlier one. */
   #take(tree: string, first: number, count: number): boolean {
     if (!(first >= FIRST_PAGE && count >= 1 && first + count <= this.#filePages)) {
       this.report(tree, first, 'the page lies outside the file');
@@ -135,7 +136,7 @@ class Walk {
     return bytes.subarray(0, readSync(this.fd, bytes, 0, length, page * this.meta.pageBytes));
   }
 
-  /** Walks a tree; `onTree` gets the trees that its leaves name. */
+  /** Walks a tree; `onTree` receives the trees named in its leaves. */
   walk(tree: Tree, onTree?: OnTree): void {
     const counts = { branchPages: 0, leafPages: 0, largePages: 0, entries: 0 };
     this.#counts = counts;
@@ -154,7 +155,7 @@ class Walk {
     }
   }
 
-  /** One page and what hangs below it: its keys lie in `bounds`. */
+  /** Checks one page and everything below it: its keys lie in `bounds`. */
   #page(
     tree: Tree,
     number: number,
@@ -202,7 +203,7 @@ class Walk {
     return undefined;
   }
 
-  /** Offsets of the nodes, or what is wrong with them. */
+  /** Offsets of the nodes, or why they are invalid. */
   #nodes(page: Buffer): number[] | string {
     const lower = pageLower(page);
     const upper = pageUpper(page);
@@ -261,7 +262,7 @@ class Walk {
     if (!isWhole) this.report(tree.name, first, 'the page is not the large value it should be');
   }
 
-  /** A page that is in use and listed as free will be overwritten. */
+  /** A page in use that is listed as free would be overwritten. */
   checkFreePages(): void {
     for (const { page, pages } of readFreeRuns(this.fd, this.meta)) {
       if (!(page >= FIRST_PAGE && pages >= 1 && page + pages <= this.meta.lastPage + 1)) {
@@ -288,7 +289,7 @@ function keysOf(page: Buffer, nodes: readonly number[]): Buffer[] | string {
   return keys;
 }
 
-/** Nodes lie one beside the other from `upper` to the page's end, with nothing between. */
+/** Nodes fill the page from `upper` to its end without gaps. */
 function roomProblem(page: Buffer, nodes: readonly number[], isLeaf: boolean): string | undefined {
   let used = 0;
   for (const node of nodes) {
@@ -308,7 +309,7 @@ function orderProblem(
   isLeaf: boolean,
   { low, high }: KeyBounds,
 ): string | undefined {
-  // Numbers in the machine's order: LMDB's own list.
+  // The keys of LMDB's own list are numbers in the machine's byte order.
   if (tree.name === 'free') return undefined;
   let previous: Buffer | undefined;
   for (const key of isLeaf ? keys : keys.slice(1)) {
@@ -342,8 +343,8 @@ function metaBytes(fd: number, meta: MetaPage, index: number): Buffer {
 
 function walkFile(fd: number, meta: MetaPage): Walk {
   const walk = new Walk(fd, meta, fstatSync(fd).size);
-  // A transaction writes the meta page of its own parity, which holds the records of the two trees
-  // that everything hangs on; the other one is of the transaction before.
+  // A transaction writes the meta page of its own parity, with the records of the two top trees;
+  // the other meta page is from the transaction before.
   const newer = meta.transaction % 2;
   const page = metaBytes(fd, meta, newer);
   const older = decodeMetaPage(metaBytes(fd, meta, 1 - newer));
@@ -374,10 +375,10 @@ function walkFile(fd: number, meta: MetaPage): Walk {
 }
 
 /**
- * Looks at every page of the trees of the volume `path` (`checkVolumeFiles`
- * has found it to be one). Costs one read for each page of a tree; of large
- * values only the first page is read. While a reader holds the newest state,
- * or nobody commits, what is found is damage; otherwise it is tried again.
+ * Checks every page of the trees of the volume `path` (already accepted by
+ * `checkVolumeFiles`). Costs one read per tree page; only the first page of a
+ * large value is read. Findings are damage while a reader holds the newest
+ * state or no transaction commits; otherwise the check is tried again.
  */
 export function checkPages(path: string): PageReport {
   const fd = openSync(join(path, DATA_FILE), 'r');

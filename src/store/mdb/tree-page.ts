@@ -2,8 +2,8 @@
  * Searching the pages of a B-tree in `data.mdb`: where a value lies in the
  * file, without touching it. Pure; for the layout see layout.ts.
  *
- * What must hold: nothing here throws for damaged bytes; what is not as it
- * should be is answered with undefined, and the caller asks LMDB.
+ * What must hold: nothing here throws for damaged bytes. Unexpected content
+ * gives undefined, and the caller asks LMDB.
  */
 import type { KeyView } from '../env.js';
 import {
@@ -33,7 +33,7 @@ export interface ValueSpan {
   length: number;
 }
 
-/** True for a page of a tree that bears the number `page`. */
+/** True for a page of a tree whose number is `page`. */
 export function isTreePage(bytes: Buffer, page: number): boolean {
   const lower = pageLower(bytes);
   return (
@@ -90,7 +90,10 @@ export function leafIndex(page: Buffer, key: Uint8Array): number | undefined {
   return low;
 }
 
-/** Of a branch page: the node below which `key` is. The first node's key counts as the lowest. */
+/**
+ * Of a branch page: the node whose subtree has `key`. The first node's key
+ * counts as the lowest.
+ */
 export function branchIndex(page: Buffer, key: Uint8Array): number | undefined {
   let [low, high] = [1, nodeCount(page)];
   while (low < high) {

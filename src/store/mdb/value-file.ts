@@ -36,10 +36,10 @@ import {
 const PAGES_KEPT = 256;
 const NOTHING = Buffer.alloc(0);
 const FIRST_VALUE_BYTES = 32 * 1024 + 8;
-/** Between two values that one read may take in: the end of a page, and the header of the next. */
+/** Largest gap between two values of one read: the end of a page, and the next header. */
 const GAP_MAX_BYTES = 4096;
 
-/** The values lie one behind the other, with nothing between them that is worth a second read. */
+/** The values are adjacent, with no gap that is worth a second read. */
 export function areNeighbours(first: ValueSpan, second: ValueSpan): boolean {
   const gap = second.offset - first.offset - first.length;
   return gap >= 0 && gap < GAP_MAX_BYTES;
@@ -68,7 +68,7 @@ export class ValueFile {
   private constructor(path: string, env: Pick<Env, 'pageBytes' | 'rootPage'>) {
     this.#env = env;
     this.#fd = openSync(path, 'r');
-    // Reads are of whole values, and what follows is asked for by `willNeed`.
+    // Callers read whole values and announce later ones by `willNeed`.
     fadvise(this.#fd, 0, 0, FADVISE_RANDOM);
   }
 
@@ -120,8 +120,8 @@ export class ValueFile {
 
   /**
    * Reads a value; the bytes are valid until the next read. Undefined: it is
-   * not in memory (the kernel may have begun to fetch it). Throws nothing: what
-   * can't be read is empty.
+   * not in memory (the kernel may have begun to fetch it). Never throws: an
+   * unreadable value is empty.
    */
   read({ offset, length }: ValueSpan): Buffer | undefined {
     if (length > this.#value.length) this.#value = Buffer.allocUnsafeSlow(length);
@@ -131,9 +131,10 @@ export class ValueFile {
   }
 
   /**
-   * Reads neighbours of one length at once, each in two parts: the first `headBytes` go to
-   * `heads`, the rest to `out[at…]`, both one value behind the other. Returns how many are there
-   * as a whole; 0, too, for what can't be read. `waits`: for the disk.
+   * Reads neighbours of equal length at once, each in two parts: the first
+   * `headBytes` go to `heads`, the rest to `out[at…]`, both packed value after
+   * value. Returns the number of whole values; also 0 when they can't be read.
+   * `waits`: wait for the disk.
    */
   readNeighbours(
     places: readonly ValueSpan[],
@@ -165,14 +166,14 @@ export class ValueFile {
     return whole;
   }
 
-  /** As `read`, and waits for the disk. */
+  /** As `read`, but waits for the disk. */
   wait({ offset, length }: ValueSpan): Buffer {
     if (length > this.#value.length) this.#value = Buffer.allocUnsafeSlow(length);
     const count = pread(this.#fd, this.#value, length, offset);
     return count === length ? this.#value.subarray(0, length) : NOTHING;
   }
 
-  /** Has the kernel fetch a part of the file. Does not wait for it. */
+  /** Asks the kernel to fetch a part of the file. Does not wait. */
   willNeed(offset: number, length: number): void {
     fadvise(this.#fd, offset, length, FADVISE_WILLNEED);
   }
