@@ -1,7 +1,7 @@
 /**
  * Checks the small tables: layers (one tree), snapshots, filesets, history,
- * counters. Reads them from the store itself, so that it can say what is wrong
- * with a volume that does not open any more.
+ * counters. Reads them directly from the store, so that it can report damage in
+ * a volume that no longer opens.
  */
 import { isCount } from '../lib/fields.js';
 import { layerKey } from '../format/records/keys.js';
@@ -31,9 +31,9 @@ export interface CheckedCatalog {
   nextInode: Readonly<Record<string, number>>;
   identity: Identity | undefined;
   hasBase: boolean;
-  /** Layers that somebody may look at: named ones and open ones. */
+  /** Layers that a view may start at: those with a name, and open ones. */
   tops: Set<number>;
-  /** The layers form a tree: views can be made. */
+  /** The layers form a tree, so that views can be made. */
   isTree: boolean;
 }
 
@@ -95,7 +95,7 @@ function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatal
 function readLayers(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
   for (const { key, value } of reader.range(TABLE.layers, undefined, undefined)) {
     if (key.length !== 6) {
-      state.add('D12', 'a key is no layer number', `layers ${key.toString('hex')}`);
+      state.add('D12', 'a key is not a layer number', `layers ${key.toString('hex')}`);
       continue;
     }
     const number = key.readUIntBE(0, 6);
@@ -115,7 +115,7 @@ function readLayers(reader: StoreReader, state: CheckState, catalog: CheckedCata
   }
 }
 
-/** One root, the base layer; parents exist and are older, so that there is no cycle. */
+/** One root, the base layer. Parents exist and are older, so there is no cycle. */
 function checkTree(state: CheckState, catalog: CheckedCatalog): void {
   const { layers, tops } = catalog;
   const root = layers.get(BASE_LAYER);
@@ -202,7 +202,7 @@ function checkHistory(reader: StoreReader, state: CheckState, catalog: CheckedCa
   let expected: number | undefined;
   for (const { key, value } of reader.range(TABLE.history, undefined, undefined)) {
     if (key.length !== 6) {
-      state.add('D8', 'a key is no sequence number', `history ${key.toString('hex')}`);
+      state.add('D8', 'a key is not a sequence number', `history ${key.toString('hex')}`);
       continue;
     }
     const sequence = key.readUIntBE(0, 6);
@@ -228,7 +228,7 @@ function checkHistory(reader: StoreReader, state: CheckState, catalog: CheckedCa
   }
 }
 
-/** Every record is whole; no two peers have one name or one certificate. */
+/** Every record decodes; no two peers share a name or a certificate. */
 function checkPeers(reader: StoreReader, state: CheckState): void {
   const names = new Set<string>();
   const fingerprints = new Set<string>();

@@ -1,11 +1,12 @@
 /**
  * `check`: every rule of native-notes/format.md that can be checked on a stored
- * volume. From the outside in, and each step only where the one before allows
- * it: pages (without LMDB), small tables, records and delta map, views.
+ * volume. It works from the outside in: pages (without LMDB), small tables,
+ * records and delta map, views. Each stage runs only where the one before
+ * allows it.
  *
- * What must hold: nothing is written; damage gives findings and never an
- * exception or a crash; memory does not grow with the volume, but for one bit
- * per page and the caches of the views.
+ * What must hold: nothing is written; damage gives findings, never an exception
+ * or a crash; memory does not grow with the volume, except for one bit per page
+ * and the views' caches.
  */
 import { CommandError } from '../lib/errors.js';
 import { ROOT_FILESET, TABLE, TABLE_NAMES, type TableNumber } from '../format/records/tables.js';
@@ -28,11 +29,11 @@ export type { CheckReport, Finding } from './report.js';
 export interface CheckOptions {
   /** Called at most every 100 ms, and at the end. Counts records. */
   onProgress?: OnProgress;
-  /** Reads the bytes of every block too (the default): costs one read of the volume. */
+  /** Also reads the bytes of every block (the default): costs one read of the volume. */
   deep?: boolean;
 }
 
-/** Without these there is nothing to go by. */
+/** Without these tables nothing else can be checked. */
 const SMALL_TABLES: readonly TableNumber[] = [
   TABLE.meta,
   TABLE.layers,
@@ -46,10 +47,10 @@ function nameOf(table: TableNumber): string {
 }
 
 /**
- * Checks a volume that may be damaged too much to be opened. Nobody needs to
- * have it open; if a mount has, its committed state is checked. Throws
- * CommandError only when there is no volume of a known format, or the base is
- * not its base.
+ * Checks a volume that may be too damaged to open. The volume need not be open;
+ * if it is mounted, its committed state is checked. Throws CommandError only
+ * when there is no volume of a known format, or the base directory is not the
+ * volume's.
  */
 export function checkVolumeAt(
   what: Omit<VolumeOpenOptions, 'writer'>,
@@ -71,7 +72,7 @@ export function checkVolumeAt(
     reader = openToRead(what.path);
     const volume = openVolume(what, reader, state);
     if (volume !== undefined) {
-      // One state of the store for everything: a mount may go on writing, and collecting, meanwhile.
+      // Everything is read from one state of the store: a mount may continue to write and collect.
       reader.close();
       reader = volume.core.reader;
     }
@@ -80,18 +81,18 @@ export function checkVolumeAt(
     if (isRefusal(error)) throw error;
     state.add('store', messageOf(error), 'data.mdb');
   } finally {
-    // The base's descriptor is the caller's to close.
+    // The caller closes the base directory's descriptor.
     reader?.close();
   }
   return state.report();
 }
 
-/** Not damage: no volume, a newer format, another base. */
+/** Not damage: no volume, a newer format, another base directory. */
 function isRefusal(error: unknown): boolean {
   return error instanceof CommandError && error.code !== 'volume-damaged';
 }
 
-/** Undefined when it can't be opened, so that its views can't be looked at. */
+/** Undefined when the volume can't be opened, so that its views can't be checked. */
 function openVolume(
   what: Omit<VolumeOpenOptions, 'writer'>,
   reader: StoreReader,
@@ -114,7 +115,7 @@ function openVolume(
 function checkStorePages(path: string, state: CheckState): Set<string> {
   let report = checkPages(path);
   if (!report.isCertain) {
-    // Somebody commits all the time. While a reader holds a state, its pages are not used anew.
+    // A mount may commit all the time. While a reader holds a state, LMDB does not reuse its pages.
     const reader = StoreReader.open(path, { readOnly: true });
     report = checkPages(path);
     reader.close();
@@ -133,7 +134,7 @@ function placeOfPage({ tree, page }: PageFinding): string {
   return `page ${page}, table ${tree}`;
 }
 
-/** `volume`: undefined when it does not open; then its views are not looked at. */
+/** `volume`: undefined when it does not open; its views are then not checked. */
 function checkStore(
   reader: StoreReader,
   volume: ReadableVolume | undefined,

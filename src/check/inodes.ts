@@ -26,10 +26,10 @@ import type { View } from '../volume/view.js';
 
 const TYPES = new Set([S_IFSOCK, S_IFLNK, S_IFREG, S_IFBLK, S_IFDIR, S_IFCHR, S_IFIFO]);
 const MAX_NS = 999_999_999;
-/** Beyond the blocks of its size, before an allocation is called impossible. */
+/** An allocation larger than the blocks of the file's size by more than this is impossible. */
 const SLACK_BYTES = 2 ** 20;
 
-/** A block version that a view reads. */
+/** A version of a block that a view reads. */
 interface SeenBlock {
   layer: number;
   step: number;
@@ -38,7 +38,7 @@ interface SeenBlock {
 }
 
 export class CheckInodes {
-  /** Base references that were compared with the base already. */
+  /** Base references already compared with the base directory. */
   readonly #compared = new Set<string>();
 
   constructor(
@@ -72,7 +72,7 @@ export class CheckInodes {
     }
   }
 
-  /** Layers that are named lie on the view's path, or were folded away. */
+  /** Layers named in the inode lie on the view's path, or were folded away. */
   #layers(view: View, inode: Inode, where: () => string): void {
     const { layers } = this.volume.core;
     for (const [name, layer] of [
@@ -97,14 +97,14 @@ export class CheckInodes {
     }
   }
 
-  /** Nothing is read from beyond the end, and no block lies where nobody looks for it. */
+  /** Nothing is read from beyond the end, and no block exists where no read looks. */
   #blocks(view: View, inode: Inode, where: () => string): void {
     const { blockSize } = this.volume.options;
     const partial = inode.isRegular ? inode.size % blockSize : 0;
     const lastIndex = Math.floor(inode.size / blockSize);
     const end = inode.isRegular ? Math.ceil(inode.size / blockSize) : 0;
     if (inode.dataLayer !== 0 && this.#endIsPlain(view, inode, end, partial)) return;
-    // A file without a data layer is not looked up at all.
+    // Reads skip a file without a data layer.
     const first = inode.dataLayer === 0 ? 0 : end;
     for (const index of this.#indices(view, inode.ino, first)) {
       const block = this.#seen(view, inode, index);
@@ -126,7 +126,10 @@ export class CheckInodes {
     }
   }
 
-  /** In one look: nothing lies beyond the end, and of the last block there is one version, which fits. */
+  /**
+   * Answers with one seek: no block lies beyond the end, and the last block has
+   * one version, which fits.
+   */
   #endIsPlain(view: View, inode: Inode, end: number, partial: number): boolean {
     const { fileset } = view;
     const { ino, clips, layer, step } = inode;
@@ -157,7 +160,7 @@ export class CheckInodes {
     return isPlain;
   }
 
-  /** Indices at or above `first` that have a version in any layer. */
+  /** Indices from `first` on that have a version in any layer. */
   *#indices(view: View, ino: number, first: number): Generator<number> {
     const start = blockKey(view.fileset, ino, first, MAX_LAYER, MAX_STEP);
     const end = blockKey(view.fileset, ino + 1, 0, MAX_LAYER, MAX_STEP);
@@ -170,7 +173,7 @@ export class CheckInodes {
     }
   }
 
-  /** The version that counts at an index; undefined: none, or cut off by a clip. */
+  /** The visible version at an index; undefined: none, or cut off by a clip. */
   #seen(view: View, inode: Inode, index: number): SeenBlock | undefined {
     const key = blockKey(view.fileset, inode.ino, index, 0, 0);
     const found = this.volume.core.newest(TABLE.blocks, placeOf(TABLE.blocks, key), view);
@@ -183,7 +186,7 @@ export class CheckInodes {
     return { layer, step, length: isHole ? undefined : found.value.length - BLOCK_HEADER_LENGTH };
   }
 
-  /** Once for each reference: is the base's file still the one that was meant? */
+  /** Compares each reference once with its base file. */
   #base(inode: Inode, reference: BaseReference, where: () => string): void {
     const { base } = this.volume.core;
     if (base === undefined || inode.nlink === 0) return;
@@ -213,7 +216,7 @@ export class CheckInodes {
   }
 }
 
-/** A device number of 0 stands for the base's own. */
+/** A device number of 0 means the base directory's own device. */
 function isSame(stat: BaseStat, reference: BaseReference, ownDevice: number): boolean {
   const device = reference.device === 0 ? ownDevice : reference.device;
   return (

@@ -37,7 +37,7 @@ export function checkLocks(reader: StoreReader, state: CheckState): void {
       if (isBroken || uuids.has(lock.uuid)) return;
       state.add('K1', `the snapshot ${lock.uuid} does not exist`, where);
     });
-    // Its record comes before its locks.
+    // An origin's record comes before its locks.
     if (!origins.has(origin)) state.add('K2', 'the origin has no record', where);
   }
   for (const [origin, ofOrigin] of counts) {
@@ -50,7 +50,7 @@ export function checkLocks(reader: StoreReader, state: CheckState): void {
   }
 }
 
-/** What is wrong with the snapshots themselves is told elsewhere. */
+/** Problems of the snapshots themselves are reported elsewhere. */
 function readUuids(reader: StoreReader): Set<string> {
   const uuids = new Set<string>();
   for (const { key, value } of reader.range(TABLE.snapshots, undefined, undefined)) {
@@ -58,7 +58,7 @@ function readUuids(reader: StoreReader): Set<string> {
     try {
       uuids.add(decodeJson<{ uuid: string }>(value, where).uuid);
     } catch {
-      // Its own check has told.
+      // Its own check has reported it.
     }
   }
   return uuids;

@@ -1,11 +1,11 @@
 /**
- * Checks names in one view, in both directions: what an entry names is there
- * and knows the name; every name in an inode record is there; nothing that the
- * older view had has been lost on the way; directories form a tree.
+ * Checks names in one view, in both directions. Each entry leads to an inode
+ * that lists the name. Each name in an inode record has an entry. Nothing in
+ * the older view was lost. Directories form a tree.
  *
- * Exact are names and link counts of everything that has no base. Of base
- * files the host may have names outside the base: there the count is a bound,
- * and the base is asked only where a record refers to it.
+ * Names and link counts are exact for everything that has no base. A base file
+ * may have more names on the host, outside the base directory: there the count
+ * is a bound, and the base directory is read only where a record refers to it.
  */
 import {
   deltaPrefix,
@@ -32,14 +32,14 @@ import type { View } from '../volume/view.js';
 
 /** Deeper than any path Linux allows. */
 const MAX_DEPTH = 4096;
-/** Layers below that are searched for names before they are looked up one by one. */
+/** With at most this many layers below, they are searched for names before single lookups. */
 const BARE_LAYERS = 8;
-/** Names looked at without a pause. */
+/** Names checked without a pause. */
 const LOOKED_AT_ONCE = 256;
 
 type StoredEntry = EntryValue & { layer: number };
 
-/** A name that the view sees. */
+/** A name visible in the view. */
 export interface SeenName {
   place: Buffer;
   directory: number;
@@ -47,7 +47,7 @@ export interface SeenName {
   entry: StoredEntry;
 }
 
-/** In the layer nothing has been named, or removed by name. */
+/** True when no name was made or removed in the layer. */
 function hasNoNames(reader: TableReader, layer: number): boolean {
   const prefix = deltaPrefix(layer, TABLE.entries);
   return reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) === undefined;
@@ -58,9 +58,9 @@ function hasName(inode: Inode | undefined, parent: number, name: string): boolea
 }
 
 export class NameCheck {
-  /** Directory → subdirectories it has more than in the older view. */
+  /** Directory → number of subdirectories it gained since the older view. */
   readonly #subdirectories = new Map<number, number>();
-  /** Files with more links than their record names: counted in one pass. */
+  /** Files with more links than names in their record: counted in one pass. */
   readonly #uncounted = new Map<number, Inode>();
   /** Directories from which the root was reached. */
   readonly #rooted = new Set<number>([ROOT_INODE]);
@@ -68,24 +68,24 @@ export class NameCheck {
   readonly #removed: number[] = [];
   #looked = 0;
   readonly #hasBase: boolean;
-  /** Nothing in the older view has a name: there is none to be looked up. */
+  /** The older view has no names, so none needs a lookup. */
   readonly #olderIsBare: boolean;
-  /** Where the older view has no inodes, if that is cheap to know. */
+  /** Inode numbers the older view does not have, if that is cheap to know. */
   readonly #notInOlder: InodeGaps | undefined;
-  /** Names in the records of inodes that were looked at. */
+  /** Names in the records of the checked inodes. */
   #links = 0;
-  /** Of those, the ones that an entry has led to. */
+  /** Those of them that an entry has led to. */
   #knownLinks = 0;
 
   constructor(
     readonly volume: ReadableVolume,
     readonly state: CheckState,
     readonly view: View,
-    /** The nearest checked view below; undefined: there is none. */
+    /** The nearest checked view below, or undefined. */
     readonly older: View | undefined,
-    /** Those that are compared with it. */
+    /** The layers compared with it. */
     readonly layers: ReadonlySet<number>,
-    /** Tells where an inode, or a name in a directory, is. */
+    /** Describes an inode, or a name in a directory, for a finding. */
     readonly where: (ino: number, name?: string) => string,
   ) {
     this.#hasBase = hasBase(volume.core.reader);
@@ -99,14 +99,14 @@ export class NameCheck {
   }
 
   /**
-   * Each entry leads to another name of a record: as many as there are names in
-   * records, and every name has its entry.
+   * True when each entry leads to a different name in a record: then the counts
+   * are equal, and every name has its entry.
    */
   get everyLinkIsKnown(): boolean {
     return this.#links === this.#knownLinks;
   }
 
-  /** The stored entry of a name that a view sees; whiteouts have number 0. */
+  /** The stored entry of a visible name; whiteouts have number 0. */
   #stored(view: View, directory: number, name: string): StoredEntry | undefined {
     const key = entryKey(view.fileset, directory, nameHash(name), name, 0);
     const found = this.volume.core.newest(TABLE.entries, placeOf(TABLE.entries, key), view);
@@ -114,7 +114,7 @@ export class NameCheck {
     return { ...decodeEntry(found.value, () => 'entry'), layer: found.layer };
   }
 
-  /** A name of a layer, if it is this layer's version that the view sees. */
+  /** A name written in a layer, if this layer's version is the visible one. */
   seen(layer: number, place: Buffer): SeenName | undefined {
     const directory = inodeOf(place);
     const name = entryNameOf(place);
@@ -124,7 +124,7 @@ export class NameCheck {
 
   entry({ directory, name, entry }: SeenName): void {
     this.state.counted.names++;
-    // A directory that is gone takes its names with it.
+    // A removed directory takes its names with it.
     const parent = this.volume.inode(this.view, directory);
     if (parent === undefined) return;
     const problem = this.#entryProblem(parent, name, entry);
@@ -171,7 +171,7 @@ export class NameCheck {
   }
 
   #noteSubdirectory(parent: number, name: string, entry: StoredEntry): void {
-    // Of a directory that was removed and is back, what it had before does not count.
+    // When a directory was removed and made again, its earlier content does not count.
     const wasThere = this.#older(parent) !== undefined;
     const before = wasThere ? this.#before(parent, name) : undefined;
     const isDirectory = (e: StoredEntry | undefined): number =>
@@ -181,7 +181,7 @@ export class NameCheck {
     this.#subdirectories.set(parent, (this.#subdirectories.get(parent) ?? 0) + change);
   }
 
-  /** From a directory up to the root. A missing parent is found elsewhere. */
+  /** Walks from a directory to the root. A missing parent is reported elsewhere. */
   #climb(directory: Inode): void {
     const way = new Set<number>();
     let at: Inode | undefined = directory;
@@ -197,7 +197,7 @@ export class NameCheck {
     for (const ino of way) this.#rooted.add(ino);
   }
 
-  /** An inode whose record is new to the view; undefined: it is gone. All entries come before. */
+  /** An inode whose record is new in the view; undefined: it is gone. Call it after all entries. */
   inode(ino: number, inode: Inode | undefined): void {
     const before = this.#older(ino);
     if (inode !== undefined) {
@@ -210,7 +210,7 @@ export class NameCheck {
     if (before !== undefined) this.#oldNames(before, inode);
   }
 
-  /** Each name in a record, one by one. */
+  /** Checks each name in a record. */
   links(inode: Inode): void {
     for (const link of inode.links) {
       const problem = this.#linkProblem(inode, link);
@@ -229,7 +229,10 @@ export class NameCheck {
     return undefined;
   }
 
-  /** One name; 2 + subdirectories. What a directory of the base counts is the host's affair. */
+  /**
+   * A directory has one name and 2 + subdirectories links. The link count of a
+   * base directory is the host's.
+   */
   #directoryProblem(inode: Inode, before: Inode | undefined): string | undefined {
     if (inode.base !== undefined) return undefined;
     const names = inode.ino === ROOT_INODE || inode.nlink === 0 ? 0 : 1;
@@ -245,7 +248,7 @@ export class NameCheck {
     const directory = this.#parentOf(inode, parent);
     if (directory === 'unknown') return undefined;
     if (directory === undefined) return 'lies in a directory that does not exist';
-    if (!directory.isDirectory) return 'lies in what is no directory';
+    if (!directory.isDirectory) return 'lies in a file that is not a directory';
     if (directory.nlink === 0) return 'lies in a removed directory';
     const entry = this.#stored(this.view, parent, name);
     if (entry !== undefined) {
@@ -263,7 +266,8 @@ export class NameCheck {
 
   /**
    * The parent that a name of `inode` lies in. An untouched base directory is
-   * found by the inode's own base path; 'unknown' when the base is not at hand.
+   * found by the inode's own base path; 'unknown' when the base directory is
+   * not available.
    */
   #parentOf(inode: Inode, parent: number): Inode | 'unknown' | undefined {
     const { core, inodes } = this.volume;
@@ -278,7 +282,7 @@ export class NameCheck {
     return inodes.get(this.view, parent) ?? 'unknown';
   }
 
-  /** Names that the older view has and the record no longer lists must not lead to it. */
+  /** Names in the older view that the record no longer lists must not lead to the inode. */
   #oldNames(before: Inode, inode: Inode | undefined): void {
     const isListed = inode === undefined || inode.nlink <= inode.links.length;
     for (const { parent, name } of isListed ? before.links : []) {
@@ -291,7 +295,7 @@ export class NameCheck {
     if (before.isDirectory && (inode?.nlink ?? 0) === 0) this.#removed.push(before.ino);
   }
 
-  /** Directories were removed: nothing that they had may still hang on one of them alone. */
+  /** After directories were removed: no inode may have its only name in one of them. */
   *#lostNames(older: View): Work<void> {
     for (const directory of this.#removed) {
       const prefix = inodePlace(older.fileset, directory);
@@ -321,7 +325,10 @@ export class NameCheck {
     }
   }
 
-  /** At the end: what removed directories had; files with more links than their record lists, all in one pass. */
+  /**
+   * Call at the end. Checks the content of removed directories, and in one pass
+   * the files with more links than names in their record.
+   */
   *finish(): Work<void> {
     if (this.older !== undefined) yield* this.#lostNames(this.older);
     if (this.#uncounted.size === 0) return;

@@ -1,7 +1,7 @@
 /**
  * Checks every record by itself: keys and values decode, checksums are right,
- * layers exist, counters are above what was given out; and rule D2, the delta
- * map against the versions. One pass over each table; memory is constant.
+ * layers exist, counters are above every number in use. Checks rule D2, the
+ * delta map against the versions. One pass over each table; memory is constant.
  */
 import { INODE_LIMIT } from '../format/records/tables.js';
 import { decodeInode } from '../format/records/inode-record.js';
@@ -52,7 +52,7 @@ export const VERSIONED_TABLES: readonly TableNumber[] = [
   TABLE.orphans,
 ];
 
-/** Number limit of an inode: 12 + 40 bits. */
+/** Length of a place in bytes, in the tables where it is fixed. */
 const PLACE_LENGTHS: Readonly<Record<number, number>> = {
   [TABLE.inodes]: 12,
   [TABLE.blocks]: 18,
@@ -62,12 +62,12 @@ const PLACE_LENGTHS: Readonly<Record<number, number>> = {
 export interface RecordCheckOptions {
   /** Also read every block's bytes. */
   deep: boolean;
-  /** False: the tree of this table is damaged, its records are not read. */
+  /** False: the tree of this table is damaged; its records are not read. */
   isReadable(table: TableNumber): boolean;
 }
 
 export class RecordCheck {
-  /** The largest counter of each allocator that a record names. */
+  /** The largest counter of each allocator found in a record. */
   readonly #counters = new Map<number, number>();
 
   constructor(
@@ -179,8 +179,9 @@ export class RecordCheck {
   }
 
   /**
-   * Every version was found in the delta map, so when both count the same, the
-   * delta map has nothing more; else it is walked for what has no version.
+   * Every version was found in the delta map. So when both counts are equal,
+   * the delta map has nothing more; else it is walked for entries without a
+   * version.
    */
   #delta(places: number): void {
     const entries = this.reader.stats().tables[TABLE.delta]?.records ?? 0;
@@ -210,7 +211,7 @@ export class RecordCheck {
     return this.reader.seek(table, start, end) !== undefined;
   }
 
-  /** Numbers of base files that can't be derived (rule D10): each given once. */
+  /** Numbers of base files that can't be derived (rule D10): each is used once. */
   #baseIds(): void {
     const given = new Set<number>();
     for (const { key, value } of this.reader.range(TABLE.baseids, undefined, undefined)) {
@@ -229,7 +230,7 @@ export class RecordCheck {
     }
   }
 
-  /** Work for the collector must not take what is still in use (rule F5). */
+  /** The collector's queue must not contain what is still in use (rule F5). */
   #reap(): void {
     for (const { key, value } of this.reader.range(TABLE.reap, undefined, undefined)) {
       if (key.length !== 18) {
@@ -262,7 +263,7 @@ export class RecordCheck {
   }
 
   #checkCounters(): void {
-    // Numbers of other volumes of the same history are counted there.
+    // Numbers of other volumes of the same history are counted in those volumes.
     const own = this.catalog.identity?.allocator ?? ALLOCATOR.local;
     for (const allocator of this.catalog.hasBase ? [own, ALLOCATOR.baseids] : [own]) {
       const next = this.catalog.nextInode[allocator] ?? 1;
@@ -281,7 +282,7 @@ export class RecordCheck {
   }
 }
 
-/** What is wrong with a place's bytes. */
+/** Why a place's bytes are invalid. */
 function placeProblem(table: TableNumber, place: Buffer): string | undefined {
   const length = PLACE_LENGTHS[table];
   if (length !== undefined && place.length !== length) return 'the key has a wrong length';
@@ -295,7 +296,7 @@ function placeProblem(table: TableNumber, place: Buffer): string | undefined {
   }
   if (table === TABLE.attributes) {
     if (place.length < 14 || place.at(-1) !== 0) return 'the key has no name';
-    if (xattrNameOf(place).includes('\0')) return 'the name is no name of an attribute';
+    if (xattrNameOf(place).includes('\0')) return 'the name is not a valid xattr name';
   }
   const ino = inodeOf(place);
   if (ino === 0 || ino >= INODE_LIMIT) return `the inode number ${ino} can't be`;

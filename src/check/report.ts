@@ -1,10 +1,10 @@
-/** What `check` has found so far, and how far it has come. */
+/** The findings and the progress of a `check`. */
 import { messageOf } from '../lib/errors.js';
 import { performance } from 'node:perf_hooks';
 
 /**
  * 'damage': stored bytes or rules are broken. 'base': the volume is sound, but
- * the base below it is not what its records refer to (rule D10).
+ * its base directory differs from what its records refer to (rule D10).
  */
 export type FindingKind = 'damage' | 'base';
 
@@ -12,13 +12,13 @@ export interface Finding {
   kind: FindingKind;
   /** The rule of native-notes/format.md, or 'store' for LMDB's own pages. */
   rule: string;
-  /** One sentence for people, without the place. */
+  /** One sentence for people, without the location. */
   what: string;
-  /** Table, inode, layer, path: as far as they are known. Text, not a byte string. */
+  /** Table, inode, layer, path, as far as known. Text, not a byte string. */
   where: string;
 }
 
-/** What was looked at. */
+/** What was checked. */
 export interface CheckCounts {
   pages: number;
   /** Versions in tables 1–5. */
@@ -26,14 +26,14 @@ export interface CheckCounts {
   deltaEntries: number;
   layers: number;
   views: number;
-  /** Versions of inodes and names that were looked at in views. */
+  /** Versions of inodes and names checked in views. */
   inodes: number;
   names: number;
 }
 
 export interface CheckReport {
   findings: Finding[];
-  /** All findings; `findings` keeps the first `MAX_FINDINGS`. */
+  /** Number of all findings; `findings` keeps the first `MAX_FINDINGS`. */
   count: number;
   counted: CheckCounts;
 }
@@ -42,7 +42,7 @@ export type OnProgress = (done: number, total: number) => void;
 
 export const MAX_FINDINGS = 1000;
 const PROGRESS_MS = 100;
-/** The clock is looked at every so many steps. */
+/** The clock is read once per this many ticks. */
 const TICKS = 64;
 
 export class CheckState {
@@ -69,7 +69,7 @@ export class CheckState {
     if (this.findings.length < MAX_FINDINGS) this.findings.push({ kind, rule, what, where });
   }
 
-  /** One record more is done. Tells at most every PROGRESS_MS. */
+  /** Counts one more record. Reports progress at most every PROGRESS_MS. */
   tick(): void {
     this.#done++;
     if (this.onProgress === undefined || ++this.#ticks < TICKS) return;
@@ -80,7 +80,7 @@ export class CheckState {
     this.onProgress(Math.min(this.#done, this.total), this.total);
   }
 
-  /** Runs one part; what it throws is a finding, and the check goes on. */
+  /** Runs one part; an exception becomes a finding, and the check continues. */
   guard(rule: string, where: string, body: () => void): void {
     try {
       body();
@@ -95,7 +95,7 @@ export class CheckState {
   }
 }
 
-/** A byte string as text for people; bytes that are no UTF-8 are shown as \xNN. */
+/** A byte string as text for people; bytes that are not UTF-8 are shown as \xNN. */
 export function shownName(name: string): string {
   const bytes = Buffer.from(name, 'latin1');
   const text = bytes.toString('utf8');

@@ -1,10 +1,10 @@
 /**
  * Checks what views show: every snapshot and every open layer.
  *
- * A view is compared with the nearest checked view on its path: only what the
- * layers between them wrote can differ, so the whole check costs what was ever
- * written, not views × files. Rule D2 makes that complete: where the delta map
- * is wrong, that is a finding of its own.
+ * A view is compared with the nearest checked view on its path: only records
+ * written in the layers between them can differ. So the cost of the whole check
+ * is proportional to the records ever written, not to views × files. Rule D2
+ * makes this complete: a wrong delta map is a finding of its own.
  */
 import {
   decodeDeltaKey,
@@ -33,7 +33,7 @@ import { View } from '../volume/view.js';
 const BATCH_PLACES = 64;
 const ONLY_KEYS = { keysOnly: true };
 
-/** One view while it is checked. */
+/** One view during its check. */
 interface CheckedView {
   view: View;
   names: NameCheck;
@@ -54,12 +54,12 @@ export class ViewCheck {
     this.#noOrphans = gapsOfTable(volume.core.reader, TABLE.orphans, ROOT_FILESET);
   }
 
-  /** The view of this layer is right: those above are compared with it. */
+  /** Assumes that the view of this layer is sound: the views above are compared with it. */
   assume(top: number): void {
     this.#checked.add(top);
   }
 
-  /** `tops`: the layers that views are to be checked of. Waits for nothing. */
+  /** `tops`: the layers whose views are to be checked. Waits for nothing. */
   *run(tops: Iterable<number>): Work<void> {
     for (const top of [...tops].sort((a, b) => a - b)) {
       try {
@@ -72,7 +72,7 @@ export class ViewCheck {
     }
   }
 
-  /** Not one of the volume's own, whose caches would stay. */
+  /** Not one of the volume's own views, whose caches would stay. */
   #newView(top: number): View {
     return new View(ROOT_FILESET, top, this.volume.core.layers.lineage(top), false);
   }
@@ -116,7 +116,7 @@ export class ViewCheck {
     try {
       path = this.volume.paths.of(view, ino);
     } catch {
-      // The path only helps.
+      // The path is only a help for readers.
     }
     const parts = [title, `${name === undefined ? 'inode' : 'directory'} ${ino}`];
     if (name !== undefined) parts.push(`name ${shownName(name)}`);
@@ -143,7 +143,7 @@ export class ViewCheck {
     visit(places);
   }
 
-  /** What can't be read is a finding, and the rest is looked at. */
+  /** An unreadable record is a finding, and the check continues with the rest. */
   #each(
     places: readonly Buffer[],
     layer: number,
@@ -159,7 +159,7 @@ export class ViewCheck {
     }
   }
 
-  /** Inodes that lie side by side are had at a fraction of what each costs alone. */
+  /** Reading neighbouring inodes together costs a fraction of single reads. */
   #eachInode(view: View, layer: number, visit: (place: Buffer) => void): Work<void> {
     return this.#eachBatch(layer, TABLE.inodes, (places) => {
       this.#prefetch(view, places.map(inodeOf));
@@ -191,7 +191,7 @@ export class ViewCheck {
     });
   }
 
-  /** The inode as the view sees it, if that is this layer's version; null: it is gone. */
+  /** The inode in the view, if this layer's version is the visible one; null: it is gone. */
   #version(view: View, layer: number, place: Buffer): Inode | null | undefined {
     const inode = this.volume.inode(view, inodeOf(place));
     if (inode !== undefined) return inode.layer === layer ? inode : undefined;
@@ -233,7 +233,7 @@ export class ViewCheck {
     return found !== undefined && found.value[0] === 1;
   }
 
-  /** Orphans whose inode the same layers don't change. */
+  /** Checks orphans whose inode is not changed in the same layers. */
   #orphan({ view, where }: CheckedView, layer: number, place: Buffer): void {
     const found = this.volume.core.newest(TABLE.orphans, place, view);
     if (found === undefined || found.layer !== layer || found.value[0] !== 1) return;
@@ -244,7 +244,10 @@ export class ViewCheck {
     this.state.add('D5', what, where(ino));
   }
 
-  /** The root of an untouched base has no record, and can't be seen without the base. */
+  /**
+   * The root of an untouched base directory has no record, and is not visible
+   * without that directory.
+   */
   #checkRoot(view: View, title: string): void {
     const { core } = this.volume;
     const root = this.volume.inode(view, ROOT_INODE);
@@ -253,8 +256,9 @@ export class ViewCheck {
   }
 
   /**
-   * What a layer that is kept holds belongs to an inode that the layer changed
-   * too; what was removed waits for the collector (rule D5). Else it is lost.
+   * Each record in a kept layer belongs to an inode that the layer also
+   * changed; removed ones wait for the collector (rule D5). Anything else is
+   * lost space.
    */
   *#checkTop(view: View): Work<void> {
     for (const table of [TABLE.entries, TABLE.blocks, TABLE.attributes] as const) {
@@ -269,7 +273,10 @@ export class ViewCheck {
     }
   }
 
-  /** Of inodes in ascending order, those that the top layer has not changed and does not collect. */
+  /**
+   * Of inodes in ascending order, those that the top layer neither changed nor
+   * queued for the collector.
+   */
   #lost(view: View, inos: readonly number[]): Set<number> {
     const { fileset, top } = view;
     const { reader } = this.volume.core;
