@@ -1,21 +1,21 @@
 /**
  * Entry of the thread that keeps a processor from looking idle while requests
- * come. It is of the idle class: whatever else wants to run takes the processor
- * from it at once. Sleeps when it is told to, and when no request came for a while.
+ * come. It runs in the idle class: any other thread takes the processor from it
+ * at once. It sleeps when told to, and when no request came for a while.
  */
 import { performance } from 'node:perf_hooks';
 import { threadData } from '../../lib/threads.js';
 import { useCpus, yieldToAll } from '../../libc/scheduling.js';
 import { BEAT, CPU, OCCUPY, STATE } from './occupier-words.js';
 
-/** Without a request for so long it ends its work by itself. */
+/** Without a request for this long it goes to sleep by itself. */
 const SILENCE_MS = 3;
-/** Looks at the words between two looks at the clock. */
+/** Number of looks at the shared words between two looks at the clock. */
 const LOOKS = 2_000;
 
 const words = threadData() as Int32Array;
 
-/** Returns when there is nothing to wait for any more. */
+/** Keeps the processor `cpu` busy until it is told to sleep, or no request came for a while. */
 function occupy(cpu: number): void {
   let beat = Atomics.load(words, BEAT);
   let changedMs = performance.now();
@@ -33,7 +33,7 @@ function occupy(cpu: number): void {
   }
 }
 
-// At another priority it would take time from the programs that it is to help.
+// At another priority it would take time from the programs it is meant to help.
 if (yieldToAll() >= 0) {
   let cpu = -1;
   for (;;) {

@@ -1,8 +1,8 @@
-/** What the serving thread and the occupier tell each other: a few shared words. */
+/** The few shared words through which the serving thread and the occupier communicate. */
 
 /** 0: sleep; OCCUPY: keep the processor from looking idle. */
 export const STATE = 0;
-/** Which processor. */
+/** Number of the processor. */
 export const CPU = 1;
 /** Changes with every request. */
 export const BEAT = 2;

@@ -1,46 +1,49 @@
 /**
- * Whether the serving thread and the program that it serves share a processor.
+ * Decides whether the serving thread and the program it serves share a
+ * processor.
  *
- * One program that sends a request, sleeps, and goes on with the answer never
- * needs two processors at once. On two of them each request and each answer
- * wakes the other one, which in a virtual machine costs more than the request
- * itself; on one, the switch is almost free. So while one program alone sends
- * requests without a pause, both ways are measured and the faster one is kept.
- * Nothing is assumed about the machine but that it has to be tried again.
+ * A single program that sends a request, sleeps, and continues with the answer
+ * never needs two processors at once. With two, each request and each answer
+ * wakes the other processor, which in a virtual machine costs more than the
+ * request itself; with one, the switch is almost free. So while only one
+ * program sends requests without a pause, both ways are measured and the faster
+ * one is kept. Nothing is assumed about the machine, so the measurement is
+ * repeated.
  *
- * Pure apart from its state and what it is given: what moves the thread is
- * `Stacking`, and time comes in by `served` and `rested`.
+ * Pure except for its state and its arguments: `Stacking` moves the thread, and
+ * `served` and `rested` bring in the time.
  */
 import { performance } from 'node:perf_hooks';
 
-/** Requests that are measured together: some milliseconds. */
+/** Requests measured together: a few milliseconds. */
 export const WINDOW = 128;
-/** Requests of others in a window that do not matter. */
+/** Up to this many requests of other programs in a window are ignored. */
 const STRANGERS_MAX = 2;
-/** So many windows tell what a way costs: the median of them, since what they hold differs. */
+/** The cost of a way is the median of this many windows, since the windows differ. */
 const SAMPLES = 15;
 /** Windows before the first try. */
 const WINDOWS_BEFORE_TRY = 2;
-/** A try that did not pay is repeated after so many, in case the program does something else now. */
+/** A failed try is repeated after this many windows, in case the program's work has changed. */
 const WINDOWS_BEFORE_RETRY = 64;
 /**
- * Sharing is given up when it takes this many times as long. More than 1, since apart the
- * scheduler often puts both on one processor too, for a while: then nothing is lost by sharing.
+ * Sharing is given up when it takes this many times as long. More than 1,
+ * because the scheduler often puts both on one processor for a while even
+ * without sharing: then sharing costs nothing.
  */
 const WORSE = 1.25;
-/** A program that is silent for so long is doing something else. */
+/** A program that is silent for this long is doing something else. */
 const PAUSE_MS = 5;
 
 /** Moves the thread; see stacking.ts. */
 export interface Stacking {
-  /** The calling thread goes to where `pid` runs and stays there, if it can. */
+  /** Moves the calling thread to the processor of `pid` and keeps it there, if possible. */
   enter(pid: number): boolean;
   leave(): void;
-  /** Told of every request while sharing. */
+  /** Call it for every request while sharing. */
   beat(): void;
 }
 
-/** The latest windows that went one way. */
+/** The latest windows of one way. */
 class Samples {
   readonly #ms: number[] = [];
 
@@ -49,7 +52,7 @@ class Samples {
     if (this.#ms.length > SAMPLES) this.#ms.shift();
   }
 
-  /** Undefined while there are none. */
+  /** Undefined while there are no samples. */
   get medianMs(): number | undefined {
     return this.#ms.toSorted((a, b) => a - b)[this.#ms.length >> 1];
   }
@@ -63,7 +66,7 @@ export class Placement {
   #count = 0;
   #strangers = 0;
   #startMs: number;
-  /** Windows since the last change from one way to the other. */
+  /** Windows since the last change of the way. */
   #windows = 0;
   #windowsBeforeTry = WINDOWS_BEFORE_TRY;
   readonly #apart = new Samples();
@@ -79,7 +82,7 @@ export class Placement {
     return this.#isSharing;
   }
 
-  /** A request of the thread `pid` was answered; 0: one that no program waits for. */
+  /** A request of the thread `pid` was answered; 0: no program waits for the answer. */
   served(pid: number): void {
     if (pid !== this.#pid && pid !== 0) {
       this.#pid = pid;
@@ -94,18 +97,18 @@ export class Placement {
     this.#startWindow(nowMs);
   }
 
-  /** Nothing came for `gapMs`. */
+  /** No request came for `gapMs`. */
   rested(gapMs: number): void {
     if (gapMs < PAUSE_MS) return;
-    // What paid before is likely to pay again.
+    // A way that paid before is likely to pay again.
     if (this.#isSharing) this.#windowsBeforeTry = 1;
     this.#part();
     this.#startWindow(this.#nowMs());
   }
 
   /**
-   * A request waits for a disk: then both are idle, and whoever else is at work
-   * takes the shared processor, while the other one may be free.
+   * A request waits for a disk. Then both threads are idle and another program
+   * takes the shared processor, while the second processor may be free.
    */
   waited(): void {
     this.#part();
@@ -120,7 +123,7 @@ export class Placement {
 
   #closeWindow(tookMs: number): void {
     this.#windows++;
-    // The first window after a change pays for the change.
+    // The first window after a change also contains the cost of the change.
     if (this.#windows > 1) (this.#isSharing ? this.#sharing : this.#apart).add(tookMs);
     if (!this.#isSharing) {
       if (this.#windows >= this.#windowsBeforeTry) this.#share();
@@ -133,7 +136,7 @@ export class Placement {
     }
   }
 
-  /** From what both ways cost lately. */
+  /** Compares the latest costs of both ways. */
   #isWorse(): boolean {
     const { medianMs } = this.#apart;
     return medianMs !== undefined && (this.#sharing.medianMs ?? 0) > medianMs * WORSE;

@@ -1,11 +1,12 @@
 /**
- * Keeps the serving thread on the processor of the program that it serves, and
- * the kernel's scheduler from pulling the two apart again.
+ * Keeps the serving thread on the processor of the program it serves, and keeps
+ * the kernel's scheduler from separating the two again.
  *
- * The scheduler moves a thread that it wakes to an idle processor. So the other
- * one is kept from looking idle, by a thread of the idle class that gives way
- * to everything at once (occupier-thread.ts); it ends its work by itself when
- * no requests come. Two processors only: with more, another one would be idle.
+ * The scheduler moves a thread that it wakes to an idle processor. So a thread
+ * of the idle class, which gives way to any other thread at once
+ * (occupier-thread.ts), keeps the other processor from looking idle; it goes to
+ * sleep when no requests come. Works only with two processors: with more,
+ * another one would be idle.
  */
 import { startThread } from '../../lib/threads.js';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
@@ -13,7 +14,7 @@ import { allowedCpus, currentCpu, useCpus } from '../../libc/scheduling.js';
 import { BEAT, CPU, OCCUPY, STATE, WORDS } from './occupier-words.js';
 import type { Stacking } from './placement.js';
 
-/** The processor on which the thread `pid` ran last; undefined when it can't be seen. */
+/** The processor on which the thread `pid` last ran; undefined when it is not visible. */
 function cpuOf(pid: number): number | undefined {
   const cpu = Number(statFields(pid)?.[STAT_FIELD.processor]);
   return Number.isInteger(cpu) ? cpu : undefined;
@@ -54,9 +55,9 @@ class TwoProcessors implements Stacking {
   }
 
   beat(): void {
-    // One writer, and the reader only wants to see a change.
+    // There is one writer, and the reader only needs to see a change.
     this.#words[BEAT] = ((this.#words[BEAT] ?? 0) + 1) | 0;
-    // It went to sleep by itself during a short pause.
+    // The occupier went to sleep during a short pause.
     if (this.#words[STATE] !== OCCUPY) this.#occupy();
   }
 
@@ -69,7 +70,7 @@ class TwoProcessors implements Stacking {
   }
 }
 
-/** For the thread that calls it; undefined where there are not exactly two processors. */
+/** For the calling thread; undefined unless there are exactly two processors. */
 export function stackingHere(): Stacking | undefined {
   const cpus = allowedCpus();
   return cpus.length === 2 ? new TwoProcessors(cpus) : undefined;

@@ -1,7 +1,7 @@
 /**
  * The serving loop's side of the helper threads, and their start.
  *
- * Two threads, so that a warm-up never stands behind a notification: a
+ * Two threads, so that a warm-up never waits behind a notification: a
  * notification may wait for a page that a READ has locked, and that READ may
  * wait for the warm-up.
  */
@@ -17,7 +17,7 @@ import { encodeNotifications } from '../protocol/notifications.js';
 import type { FuseSession } from '../session/session.js';
 import type { PageWarmer } from '../session/session-options.js';
 
-/** What the loop's thread is given; transfer both ports to it. */
+/** What the loop's thread receives; transfer both ports to it. */
 export interface HelperPorts {
   kernel: MessagePort;
   reader: MessagePort;
@@ -46,7 +46,7 @@ export function startHelpers(wakeFd: number): { ports: HelperPorts; workers: Wor
   return { ports: { kernel: start(), reader: start() }, workers };
 }
 
-/** Has the messages of a port handled in its thread. */
+/** Handles the messages of a port in its thread. */
 export interface PortListener {
   onPort(port: MessagePort, handle: (message: unknown) => void): void;
 }
@@ -61,7 +61,7 @@ export class HelperClient implements PageWarmer {
     const onAnswer = (message: unknown): void => {
       const answer = message as HelperAnswer;
       const settle = this.#open.get(answer.id);
-      invariant(settle !== undefined, 'a helper answers a task that was given');
+      invariant(settle !== undefined, 'a helper answers a task that exists');
       this.#open.delete(answer.id);
       settle(answer);
     };
@@ -69,7 +69,7 @@ export class HelperClient implements PageWarmer {
     loop.onPort(ports.reader, onAnswer);
   }
 
-  /** Writes out the file system mounted at `path`. No barrier: see `quiesce.ts`. */
+  /** Writes out the file system mounted at `path`. Not a barrier: see `quiesce.ts`. */
   syncfs(path: string): Deferred<void> {
     return this.#ask<void>(this.#ports.kernel, { kind: 'syncfs', path }, () => undefined);
   }

@@ -1,4 +1,4 @@
-/** What the serving loop and its helper threads say to each other. */
+/** Messages between the serving loop and its helper threads. */
 
 export type HelperTask =
   /** Writes out the file system mounted at `path`. */
@@ -14,7 +14,7 @@ export interface HelperRequest {
 }
 
 export interface NotifyResult {
-  /** Messages the kernel took, or had no use for (nothing cached under that name). */
+  /** Messages that the kernel took or did not need (nothing cached under that name). */
   sent: number;
   failed: number;
 }
@@ -28,7 +28,7 @@ export interface HelperAnswer {
 
 /** `workerData` of a helper thread. */
 export interface HelperData {
-  /** Where tasks come from and answers go to. */
+  /** Tasks come from here, answers go there. */
   port: import('node:worker_threads').MessagePort;
   /** Signalled after each answer. */
   wakeFd: number;

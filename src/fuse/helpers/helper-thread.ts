@@ -1,7 +1,7 @@
 /**
- * Entry of a helper thread: does for the serving loop what may wait for the
- * kernel or a disk. Tasks of one thread run one after the other, except
- * warm-ups, which are reads in Node's pool. Ends when its port is closed.
+ * Entry of a helper thread: does work of the serving loop that may wait for the
+ * kernel or a disk. Tasks of one thread run in sequence, except for warm-ups,
+ * which are reads in Node's pool. Ends when its port is closed.
  */
 import fs from 'node:fs';
 import { ERRNO } from '../../lib/errors.js';
@@ -23,10 +23,10 @@ function answer(reply: HelperAnswer): void {
 }
 
 /**
- * 0 or the errno of reaching the mount. What `syncfs` itself returns is left
- * out: it has tried every dirty page, and reports any page that ever failed,
- * such as a store through a shared mmap of a snapshot's file. That error is
- * for fsync of the file, and must not stop all later saves.
+ * 0, or the errno of reaching the mount. The result of `syncfs` itself is
+ * ignored: it has tried every dirty page, and it reports any page that ever
+ * failed, such as a store through a shared mmap of a snapshot's file. That
+ * error belongs to an fsync of the file, and must not stop all later saves.
  */
 function syncMount(path: string): number {
   let fd: number;
@@ -46,7 +46,7 @@ function notify(fd: number, block: Uint8Array): NotifyResult {
   while (at < block.byteLength) {
     const bytes = lengths.getUint32(at, true);
     const written = write(fd, block.subarray(at, at + bytes), bytes);
-    // ENOENT: the kernel has nothing under that name or number, so all is well.
+    // ENOENT: the kernel has nothing under that name or number, so there is nothing to do.
     if (written >= 0 || written === -ERRNO.ENOENT) sent += 1;
     else failed += 1;
     at += alignMessage(bytes);
@@ -54,7 +54,7 @@ function notify(fd: number, block: Uint8Array): NotifyResult {
   return { sent, failed };
 }
 
-/** The bytes go nowhere: what counts is that the kernel has them afterwards. */
+/** The bytes are discarded: the purpose is that the page cache then has them. */
 function warm(id: number, fd: number, offset: number, length: number): void {
   const scratch = spareScratch.pop() ?? Buffer.allocUnsafeSlow(WARM_BYTES_MAX);
   fs.read(fd, scratch, 0, Math.min(length, WARM_BYTES_MAX), offset, (error) => {

@@ -1,16 +1,16 @@
 /**
- * How long to look for the next request before going to sleep. Waking up costs
- * more than most requests take, so a short spin pays while a program sends one
- * request after another, and only then: the time grows while requests come
- * soon after the last reply and shrinks to nothing while they don't.
+ * How long to spin for the next request before sleeping. A wake-up costs more
+ * than most requests, so a short spin pays while a program sends one request
+ * after another, and only then. The time grows while requests come soon after
+ * the last reply, and shrinks to nothing while they don't.
  *
- * Pure apart from its own state; times are in microseconds.
+ * Pure except for its own state; times are in microseconds.
  */
 export class BusyPoll {
   readonly #maxUs: number;
   #spinUs = 0;
 
-  /** `maxUs` 0 switches it off. */
+  /** `maxUs` 0 switches spinning off. */
   constructor(maxUs: number) {
     this.#maxUs = maxUs;
   }
@@ -20,14 +20,14 @@ export class BusyPoll {
     return this.#spinUs;
   }
 
-  /** A request came `gapUs` after the descriptor was found empty, found by spinning. */
+  /** Spinning found a request `gapUs` after the descriptor was found empty. */
   hit(gapUs: number): void {
     this.#spinUs = Math.min(this.#maxUs, Math.max(this.#spinUs, gapUs * 3));
   }
 
   /**
-   * A request came `gapUs` after the descriptor was found empty, out of a sleep
-   * (so `gapUs` contains the time of waking up); or nothing came at all.
+   * A request ended a sleep `gapUs` after the descriptor was found empty
+   * (`gapUs` includes the wake-up), or no request came.
    */
   miss(gapUs: number): void {
     if (gapUs <= 2 * this.#maxUs) {

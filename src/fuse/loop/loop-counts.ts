@@ -1,4 +1,4 @@
-/** What the serving loop's time went into beside requests. */
+/** How the serving loop spends its time outside requests. */
 import type { LoopFigures } from '../../measure/stats-report.js';
 
 const NOTHING: LoopFigures = {

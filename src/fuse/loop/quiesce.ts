@@ -1,16 +1,16 @@
 /**
- * Waits until everything that programs had written before has reached the
- * operations. Needed before a save, a restore, and any answer about the
- * contents of a live file.
+ * Waits until all earlier writes of programs have reached the operations.
+ * Needed before a save, a restore, and any answer about the contents of a live
+ * file.
  *
  * `syncfs` makes the kernel queue a WRITE for every dirty page, but returns
- * while they are still queued. So afterwards the loop serves on until the
- * descriptor has nothing more to read and no WRITE is unanswered. Then nothing
- * is left in the kernel either, given two more conditions:
+ * while they are still queued. So the loop then continues to serve until the
+ * descriptor is empty and no WRITE is unanswered. Then the kernel holds no
+ * write either, under two more conditions:
  * - The kernel holds background requests back when `max_background` of them are
- *   under way; unanswered READs count, so there must be room to spare.
+ *   pending; unanswered READs count, so there must be spare room.
  * - It holds an inode's WRITEs back while a truncation or fallocate of it is
- *   under way, and queues them a moment *after* it got the answer.
+ *   pending, and queues them a moment *after* it got the answer.
  */
 import { performance } from 'node:perf_hooks';
 import { readFileSync } from 'node:fs';
@@ -21,12 +21,12 @@ import type { ServeLoop } from './serve-loop.js';
 import type { FuseSession } from '../session/session.js';
 
 /**
- * How long after the answer to a truncation its inode's WRITEs may take to show
- * up: until the program's thread has run in the kernel again. Nothing tells when
- * it has, so it is given the more time the more threads want to run.
+ * How long after the answer to a truncation its inode's WRITEs may take to
+ * appear: until the program's thread has run in the kernel again. Nothing
+ * signals this, so the time allowed grows with the number of runnable threads.
  */
 const BARRIER_SETTLE_MS = 10;
-/** A program that truncates all the time must not hold a quiesce up for longer. */
+/** A program that truncates all the time must not delay a quiesce longer than this. */
 const BARRIER_WAIT_MAX_MS = 500;
 const CHECK_AGAIN_MS = 1;
 const DEFAULT_BACKGROUND = 12;
@@ -37,9 +37,9 @@ export interface MountSyncer {
 }
 
 /**
- * Settles in the loop's thread, at a moment at which all earlier writes have
- * been answered. Rejects with ENODEV when the mount goes away meanwhile.
- * Mutations must not be held (`holdMutations`) while it is under way.
+ * Settles in the loop's thread, at a moment at which all earlier writes are
+ * answered. Rejects with ENODEV when the mount goes away meanwhile. Mutations
+ * must not be held (`holdMutations`) during it.
  */
 export function quiesce(
   loop: ServeLoop,
@@ -93,7 +93,7 @@ function settleWhenDrained(
     }
     const isSettling = nowMs - session.book.barrierAnsweredMs < settleMs;
     if (isSettling && nowMs - settlingSinceMs < BARRIER_WAIT_MAX_MS) {
-      // The loop reads the descriptor again when it wakes up, which calls `check`.
+      // The loop reads the descriptor again when it wakes up, and then calls `check`.
       cancelTimer ??= loop.addTimer(CHECK_AGAIN_MS, () => {
         cancelTimer = undefined;
       });
@@ -105,7 +105,7 @@ function settleWhenDrained(
   const unwatch = session.watchDrained(check);
 }
 
-/** How many threads want each processor at this moment; at least 1. */
+/** Number of threads that currently want each processor; at least 1. */
 function threadsPerProcessor(): number {
   // "0.20 0.18 0.12 3/411 9821": 3 of 411 threads are running or ready.
   const running = / (\d+)\//.exec(readFileSync('/proc/loadavg', 'latin1'))?.[1];

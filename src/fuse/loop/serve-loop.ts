@@ -1,12 +1,12 @@
 /**
- * The loop that serves the mounts of a process: one thread, everything
- * synchronous, never back to the event loop, so no promise and no timer of
+ * The loop that serves the mounts of a process. It is synchronous, in one
+ * thread, and never returns to the event loop, so no promise and no timer of
  * Node.js runs here. Owns the poll set, timers, jobs and message ports; the
- * sessions are given to it.
+ * sessions come from outside.
  *
  * Other threads post to a port and signal the wake-up counter; the loop sleeps
  * in poll(2) when there is nothing to do. Requests come first: messages and
- * timers are looked at in between, jobs get slices.
+ * timers are handled in between, jobs get slices.
  */
 import { performance } from 'node:perf_hooks';
 import { availableParallelism } from 'node:os';
@@ -19,13 +19,13 @@ import type { Placement } from '../cpu/placement.js';
 import { ENDED, type FuseSession, SERVED } from '../session/session.js';
 import { type Timer, Timers } from './timers.js';
 
-/** Requests of one session in a row before the others have their turn. */
+/** Most requests of one session in a row before the other sessions' turn. */
 const BATCH = 64;
-/** How long one turn of the jobs may take. */
+/** Longest turn of the jobs. */
 const JOB_SLICE_MS = 1;
-/** With requests coming all the time, jobs have to leave this much time between their turns. */
+/** While requests come all the time, jobs leave this much time between their turns. */
 const JOB_PAUSE_MS = 4;
-/** With requests coming all the time, messages wait at most about this long. */
+/** While requests come all the time, messages wait at most about this long. */
 const WAKE_CHECK_MS = 0.3;
 const WAKE_PLACE = 0;
 const TIMEOUT_MAX_MS = 0x7fff_ffff;
@@ -35,17 +35,17 @@ export interface ServeLoopOptions {
   wakeFd: number;
   /** Longest spin for the next request, in microseconds (default 50; 0: never spin). */
   busyPollUs?: number;
-  /** Decides whether to share a processor with the program that is served. */
+  /** Decides whether to share a processor with the program being served. */
   placement?: Placement | undefined;
 }
 
-/** Work in pieces: each step must take well under a millisecond. */
+/** Work in pieces: each piece must take well under a millisecond. */
 export type Job = Iterator<unknown>;
 
 interface Seat {
   session: FuseSession;
   onEnd: ((session: FuseSession) => void) | undefined;
-  /** The descriptor has (or may have) requests. */
+  /** The descriptor has requests, or may have some. */
   isReady: boolean;
 }
 
@@ -64,23 +64,23 @@ export class ServeLoop {
   #isStopping = false;
   #isWoken = true;
   #lookedMs = 0;
-  /** The session that had the latest request. */
+  /** The session with the latest request. */
   #hot: Seat | undefined;
   /** When the descriptors were found empty after a request; 0: they were not. */
   #emptyMs = 0;
-  /** The latest time that is known without asking. */
+  /** The latest time known without a clock call. */
   #clockMs = 0;
 
   constructor(options: ServeLoopOptions) {
     this.#wakeFd = options.wakeFd;
-    // With one processor the program that is served can't run while we spin.
+    // With one processor, the program being served can't run while this thread spins.
     const busyPollUs = availableParallelism() > 1 ? (options.busyPollUs ?? 50) : 0;
     this.#busyPoll = new BusyPoll(busyPollUs);
     this.#placement = options.placement;
     this.#pollSet = new PollSet([options.wakeFd]);
   }
 
-  /** `onEnd` is called when the mount is gone; the session has been removed by then. */
+  /** `onEnd` is called when the mount is gone, after the session was removed. */
   addSession(session: FuseSession, onEnd?: (session: FuseSession) => void): void {
     this.#seats = [...this.#seats, { session, onEnd, isReady: true }];
     this.#rebuild();
@@ -110,7 +110,10 @@ export class ServeLoop {
     };
   }
 
-  /** Runs `handle` whenever the wake-up counter was signalled: for those who bring their own messages. */
+  /**
+   * Runs `handle` whenever the wake-up counter was signalled: for callers with
+   * their own message channels.
+   */
   onWake(handle: () => void): void {
     this.#wakeHandlers.push(handle);
   }
@@ -121,7 +124,10 @@ export class ServeLoop {
     return () => this.#timers.cancel(timer);
   }
 
-  /** Runs the job's steps in between until it is done. Returns what ends it early. */
+  /**
+   * Runs the job's pieces in spare time until it is done. Returns a function
+   * that ends it early.
+   */
   addJob(job: Job): () => void {
     this.#jobs.push(job);
     return () => {
@@ -132,17 +138,17 @@ export class ServeLoop {
     };
   }
 
-  /** The request at hand is going to wait for a disk. */
+  /** The current request is about to wait for a disk. */
   waits(): void {
     this.#placement?.waited();
   }
 
-  /** `run` returns after the request at hand. From another thread: by a message. */
+  /** Makes `run` return after the current request. From another thread: send a message. */
   stop(): void {
     this.#isStopping = true;
   }
 
-  /** Serves until `stop`. Throws only what must stop the process. */
+  /** Serves until `stop`. Throws only errors that must stop the process. */
   run(): void {
     this.#isStopping = false;
     while (!this.#isStopping) {
@@ -156,7 +162,7 @@ export class ServeLoop {
     }
   }
 
-  /** Messages, timers and parked requests. Returns the time when it was done with them. */
+  /** Handles messages, timers and parked requests. Returns the time afterwards. */
   #lookAround(nowMs: number): number {
     if (nowMs - this.#lookedMs > WAKE_CHECK_MS) this.#poll(0, nowMs);
     let hasWorked = this.#isWoken;
@@ -191,7 +197,7 @@ export class ServeLoop {
     }
   }
 
-  /** Serves each ready session up to a batch. True when one of them has more. */
+  /** Serves each ready session up to a batch. True when a session has more. */
   #serveReady(): boolean {
     let hasMore = false;
     for (const seat of this.#seats) {
@@ -232,7 +238,7 @@ export class ServeLoop {
     while (performance.now() - startMs < JOB_SLICE_MS) {
       const job = this.#jobs.shift();
       if (job === undefined) break;
-      // In the list during its step, so that it can be ended from inside.
+      // The job is in the list while it runs, so that it can be ended from inside.
       this.#jobs.push(job);
       if (job.next().done === true) this.#jobs = this.#jobs.filter((other) => other !== job);
     }
@@ -247,7 +253,7 @@ export class ServeLoop {
     const seat = this.#hot;
     const { spinUs } = this.#busyPoll;
     if (seat === undefined || spinUs === 0 || this.#emptyMs === 0) return false;
-    // On a shared processor the program can't run while this thread looks.
+    // On a shared processor the program can't run while this thread spins.
     if (this.#placement?.isSharing === true) return false;
     const { book } = seat.session;
     const limitMs = this.#emptyMs + spinUs / 1000;
@@ -283,7 +289,7 @@ export class ServeLoop {
     if (waitMs > 0) this.counts.slept(this.#lookedMs - nowMs);
     if (this.#emptyMs === 0 || ready === 0) return;
     const gapUs = (performance.now() - this.#emptyMs) * 1000;
-    // Only the first sleep after a request says something about its successor.
+    // Only the first sleep after a request says something about the next request.
     this.#emptyMs = 0;
     this.#placement?.rested(gapUs / 1000);
     this.#busyPoll.miss(gapUs);

@@ -1,6 +1,4 @@
-/**
- * Timers for a thread that never yields: a short list, looked at by the loop.
- */
+/** Timers for a thread that never yields: a short list that the loop checks. */
 export interface Timer {
   readonly dueMs: number;
   readonly run: () => void;
@@ -10,7 +8,7 @@ export class Timers {
   #pending: Timer[] = [];
   #nextMs = Number.POSITIVE_INFINITY;
 
-  /** Runs `run` once, `delayMs` from `nowMs` on. */
+  /** Runs `run` once, `delayMs` after `nowMs`. */
   add(nowMs: number, delayMs: number, run: () => void): Timer {
     const timer = { dueMs: nowMs + delayMs, run };
     this.#pending.push(timer);
@@ -23,13 +21,13 @@ export class Timers {
     this.#schedule();
   }
 
-  /** Runs what is due, in the order of the due times. True when something was. */
+  /** Runs the due timers in order of their times. True when any ran. */
   runDue(nowMs: number): boolean {
     if (nowMs < this.#nextMs) return false;
     const due = this.#pending.filter((timer) => timer.dueMs <= nowMs);
     due.sort((a, b) => a.dueMs - b.dueMs);
     for (const timer of due) {
-      // An earlier one may have cancelled it.
+      // An earlier timer may have cancelled it.
       if (!this.#pending.includes(timer)) continue;
       this.cancel(timer);
       timer.run();
@@ -37,7 +35,7 @@ export class Timers {
     return true;
   }
 
-  /** Until the next one is due: 0 or more, Infinity without any. */
+  /** Time until the next timer is due: 0 or more, Infinity without timers. */
   waitMs(nowMs: number): number {
     return Math.max(0, this.#nextMs - nowMs);
   }

@@ -1,10 +1,10 @@
 /**
  * Mounting and unmounting: mount(2) as root, the setuid helper `fusermount3`
- * for everyone else. Gives the FUSE descriptor, which the kernel answers as
- * soon as a session serves it. Paths are ordinary strings (UTF-8).
+ * for everyone else. Returns the FUSE descriptor; the mount works as soon as a
+ * session serves it. Paths are ordinary strings (UTF-8).
  *
- * Never called in the serving thread: an unmount writes dirty pages out, which
- * that thread must take.
+ * Never call this in the serving thread: an unmount writes dirty pages out, and
+ * that thread must accept them.
  */
 import { spawnSync } from 'node:child_process';
 import { statfsSync, statSync } from 'node:fs';
@@ -29,16 +29,16 @@ import { listMounts } from './mount-info.js';
 
 const DEVICE = '/dev/fuse';
 export const HELPER = 'fusermount3';
-/** The kernel's way to say that the root is a directory; octal. */
+/** How the kernel is told that the root is a directory; octal. */
 const ROOT_MODE = '40000';
 const DEFAULT_MAX_READ_BYTES = 1024 * 1024;
 
 export interface MountOptions {
-  /** What df and mount show as the device. */
+  /** The device name shown by df and mount. */
   source: string;
   /** The type is `fuse.<subtype>` (default `shadowfs`). */
   subtype?: string;
-  /** Other users may enter; the usual permission checks hold for them. */
+  /** Other users may enter; the usual permission checks apply to them. */
   allowOther?: boolean;
   readOnly?: boolean;
   /** Ignore set-user-id bits (always so for ordinary users). */
@@ -50,7 +50,7 @@ export interface MountOptions {
   maxReadBytes?: number;
 }
 
-/** A path as the bytes libc takes. */
+/** A path as the bytes that libc takes. */
 function pathBytes(path: string): string {
   return Buffer.from(path).toString('latin1');
 }
@@ -60,9 +60,9 @@ function refusal(code: string, errno: ErrnoName, message: string): CommandError 
 }
 
 /**
- * Mounts at `mountpoint` and returns the descriptor: nonblocking, close-on-exec,
- * owned by the caller. Always `noatime`, since no server here changes access
- * times at a read. Throws CommandError, one code per reason.
+ * Mounts at `mountpoint` and returns the descriptor: nonblocking,
+ * close-on-exec, owned by the caller. Always `noatime`, because no server here
+ * updates access times at reads. Throws CommandError, one code per reason.
  */
 export function mountFuse(mountpoint: string, options: MountOptions): number {
   checkMountpoint(mountpoint);
@@ -74,7 +74,7 @@ export function mountFuse(mountpoint: string, options: MountOptions): number {
 function checkMountpoint(mountpoint: string): void {
   let isDirectory: boolean;
   try {
-    // Asks the server of a mount that is there already; stat may be answered from a cache.
+    // This asks the server of an existing mount; stat may be answered from a cache.
     statfsSync(mountpoint);
     isDirectory = statSync(mountpoint).isDirectory();
   } catch (error) {
@@ -191,7 +191,7 @@ function mountAsUser(mountpoint: string, options: MountOptions): number {
       env: { ...process.env, LC_ALL: 'C', _FUSE_COMMFD: '3' },
       stdio: ['ignore', 'ignore', 'pipe', theirs],
     });
-    // Closed on our side, so that the helper's end without a message is seen.
+    // Closed on our side, so that the helper's exit without a message is noticed.
     close(theirs);
     if (done.error !== undefined || done.status !== 0) throw helperRefusal(done, mountpoint);
     const fd = recvFd(ours);
@@ -252,9 +252,9 @@ function helperRefusal({ error, stderr, status }: HelperOutcome, mountpoint: str
 }
 
 /**
- * Takes the mount on top at `mountpoint` away; dirty pages are written out
- * first. `lazy`: detach it now, even when it is in use. `force` (only for root):
- * every request that waits for an answer fails first. Throws CommandError.
+ * Removes the top mount at `mountpoint`; dirty pages are written out first.
+ * `lazy`: detach it now, even when it is in use. `force` (root only): first
+ * fail every request that waits for an answer. Throws CommandError.
  */
 export function unmount(
   mountpoint: string,

@@ -1,4 +1,4 @@
-/** What is mounted where, from /proc/self/mountinfo, and what can be set per mount. Paths are UTF-8. */
+/** The mounts from /proc/self/mountinfo, and settings per mount. Paths are UTF-8. */
 import { readFileSync, writeFileSync } from 'node:fs';
 
 export interface Mount {
@@ -10,7 +10,7 @@ export interface Mount {
   deviceMinor: number;
 }
 
-/** Undoes the octal escapes of blank, tab, newline and backslash. */
+/** Undoes the octal escapes of space, tab, newline and backslash. */
 function unescapeField(field: string): string {
   const bytes = field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
@@ -18,7 +18,7 @@ function unescapeField(field: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
-/** `text`: the file's bytes as latin1. Lines of another form are left out. */
+/** `text`: the file's bytes as latin1. Lines in another format are skipped. */
 export function parseMountInfo(text: string): Mount[] {
   const mounts: Mount[] = [];
   for (const line of text.split('\n')) {
@@ -42,14 +42,15 @@ export function listMounts(): Mount[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1'));
 }
 
-/** The mount on top at exactly this path (absolute, no symbolic link in it). */
+/** The top mount at exactly this path (absolute, without symbolic links). */
 export function findMount(path: string): Mount | undefined {
   return listMounts().findLast(({ mountpoint }) => mountpoint === path);
 }
 
 /**
- * Lets the kernel read further ahead than its 128 KiB, where permitted (root).
- * Call it after INIT, which sets the value. Returns whether it was set.
+ * Lets the kernel read further ahead than its default of 128 KiB, where
+ * permitted (root). Call it after INIT, which sets the value. Returns whether
+ * it was set.
  */
 export function raiseReadahead(mountpoint: string, readaheadBytes: number): boolean {
   const found = findMount(mountpoint);

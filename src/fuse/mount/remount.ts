@@ -1,7 +1,7 @@
 /**
- * Changes what the kernel itself checks of a mount that is there: read-only,
- * set-user-id bits, devices, programs. The serving process is not asked and
- * goes on. Only root may.
+ * Changes the kernel's own checks on an existing mount: read-only, set-user-id
+ * bits, devices, programs. The serving process is not involved and continues.
+ * Root only.
  */
 import { CommandError, ERRNO } from '../../lib/errors.js';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../../libc/constants.js';
@@ -15,7 +15,10 @@ export interface RemountFlags {
   noexec: boolean;
 }
 
-/** Every flag is set as given; the kernel keeps `noatime`. Throws CommandError; EBUSY while a file is open for writing. */
+/**
+ * Sets every flag as given; the kernel keeps `noatime`. Throws CommandError;
+ * EBUSY while a file is open for writing.
+ */
 export function remount(mountpoint: string, flags: RemountFlags): void {
   const bits =
     MS_REMOUNT |

@@ -1,4 +1,4 @@
-/** Whether this machine lets the kernel driver mount, before anything is tried. */
+/** Whether the kernel driver can mount on this machine, before it tries. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { CommandError } from '../../lib/errors.js';
@@ -7,9 +7,9 @@ import { HELPER } from './kernel-mount.js';
 /** Protocol 7.31. */
 const KERNEL_MIN = [5, 4] as const;
 
-/** What is looked at. */
+/** The checked properties of a machine. */
 export interface Machine {
-  /** As `uname -r` says. */
+  /** As `uname -r` prints it. */
   kernelRelease: string;
   isRoot: boolean;
   /** Directories of PATH. */
@@ -34,7 +34,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** Why the kernel driver can't work here; undefined: nothing is known to be in its way. */
+/** Why the kernel driver can't work here; undefined when no reason is known. */
 export function kernelDriverRefusal(machine = thisMachine()): CommandError | undefined {
   const [major = 0, minor = 0] = machine.kernelRelease
     .split('.')

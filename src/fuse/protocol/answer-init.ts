@@ -1,4 +1,4 @@
-/** Answers INIT: what is agreed with the kernel, or why nothing can be. */
+/** Answers INIT: the agreement with the kernel, or why there is none. */
 import type { Negotiated, Wishes } from './negotiate.js';
 import { negotiate } from './negotiate.js';
 import { decodeInit } from './bodies.js';
@@ -8,11 +8,11 @@ import type { Request } from './request.js';
 export interface InitAnswer {
   /** Bytes of the reply's body. */
   bodyBytes: number;
-  /** Absent: the kernel will ask again, in a version that we speak. */
+  /** Absent: the kernel will ask again, in a version we speak. */
   negotiated?: Negotiated;
 }
 
-/** `too-old`: the kernel's protocol is older than what is spoken here. Throws FsError. */
+/** `too-old`: the kernel's protocol is older than the oldest one supported here. Throws FsError. */
 export function answerInit(
   request: Request,
   reply: Reply,

@@ -39,7 +39,7 @@ export function decodeForget(request: Request): number {
   return request.long(0);
 }
 
-/** Calls `forget` for each pair; a count that the body can't hold is cut. */
+/** Calls `forget` for each pair; a count beyond the body is cut. */
 export function decodeBatchForget(
   request: Request,
   forget: (node: number, count: number) => void,
@@ -49,7 +49,7 @@ export function decodeBatchForget(
   for (let i = 0; i < count; i++) forget(request.long(2 + 4 * i), request.long(4 + 4 * i));
 }
 
-/** The file handle a GETATTR or STATX names, if any. */
+/** The file handle in a GETATTR or STATX, if any. */
 export function decodeGetattr(request: Request): number | undefined {
   request.need(16);
   return (request.word(0) & GETATTR_FH) !== 0 ? request.long(2) : undefined;
@@ -81,8 +81,8 @@ export function decodeSetattr(request: Request): {
     changes.mtime = now ? 'now' : decodeTime(request, 10, 15);
   }
   if ((valid & SetattrField.CTIME) !== 0) changes.ctime = decodeTime(request, 12, 16);
-  // A chown that leaves owner and group alone comes as a change of nothing: what it does all the
-  // same the kernel leaves to us. So does an allocation by somebody without privileges.
+  // A chown that leaves owner and group unchanged arrives as an empty change, and the kernel leaves
+  // its side effects to us. So does an allocation by an unprivileged user.
   const aside = SetattrField.FH | SetattrField.LOCKOWNER | SetattrField.CTIME;
   const changesNothing = (valid & ~aside) === 0;
   if (changesNothing || (valid & SetattrField.KILL_SUIDGID) !== 0) changes.killSetId = true;
@@ -97,7 +97,7 @@ export function decodeSymlink(request: Request): { name: string; target: string 
   return { name, target };
 }
 
-/** `umask`, here and below: applied already, unless DONT_MASK was negotiated. */
+/** `umask`, here and below: already applied, unless DONT_MASK was negotiated. */
 export interface MakeBody {
   name: string;
   mode: number;
@@ -156,7 +156,7 @@ export function decodeOpen(request: Request): number {
   return request.word(0);
 }
 
-/** CREATE's flags and mode; TMPFILE has the same body and a name of no meaning. */
+/** CREATE's flags and mode; TMPFILE has the same body, and its name means nothing. */
 export function decodeCreate(request: Request): { flags: number; mode: number; umask: number } {
   request.need(16);
   return { flags: request.word(0), mode: request.word(1), umask: request.word(2) };
@@ -176,7 +176,7 @@ export function decodeRead(request: Request): ReadBody {
   return { fh: request.long(0), offset: request.fileOffset(2), size: request.word(4) };
 }
 
-/** READDIR and READDIRPLUS: `offset` is a cookie we gave out, or what a program made up. */
+/** READDIR and READDIRPLUS: `offset` is a cookie that we returned, or any number from a program. */
 export function decodeReaddir(request: Request): ReadBody {
   request.need(40);
   return { fh: request.long(0), offset: request.long(2), size: request.word(4) };
@@ -190,7 +190,7 @@ export interface WriteBody {
   data: Buffer;
 }
 
-/** What stands before the data of a WRITE. */
+/** Bytes before the data of a WRITE. */
 export const WRITE_BODY_BYTES = 40;
 
 export function decodeWrite(request: Request): WriteBody {
@@ -219,7 +219,7 @@ export interface SetxattrBody {
   name: string;
   value: Buffer;
   flags: number;
-  /** Of an ACL: the file loses set-group-id. Undefined: not told. */
+  /** Of an ACL: the file loses set-group-id. Undefined: the kernel does not say. */
   killSetGid: boolean | undefined;
 }
 
@@ -236,7 +236,7 @@ export function decodeSetxattr(request: Request, extended: boolean): SetxattrBod
   };
 }
 
-/** `size` 0: the caller asks how much room it needs. */
+/** `size` 0: the caller asks for the size needed. */
 export function decodeGetxattr(request: Request): { size: number; name: string } {
   request.need(8);
   return { size: request.word(0), name: xattrName(request, 8) };
@@ -247,7 +247,7 @@ export function decodeListxattr(request: Request): number {
   return request.word(0);
 }
 
-/** An attribute's name: up to 255 bytes, `/` allowed. */
+/** The name of an xattr: up to 255 bytes, `/` allowed. */
 export function xattrName(request: Request, at: number): string {
   const name = request.string(at);
   if (name === '' || name.length > 255) throw new FsError('ERANGE', 'xattr');

@@ -1,11 +1,11 @@
 /**
- * Making this kernel look like one that offers less. For tests: the code for
- * other kernels runs where only one kernel is at hand. Pure.
+ * Makes this kernel look like one that offers less. For tests: code for other
+ * kernels then runs on the only kernel at hand. Pure.
  *
  * The daemon reads the environment variable `SHADOWFS_KERNEL`, such as
- * `minor=31,noOpen=off,maxWrite=16384`: a protocol version at most, a largest
- * WRITE in bytes, and features to leave unused; `log=off` for a kernel without asynchronous
- * flushes. `nodesMax=N` has few nodes count as too many.
+ * `minor=31,noOpen=off,maxWrite=16384`: the highest protocol version, the
+ * largest WRITE in bytes, and features to leave unused. `log=off` stands for a
+ * kernel without asynchronous flushes. `nodesMax=N` sets a low limit for nodes.
  */
 import { CommandError } from '../../lib/errors.js';
 
@@ -30,12 +30,12 @@ export type Feature = (typeof FEATURES)[number];
 export type KernelOverride = {
   [feature in Feature]?: false;
 } & {
-  /** The kernel's minor version is taken to be at most this. */
+  /** Highest minor version that the kernel is treated as having. */
   minor?: number;
   maxWriteBytes?: number;
-  /** The kernel is asked to forget nodes above this many. */
+  /** The kernel is asked to forget nodes above this number. */
   nodesMax?: number;
-  /** Flushes can't be had without waiting for them: no intent log. */
+  /** Flushes can't be asynchronous: no intent log. */
   log?: false;
 };
 
@@ -44,7 +44,7 @@ function bad(item: string): CommandError {
   return new CommandError('bad-option', 'EINVAL', `SHADOWFS_KERNEL: ${item}: known: ${known}`);
 }
 
-/** Throws CommandError `bad-option`. Nothing is left unused for undefined and ''. */
+/** Throws CommandError `bad-option`. For undefined and '' every feature is used. */
 export function parseKernelOverride(text: string | undefined): KernelOverride {
   const kernelOverride: KernelOverride = {};
   for (const item of (text ?? '').split(',')) {

@@ -1,5 +1,5 @@
 /**
- * What is agreed with the kernel in INIT. Pure: from the kernel's offer to the
+ * The agreement with the kernel in INIT. Pure: from the kernel's offer to the
  * reply and a record of what holds for the mount. A kernel that offers less
  * costs speed, not correctness (a `KernelOverride` makes a new kernel look like that).
  */
@@ -16,10 +16,10 @@ const DEFAULT_PAGES = 32;
 export interface Wishes {
   /** Largest WRITE and READ, in bytes; a multiple of the page size. */
   maxWriteBytes: number;
-  /** Requests the kernel sends without a process waiting for each. */
+  /** Requests that the kernel sends without a process waiting for each. */
   maxBackground: number;
   maxReadaheadBytes: number;
-  /** The operations apply the umask, and do for ACLs what is left to them. */
+  /** The operations apply the umask, and do the part of ACLs that is left to them. */
   acls: boolean;
   kernelOverride: KernelOverride;
 }
@@ -43,7 +43,7 @@ export interface Negotiated {
   setxattrExtended: boolean;
   /** The kernel checks access by ACLs, and does not apply the umask. */
   acls: boolean;
-  /** INVAL_ENTRY may let a name expire instead of dropping it. */
+  /** INVAL_ENTRY can let a name expire instead of dropping it. */
   expireOnly: boolean;
   /** The kernel understands INC_EPOCH. */
   incEpoch: boolean;
@@ -72,7 +72,7 @@ const WANTED =
 
 const WANTED2 = InitFlag2.HAS_EXPIRE_ONLY | InitFlag2.NO_EXPORT_SUPPORT;
 
-/** One is of no use without the other: a default ACL replaces the umask. */
+/** Neither works without the other: a default ACL replaces the umask. */
 const ACLS = InitFlag.POSIX_ACL | InitFlag.DONT_MASK;
 
 /** Flags that kernels below the given minor version don't know. */
@@ -83,7 +83,7 @@ const FLAGS_SINCE: readonly (readonly [minor: number, flags: number, flags2: num
   [39, 0, InitFlag2.NO_EXPORT_SUPPORT],
 ];
 
-/** What a feature is called in INIT, as far as it is a flag there. */
+/** The INIT flag of each feature that has one. */
 const FLAG_OF: Partial<Record<Feature, number>> = {
   writeback: InitFlag.WRITEBACK_CACHE,
   noOpen: InitFlag.NO_OPEN_SUPPORT,
@@ -104,7 +104,7 @@ const OPCODE_SINCE = new Map<number, number>([
   [Opcode.COPY_FILE_RANGE_64, 45],
 ]);
 
-/** Whether a kernel that speaks `minor` sends this; if not, it is answered as if unknown. */
+/** Whether a kernel of version `minor` sends this opcode; if not, it is answered as unknown. */
 export function isSentBy(minor: number, opcode: number): boolean {
   return minor >= (OPCODE_SINCE.get(opcode) ?? 0);
 }

@@ -1,7 +1,7 @@
 /**
- * The kernel's form of notifications: out-headers with unique 0 and the code
- * in the error field. Pure. A batch becomes one block of bytes, each message
- * aligned to 8, so that it crosses to the helper thread without being copied.
+ * The kernel's form of notifications: out-headers with unique 0 and the code in
+ * the error field. Pure. A batch becomes one block of bytes, each message
+ * aligned to 8, so that it goes to the helper thread without a copy.
  */
 import type { Notification } from '../../tree/coherence/notification.js';
 import { EXPIRE_ONLY, NotifyCode, OUT_HEADER_BYTES, TWO_32 } from './protocol.js';
@@ -19,7 +19,7 @@ function messageBytes(notification: Notification): number {
   }
 }
 
-/** Where the message behind one of `bytes` bytes starts. */
+/** Where the message after `bytes` bytes starts. */
 export function alignMessage(bytes: number): number {
   return (bytes + 7) & ~7;
 }

@@ -1,7 +1,7 @@
 /** The kernel's names of the opcodes, for people. */
 import { OPCODE_LIMIT, Opcode } from './protocol.js';
 
-/** By opcode; the last one stands for all without a name. */
+/** By opcode; the last one stands for all opcodes without a name. */
 export const OPCODE_NAMES: readonly (string | undefined)[] = (() => {
   const names = new Array<string | undefined>(OPCODE_LIMIT + 1).fill(undefined);
   for (const [name, opcode] of Object.entries(Opcode)) names[opcode] = name;

@@ -5,7 +5,7 @@
  */
 
 export const PROTOCOL_MAJOR = 7;
-/** The newest minor version spoken here. */
+/** The newest minor version supported here. */
 export const PROTOCOL_MINOR_MAX = 45;
 /** The oldest minor version accepted (Linux 5.4). */
 export const PROTOCOL_MINOR_MIN = 31;
@@ -73,7 +73,7 @@ export const InitFlag = {
   READDIRPLUS_AUTO: 1 << 14,
   /**
    * Never negotiated: at the end of an asynchronous direct write the kernel
-   * leaves pages that a reader brought in meanwhile (native-notes/posix.md).
+   * keeps pages that a reader loaded meanwhile (native-notes/posix.md).
    */
   ASYNC_DIO: 1 << 15,
   WRITEBACK_CACHE: 1 << 16,

@@ -1,10 +1,10 @@
 /**
  * Replies to the kernel, encoded in place.
  *
- * A `Reply` owns its memory; one is reused for every request that is answered
- * at once, another for those answered later. Encoders write the body behind
- * the header's room and return its length in bytes; `finish` fills in the
- * header. Offsets into the body are bytes and divisible by 4.
+ * A `Reply` owns its memory. One is reused for every request answered at once,
+ * another for those answered later. Encoders write the body behind the header
+ * and return its length in bytes; `finish` fills in the header. Offsets into
+ * the body are bytes and divisible by 4.
  */
 import { TWO_32 } from './protocol.js';
 import type { Attributes, Entry, Opened, StatFs } from '../../tree/operations.js';
@@ -50,7 +50,7 @@ export class Reply {
     return this.bytes.length - OUT_HEADER_BYTES;
   }
 
-  /** Makes room for a body of `bytes` bytes; what was in it is lost. */
+  /** Makes room for a body of `bytes` bytes; its contents are lost. */
   reserve(bytes: number): void {
     if (this.capacity >= bytes) return;
     this.bytes = Buffer.from(new ArrayBuffer((OUT_HEADER_BYTES + bytes + 7) & ~7));
@@ -72,7 +72,7 @@ export class Reply {
     this.#words[HEADER_WORDS + (at >> 2)] = value;
   }
 
-  /** A 64-bit value, negative ones too, |value| < 2^53. */
+  /** A 64-bit value, possibly negative, |value| < 2^53. */
   long(at: number, value: number): void {
     const index = HEADER_WORDS + (at >> 2);
     this.#words[index] = value;
@@ -176,7 +176,7 @@ export class Reply {
     return this.entry(entry) + this.opened(opened, ENTRY_OUT_BYTES);
   }
 
-  /** WRITE, COPY_FILE_RANGE and the sizes of extended attributes. */
+  /** WRITE, COPY_FILE_RANGE and the sizes of xattrs. */
   count(count: number): number {
     this.word(0, count);
     this.word(4, 0);
@@ -210,7 +210,7 @@ export class Reply {
     this.word(12, init.flags);
     this.word(16, (init.congestionThreshold << 16) | init.maxBackground);
     this.word(20, init.maxWriteBytes);
-    // Times have a granularity of 1 ns.
+    // The granularity of times is 1 ns.
     this.word(24, 1);
     this.word(28, init.maxPages);
     this.word(32, init.flags2);
@@ -249,7 +249,7 @@ export class Reply {
     this.word(at + 4, inoHigh);
     this.long(at + 8, nextOffset);
     this.word(at + 16, length);
-    // DT_*, which is what S_IFMT is shifted by 12.
+    // DT_*: the S_IFMT bits shifted right by 12.
     this.word(at + 20, (type >>> 12) & 0xf);
     this.bytes.write(name, OUT_HEADER_BYTES + at + DIRENT_BYTES, length, 'latin1');
     return end;

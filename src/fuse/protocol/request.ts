@@ -2,9 +2,9 @@
  * One request of the kernel, decoded in place.
  *
  * A `Request` lies over bytes it does not own (the session's buffer) or, after
- * `detach`, over its own copy. Nothing in it is believed before it was checked:
- * a length that does not fit, a missing NUL, an id or offset of 2^53 or more
- * throw an `FsError` that the session turns into the answer.
+ * `detach`, over its own copy. Nothing in it is used before it is checked: a
+ * wrong length, a missing NUL, an id or offset of 2^53 or more throws an
+ * `FsError` that the session turns into the answer.
  *
  * Structures are in the host's byte order and 8-byte aligned, so words are read
  * through a Uint32Array over the same memory. Bodies are addressed in 32-bit
@@ -21,7 +21,7 @@ export class Request {
   readonly bytes: Buffer;
   readonly #words: Uint32Array;
   opcode = 0;
-  /** The request's number as two halves; only ever echoed and compared. */
+  /** The request's number as two halves; only echoed and compared. */
   uniqueLow = 0;
   uniqueHigh = 0;
   /** Where the body ends in `bytes` (extensions cut off). */
@@ -38,7 +38,7 @@ export class Request {
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
   }
 
-  /** Takes over the `received` bytes that were just read. Says what is wrong, if anything. */
+  /** Takes the `received` bytes just read. Returns what is wrong, if anything. */
   load(received: number): string | undefined {
     if (received < IN_HEADER_BYTES || received > this.bytes.length) {
       return `request of ${received} bytes`;
@@ -106,14 +106,14 @@ export class Request {
     return this.#number64(HEADER_WORDS + index);
   }
 
-  /** As `long` for file offsets and sizes that programs choose: EFBIG, or what the call says. */
+  /** As `long`, for file offsets and sizes that programs choose: throws EFBIG, or `tooLarge`. */
   fileOffset(index: number, tooLarge: ErrnoName = 'EFBIG'): number {
     const high = this.#words[HEADER_WORDS + index + 1] as number;
     if (high >= HIGH_LIMIT) throw new FsError(tooLarge, `request ${this.opcode}`);
     return sixtyFour(high, this.#words[HEADER_WORDS + index] as number);
   }
 
-  /** Signed 64-bit value (a time in seconds), rounded beyond 2^53 either way. */
+  /** Signed 64-bit value (a time in seconds), rounded beyond ±2^53. */
   signedLong(index: number): number {
     const high = (this.#words[HEADER_WORDS + index + 1] as number) | 0;
     return sixtyFour(high, this.#words[HEADER_WORDS + index] as number);
@@ -135,8 +135,8 @@ export class Request {
   }
 
   /**
-   * A file name at body byte `at`: one path component.
-   * Throws EINVAL for what can't be one, ENAMETOOLONG beyond 255 bytes.
+   * A file name at body byte `at`: one path component. Throws EINVAL for an
+   * invalid name, ENAMETOOLONG beyond 255 bytes.
    */
   name(at: number): string {
     const nul = this.#terminator(at);
@@ -157,7 +157,7 @@ export class Request {
     return this.bytes.subarray(start, start + length);
   }
 
-  /** A copy with its own bytes, to be kept beyond the next read. */
+  /** A copy with its own bytes, to keep beyond the next read. */
   detach(): Request {
     const copy = Buffer.from(new ArrayBuffer((this.length + 7) & ~7));
     this.bytes.copy(copy, 0, 0, this.length);
@@ -175,7 +175,7 @@ export class Request {
   }
 }
 
-/** Small ones stay integers for V8: see format/big-endian.ts. */
+/** Small numbers stay integers for V8: see format/big-endian.ts. */
 function sixtyFour(high: number, low: number): number {
   return high === 0 ? low : high * TWO_32 + low;
 }

@@ -45,20 +45,20 @@ import {
 import type { Reply } from '../protocol/reply.js';
 import type { Request } from '../protocol/request.js';
 
-/** The request was handed to a `Deferred`; it is answered when that settles. */
+/** A `Deferred` took the request; it is answered when that settles. */
 export const LATER = -1;
 
 /** What a handler works with. */
 export interface HandlerContext {
   readonly ops: Operations;
-  /** Where the reply of the request at hand is written. */
+  /** The reply of the current request. */
   readonly reply: Reply;
   /** SETXATTR_EXT was negotiated. */
   readonly setxattrExtended: boolean;
   /** The kernel takes ENOSYS for OPEN and OPENDIR as "never ask again". */
   readonly noOpen: boolean;
   readonly noOpendir: boolean;
-  /** The kernel keeps written data, and the times of files, to itself for a while. */
+  /** The kernel keeps written data and the times of files to itself for a while. */
   readonly writeback: boolean;
   /** Answers the request when `result` settles. Returns LATER. */
   later<T>(
@@ -149,7 +149,7 @@ const link: Handler = ({ ops, reply }, request) => {
 };
 
 /**
- * A kernel that can't be told "never ask again" is answered what it would
+ * A kernel without "never ask again" gets the answer that it would otherwise
  * assume: keep the pages of files and the listings of directories.
  */
 const open: Handler = ({ ops, reply, noOpen }, request) => {
@@ -199,8 +199,9 @@ const read: Handler = (context, request) => {
 const write: Handler = (context, request) => {
   const { fh, offset, flags, data } = decodeWrite(request);
   const killSetId = (flags & WRITE_KILL_SUIDGID) !== 0;
-  // With its own cache the kernel keeps the times of every write, a direct one too, and sends them
-  // when it likes: maybe before this request, which must not put later ones over them.
+  // With a writeback cache the kernel keeps the times of every write, also of a direct one, and
+  // sends them at any time. It may have sent them before this request, which must not overwrite
+  // them with later times.
   const keepTimes = context.writeback;
   const caller = request.caller();
   const { ops } = context;
@@ -240,9 +241,9 @@ const fsyncdir: Handler = (context, request) => {
 };
 
 /**
- * An error behind entries that were already taken must not lose them (in a
- * READDIRPLUS each counts as a lookup): the list so far is the answer, and the
- * error shows again at the next call.
+ * An error after some entries must not lose them (in a READDIRPLUS each counts
+ * as a lookup): the reply is the list so far, and the error shows again at the
+ * next call.
  */
 function list(fill: () => void, taken: () => number): number {
   try {
@@ -352,7 +353,7 @@ function copyRangeWith(
   };
 }
 
-/** Opcodes without a handler are answered ENOSYS: the kernel then does without. */
+/** Opcodes without a handler are answered ENOSYS: the kernel then does without them. */
 export const HANDLERS: readonly (Handler | undefined)[] = (() => {
   const table = new Array<Handler | undefined>(OPCODE_LIMIT).fill(undefined);
   table[Opcode.LOOKUP] = lookup;

@@ -1,7 +1,7 @@
 /**
- * Mutating requests that wait: because the file system takes no writes for the
- * moment, or because they are held back. They run in the order in which they
- * came; what waits has done nothing yet.
+ * Mutating requests that wait, because the file system accepts no writes at the
+ * moment or because they are held back. They run in order of arrival; a waiting
+ * request has had no effect yet.
  */
 import { MUTATING, OPCODE_LIMIT } from '../protocol/protocol.js';
 import type { Request } from '../protocol/request.js';
@@ -27,18 +27,18 @@ export class MutationQueue {
     return this.isHeld || this.#waiting.length > 0 || !this.#beginChange();
   }
 
-  /** `request` must have its own bytes. */
+  /** `request` must own its bytes. */
   push(request: Request): void {
     this.#waiting.push(request);
   }
 
-  /** The oldest one, if it may run now. */
+  /** The oldest request, if it may run now. */
   next(): Request | undefined {
     if (this.#waiting.length === 0 || this.isHeld || !this.#beginChange()) return undefined;
     return this.#waiting.shift();
   }
 
-  /** Takes a request out by its number. */
+  /** Removes a request by its number. */
   withdraw(uniqueLow: number, uniqueHigh: number): Request | undefined {
     const at = this.#waiting.findIndex(
       (request) => request.uniqueLow === uniqueLow && request.uniqueHigh === uniqueHigh,

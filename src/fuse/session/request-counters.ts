@@ -1,12 +1,11 @@
 /**
- * What one session knows of the requests it has taken: which are unanswered,
- * how many of each kind there were, how long they took; and, while somebody
- * follows, a trace of them.
+ * Counts the requests of one session: which are unanswered, how many of each
+ * kind there were, how long they took; and feeds a trace while one is followed.
  *
- * On the path of every request, so: one look at the clock per request (its end
- * is where the next one begins), no allocation, one test for the trace. What
- * must hold: `arrived` and `answered` come in pairs for each request that
- * expects an answer (quiesce depends on the counts).
+ * It runs for every request, so it reads the clock once per request (the end of
+ * one is the start of the next), allocates nothing, and makes one test for the
+ * trace. What must hold: `arrived` and `answered` come in pairs for each
+ * request that expects an answer (quiesce depends on the counts).
  */
 import { performance } from 'node:perf_hooks';
 import { ERRNO } from '../../lib/errors.js';
@@ -19,42 +18,43 @@ import type { Reply } from '../protocol/reply.js';
 import type { Request } from '../protocol/request.js';
 import type { SessionTrace } from './session-trace.js';
 
-/** What is needed of a request to answer it and to enter that here. */
+/** The fields of a request that are needed to answer and count it. */
 export type Answerable = Pick<
   Request,
   'opcode' | 'uniqueLow' | 'uniqueHigh' | 'isBarrier' | 'bodyBytes' | 'startMs'
 >;
 
-/** A request's part that outlives its bytes. */
+/** The part of a request that outlives its bytes. */
 export function answerable(request: Request): Answerable {
   const { opcode, uniqueLow, uniqueHigh, isBarrier, bodyBytes, startMs } = request;
   return { opcode, uniqueLow, uniqueHigh, isBarrier, bodyBytes, startMs };
 }
 
-/** The request at hand has no answer yet. */
+/** The current request has no answer yet. */
 const PENDING = -1;
 
 export class RequestCounters {
   /** WRITE and READ requests that were read from the descriptor and are not answered. */
   unansweredWrites = 0;
   unansweredReads = 0;
-  /** Unanswered requests behind which the kernel keeps an inode's WRITEs back. */
+  /** Unanswered requests that make the kernel hold an inode's WRITEs back. */
   unansweredBarriers = 0;
-  /** When (performance.now) such a request was answered last. */
+  /** When (performance.now) such a request was last answered. */
   barrierAnsweredMs = Number.NEGATIVE_INFINITY;
-  /** Requests that were read since the mount. */
+  /** Requests read since the mount. */
   served = 0;
   /** Changes that had to wait until they were accepted. */
   heldBack = 0;
   readonly counts = new RequestCounts(OPCODE_NAMES);
-  /** Set while somebody follows the requests. */
+  /** Set while a trace is followed. */
   trace: SessionTrace | undefined;
   /**
-   * Up to when the thread's time is accounted for (performance.now): where the
-   * next request's begins. Who spent it on something else moves it on.
+   * The thread's time is accounted for up to here (performance.now); the next
+   * request's time begins here. Code that spends time on something else moves
+   * it on.
    */
   clockMs = 0;
-  /** How the request at hand was answered: its errno, or PENDING; and the bytes moved. */
+  /** The result of the current request: its errno, or PENDING; and the bytes moved. */
   #outcome = 0;
   #movedBytes = 0;
 
@@ -72,12 +72,12 @@ export class RequestCounters {
     this.#outcome = PENDING;
   }
 
-  /** Before its bytes are used again: the request will be answered later. */
+  /** The request will be answered later. Call it before the request's bytes are reused. */
   postponed(request: Request): void {
     this.trace?.begun(request);
   }
 
-  /** The reply is sent. `isAtHand`: `end` follows for the same request. */
+  /** The reply was sent. `isAtHand`: `end` follows for the same request. */
   answered(request: Answerable, isAtHand: boolean, errno: number, bodyBytes: number): void {
     this.#count(request, -1);
     invariant(this.unansweredWrites >= 0, 'no WRITE is answered twice');
@@ -93,7 +93,7 @@ export class RequestCounters {
     this.trace?.late(uniqueLow, uniqueHigh, errno, movedBytes, ms);
   }
 
-  /** The thread is done with the request at hand, answered (then by `reply`) or not. */
+  /** The thread is done with the current request. If it was answered, `reply` holds the answer. */
   end(request: Request, reply: Reply): void {
     const nowMs = performance.now();
     const ms = nowMs - this.clockMs;
@@ -104,13 +104,16 @@ export class RequestCounters {
     }
     this.counts.served(request.opcode, this.#outcome > 0, ms);
     if (this.trace === undefined) return;
-    // A negative entry is a good answer, but says that nothing is there.
+    // A negative entry is a successful answer that means ENOENT.
     const isAbsent =
       request.opcode === Opcode.LOOKUP && this.#outcome === 0 && reply.longAt(0) === 0;
     this.trace.answered(request, isAbsent ? ERRNO.ENOENT : this.#outcome, this.#movedBytes, ms);
   }
 
-  /** Work on a request that had to wait: it is no part of another's time. */
+  /**
+   * Runs work on a request that had to wait, so that its time does not count
+   * for another request.
+   */
   resumed(opcode: number, work: () => void): void {
     const startMs = performance.now();
     work();
@@ -119,7 +122,7 @@ export class RequestCounters {
     this.clockMs = nowMs;
   }
 
-  /** Counts from nothing again; what is unanswered stays. */
+  /** Resets the counts; unanswered requests stay. */
   reset(): void {
     this.heldBack = 0;
     this.counts.reset();

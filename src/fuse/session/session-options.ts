@@ -1,4 +1,4 @@
-/** What a session is given, and how it ends. */
+/** What a session needs, and how it ends. */
 import type { Deferred } from '../../lib/deferred.js';
 import type { WaitPolicy } from '../../lib/wait-policy.js';
 import type { Negotiated, Wishes } from '../protocol/negotiate.js';

@@ -1,9 +1,9 @@
 /**
- * Tells a trace of one session's requests. Exists only while somebody follows;
- * a session without one pays a single test per request.
+ * Feeds a trace with one session's requests. It exists only while a trace is
+ * followed; a session without one pays a single test per request.
  *
- * Owns what is known of requests that wait for their answer: the bytes of a
- * request are used again before.
+ * Owns the details of requests that wait for their answer, because a request's
+ * bytes are reused before that.
  */
 import { InvariantError } from '../../lib/invariant.js';
 import type { TraceEntry, TraceSink } from '../../measure/trace-entry.js';
@@ -12,7 +12,7 @@ import { OPCODE_NAMES } from '../protocol/opcode-names.js';
 import { Opcode } from '../protocol/protocol.js';
 import type { Request } from '../protocol/request.js';
 
-/** Where the name is that a request gives beside its node. */
+/** Where a request holds a name beside its node. */
 const NAME_AT: ReadonlyMap<number, number> = new Map([
   [Opcode.LOOKUP, 0],
   [Opcode.UNLINK, 0],
@@ -35,7 +35,7 @@ const WITH_BYTES: ReadonlySet<number> = new Set<number>([
 
 type Known = Pick<TraceEntry, 'op' | 'path' | 'to' | 'pid'> & { opcode: number };
 
-/** More requests than that never wait at a time; what is beyond is not traced. */
+/** Fewer requests than this ever wait at a time; requests beyond are not traced. */
 const WAITING_MAX = 4096;
 
 export class SessionTrace {
@@ -47,7 +47,7 @@ export class SessionTrace {
     readonly pathOf: (node: number) => string,
   ) {}
 
-  /** Answered at once; `request` still has its bytes. `bytes`: what was read, written or listed. */
+  /** Answered at once; `request` still has its bytes. `bytes`: read, written or listed. */
   answered(request: Request, errno: number, bytes: number, ms: number): void {
     const { opcode } = request;
     const us = ms * 1000;
@@ -81,7 +81,7 @@ export class SessionTrace {
     try {
       return { ...known, ...this.#places(request) };
     } catch (error) {
-      // A request that makes no sense, or is about what can't be read, is traced all the same.
+      // A malformed request, or one about an unreadable node, is traced nevertheless.
       if (error instanceof InvariantError) throw error;
       return { ...known, path: '?' };
     }

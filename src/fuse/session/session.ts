@@ -6,10 +6,10 @@
  * the descriptor's mount. Everything runs in the thread of the serving loop and
  * never waits, but for disks that the `WaitPolicy` allows to wait for. What must hold:
  * - Each request that expects an answer gets exactly one.
- * - Mutating requests that had to wait run in the order in which they came.
- * - Every request that expects an answer is entered in the book when it is read
- *   and when it was answered, the parked ones included (quiesce depends on it).
- * - A lookup that the kernel did not take is forgotten again.
+ * - Mutating requests that had to wait run in order of arrival.
+ * - The counters record every request that expects an answer when it is read
+ *   and when it is answered, parked ones included (quiesce depends on it).
+ * - A lookup whose reply the kernel did not take is forgotten again.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import { BaseReadBlocks, ERRNO, errnoOf, messageOf, WouldWait } from '../../lib/errors.js';
@@ -38,12 +38,12 @@ const HEADROOM_BYTES = 64 * 1024;
 const TRIES_MAX = 3;
 const LATE_REPLY_BYTES = 64 * 1024;
 
-/** What `serveOne` found. */
+/** Results of `serveOne`. */
 export const EMPTY = 0;
 export const SERVED = 1;
 export const ENDED = 2;
 
-/** What is needed of a request to send its answer. */
+/** The fields of a request that are needed to send its answer. */
 type Numbered = Pick<Answerable, 'opcode' | 'uniqueLow' | 'uniqueHigh'>;
 
 export class FuseSession implements HandlerContext {
@@ -52,7 +52,7 @@ export class FuseSession implements HandlerContext {
   readonly reply: Reply;
   readonly options: SessionOptions;
   negotiated: Negotiated | undefined;
-  /** Why the conversation ended; undefined while it goes on. */
+  /** Why the session ended; undefined while it is active. */
   ended: EndReason | undefined;
   /** The thread that waits for the latest request (0: none). */
   callerPid = 0;
@@ -61,7 +61,7 @@ export class FuseSession implements HandlerContext {
   readonly #request: Request;
   readonly #lateReply = new Reply(LATE_REPLY_BYTES);
   readonly #mutations: MutationQueue;
-  /** Requests that wait for something to happen: how to give the wait up. */
+  /** Requests that wait for an event: how to cancel the wait. */
   readonly #cancellable = new Map<string, () => void>();
   readonly #log: (message: string) => void;
   readonly #waits: WaitPolicy;
@@ -104,7 +104,7 @@ export class FuseSession implements HandlerContext {
     return this.#mutations.size;
   }
 
-  /** Reads one request and deals with it: SERVED, EMPTY (nothing there) or ENDED. */
+  /** Reads and handles one request: SERVED, EMPTY (none was there) or ENDED. */
   serveOne(): number {
     if (this.ended !== undefined) return ENDED;
     this.#serveDeferredRead(this.#deferredReads.overdue());
@@ -148,8 +148,8 @@ export class FuseSession implements HandlerContext {
   }
 
   /**
-   * Runs `watcher` at each moment at which the kernel has nothing more for us,
-   * and when the conversation ended. Returns a function that stops it.
+   * Runs `watcher` whenever the kernel has no more requests, and when the
+   * session ends. Returns a function that stops it.
    */
   watchDrained(watcher: () => void): () => void {
     this.#drainWatchers.add(watcher);
@@ -161,14 +161,15 @@ export class FuseSession implements HandlerContext {
   }
 
   /**
-   * Parks mutating requests that arrive from now on. Only after a quiesce has
-   * settled: a quiesce waits for WRITEs, and parked ones would never be answered.
+   * Parks mutating requests that arrive from now on. Call it only after a
+   * quiesce has settled: a quiesce waits for WRITEs, and parked ones would
+   * never be answered.
    */
   holdMutations(): void {
     this.#mutations.isHeld = true;
   }
 
-  /** The parked ones run when the loop comes round, not inside this call. */
+  /** Parked requests run in the loop's next turn, not inside this call. */
   releaseMutations(): void {
     this.#mutations.isHeld = false;
   }
@@ -183,7 +184,7 @@ export class FuseSession implements HandlerContext {
     }
   }
 
-  /** Closes the descriptor: the kernel answers everything still open with an error. */
+  /** Closes the descriptor: the kernel then fails every unanswered request. */
   close(): void {
     this.#end('aborted');
     close(this.fd);
@@ -213,7 +214,7 @@ export class FuseSession implements HandlerContext {
     }
   }
 
-  /** Runs the request, or lets it wait behind the other mutating ones. */
+  /** Runs the request, or queues it behind the other waiting mutations. */
   #admit(request: Request): void {
     if (!this.#mutations.mustWait(request.opcode)) {
       this.#execute(request);
@@ -247,7 +248,7 @@ export class FuseSession implements HandlerContext {
     if (bodyBytes !== LATER) this.#answer(request, 0, bodyBytes);
   }
 
-  /** The errno to answer. Rethrows what must stop the process. */
+  /** The errno to answer. Rethrows errors that must stop the process. */
   #errnoOf(error: unknown, opcode: number): number {
     const expected = errnoOf(error);
     if (expected !== undefined) return expected;
@@ -276,16 +277,16 @@ export class FuseSession implements HandlerContext {
       return;
     }
     const again = (): void => this.book.resumed(kept.opcode, () => this.#admit(kept));
-    // A disk that can't be read shows its error when the operation reads itself.
+    // If the disk can't be read, the operation gets the error when it reads.
     warmer.warm(cause.fd, cause.offset, cause.length).settled(again, again);
   }
 
-  /** Whether requests wait to be read, or for their turn. */
+  /** True when requests wait to be read, or for their turn. */
   get othersWait(): boolean {
     return !this.#deferredReads.isEmpty || this.#requests.wait(0) > 0;
   }
 
-  /** True when there was one. */
+  /** True when there was a request. */
   #serveDeferredRead(request: Request | undefined): boolean {
     if (request === undefined) return false;
     this.book.resumed(request.opcode, () => this.#executeWaiting(request));
@@ -302,7 +303,7 @@ export class FuseSession implements HandlerContext {
     encode: (reply: Reply, value: T) => number,
   ): number {
     const late = this.#lateReply;
-    // The request's memory is used again before the answer is known.
+    // The request's memory is reused before the answer is known.
     const header = answerable(request);
     if (request === this.#request) this.book.postponed(request);
     const { opcode, uniqueLow, uniqueHigh } = header;
@@ -330,8 +331,8 @@ export class FuseSession implements HandlerContext {
     const sent = write(this.fd, reply.bytes, length);
     if (sent === length) return;
     if (errno === 0) undoLookups(this.ops, request.opcode, reply, bodyBytes);
-    if (sent === -ERRNO.ENOENT) return; // Nobody waits for it any more.
-    if (sent === -ERRNO.ENODEV || sent === -ECONNABORTED) return; // The next read says so too.
+    if (sent === -ERRNO.ENOENT) return; // No process waits for it any more.
+    if (sent === -ERRNO.ENODEV || sent === -ECONNABORTED) return; // The next read reports it.
     this.#log(`reply to request ${request.opcode} of ${length} bytes failed: ${sent}`);
     if (errno !== 0) return;
     reply.finish(request.uniqueLow, request.uniqueHigh, ERRNO.EIO, 0);
@@ -352,8 +353,8 @@ export class FuseSession implements HandlerContext {
   }
 
   /**
-   * A request that still waits for its turn, or for something to happen, has
-   * done nothing yet and can be answered EINTR. Everything else runs to its end.
+   * A request that still waits for its turn or for an event has had no effect
+   * yet and can be answered EINTR. Every other request runs to its end.
    */
   #interrupt(request: Request): void {
     if (request.bodyBytes < 8) return;

@@ -1,7 +1,7 @@
 /**
  * A reply that names nodes counts as lookups of them. When the kernel did not
- * take the reply (the process was killed, the mount is gone), it will never
- * forget those nodes, so we do it at once.
+ * take the reply (the process was killed, the mount is gone), it never forgets
+ * those nodes, so we forget them at once.
  */
 import type { Operations } from '../../tree/operations.js';
 import { DIRENT_BYTES, ENTRY_OUT_BYTES, Opcode } from '../protocol/protocol.js';
