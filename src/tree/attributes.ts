@@ -1,6 +1,6 @@
 /**
- * Inodes as the kernel wants to see them, and the two rules about mode bits
- * that the kernel leaves to the file system. Pure.
+ * Inodes in the kernel's form, and the two rules about mode bits that the
+ * kernel leaves to the file system. Pure.
  */
 import { S_IFDIR, S_IFMT, S_ISGID, S_ISUID } from '../lib/file-mode.js';
 import type { Inode } from '../volume/inode.js';
@@ -8,14 +8,14 @@ import type { Attributes, Entry } from './operations.js';
 import type { Ino64 } from './snapshots/shadow-ino.js';
 
 /**
- * st_blksize. The kernel's page size, whatever the volume's block size: some
- * kernels take it for the granularity of their page cache.
+ * st_blksize. It is the kernel's page size, whatever the volume's block size:
+ * some kernels take it for the granularity of their page cache.
  */
 const PREFERRED_IO_BYTES = 4096;
 
 const S_IXGRP = 0o010;
 
-/** `st_ino` is given by the caller: live and shadow nodes differ in nothing else. */
+/** The caller gives `st_ino`: it is the only difference between live and shadow nodes. */
 export function attributesOf(inode: Inode, ino: Ino64, attrTimeoutS: number): Attributes {
   return {
     inoHigh: ino.high,
@@ -40,7 +40,7 @@ export function attributesOf(inode: Inode, ino: Ino64, attrTimeoutS: number): At
   };
 }
 
-/** Attributes of a node that stands for no inode of the volume. One time for all four. */
+/** Attributes of a node that is not an inode of the volume. All four times are the same. */
 export function madeUpAttributes(made: {
   ino: Ino64;
   mode: number;
@@ -87,12 +87,15 @@ const NO_ATTRIBUTES: Attributes = madeUpAttributes({
   attrTimeoutS: 0,
 });
 
-/** "No such name", which the kernel may remember for `entryTimeoutS`. */
+/** "No such name", which the kernel may cache for `entryTimeoutS`. */
 export function negativeEntry(entryTimeoutS: number): Entry {
   return { nodeId: 0, entryTimeoutS, attr: NO_ATTRIBUTES };
 }
 
-/** The mode without set-id bits, as after a change of owner or a write by someone who may not keep them. */
+/**
+ * The mode without set-id bits, as after a change of owner or a write by a
+ * caller who may not keep them.
+ */
 export function withoutSetId(mode: number): number {
   if ((mode & S_IFMT) === S_IFDIR) return mode;
   let left = mode & ~S_ISUID;
@@ -100,7 +103,10 @@ export function withoutSetId(mode: number): number {
   return left;
 }
 
-/** Owner, and for directories mode, of something made in `parent` by `who`: set-group-id is inherited. */
+/**
+ * Owner, and for directories mode, of a file that `who` makes in `parent`:
+ * set-group-id is inherited.
+ */
 export function inherited(
   parent: Inode,
   who: { uid: number; gid: number },

@@ -1,4 +1,4 @@
-/** `.control` in the root: a link to the control files, which are a mount of their own. */
+/** `.control` in the root: a link to the control files, which are a separate mount. */
 import type { ErrnoName } from '../lib/errors.js';
 import { S_IFLNK } from '../lib/file-mode.js';
 import { madeUpAttributes } from './attributes.js';
@@ -37,7 +37,7 @@ class ControlLinkNode extends SpecialNode {
   }
 
   override forgotten(): void {
-    // Stays in the table: it is one node for as long as the mount lasts.
+    // Stays in the table: it is one node for the life of the mount.
     this.lookups = 0;
     this.context.nodes.add(this);
   }

@@ -1,8 +1,9 @@
 /**
  * readdir offsets. A name's cookie is its hash (rule D15), so a listing can be
- * continued without an open handle. Only where several names of one directory
- * share a hash would that skip some of them: those before the last of such a
- * group get cookies from a table, above all hashes, which say hash and name.
+ * continued without an open handle. Where several names of one directory share
+ * a hash, the hash alone would skip some of them. So all but the last name of
+ * such a hash group get cookies from a table; these are above all hashes and
+ * stand for hash and name.
  */
 import { LAST_HASH } from '../format/records/name-hash.js';
 
@@ -10,10 +11,13 @@ export const DOT_COOKIE = 1;
 export const DOT_DOT_COOKIE = 2;
 
 const FIRST_TABLE_COOKIE = LAST_HASH + 1;
-/** Groups are so rare that this is never reached by chance; a hostile directory only makes old cookies forgotten. */
+/**
+ * Hash groups are too rare to reach this by chance; a hostile directory only
+ * invalidates old cookies.
+ */
 const MAX_TABLE_COOKIES = 65_536;
 
-/** Where a listing goes on: after all names of `hash`, or after `name` of the next hash group. */
+/** Where a listing continues: after all names of `hash`, or after `name` of the next hash group. */
 export interface Position {
   afterHash: number;
   /** Names of hash `afterHash + 1` up to and including this one were listed. */
@@ -25,7 +29,7 @@ export class Cookies {
   readonly #byName = new Map<string, number>();
   #next = FIRST_TABLE_COOKIE;
 
-  /** Cookie of a name that has others of the same hash behind it. */
+  /** Cookie of a name that is followed by others of the same hash. */
   withinGroup(hash: number, name: string): number {
     const key = `${hash}/${name}`;
     const known = this.#byName.get(key);
@@ -43,7 +47,7 @@ export class Cookies {
     return cookie;
   }
 
-  /** An unknown table cookie is the end of the listing. */
+  /** An unknown table cookie means the end of the listing. */
   position(cookie: number): Position {
     if (cookie < FIRST_TABLE_COOKIE) return { afterHash: cookie, afterName: undefined };
     const place = this.#byCookie.get(cookie);

@@ -17,8 +17,8 @@ export type NameSource = (
 ) => void;
 
 /**
- * Emits what follows `offset`. `type` in `source` is S_IFMT >> 12. `dots` and
- * `take` return false when the reply is full.
+ * Emits the entries after `offset`. `type` in `source` is S_IFMT >> 12. `dots`
+ * and `take` return false when the reply is full.
  */
 export function listFrom(
   offset: number,
@@ -31,7 +31,7 @@ export function listFrom(
   if (offset < DOT_COOKIE && !dots('.', DOT_COOKIE)) return;
   if (offset < DOT_DOT_COOKIE && !dots('..', DOT_DOT_COOKIE)) return;
   const { afterHash, afterName } = cookies.position(Math.max(offset, DOT_DOT_COOKIE));
-  // One name is held back: its cookie depends on whether the next shares its hash.
+  // One name is held back: its cookie depends on whether the next name shares its hash.
   let held: Listed | undefined;
   let heldHash = 0;
   let full = false;

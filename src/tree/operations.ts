@@ -1,16 +1,16 @@
 /**
- * What a driver asks of a file system, one method per request of the FUSE
- * protocol that reaches us. Implemented by the tree (the volume's name space)
- * and by the control file system; called by the drivers.
+ * The interface between a driver and a file system, one method per request of
+ * the FUSE protocol. The tree (the volume's name space) and the control file
+ * system implement it; the drivers call it.
  *
  * Conventions:
- * - Names and link targets are *byte strings*: JavaScript strings in which
- *   each character is one byte (latin1), so any file name survives.
+ * - Names and link targets are *byte strings*: JavaScript strings in which each
+ *   character is one byte (latin1), so any file name survives.
  * - Node ids and inode numbers are integers below 2^53. Node 1 is the root.
  * - Errors are thrown as `FsError`. `WouldWait` may be thrown by any method:
  *   the driver calls again when it need not wait for the disk, or may.
  * - A method may return a `Deferred`: the request stays unanswered until it
- *   settles; the loop goes on.
+ *   settles; the loop continues.
  */
 import type { Deferred } from '../lib/deferred.js';
 
@@ -20,7 +20,7 @@ export interface Caller {
   pid: number;
 }
 
-/** Attributes of one node as the kernel wants them. Times are (s, ns) pairs. */
+/** Attributes of one node in the kernel's form. Times are (s, ns) pairs. */
 export interface Attributes {
   /** st_ino as two 32-bit halves: shadow inodes use all 64 bits. */
   inoHigh: number;
@@ -64,9 +64,12 @@ export interface AttributeChanges {
   atime?: 'now' | { s: number; ns: number };
   mtime?: 'now' | { s: number; ns: number };
   ctime?: { s: number; ns: number };
-  /** The kernel asks that set-id bits go (write, truncate, chown by a user without CAP_FSETID). */
+  /**
+   * The kernel asks to remove set-id bits (write, truncate, chown by a user
+   * without CAP_FSETID).
+   */
   killSetId?: boolean;
-  /** With `size`: mtime and ctime change only as far as they are given here (see `write`). */
+  /** With `size`: mtime and ctime change only if they are given here (see `write`). */
   keepTimes?: boolean;
 }
 
@@ -94,7 +97,8 @@ export interface Created {
 
 /**
  * Receives directory entries. `nextOffset` is the cookie from which a later
- * listing goes on. Returns false when the reply is full: that entry was not taken.
+ * listing continues. Returns false when the reply is full and the entry was not
+ * accepted.
  */
 export type FillDirectory = (
   name: string,
@@ -105,7 +109,10 @@ export type FillDirectory = (
   nextOffset: number,
 ) => boolean;
 
-/** As `FillDirectory` for READDIRPLUS; an entry that was taken counts as a lookup. `.` and `..` come with entry undefined. */
+/**
+ * As `FillDirectory` for READDIRPLUS; an accepted entry counts as a lookup. `.`
+ * and `..` come with `entry` undefined.
+ */
 export type FillDirectoryPlus = (
   name: string,
   inoHigh: number,
@@ -134,8 +141,9 @@ export interface Operations {
   ): Attributes | Deferred<Attributes>;
   readlink(caller: Caller, node: number): string;
   /**
-   * `umask`, here and below, is not applied to `mode` where ACLs were negotiated:
-   * a directory with a default ACL ignores it. Elsewhere applying it does nothing.
+   * `umask`, here and below, is not applied to `mode` yet where ACLs were
+   * negotiated: a directory with a default ACL ignores it. Elsewhere the kernel
+   * has applied it.
    */
   mknod(
     caller: Caller,
@@ -189,9 +197,9 @@ export interface Operations {
     outOffset: number,
   ): number | Deferred<Buffer>;
   /**
-   * `data` is only valid during the call. Returns the bytes taken. `keepTimes`:
-   * the kernel keeps the file's mtime and ctime and tells them by setattr, when
-   * they differ from what it knows; a time of our own would be another one.
+   * `data` is only valid during the call. Returns the number of bytes accepted.
+   * `keepTimes`: the kernel keeps the file's mtime and ctime and sends them by
+   * setattr when they differ from its own; a time set here would differ.
    */
   write(
     caller: Caller,

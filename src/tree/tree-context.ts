@@ -1,4 +1,4 @@
-/** What the parts of the tree share. */
+/** State shared by the parts of the tree. */
 import { FsError } from '../lib/errors.js';
 import type { Inode } from '../volume/inode.js';
 import type { Attributes } from './operations.js';
@@ -10,7 +10,7 @@ import type { Notifier } from './coherence/notification.js';
 import { liveIno } from './snapshots/shadow-ino.js';
 import type { TreeVolume } from './tree-volume.js';
 
-/** Kernel limit of a file name that every other file system has too. */
+/** The kernel's limit for file names, as on other file systems. */
 export const MAX_NAME_BYTES = 255;
 
 export class TreeContext {
@@ -19,7 +19,10 @@ export class TreeContext {
     readonly nodes: NodeTable,
     readonly hidden: HiddenNames,
     readonly cookies: Cookies,
-    /** Nobody else changes the volume, so the kernel may keep what it was told. */
+    /**
+     * Seconds for which the kernel may cache names and attributes: nothing else
+     * changes the volume.
+     */
     readonly timeoutS: number,
     readonly readOnly: boolean,
     readonly ownerUid: number,
@@ -33,8 +36,8 @@ export class TreeContext {
   ) {}
 
   /**
-   * A standby answers every change so itself. The kernel's read-only flag would
-   * also keep commands in `.snapshots` out, and only root could take it off.
+   * On a standby every change is refused here. The kernel's read-only flag
+   * would also refuse commands in `.snapshots`, and only root could remove it.
    */
   refuseChanges(syscall: string): void {
     if (this.readOnly || this.volume.isStandby === true) throw new FsError('EROFS', syscall);
@@ -42,8 +45,8 @@ export class TreeContext {
 
   liveAttributes(inode: Inode): Attributes {
     const attr = attributesOf(inode, liveIno(inode.ino), this.timeoutS);
-    // The kernel may hold data that we don't know of, and will not ask again until the file is
-    // closed: programs take a file without blocks for one without data.
+    // The kernel may hold data unknown to us, and does not ask again until the file is closed:
+    // programs take a file without blocks for one without data.
     if (attr.blocks === 0 && inode.isRegular && this.writeback()) attr.blocks = 1;
     return attr;
   }

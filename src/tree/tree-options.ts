@@ -1,4 +1,4 @@
-/** What a tree is made with. */
+/** The options of a tree. */
 import type { Deferred } from '../lib/deferred.js';
 import type { NodeLimits } from './nodes/forgetting-plan.js';
 import type { TreeCommands } from './snapshots/snapshot-directory.js';
@@ -9,16 +9,19 @@ export interface TreeOptions {
   commands: TreeCommands;
   /** Settles when everything written before the call has arrived here. */
   quiesce: () => Deferred<void>;
-  /** Whose mount it is; may command through `.snapshots`, as root may. */
+  /** The mount's owner, who may give commands through `.snapshots`, as root may. */
   ownerUid: number;
   readOnly: boolean;
-  /** Where `.control` leads, a byte string; absent: there is no `.control`. */
+  /** The target of `.control`, a byte string; absent: there is no `.control`. */
   controlTarget?: string;
   timeoutS?: number;
   /** How many nodes the kernel may know; default `NODE_LIMITS`. */
   nodeLimits?: NodeLimits;
-  /** Resumes a job at once after `undefined`, when it has settled after a `Deferred`, until it ends. */
+  /**
+   * Runs a job to its end: resumes it at once after `undefined`, or when a
+   * `Deferred` has settled.
+   */
   runJob?: (job: TreeJob) => void;
-  /** Changed names above which a restore expires all at once. */
+  /** Above this number of changed names a restore expires all names at once. */
   epochThreshold?: number;
 }

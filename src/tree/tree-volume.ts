@@ -1,6 +1,6 @@
 /**
- * What the tree needs of a volume: the part of `Volume` it calls, and nothing
- * else. `Volume` has all of it; unit tests of single parts may have less.
+ * The part of `Volume` that the tree calls, and nothing else. `Volume`
+ * implements all of it; unit tests of single parts may implement less.
  */
 import type { Deferred } from '../lib/deferred.js';
 import type { XattrValue } from '../volume/files/xattrs.js';
@@ -15,7 +15,7 @@ export interface SnapshotRecord {
   readonly createdMs: number;
 }
 
-/** Where a run of blocks is addressed; 'layer': in which layer's records. */
+/** Where a run of blocks is addressed; 'layer': in that layer's records. */
 export interface BlockRun {
   readonly offset: number;
   readonly length: number;
@@ -56,12 +56,12 @@ interface VolumeNames {
     whiteoutOwner?: Owner,
   ): void;
   setAttributes(ino: number, changes: AttributeChanges): Inode;
-  /** The change and the attributes of the inode it gives, all or nothing. */
+  /** Stores the xattrs and makes the change, all or nothing. Returns the changed inode. */
   withXattrs(values: readonly XattrValue[], change: () => Inode): Inode;
   release(ino: number): void;
-  /** Nobody knows the inode by its number any more. */
+  /** The kernel no longer knows the inode by its number. */
   forgetPath(ino: number): void;
-  /** Inodes whose place in the base is kept until `forgetPath`. */
+  /** Inodes whose base path is kept until `forgetPath`. */
   readonly knownPaths?: number;
 }
 
@@ -76,7 +76,7 @@ interface VolumeData {
 export interface TreeVolume extends VolumeNames {
   readonly options: { hiddenNames: { snapshots: string; control: string } };
   readonly live: View;
-  /** The live tree takes no changes: it follows another volume. */
+  /** The live tree accepts no changes: it follows another volume. */
   readonly isStandby?: boolean;
   viewOf(snapshot: SnapshotRecord): View;
   snapshots(): readonly SnapshotRecord[];
@@ -107,14 +107,14 @@ export interface TreeVolume extends VolumeNames {
   /** One path below the root; undefined: none in this view. */
   pathOf(view: View, ino: number): string | undefined;
 
-  /** Changes of the live view, as those of VolumeNames. */
+  /** Changes of the live view, like those of VolumeNames. */
   readonly data: VolumeData;
   readonly xattrs: {
     set(ino: number, name: string, value: Uint8Array, flags: number): void;
     remove(ino: number, name: string): void;
   };
   readonly inodes: {
-    /** The live inode's copy that belongs to the open group. */
+    /** The live inode's copy that belongs to the open txg. */
     forChange(ino: number): Inode;
   };
 

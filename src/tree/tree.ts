@@ -1,8 +1,8 @@
 /**
- * The name space over a volume, as drivers see it: finds out what kind of node
- * a request means and hands it on. Live inodes go to `LiveNodes`; all else is
- * a `SpecialNode`, which answers reads itself and refuses changes with its
- * `refusal`, except that `.snapshots` takes commands.
+ * The name space over a volume, as drivers see it: finds out which kind of node
+ * a request is about and passes it on. Live inodes go to `LiveNodes`; every
+ * other node is a `SpecialNode`, which answers reads itself and refuses changes
+ * with its `refusal`, except that `.snapshots` accepts commands.
  */
 import { after, type Deferred } from '../lib/deferred.js';
 import { FsError } from '../lib/errors.js';
@@ -40,18 +40,23 @@ import type { TreeOptions } from './tree-options.js';
 import type { TreeVolume } from './tree-volume.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../lib/file-mode.js';
 
-/** How long the kernel may keep names and attributes: we are the only writer. */
+/** How long the kernel may keep names and attributes: there is no other writer. */
 const DEFAULT_TIMEOUT_S = 24 * 3600;
 const SEEK_DATA = 3;
-/** Copied in one call; the caller goes on. Others wait for as long as that takes. */
+/**
+ * Bytes copied in one call; the caller continues. Other requests wait for as
+ * long as that takes.
+ */
 const MAX_COPY_BYTES = 8 * 1024 * 1024;
 const NOT_OPENED: Opened = { fh: 0, flags: 0 };
 
 export class Tree implements Operations {
   readonly neverOpens = true;
-  /** Set by whoever connects a driver. */
+  /** Set when a driver is connected. */
   notifier: Notifier = SILENT_NOTIFIER;
-  /** Set like `notifier`: the kernel keeps writes back; obeys ACLs; mixes the pages of old and new versions. */
+  /**
+   * Set like `notifier`: the kernel keeps writes back; obeys ACLs; mixes the pages of old and new versions.
+   */
   writeback = false;
   acls = false;
   sharesPages = false;
@@ -99,24 +104,24 @@ export class Tree implements Operations {
   }
 
   /**
-   * A restore has switched the live view. Called at once, before any other
-   * request; O(1). Then `coherence` is to be run.
+   * A restore has switched the live view. Call it at once, before any other
+   * request; O(1). Run `coherence` afterwards.
    */
   transition(from: View, to: View): Transition {
     return this.#transitions.begin(from, to);
   }
 
-  /** The rest of a transition, as a job for the loop; after the restore was committed. */
+  /** The rest of a transition, as a job for the loop; run it after the restore was committed. */
   coherence(transition: Transition): CoherenceJob {
     return coherence(this.#context, this.#transitions, transition, this.options.epochThreshold);
   }
 
-  /** Nodes the kernel holds. */
+  /** Nodes held by the kernel. */
   status(): { liveNodes: number; specialNodes: number } {
     return { liveNodes: this.#nodes.liveCount, specialNodes: this.#nodes.specialCount };
   }
 
-  /** The live inode that is to change. Throws what the node refuses changes with. */
+  /** The live inode to change. Throws the node's `refusal` for other nodes. */
   #changing(id: number, syscall: string): number {
     const node = this.#nodes.resolve(id);
     if (typeof node !== 'number') throw new FsError(node.refusal, syscall);
@@ -184,7 +189,7 @@ export class Tree implements Operations {
     const directory = this.#changing(newParent, 'link');
     const node = this.#nodes.resolve(id);
     if (typeof node === 'number') return this.#live.link(node, directory, newName);
-    // A snapshot's file is on another device, as it were: the caller copies.
+    // A snapshot's file counts as on another device: the caller then copies.
     throw new FsError(node.refusal === 'EROFS' ? 'EXDEV' : node.refusal, 'link', newName);
   }
 
@@ -357,7 +362,7 @@ export class Tree implements Operations {
     );
   }
 
-  /** On a live file the kernel may hold newer data than we: everything is written out first. */
+  /** On a live file the kernel may hold newer data, so everything is written out first. */
   lseek(
     _caller: Caller,
     id: number,

@@ -1,21 +1,21 @@
 /**
- * The coherent phase of a restore: everything that changed between two views
- * is settled, and the kernel is told what to look up or ask for again.
+ * The coherent phase of a restore: it settles everything that changed between
+ * two views, and tells the kernel what to look up or ask for again.
  *
  * - A changed regular file's old node loses its attributes, so that the next
- *   write asks for them and gets ESTALE; its names expire, since they lead to
- *   another node now.
- * - A removed directory that is there again has a new node, too: the kernel
- *   never lets anything into the old one.
+ *   write asks for them and gets ESTALE; its names expire, because they now
+ *   lead to another node.
+ * - A removed directory that the restore brought back also gets a new node: the
+ *   kernel never allows anything in the old one.
  * - Other changed directories lose attributes and the kernel's copy of their
  *   listing; symbolic links theirs and the cached target. Both keep their ids:
  *   an inode's link target never changes (re-targeting makes a new inode).
- * - Changed names that the kernel may know expire, negative ones too; those of
- *   files that are gone or replaced are dropped, so that their nodes go. Above a
- *   number of names all expire at once (INC_EPOCH), if the kernel can.
+ * - Changed names that the kernel may know expire, negative ones too. Names of
+ *   removed or replaced files are dropped, so that their nodes go. Above a
+ *   number of names all expire at once (INC_EPOCH), if the kernel supports it.
  *
- * Notifications leave in batches that another thread sends; the next batch is
- * gathered meanwhile.
+ * Another thread sends the notifications in batches; meanwhile the next batch
+ * is gathered.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import type { Inode } from '../../volume/inode.js';
@@ -24,26 +24,29 @@ import type { Notification, Notifier } from './notification.js';
 import type { Transition, Transitions } from './transitions.js';
 import type { TreeContext } from '../tree-context.js';
 
-/** Names told one by one; one INVAL_ENTRY costs about 10 µs, an epoch the whole cache. */
+/**
+ * Up to this number names are expired one by one: an INVAL_ENTRY costs about 10
+ * µs, an epoch the whole cache.
+ */
 export const EPOCH_THRESHOLD = 20_000;
 
 const BATCH = 512;
-/** Changes looked at between two yields. */
+/** Changes processed between two yields. */
 const SLICE = 256;
 
 export interface CoherenceReport {
   /** Inodes and names that differ between the two views. */
   changes: number;
-  /** Old nodes of changed regular files that the kernel knew. */
+  /** Old nodes of changed regular files known to the kernel. */
   staleNodes: number;
   notifications: number;
-  /** Every name was expired at once: mounts inside this one are detached. */
+  /** All names expired at once: mounts inside this mount are detached. */
   incEpoch: boolean;
 }
 
 /**
- * Resumed by the loop: at once after `undefined`, when it has settled after a
- * `Deferred`. Ends when every notification was sent.
+ * The loop resumes it at once after `undefined`, or when a `Deferred` has
+ * settled. Ends when every notification was sent.
  */
 export type CoherenceJob = Generator<Deferred<void> | undefined, CoherenceReport>;
 
@@ -64,7 +67,10 @@ class Gathered {
     readonly epochThreshold: number,
   ) {}
 
-  /** `isKept`: a directory, or what is still there: mounts on it and the cache below it stay. */
+  /**
+   * `isKept`: a directory, or a file that still exists: mounts on it and the
+   * cache below it stay.
+   */
   entry(directory: number, name: string, isKept: () => boolean): void {
     if (this.report.incEpoch || !this.context.nodes.knowsLive(directory)) return;
     const key = `${directory}/${name}`;
@@ -140,7 +146,7 @@ function gatherInode(
   const { nodes, volume } = context;
   transitions.settle(ino);
   const staleId = transition.staled.get(ino);
-  // Most of what a standby receives the kernel has never seen: that is not read.
+  // The kernel knows few of the files that a standby receives: the others are not read.
   if (staleId === undefined && !nodes.knowsLive(ino)) return;
   const before = volume.inode(transition.from, ino);
   const after = volume.inode(transition.to, ino);
@@ -156,16 +162,16 @@ function gatherInode(
 
 /**
  * An inode lists at most 64 names. Names beyond those lead to the stale node,
- * which answers ESTALE, upon which the kernel looks the name up again itself.
+ * which answers ESTALE; the kernel then looks the name up again itself.
  */
 function namesOf(inode: Inode | undefined, gathered: Gathered): void {
   for (const { parent, name } of inode?.links ?? []) gathered.entry(parent, name, () => false);
 }
 
 /**
- * What the name led to need not be let go. Anything else must be: a name that
- * only expires keeps its old node, and with it the space of the old version,
- * until somebody asks for it or memory runs short.
+ * Whether the file under the name may keep its node. Otherwise the name must be
+ * dropped: a name that only expires keeps its old node, and with it the space
+ * of the old version, until a program asks for it or memory runs short.
  */
 function isKept(
   { volume }: TreeContext,

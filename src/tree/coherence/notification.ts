@@ -1,24 +1,29 @@
 /**
- * What the tree tells the kernel without being asked, and who carries it.
+ * Notifications from the tree to the kernel, and the interface that sends them.
  *
- * The carrier sends from a thread of its own: the kernel takes locks that a
- * request being served may hold, so the serving loop must never send one
- * itself.
+ * A separate thread sends them: the kernel takes locks that a request being
+ * served may hold, so the serving loop must never send one itself.
  */
 import { Deferred } from '../../lib/deferred.js';
 
 export type Notification =
-  /** Forget the node's attributes and its cached pages from `offset` on, `length` 0: to the end. `offset` -1: attributes only. */
+  /**
+   * Forget the node's attributes, and its cached pages from `offset` on
+   * (`length` 0: to the end; `offset` -1: no pages).
+   */
   | { kind: 'inval-inode'; node: number; offset: number; length: number }
   /** Look this name up again. `expireOnly` keeps the cache below it and mounts on it. */
   | { kind: 'inval-entry'; parent: number; name: string; expireOnly: boolean }
   /** Look every name up again. */
   | { kind: 'inc-epoch' }
-  /** Forget these nodes unless they are in use: open, a working directory, a parent of known names. */
+  /**
+   * Forget these nodes unless they are in use: open, a working directory, or a
+   * parent of known names.
+   */
   | { kind: 'prune'; nodes: readonly number[] };
 
 export interface Notifier {
-  /** Settles when all were written to the kernel; one it does not know is no error. */
+  /** Settles when all were written to the kernel; a node unknown to the kernel is not an error. */
   notify(batch: Notification[]): Deferred<void>;
   /** Kernel 6.16 and later. */
   readonly canIncEpoch: boolean;
@@ -26,11 +31,11 @@ export interface Notifier {
   readonly canExpireOnly: boolean;
   /** Kernel 6.18 and later. */
   readonly canPrune: boolean;
-  /** Somebody listens. */
+  /** False: a kernel receives the notifications. */
   readonly isSilent: boolean;
 }
 
-/** For a tree without a kernel behind it. */
+/** For a tree without a kernel. */
 export const SILENT_NOTIFIER: Notifier = {
   notify() {
     const sent = new Deferred<void>();

@@ -1,13 +1,13 @@
 /**
  * The old node of a regular file that a restore changed while the kernel knew
- * it. Programs that hold it open go on reading the old version, which stays
+ * it. Programs that have it open continue to read the old version, which stays
  * pinned until the kernel forgets the node; every change is ESTALE.
  *
- * Where the kernel keeps written data to itself, attributes are ESTALE too: it
- * asks for them before it takes a write, which so fails at once. Without that
- * cache a write comes here at once; and the kernel asks before it reads up to
- * the file's end, so that there attributes must be told: those of a file that
- * lost its last name at the restore.
+ * With a writeback cache, attributes are ESTALE too: the kernel asks for them
+ * before it accepts a write, so that the write fails at once. Without that
+ * cache a write arrives here at once. The kernel then asks for attributes
+ * before it reads up to the file's end, so they must be answered: as those of a
+ * file that lost its last name at the restore.
  */
 import { type ErrnoName, FsError } from '../../lib/errors.js';
 import type { Inode } from '../../volume/inode.js';
@@ -45,8 +45,8 @@ export class StaleNode extends SpecialNode {
 
   override attributes(isOpen = false): Attributes {
     const inode = this.#inode();
-    // Names beyond those that an inode lists were not expired: by ESTALE the
-    // kernel, which walks a path then, finds out that they lead to another node.
+    // Names beyond those listed in the inode did not expire. ESTALE makes the kernel, which then
+    // walks a path, find out that they lead to another node.
     const mayBeNamed = !isOpen && inode.nlink > inode.links.length;
     const { writeback, sharesPages } = this.context;
     if (writeback() || sharesPages() || !inode.isRegular || mayBeNamed) {
@@ -57,7 +57,7 @@ export class StaleNode extends SpecialNode {
   }
 
   override read(offset: number, length: number, out: Buffer, outOffset: number): number {
-    // Its pages would be shown to those who read the new version.
+    // Its pages would also be shown to readers of the new version.
     if (this.context.sharesPages()) throw new FsError('ESTALE', 'read', String(this.ino));
     return this.context.volume.read(this.view, this.#inode(), offset, length, out, outOffset);
   }

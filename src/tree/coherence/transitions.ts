@@ -1,12 +1,12 @@
 /**
- * A restore switches the live view in O(1); which of the nodes that the kernel
- * knows have changed is settled afterwards, node by node: at the node's next
- * request or lookup, or when the coherent phase comes to it, whichever is
- * first. Settling compares the inode's version in the two views.
+ * A restore switches the live view in O(1). The nodes known to the kernel are
+ * settled afterwards, one by one: at the node's next request or lookup, or when
+ * the coherent phase reaches it, whichever is first. Settling compares the
+ * inode's version in the two views.
  *
  * What must hold: a live inode is settled before any request reads or changes
- * it (`NodeTable.beforeUse`), so that a difference between the views is always
- * the restore's doing.
+ * it (`NodeTable.beforeUse`), so that the restore is the only cause of a
+ * difference between the views.
  */
 import { FsError } from '../../lib/errors.js';
 import type { View } from '../../volume/view.js';
@@ -14,9 +14,9 @@ import { StaleNode } from './stale-node.js';
 import type { TreeContext } from '../tree-context.js';
 
 export class Transition {
-  /** Inodes whose nodes need no further look. */
+  /** Inodes whose nodes need no further comparison. */
   readonly settled = new Set<number>();
-  /** Inodes whose node was made stale by this transition, with the old node id. */
+  /** Inodes whose nodes this transition made stale, with the old node ids. */
   readonly staled = new Map<number, number>();
 
   constructor(
@@ -27,7 +27,7 @@ export class Transition {
 
 export class Transitions {
   readonly #active: Transition[] = [];
-  /** How often each layer is pinned from here. */
+  /** How often this object pins each layer. */
   readonly #pins = new Map<number, number>();
 
   constructor(readonly context: TreeContext) {}
@@ -42,7 +42,7 @@ export class Transitions {
     return transition;
   }
 
-  /** Every inode that changed is settled. */
+  /** Call when every changed inode is settled. */
   end(transition: Transition): void {
     const i = this.#active.indexOf(transition);
     if (i < 0) return;
@@ -52,7 +52,7 @@ export class Transitions {
     this.#unpin(transition.to.top);
   }
 
-  /** In the order of the restores: an inode may be unsettled in several. */
+  /** Settles in the order of the restores: an inode may be unsettled in several. */
   settle(ino: number): void {
     for (const transition of this.#active) {
       if (transition.settled.has(ino)) continue;
@@ -61,7 +61,7 @@ export class Transitions {
     }
   }
 
-  /** Before a name is removed or replaced, its inode is settled, if there is one. */
+  /** Settles the inode of a name, if there is one, before the name is removed or replaced. */
   settleName(directory: number, name: string): void {
     if (this.#active.length === 0) return;
     const { volume } = this.context;
@@ -79,7 +79,7 @@ export class Transitions {
     if (before !== undefined && after !== undefined && before.layer === after.layer) return;
     const known = before ?? after;
     if (known === undefined) return;
-    // A directory that the kernel has removed stays dead there, under the id it had.
+    // The kernel keeps a directory that it removed dead under its old id.
     const isRevived = known.isDirectory && after !== undefined && nodes.isUnlinked(ino);
     if (!known.isRegular && !isRevived) return;
     this.#pin(transition.from.top);
@@ -93,7 +93,7 @@ export class Transitions {
 
   #forgotten(node: StaleNode): void {
     this.#unpin(node.view.top);
-    // The restored version may be one without a name, kept for this node only.
+    // The restored version may have no name and exist only for this node.
     const { nodes, volume } = this.context;
     if (nodes.knowsLive(node.ino)) return;
     if (volume.inode(volume.live, node.ino)?.nlink === 0) volume.release(node.ino);

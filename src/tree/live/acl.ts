@@ -1,18 +1,18 @@
 /**
- * POSIX ACLs as bytes and as rules: the kernel checks access by them, what they
- * become when something is made, changed or given another mode is left to the
- * file system. Pure. The rules are those of the kernel's own file systems.
+ * POSIX ACLs as bytes and as rules. The kernel checks access by them; the file
+ * system applies them when a file is made, changed or given another mode. Pure.
+ * The rules are those of the kernel's own file systems.
  *
- * What must hold: an inode with an access ACL has the permission bits that the
- * ACL says (the group's are those of the mask); an ACL that says no more than
- * the mode can say is not stored.
+ * What must hold: an inode with an access ACL has the permission bits of the
+ * ACL (the group bits are those of the mask); an ACL that the mode can express
+ * fully is not stored.
  */
 import { FsError } from '../../lib/errors.js';
 
 export const ACCESS_ACL = 'system.posix_acl_access';
 export const DEFAULT_ACL = 'system.posix_acl_default';
 
-/** One entry: whom it is about (`tag`, and `id` for a named user or group), and rwx bits. */
+/** One entry: its subject (`tag`, and `id` for a named user or group), and rwx bits. */
 export interface AclEntry {
   readonly tag: number;
   readonly permissions: number;
@@ -24,7 +24,7 @@ export type Acl = readonly AclEntry[];
 const VERSION = 2;
 const HEADER_BYTES = 4;
 const ENTRY_BYTES = 8;
-/** What entries that name nobody have as id. */
+/** The id in entries that name no user or group. */
 const NOBODY_NAMED = 0xffff_ffff;
 
 const USER_OBJ = 0x01;
@@ -34,7 +34,7 @@ const GROUP = 0x08;
 const MASK = 0x10;
 const OTHER = 0x20;
 
-/** The order in which entries stand; those of named users and groups may repeat. */
+/** The order of entries; entries of named users and groups may repeat. */
 const ORDER: readonly number[] = [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER];
 
 const isNamed = (tag: number): boolean => tag === USER || tag === GROUP;
@@ -44,9 +44,9 @@ export function isAclName(name: string): boolean {
 }
 
 /**
- * An ACL in the form of the extended attribute: u32 version, then (u16 tag, u16
- * permissions, u32 id) each, little-endian. No entries at all is an ACL that is
- * none. Throws EOPNOTSUPP for another version, EINVAL for what is not an ACL.
+ * An ACL in the form of the xattr: u32 version, then (u16 tag, u16 permissions,
+ * u32 id) each, little-endian. Without entries it means that there is no ACL.
+ * Throws EOPNOTSUPP for another version, EINVAL for bytes that are not an ACL.
  */
 export function decodeAcl(value: Uint8Array): Acl {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);
@@ -64,7 +64,7 @@ export function decodeAcl(value: Uint8Array): Acl {
   return acl;
 }
 
-/** In order, with every entry that must be there: a mask as soon as anybody is named. */
+/** Checks the order and the required entries: an ACL with named entries needs a mask. */
 function checkAcl(acl: Acl): void {
   if (acl.length === 0) return;
   let place = 0;
@@ -93,24 +93,27 @@ export function encodeAcl(acl: Acl): Buffer {
   return bytes;
 }
 
-/** Permissions of the one entry with this tag; undefined: there is none. */
+/** Permissions of the one entry with this tag; undefined when there is none. */
 function permissionsOf(acl: Acl, tag: number): number | undefined {
   return acl.find((entry) => entry.tag === tag)?.permissions;
 }
 
-/** The permission bits that an access ACL stands for. */
+/** The permission bits of an access ACL. */
 export function permissionBits(acl: Acl): number {
   const owner = permissionsOf(acl, USER_OBJ) ?? 0;
   const group = permissionsOf(acl, MASK) ?? permissionsOf(acl, GROUP_OBJ) ?? 0;
   return (owner << 6) | (group << 3) | (permissionsOf(acl, OTHER) ?? 0);
 }
 
-/** Whether the permission bits say all that the ACL says. */
+/** Whether the permission bits express the whole ACL. */
 export function isMinimal(acl: Acl): boolean {
   return acl.every(({ tag }) => tag === USER_OBJ || tag === GROUP_OBJ || tag === OTHER);
 }
 
-/** The ACL with each class of the mode put through `change`; the group's is the mask, if there is one. */
+/**
+ * The ACL with `change` applied to each class of the mode; the group class is
+ * the mask, if there is one.
+ */
 function changeClasses(acl: Acl, change: (permissions: number, shift: number) => number): Acl {
   const groupTag = permissionsOf(acl, MASK) === undefined ? GROUP_OBJ : MASK;
   const shifts = new Map([
@@ -131,8 +134,8 @@ export function withMode(acl: Acl, mode: number): Acl {
 }
 
 /**
- * What something made with `mode` in a directory with the default ACL `acl`
- * gets: its own access ACL (undefined: the mode says it all) and its mode.
+ * What a file made with `mode` gets in a directory with the default ACL `acl`:
+ * its own access ACL (undefined: the mode expresses it) and its mode.
  */
 export function inheritAcl(acl: Acl, mode: number): { mode: number; access: Acl | undefined } {
   const access = changeClasses(acl, (permissions, shift) => permissions & (mode >> shift));

@@ -1,11 +1,11 @@
 /**
- * ACLs of the live tree: what setting one does to the mode, chmod to an ACL,
- * and a directory's default ACL to what is made in it. Owns a cache of default
- * ACLs, since every create asks for one.
+ * ACLs of the live tree: how setting an ACL changes the mode, chmod an ACL, and
+ * a directory's default ACL a new file in it. Owns a cache of default ACLs,
+ * because every create needs one.
  *
- * Where the kernel does not check access by ACLs, none can be set and none is
- * inherited, and the kernel has applied the umask; those that are stored follow
- * chmod nevertheless.
+ * Where the kernel does not check access by ACLs, no ACL can be set or
+ * inherited, and the kernel has applied the umask. Stored ACLs still follow
+ * chmod.
  */
 import { FsError } from '../../lib/errors.js';
 import type { XattrValue } from '../../volume/files/xattrs.js';
@@ -60,7 +60,7 @@ export class LiveAcls {
     throw new FsError('EOPNOTSUPP', 'acl', name);
   }
 
-  /** Throws EINVAL for what is no ACL, EACCES for a default ACL of a file. */
+  /** Throws EINVAL for bytes that are not an ACL, EACCES for a default ACL of a file. */
   set(inode: Inode, name: string, value: Uint8Array, killSetGid: boolean): void {
     this.#refuse(inode, name);
     const acl = decodeAcl(value);
@@ -75,7 +75,7 @@ export class LiveAcls {
     this.#defaults.delete(inode.ino);
   }
 
-  /** The mode follows the ACL; one that the mode says whole is not stored. */
+  /** Changes the mode to match the ACL; an ACL that the mode expresses fully is not stored. */
   #setAccess(inode: Inode, acl: Acl, killSetGid: boolean): void {
     const { volume } = this.context;
     const kept = inode.mode & ~(PERMISSION_BITS | (killSetGid ? S_ISGID : 0));
@@ -86,7 +86,7 @@ export class LiveAcls {
     volume.withXattrs(values, () => volume.setAttributes(inode.ino, { mode }));
   }
 
-  /** The mode stays. That there is none is no error. */
+  /** Keeps the mode. Removing a missing ACL is not an error. */
   remove(inode: Inode, name: string): void {
     this.#refuse(inode, name);
     if (this.#read(inode, name) === undefined) return;
@@ -94,14 +94,14 @@ export class LiveAcls {
     this.#defaults.delete(inode.ino);
   }
 
-  /** What chmod to `mode` does to the inode's access ACL. */
+  /** How chmod to `mode` changes the inode's access ACL. */
   afterChmod(inode: Inode, mode: number): XattrValue[] {
     const isSame = ((inode.mode ^ mode) & PERMISSION_BITS) === 0;
     const acl = isSame || inode.isSymlink ? undefined : this.#read(inode, ACCESS_ACL);
     return acl === undefined ? [] : [[ACCESS_ACL, encodeAcl(withMode(acl, mode))]];
   }
 
-  /** Mode and ACLs of something, no symbolic link, made in `directory`. */
+  /** Mode and ACLs of a file other than a symbolic link, made in `directory`. */
   newborn(
     directory: Inode,
     mode: number,

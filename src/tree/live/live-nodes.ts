@@ -30,7 +30,7 @@ const RENAME_WHITEOUT = 4;
 
 export class LiveNodes {
   readonly #acls: LiveAcls;
-  /** The kernel still holds this inode: unlinking its last name must keep it. */
+  /** The kernel still holds this inode: it must survive the removal of its last name. */
   readonly #inUse = (ino: number): boolean => {
     const known = this.context.nodes.knowsLive(ino);
     if (known) this.context.nodes.noteUnlinked(ino);
@@ -48,7 +48,7 @@ export class LiveNodes {
     return this.context.volume.live;
   }
 
-  /** Throws ESTALE: the live tree has this inode no more (a restore took it away). */
+  /** Throws ESTALE: the live tree no longer has this inode (a restore removed it). */
   inode(ino: number): Inode {
     const inode = this.context.volume.inode(this.#view, ino);
     if (inode === undefined) throw new FsError('ESTALE', 'inode', String(ino));
@@ -67,7 +67,7 @@ export class LiveNodes {
     return { nodeId, entryTimeoutS: this.context.timeoutS, attr };
   }
 
-  /** An ordinary name; hidden ones were answered before. */
+  /** An ordinary name; hidden ones are answered before. */
   lookup(parent: number, name: string): Entry {
     if (name.length > MAX_NAME_BYTES) throw new FsError('ENAMETOOLONG', 'lookup', name);
     const directory = this.#directory(parent, 'lookup');
@@ -103,7 +103,7 @@ export class LiveNodes {
     return values.length === 0 ? change() : volume.withXattrs(values, change);
   }
 
-  /** Changes a file; with `keepTimes` its mtime and ctime are afterwards what they were. */
+  /** Changes a file; `keepTimes` keeps its mtime and ctime. */
   changeContent<T>(
     ino: number,
     keepTimes: boolean,
@@ -132,7 +132,7 @@ export class LiveNodes {
     return target;
   }
 
-  /** `what.mode` says the type; `what.umask` is still to be applied. */
+  /** `what.mode` includes the type; `what.umask` is not applied yet. */
   make(
     caller: Caller,
     parent: number,
@@ -230,8 +230,9 @@ export class LiveNodes {
   }
 
   /**
-   * What was stored through a map is in the kernel's cache already when it is refused, and would
-   * be shown from there, by a later restore, too: those pages are dropped.
+   * Data stored through an mmap is already in the kernel's cache when it is
+   * refused, and would still be shown from there, even after a later restore:
+   * so those pages are dropped.
    */
   #taken(ino: number, offset: number, data: Buffer, keepTimes: boolean): number {
     const { context } = this;
@@ -248,9 +249,10 @@ export class LiveNodes {
   }
 
   /**
-   * The kernel keeps its own copy of the mode, and a program may run the file by it as soon as
-   * the write has returned: the kernel is told to ask again before that. (Of attributes alone it
-   * can be told while it waits for a WRITE: that takes no lock.)
+   * The kernel has its own copy of the mode, and a program may execute the file
+   * by it as soon as the write has returned. So the kernel is told to ask again
+   * before that. (Attributes alone can be invalidated while it waits for a
+   * WRITE: that takes no lock.)
    */
   #dropSetId(ino: number): Deferred<void> | undefined {
     const { context } = this;
@@ -278,7 +280,10 @@ export class LiveNodes {
     return this.context.volume.listAttributes(this.#view, this.inode(ino));
   }
 
-  /** `killSetGid`: with an ACL, set-group-id goes; undefined: as the caller's group has it. */
+  /**
+   * `killSetGid`: with an ACL, set-group-id is removed; undefined: it depends
+   * on the caller's group.
+   */
   setxattr(
     caller: Caller,
     ino: number,
@@ -291,7 +296,8 @@ export class LiveNodes {
     if (isShadowAttribute(name)) throw new FsError('EPERM', 'setxattr', name);
     if (isAclName(name)) {
       const inode = this.inode(ino);
-      // Old kernels say nothing of the caller's further groups: rather one bit too many goes.
+      // Old kernels do not send the caller's supplementary groups: when in doubt the bit is
+      // removed.
       const isStranger = caller.uid !== 0 && caller.gid !== inode.gid;
       this.#acls.set(inode, name, value, killSetGid ?? isStranger);
       return;

@@ -9,7 +9,7 @@ const FALLOC_PUNCH_HOLE = 0x02;
 const FALLOC_ZERO_RANGE = 0x10;
 
 const UNIT_BYTES = 4096;
-/** Files are limited by space alone. */
+/** The number of files is limited only by space. */
 const FILES = 2 ** 32;
 
 /**

@@ -1,14 +1,14 @@
 /**
  * Asks the kernel to forget nodes when it knows too many (the policy is in
- * forgetting-plan.ts). A job in small steps, in the loop's spare time; the
- * asking itself is done by another thread, since the kernel takes locks that a
- * request may hold.
+ * forgetting-plan.ts). A job in small pieces, in the loop's spare time; another
+ * thread sends the notifications, because the kernel takes locks that a request
+ * may hold.
  *
- * With PRUNE the kernel drops what nobody uses and leaves the rest alone: open
- * files, working directories, directories with known names below. Older kernels
- * are told to drop a name instead (INVAL_ENTRY), which they do for names in use,
- * too: the files go on working, but a directory would be cut off. So there only
- * what is no directory is dropped.
+ * With PRUNE the kernel drops unused nodes and keeps the others: open files,
+ * working directories, directories with known names below. Older kernels are
+ * told to drop a name instead (INVAL_ENTRY), and they also drop names in use:
+ * files continue to work, but a directory would be cut off. So there
+ * directories are never dropped.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import { FsError, CorruptionError } from '../../lib/errors.js';
@@ -27,9 +27,9 @@ import type { SpecialNode } from './special-node.js';
 import type { TreeContext } from '../tree-context.js';
 import type { TreeJob } from '../tree-options.js';
 
-/** Turns of the loop in which the kernel's answers to asking, FORGETs, come in. */
+/** Turns of the loop in which the kernel's answers (FORGETs) arrive. */
 const SETTLE_TURNS = 32;
-/** Nodes in one message, and slots looked at in one step. */
+/** Nodes in one message, and slots searched at a time. */
 const BATCH = 1024;
 const SLICE = 4096;
 
@@ -45,7 +45,7 @@ export class Forgetting {
   readonly limits: NodeLimits;
   #next: NodeLimits;
   #isRunning = false;
-  /** Where the search in the table goes on. */
+  /** Where the search in the table continues. */
   #place = 0;
 
   constructor(
@@ -63,7 +63,7 @@ export class Forgetting {
     return { asked, limits, tableBytes: this.context.nodes.bytes };
   }
 
-  /** After the kernel was told of a node. Costs a few comparisons. */
+  /** Runs after the kernel learned of a node. Costs a few comparisons. */
   #look(): void {
     if (this.#isWithin(this.limits)) {
       this.#next = this.limits;
@@ -84,7 +84,7 @@ export class Forgetting {
     );
   }
 
-  /** Round after round, while the kernel forgets at least half of what it is asked to. */
+  /** Repeats rounds while the kernel forgets at least half of the nodes asked for. */
   *#job(): TreeJob {
     const { nodes, volume } = this.context;
     for (;;) {
@@ -151,7 +151,7 @@ export class Forgetting {
     return notifier.notify(batch);
   }
 
-  /** A name that leads to the live inode, unless it is a directory. */
+  /** A name of the live inode, unless it is a directory. */
   #nameOf(ino: number): NodeName | undefined {
     const { nodes, volume } = this.context;
     const place = droppableName(volume.inode(volume.live, ino));
@@ -160,7 +160,7 @@ export class Forgetting {
   }
 }
 
-/** What is damaged or gone has no name to drop; who asks for it is told. */
+/** A damaged or missing inode has no name to drop; a request for it gets the error. */
 function orNothing<T>(look: () => T): T | undefined {
   try {
     return look();

@@ -1,8 +1,8 @@
 /**
- * The names that are there without being listed: `.snapshots` in every live
- * directory and `.control` in the root. They win over real names that are the
- * same, in the live tree and inside snapshots alike (so that the two compare
- * equal), but only the live tree answers them.
+ * The names that exist without being listed: `.snapshots` in every live
+ * directory and `.control` in the root. They hide equal real names, in the live
+ * tree and inside snapshots alike (so that the two compare equal), but only the
+ * live tree answers them.
  */
 import { FsError } from '../../lib/errors.js';
 
@@ -19,12 +19,12 @@ export class HiddenNames {
     return name === this.snapshots || (directory === ROOT_INO && name === this.control);
   }
 
-  /** Something is to be made under this name. */
+  /** Throws if nothing may be made under this name. */
   refuseCreate(directory: number, name: string, syscall: string): void {
     if (this.isHidden(directory, name)) throw new FsError('EEXIST', syscall, name);
   }
 
-  /** This name is to be removed, moved or replaced. */
+  /** Throws if this name may not be removed, moved or replaced. */
   refuseRemove(directory: number, name: string, syscall: string): void {
     if (this.isHidden(directory, name)) throw new FsError('EPERM', syscall, name);
   }

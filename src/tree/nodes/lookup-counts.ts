@@ -1,23 +1,23 @@
 /**
- * How many lookups of each live inode the kernel still holds, and which were
- * used lately.
+ * The number of lookups that the kernel holds of each live inode, and the time
+ * of their last use.
  *
  * A kernel may know millions of inodes at once, so this is one open-addressed
  * hash table in typed arrays (13 bytes a slot, at most 3/4 full) rather
  * than a Map. It grows and shrinks with what it holds. Key 0 means "empty
  * slot": no inode has that number.
  *
- * Time is counted in epochs: one begins whenever so many inodes have come in.
+ * Time is counted in epochs: a new one begins after `epochInodes` new inodes.
  * Each inode has the epoch of its last use. What must hold: `#ofEpoch` counts
- * them; nobody is 255 epochs old unless the kernel was asked to forget it long
- * before.
+ * the inodes of each epoch; the kernel is asked to forget an inode long before
+ * it is 255 epochs old.
  */
 import { invariant } from '../../lib/invariant.js';
 
 const MIN_SLOTS = 1024;
 const SLOT_BYTES = 13;
 const EPOCHS = 256;
-/** A count that has come this far stays there: the inode is never forgotten. */
+/** A count at this limit stays there: the inode is never forgotten. */
 const COUNT_MAX = 0xffff_ffff;
 
 function slotHash(ino: number): number {
@@ -38,7 +38,7 @@ export class LookupCounts {
   #epoch = 0;
   #bornInEpoch = 0;
 
-  /** `epochInodes`: an epoch ends when this many inodes have come in. */
+  /** `epochInodes`: an epoch ends after this many new inodes. */
   constructor(readonly epochInodes = 65_536) {}
 
   /** Inodes with a count above zero. */
@@ -55,7 +55,7 @@ export class LookupCounts {
     return this.slots * SLOT_BYTES;
   }
 
-  /** How many inodes were last used so many epochs ago, the present one first. */
+  /** How many inodes were last used n epochs ago, the present epoch first. */
   ages(): number[] {
     const ages: number[] = [];
     for (let age = 0; age < EPOCHS; age++) {
@@ -64,16 +64,17 @@ export class LookupCounts {
     return ages;
   }
 
-  /** The inode is of use now, if the kernel knows it. */
+  /** Marks the inode as used now, if the kernel knows it. */
   use(ino: number): void {
     const slot = this.#slotOf(ino);
     if (this.#keys[slot] === ino) this.#mark(slot);
   }
 
   /**
-   * Inodes that were last used `minAge` or more epochs ago, at most `max`,
-   * from `slots` places on from `place`. They count as used then, so that the
-   * next search finds others. Returns the place at which to go on.
+   * Appends to `found` inodes that were last used `minAge` or more epochs ago,
+   * at most `max`, from `slots` slots on from `place`. It marks them as used,
+   * so that the next search finds others. Returns the slot at which to
+   * continue.
    */
   oldNodes(place: number, slots: number, minAge: number, max: number, found: number[]): number {
     let slot = place & this.#mask;
@@ -133,7 +134,7 @@ export class LookupCounts {
 
   /**
    * Drops `count` lookups and returns how many are left. More than there are
-   * counts as all: a driver that miscounts must not bring the mount down.
+   * counts as all: a driver that miscounts must not end the mount.
    */
   subtract(ino: number, count: number): number {
     const slot = this.#slotOf(ino);
@@ -151,7 +152,7 @@ export class LookupCounts {
     return 0;
   }
 
-  /** Where the inode is, or the empty slot where it would go. */
+  /** The inode's slot, or the empty slot where it would go. */
   #slotOf(ino: number): number {
     let slot = slotHash(ino) & this.#mask;
     for (;;) {

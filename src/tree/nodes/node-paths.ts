@@ -1,7 +1,7 @@
 /**
- * Names of nodes for people who look on (traces): a path below the mountpoint,
- * a byte string, or `#` and the node's number when it has none. For looking
- * only: a path may have changed the moment after.
+ * Names of nodes for traces: a path below the mountpoint, a byte string, or `#`
+ * and the node's number when it has no path. Only for display: a path may
+ * change right afterwards.
  */
 import { FsError } from '../../lib/errors.js';
 import { joinPath } from '../../volume/names/inode-reader.js';
@@ -15,7 +15,7 @@ import { byteStringOfText } from '../../format/text/grammar.js';
 export class NodePaths {
   constructor(readonly context: TreeContext) {}
 
-  /** Of any number that the kernel may send. */
+  /** Accepts any number that the kernel may send. */
   of(id: number): string {
     try {
       const node = this.context.nodes.resolve(id);

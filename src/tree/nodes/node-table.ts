@@ -6,9 +6,9 @@
  *   live file gets a new id of the other kind at its next lookup.
  * - Ids from 2^52 come from a counter and are never used twice.
  *
- * Owns the counts. A live inode that the kernel forgets and that has no name
- * left is handed to `onUnlinkedForgotten`; any inode that no node shows any
- * more, live or as a special node, to `onForgotten`.
+ * Owns the counts. Calls `onUnlinkedForgotten` for a live inode without a name
+ * that the kernel forgets, and `onForgotten` for any inode that no node, live
+ * or special, shows any more.
  */
 import { FsError } from '../../lib/errors.js';
 import { ROOT_INO } from './hidden-names.js';
@@ -27,26 +27,26 @@ export class NodeTable {
   readonly #counts: LookupCounts;
   /** Special nodes by id; the stale ones among them may have ids below 2^52. */
   readonly #specials = new Map<number, SpecialNode>();
-  /** Live files with a new id: by id, and by inode the newest id. */
+  /** Live files with a new id, by that id; and by inode the newest id. */
   readonly #reidentified = new Map<number, Reidentified>();
   readonly #newIds = new Map<number, number>();
   /** Inodes without a name that the kernel still knows. */
   readonly #unlinked = new Set<number>();
-  /** How many special nodes show an inode. */
+  /** Number of special nodes that show an inode. */
   readonly #shown = new Map<number, number>();
   #nextId = FIRST_SPECIAL;
   #forgotten = 0;
 
-  /** Called before a live inode is used or handed out; set while a restore is being settled. */
+  /** Called before a live inode is used or returned; set while a restore is being settled. */
   beforeUse: ((ino: number) => void) | undefined = undefined;
 
-  /** Called when the kernel was told of a node. */
+  /** Called when the kernel learns of a node. */
   onTold: () => void = () => {};
 
   constructor(
     readonly onUnlinkedForgotten: (ino: number) => void,
     readonly onForgotten: (ino: number) => void,
-    /** A live inode that was used this many new ones ago, or earlier, is an old one. */
+    /** A live inode last used this many new inodes ago, or earlier, is old. */
     epochInodes?: number,
   ) {
     this.#counts = new LookupCounts(epochInodes);
@@ -60,12 +60,12 @@ export class NodeTable {
     return this.#specials.size;
   }
 
-  /** Nodes that the kernel knew and knows no more, since the mount. */
+  /** Nodes that the kernel has forgotten since the mount. */
   get forgotten(): number {
     return this.#forgotten;
   }
 
-  /** Of the table of live inodes. */
+  /** Size of the table of live inodes. */
   get bytes(): number {
     return this.#counts.bytes;
   }
@@ -74,7 +74,7 @@ export class NodeTable {
     return this.#counts.slots;
   }
 
-  /** As `LookupCounts` has it: of live inodes under their first id. */
+  /** As `LookupCounts.ages`: of live inodes under their first id. */
   ages(): number[] {
     return this.#counts.ages();
   }
@@ -83,12 +83,12 @@ export class NodeTable {
     return this.#counts.oldNodes(place, slots, minAge, max, found);
   }
 
-  /** The data of a live inode is wanted: the kernel should keep it. */
+  /** A live inode's data is in use: the kernel should keep the node. */
   use(ino: number): void {
     this.#counts.use(ino);
   }
 
-  /** The special nodes that were made, or taken here, longest ago. */
+  /** The special nodes made, or returned here, the longest ago. */
   oldSpecials(max: number): SpecialNode[] {
     const taken: SpecialNode[] = [];
     for (const node of this.#specials.values()) {
@@ -106,7 +106,7 @@ export class NodeTable {
     return this.#nextId++;
   }
 
-  /** The live inode that a node id stands for, or the special node. Throws ESTALE. */
+  /** The live inode of a node id, or the special node. Throws ESTALE. */
   resolve(id: number): number | SpecialNode {
     if (id < FIRST_SPECIAL) {
       if (this.beforeUse !== undefined) this.beforeUse(id);
@@ -124,7 +124,7 @@ export class NodeTable {
     return special;
   }
 
-  /** The id under which a live inode goes now; it may be one nobody has looked up yet. */
+  /** The current id of a live inode; the kernel may not know it yet. */
   liveId(ino: number): number {
     const id = this.#newIds.get(ino);
     if (id !== undefined) return id;
@@ -135,7 +135,7 @@ export class NodeTable {
     return fresh;
   }
 
-  /** Hands a live inode out: one more lookup. Returns its node id. */
+  /** Returns a live inode's node id and counts one lookup. */
   addLookup(ino: number): number {
     if (this.beforeUse !== undefined) this.beforeUse(ino);
     const id = this.liveId(ino);
@@ -143,7 +143,7 @@ export class NodeTable {
     return id;
   }
 
-  /** As `take`, but counts only when `used` says that the entry was taken. */
+  /** As `addLookup`, but counts only when `used` accepts the entry. */
   offer(ino: number, used: (id: number) => boolean): boolean {
     if (this.beforeUse !== undefined) this.beforeUse(ino);
     const id = this.liveId(ino);
@@ -183,7 +183,7 @@ export class NodeTable {
     return !this.#specials.has(ino) && this.#counts.has(ino);
   }
 
-  /** Enters a special node. Its first lookup is counted by `takeSpecial`. */
+  /** Adds a special node. `addSpecialLookup` counts its first lookup. */
   add(node: SpecialNode): void {
     this.#specials.set(node.id, node);
     this.#show(node.ino, 1);
@@ -207,8 +207,8 @@ export class NodeTable {
   }
 
   /**
-   * The live inode's present id, which the kernel knows, stands for `stale`
-   * from now on, with the same lookups.
+   * Makes the live inode's present id, which the kernel knows, stand for a
+   * stale node with the same lookups.
    */
   makeStale(ino: number, make: (id: number) => SpecialNode): number {
     const id = this.#newIds.get(ino) ?? ino;

@@ -1,15 +1,15 @@
 /**
- * A node that is not simply a live inode: what it answers unless its kind says
- * otherwise. None of them takes changes; `refusal` is the errno they get.
+ * A node other than a plain live inode: its default answers. No special node
+ * accepts changes; `refusal` is the errno they get.
  */
 import { type ErrnoName, FsError } from '../../lib/errors.js';
 import type { Attributes, Entry, FillDirectory, FillDirectoryPlus } from '../operations.js';
 
 export abstract class SpecialNode {
-  /** Lookups the kernel holds (of a node id below 2^52 the table counts them itself). */
+  /** Lookups held by the kernel (for a node id below 2^52 the table counts them itself). */
   lookups = 0;
 
-  /** The inode it shows, if it shows one. */
+  /** The inode it shows, if any. */
   readonly ino: number | undefined = undefined;
 
   constructor(readonly id: number) {}
@@ -51,9 +51,9 @@ export abstract class SpecialNode {
     return [];
   }
 
-  /** The kernel tried to store pages here, which it must not go on showing. */
+  /** The kernel tried to store pages here, and must not continue to show them. */
   writeRefused(): void {}
 
-  /** The kernel knows it no more; it has left the table. */
+  /** The kernel has forgotten it; it has left the table. */
   forgotten(): void {}
 }

@@ -1,4 +1,4 @@
-/** `latest` in `.snapshots`: a new node for each target, since the kernel keeps link targets. */
+/** `latest` in `.snapshots`: a new node for each target, because the kernel caches link targets. */
 import type { ErrnoName } from '../../lib/errors.js';
 import { byteStringOfText } from '../../format/text/grammar.js';
 import { S_IFLNK } from '../../lib/file-mode.js';

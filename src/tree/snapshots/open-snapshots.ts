@@ -1,14 +1,14 @@
 /**
- * The snapshots that shadow nodes stand on: one view of each, shared by all of
- * its nodes and dropped with the last of them. Knows whether the snapshot
- * still exists, also under another name.
+ * The snapshots behind shadow nodes: one view of each, shared by all its nodes
+ * and dropped with the last one. Knows whether the snapshot still exists, also
+ * under another name.
  */
 import { FsError } from '../../lib/errors.js';
 import type { View } from '../../volume/view.js';
 import type { SnapshotRecord, TreeVolume } from '../tree-volume.js';
 
 export class OpenSnapshot {
-  /** Shadow trees that use it. */
+  /** Number of shadow trees that use it. */
   users = 0;
   #name: string;
 
@@ -21,7 +21,7 @@ export class OpenSnapshot {
     this.#name = name;
   }
 
-  /** The snapshot as it is now called. Throws ESTALE when it was deleted. */
+  /** The snapshot under its current name. Throws ESTALE when it was deleted. */
   get record(): SnapshotRecord {
     const known = this.volume.snapshot(this.#name);
     if (known !== undefined && known.layer === this.layer) return known;
@@ -59,7 +59,7 @@ export class OpenSnapshots {
     if (open.users === 0) this.#byLayer.delete(open.layer);
   }
 
-  /** A view for a short look, without keeping it. */
+  /** A view for short use, which is not kept. */
   peek(snapshot: SnapshotRecord): View {
     return this.#byLayer.get(snapshot.layer)?.view ?? this.volume.viewOf(snapshot);
   }

@@ -1,5 +1,5 @@
 /**
- * The extended attributes that a shadow inode has besides its own:
+ * The extended attributes (xattrs) of a shadow inode besides its own:
  * `user.shadowfs.snapshot` (name), `user.shadowfs.layer` (number) and
  * `user.shadowfs.runs` (where its blocks are addressed, see shadow-runs.ts).
  */
@@ -13,12 +13,12 @@ import type { TreeVolume } from '../tree-volume.js';
 
 const PREFIX = 'user.shadowfs.';
 
-/** Names that are ours: not to be set on live files. */
+/** Names reserved for shadow inodes: live files can't have them. */
 export function isShadowAttribute(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** Throws ENODATA for names there are none of. */
+/** Throws ENODATA for an unknown name. */
 export function shadowAttribute(
   volume: TreeVolume,
   snapshots: OpenSnapshots,
@@ -55,9 +55,9 @@ function runsAttribute(
 }
 
 /**
- * The more recent snapshots on the path from this one towards the live view,
- * or, when a restore has left this path, those that were made on it; the most
- * recent first. Of several in which the file is the same, only the most recent.
+ * The more recent snapshots on the path from this one towards the live view or,
+ * when a restore has left this path, those made on it; the most recent first.
+ * Of several in which the file is the same, only the most recent.
  */
 function* newerRuns(
   volume: TreeVolume,

@@ -1,8 +1,7 @@
 /**
- * st_ino of what is not the live tree: a 64-bit hash of (layer, inode) with
- * the top bit set, in two halves. Live inode numbers stay below 2^52, so the
- * two never meet; hard links inside one snapshot agree, since they are one
- * inode.
+ * st_ino outside the live tree: a 64-bit hash of (layer, inode) with the top
+ * bit set, in two halves. Live inode numbers stay below 2^52, so the two never
+ * meet. Hard links inside one snapshot agree, because they are one inode.
  */
 
 export interface Ino64 {
@@ -10,7 +9,10 @@ export interface Ino64 {
   low: number;
 }
 
-/** Not layers (those start at 1 and fit in 48 bits): the nodes that have no inode of their own. */
+/**
+ * Not layers (those start at 1 and fit in 48 bits): spaces for nodes without an
+ * inode of their own.
+ */
 export const SNAPSHOT_DIRECTORY_SPACE = 0;
 export const LATEST_LINK_SPACE = 2 ** 48;
 export const CONTROL_LINK_SPACE = 2 ** 48 + 1;

@@ -1,10 +1,10 @@
 /**
- * What lies below `.snapshots/NAME`: files and directories as they were then.
+ * The nodes below `.snapshots/NAME`: files and directories as they were then.
  *
  * A node is (directory whose `.snapshots` was entered, snapshot, inode), so
  * that no directory has two parents. The nodes of one such shadow tree share a
- * `ShadowTree`. Everything is read-only, never changes, and is cached by the
- * kernel for long; after the snapshot was deleted it answers ESTALE.
+ * `ShadowTree`. Everything is read-only and constant, and the kernel caches it
+ * for long; after the snapshot was deleted a node answers ESTALE.
  */
 import { CAPABILITY } from '../xattr-names.js';
 import { type ErrnoName, FsError } from '../../lib/errors.js';
@@ -57,7 +57,7 @@ export class ShadowNode extends SpecialNode {
     super(id);
   }
 
-  /** A name that leads here and can be dropped, below a node that is known. */
+  /** A name of this node that can be dropped, below a node that is known. */
   place(): NodeName | undefined {
     const { context, snapshot, nodes } = this.tree;
     const place = droppableName(context.volume.inode(snapshot.view, this.ino));
@@ -181,12 +181,12 @@ export class ShadowNode extends SpecialNode {
   }
 
   /**
-   * Opening is not announced to us, so a write to a regular file of a snapshot
-   * would go into the kernel's cache, and only storing it would fail. Before
-   * it writes, the kernel asks for the file's capability and, if there is one,
-   * must remove it first: that fails with EROFS, and so does the write. So a
-   * regular file without one shows an empty capability, which grants nothing
-   * and is not listed.
+   * The kernel does not send OPEN, so a write to a regular file of a snapshot
+   * would go into the kernel's cache, and only storing it would fail. Before a
+   * write the kernel asks for the file's capability and, if there is one, must
+   * first remove it: that fails with EROFS, and so does the write. So a regular
+   * file without a capability shows an empty one, which grants nothing and is
+   * not listed.
    */
   override getxattr(name: string): Uint8Array {
     const { context, snapshot } = this.tree;
@@ -202,15 +202,16 @@ export class ShadowNode extends SpecialNode {
   }
 
   /**
-   * The attributes as they were. `user.shadowfs.*` can be read by name but is
-   * not listed: `cp -a` and `rsync -X` would copy it into the live tree.
+   * The names of the snapshot's own xattrs. `user.shadowfs.*` can be read by
+   * name but is not listed: `cp -a` and `rsync -X` would copy it into the live
+   * tree.
    */
   override listxattr(): string[] {
     const view = this.tree.snapshot.checkedView;
     return this.tree.context.volume.listAttributes(view, this.#inode(view));
   }
 
-  /** Stores through a shared mmap can't be refused before: the pages are dropped. */
+  /** Stores through a shared mmap can't be refused in advance: the pages are dropped. */
   override writeRefused(): void {
     const { notifier } = this.tree.context;
     notifier().notify([{ kind: 'inval-inode', node: this.id, offset: 0, length: 0 }]);

@@ -2,12 +2,11 @@
  * Where each run of a shadow inode's blocks is addressed, in the words of
  * Fig 10 (native-notes/design.md, section 10). Pure.
  *
- * A block that the snapshot wrote or saw and that has been overwritten since
- * is *own* when this is the last snapshot on the path that sees it, and
- * *preserved* by the most recent snapshot that still sees it otherwise (the
- * walk from snapshot to more recent snapshot ends there). A block that the
- * live file still addresses is *shared*. Bytes in the base and holes have no
- * address here at all.
+ * A block that the snapshot wrote or saw and that has been overwritten since is
+ * *own* when this is the last snapshot on the path that sees it; otherwise it
+ * is *preserved* by the most recent snapshot that still sees it. A block that
+ * the live file still addresses is *shared*. Bytes in the base file and holes
+ * have no address here at all.
  */
 import type { BlockRun } from '../tree-volume.js';
 
@@ -129,7 +128,10 @@ function joined(runs: readonly ShadowRun[]): ShadowRun[] {
   return result;
 }
 
-/** One line a run: `OFFSET LENGTH WHERE [SNAPSHOT]`; cut at a line, with `...` as the last one, when longer than `maxBytes`. */
+/**
+ * One line per run: `OFFSET LENGTH WHERE [SNAPSHOT]`. A text above `maxBytes`
+ * is cut after a line and ends with `...`.
+ */
 export function runsText(runs: readonly ShadowRun[], maxBytes: number): string {
   const end = '...\n';
   let text = '';

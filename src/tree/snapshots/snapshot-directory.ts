@@ -1,8 +1,8 @@
 /**
  * `.snapshots` of one live directory: a name for each snapshot in which that
- * directory's inode existed, and `latest`. Making, removing and renaming names
- * in it are the commands save, delete and rename; they are answered when the
- * command is done. Its names are never cached, since commands also come from
+ * directory's inode existed, and `latest`. Making, removing and renaming a name
+ * in it are the commands save, delete and rename; the call returns when the
+ * command is done. Its names are never cached, because commands also come from
  * elsewhere.
  */
 import { type ErrnoName, FsError } from '../../lib/errors.js';
@@ -32,7 +32,7 @@ import type { SnapshotRecord } from '../tree-volume.js';
 /** The name of the link to the newest snapshot. */
 export const LATEST = 'latest';
 
-/** Carries out what `.snapshots` is asked for. Each settles when the command is done. */
+/** Runs the commands given through `.snapshots`. Each settles when the command is done. */
 export interface TreeCommands {
   save(name: string, source: string): Deferred<unknown>;
   delete(name: string, source: string): Deferred<unknown>;
@@ -106,7 +106,7 @@ export class SnapshotDirectoryNode extends SpecialNode {
     return { nodeId: this.#context.nodes.addSpecialLookup(node), entryTimeoutS: 0, attr };
   }
 
-  /** The newest snapshot that was saved (not an undo) and that has this directory. */
+  /** The newest saved snapshot (not an undo snapshot) that has this directory. */
   #latest(): SnapshotRecord | undefined {
     return newestFirst(this.#context.volume.snapshots()).find(
       (snapshot) => isSaved(snapshot) && this.#exists(snapshot),
@@ -138,7 +138,7 @@ export class SnapshotDirectoryNode extends SpecialNode {
     );
   }
 
-  /** Without entries: each name is looked up when it is wanted. */
+  /** Without entries: each name is looked up on demand. */
   override readdirplus(offset: number, fill: FillDirectoryPlus): void {
     this.readdir(offset, (name, high, low, type, next) =>
       fill(name, high, low, type, next, undefined),
@@ -164,7 +164,7 @@ export class SnapshotDirectoryNode extends SpecialNode {
     return names.sort((a, b) => a.hash - b.hash || (a.name < b.name ? -1 : 1));
   }
 
-  /** The name as text. Throws when the command may not be given. */
+  /** The name as text. Throws when the caller may not give the command. */
   #checkCommand(caller: Caller, syscall: string, name: string): string {
     if (this.#context.readOnly) throw new FsError('EROFS', syscall, name);
     if (caller.uid !== 0 && caller.uid !== this.#context.ownerUid) {
@@ -223,7 +223,7 @@ export class SnapshotDirectories {
     this.latest = new LatestNodes(context);
   }
 
-  /** Looks `.snapshots` of a live directory up. */
+  /** Looks up `.snapshots` of a live directory. */
   entry(directory: number): Entry {
     let node = this.#byDirectory.get(directory);
     const { nodes, timeoutS } = this.context;

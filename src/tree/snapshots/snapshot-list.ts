@@ -1,4 +1,4 @@
-/** The list of snapshots as the name space needs it: order and time. Pure. */
+/** The list of snapshots for the name space: order and time. Pure. */
 import { byteStringOfText } from '../../format/text/grammar.js';
 import { nameHash } from '../../format/records/name-hash.js';
 import type { SnapshotRecord } from '../tree-volume.js';
@@ -8,9 +8,9 @@ export function newestFirst(snapshots: readonly SnapshotRecord[]): SnapshotRecor
 }
 
 /**
- * mtime of `.snapshots`: the newest snapshot's time, in whose sub-millisecond
- * part every change of the list shows (the kernel's copy of a listing is good
- * for as long as the mtime is the same). `emptyS` is the time of an empty list.
+ * mtime of `.snapshots`: the time of the newest snapshot. Every change of the
+ * list shows in its sub-millisecond part, because the kernel uses its copy of a
+ * listing while the mtime is the same. `emptyS` is the time of an empty list.
  */
 export function listTime(
   snapshots: readonly SnapshotRecord[],
