@@ -1,4 +1,4 @@
-/** Talks to a mount through its control files, as any script could. */
+/** Talks to a mount through its control files, like any script. */
 import { constants, existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ function isErrnoName(text: unknown): text is ErrnoName {
   return typeof text === 'string' && Object.hasOwn(ERRNO, text);
 }
 
-/** A failed answer as the error it stands for. */
+/** The error that a failed answer stands for. */
 export function errorOfAnswer(answer: Answer): CommandError {
   const { ok: _ok, code, errno, message, ...details } = answer;
   return new CommandError(
@@ -26,7 +26,7 @@ export function errorOfAnswer(answer: Answer): CommandError {
 export class ControlClient {
   constructor(readonly directory: string) {}
 
-  /** Runs one command and gives its answer. Throws CommandError when it failed. */
+  /** Runs one command and returns its answer. Throws CommandError when it failed. */
   async run(
     command: string,
     name: string | undefined,
@@ -92,7 +92,7 @@ export class ControlClient {
     }
   }
 
-  /** A file operation; its failure as CommandError. */
+  /** Runs a file operation; throws its failure as CommandError. */
   async attempt<T>(action: () => Promise<T>): Promise<T> {
     try {
       return await action();

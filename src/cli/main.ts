@@ -74,7 +74,7 @@ for (const command of program.commands) {
   for (const below of command.commands) below.exitOverride();
 }
 
-// `shadowfs snapshots | head` closes our output early, which is no failure.
+// `shadowfs snapshots | head` closes our output early, which is not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
@@ -85,7 +85,7 @@ try {
   if (helper !== undefined) process.exitCode = await runHelper(helper.name, helper.words);
   else await program.parseAsync();
 } catch (error) {
-  // Commander has said what is wrong; help and version end without a failure.
+  // Commander has printed the error; help and version end without a failure.
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
 }

@@ -4,7 +4,7 @@ import { CommandError, FsError, messageOf } from '../lib/errors.js';
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 
-/** A path or name on its way to a terminal: control characters would move the cursor. */
+/** A path or name for a terminal: control characters would move the cursor. */
 export function printable(text: string): string {
   return text.replace(
     /\p{Cc}/gu,
@@ -25,8 +25,8 @@ export function warn(text: string): void {
 }
 
 /**
- * Rows under headings, columns aligned; nothing follows the last cell of a line.
- * `columns`: all to the left, or, for numbers, all but the first to the right. Pure.
+ * Rows under headings, columns aligned; no trailing spaces. `columns`: all
+ * left-aligned, or, for numbers, all but the first right-aligned. Pure.
  */
 export function formatTable(
   headings: readonly string[],
@@ -70,7 +70,7 @@ export function formatBytes(bytes: number): string {
   return String(bytes);
 }
 
-/** Says what went wrong on stderr (`--json`: the whole answer on stdout); sets the exit code. */
+/** Prints the error on stderr (`--json`: the whole answer on stdout); sets the exit code. */
 export function reportFailure(error: unknown, json: boolean): void {
   process.exitCode = EXIT_FAILURE;
   if (error instanceof CommandError) {

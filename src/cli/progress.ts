@@ -1,4 +1,4 @@
-/** A progress bar for what takes longer than a second, on a terminal only. */
+/** A progress bar for commands that take longer than a second, on a terminal only. */
 import { SingleBar } from 'cli-progress';
 import type { ControlClient } from './control-client.js';
 
@@ -14,7 +14,7 @@ export class Progress {
     this.#label = label;
   }
 
-  /** `total` 0: not known yet. */
+  /** `total` 0: unknown yet. */
   update(done: number, total: number): void {
     if (!process.stderr.isTTY || total <= 0 || Date.now() - this.#startedMs < SHOW_AFTER_MS) return;
     if (this.#bar === undefined) {
@@ -35,7 +35,7 @@ export class Progress {
   }
 }
 
-/** Follows a command of a mount by its `status` while `command` runs. */
+/** Shows the progress of a mount's command by its `status` while `command` runs. */
 export async function withProgress<T>(
   label: string,
   control: ControlClient,

@@ -1,7 +1,7 @@
 /**
- * Which mount or volume a command is about: the mount that contains the
- * current directory (or `-C DIR`), as git finds its repository; else the volume
- * of that directory by the registry; or `--volume PATH`.
+ * Finds the mount or volume of a command: the mount that contains the current
+ * directory (or `-C DIR`), as git finds its repository; else the volume
+ * registered for that directory; or `--volume PATH`.
  */
 import { homedir } from 'node:os';
 import { existsSync, realpathSync } from 'node:fs';
@@ -47,7 +47,7 @@ function directoryOf(options: TargetOptions): string {
   try {
     return realpathSync(path);
   } catch (error) {
-    // The mount may be a dead one: its path is still of use.
+    // The mount may be dead: its path is still useful.
     if ((error as NodeJS.ErrnoException).code === 'ENOTCONN') return path;
     throw new CommandError('directory-missing', 'ENOENT', `${path} does not exist`);
   }
@@ -56,7 +56,7 @@ function directoryOf(options: TargetOptions): string {
 export function controlDirectoryOf(mount: MountEntry, paths: StatePaths): string {
   const record = readMountRecord(paths, mount.mountpoint);
   if (record !== undefined && isRunning(record)) return record.controlMount;
-  // A mount of another user: the link leads there, if it may be followed.
+  // A mount of another user: the link leads to its control files, if the user may follow it.
   return join(mount.mountpoint, '.control');
 }
 
@@ -97,7 +97,7 @@ function mountedTarget(mount: MountEntry, paths: StatePaths, directory: string):
   return { kind: 'mounted', mount, control, directory };
 }
 
-/** A volume that a process of this user serves is reached through it. */
+/** A volume that a process of this user serves is reached through that process. */
 function targetOfVolume(volume: string, paths: StatePaths, directory: string): Target {
   for (const record of readMountRecords(paths)) {
     if (record.volume !== volume || !isRunning(record)) continue;
@@ -122,7 +122,7 @@ export function mountedAt(path: string): ControlClient | undefined {
   return target.kind === 'mounted' ? target.control : undefined;
 }
 
-/** The mount that contains the directory, whether anybody serves it or not. */
+/** The mount that contains the directory, even if no process serves it. */
 export function findMountEntry(directory: string | undefined): MountEntry {
   const path = directoryOf(directory === undefined ? {} : { directory });
   const mount = mountContaining(readMountTable(), path);
@@ -130,7 +130,7 @@ export function findMountEntry(directory: string | undefined): MountEntry {
   throw new CommandError('not-mounted', 'ENOENT', `${path} is not in a shadowfs mount`);
 }
 
-/** As `findTarget`, for commands that only a mounted volume can do. */
+/** As `findTarget`, for commands that need a mounted volume. */
 export function findMount(options: TargetOptions): MountedTarget {
   const target = findTarget(options);
   if (target.kind === 'mounted') return target;

@@ -1,7 +1,9 @@
 /** How long a command took, for people. */
 import type { Answer } from '../control/command.js';
 
-/** ` (1.2 ms; 34 ms for writing out and flushing)`, or nothing when the answer has no times. Pure. */
+/**
+ * ` (1.2 ms; 34 ms for writing out and flushing)`, or nothing when the answer has no times. Pure.
+ */
 export function timingText(answer: Answer): string {
   const timings = answer['timings'];
   if (typeof timings !== 'object' || timings === null) return '';

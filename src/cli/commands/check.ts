@@ -8,7 +8,7 @@ import { EXIT_FAILURE, printable, printJson, printLine } from '../output.js';
 import { Progress, withProgress } from '../progress.js';
 import { findTarget, type Target } from '../target.js';
 
-/** Runs an inspection where the volume is: through its mount, or here. */
+/** Runs an inspection in the process that has the volume: the one of its mount, or this one. */
 export async function inspect(target: Target, request: InspectRequest): Promise<Answer> {
   const { command, args } = request;
   if (target.kind === 'mounted') {
@@ -54,7 +54,7 @@ export function addCheck(program: Command): void {
         const place = target.kind === 'mounted' ? target.mount.mountpoint : target.volume;
         printLine(`${place}: ${damage === 0 ? 'no' : String(damage)} errors found`);
       }
-      // A base that somebody changed is worth a line, but the volume is sound.
+      // A changed base directory is worth a line, but the volume is sound.
       if (damage > 0) process.exitCode = EXIT_FAILURE;
     }),
   );

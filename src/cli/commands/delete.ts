@@ -12,10 +12,10 @@ export function addDelete(program: Command): void {
   withTarget(
     program
       .command('delete <name...>')
-      .description('delete snapshots; what only they hold is freed in the background'),
+      .description('delete snapshots; their space is freed in the background'),
     'shadowfs delete before-upgrade',
   )
-    .option('--force', 'also one that is locked; those who need it are told')
+    .option('--force', 'also a locked snapshot; its dependents are told')
     .action(
       action(async (names: string[], options: DeleteOptions) => {
         const { control } = findMount(options);

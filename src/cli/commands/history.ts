@@ -15,7 +15,7 @@ export function addHistory(program: Command): void {
     program
       .command('history')
       .description('list the commands given, newest last')
-      .option('-n, --lines <count>', 'at most this many', String(DEFAULT_LINES)),
+      .option('-n, --lines <count>', 'show at most this many', String(DEFAULT_LINES)),
     'shadowfs history -n 10',
   ).action(
     action(async (options: HistoryOptions) => {

@@ -32,9 +32,9 @@ export function addUnlock(program: Command): void {
   withTarget(
     program
       .command('unlock [snapshot]')
-      .description('take back what lock has done, or with --from all locks of a dependent')
+      .description('remove a lock made by hand, or with --from all locks of a dependent')
       .option('--reason <text>', 'only the lock with this reason')
-      .option('--from <origin>', 'all locks of a volume that needs them no longer (see locks)'),
+      .option('--from <origin>', 'all locks of a volume that no longer needs them (see locks)'),
     'shadowfs unlock monday\n  shadowfs unlock --from 5f3c9a70',
   ).action(
     action(async (name: string | undefined, options: UnlockOptions) => {
@@ -62,7 +62,7 @@ export function addUnlock(program: Command): void {
 
 export function addLocks(program: Command): void {
   withTarget(
-    program.command('locks').description('list who needs which snapshot, and why'),
+    program.command('locks').description('list the locks: who needs which snapshot, and why'),
     'shadowfs locks',
   ).action(
     action(async (options: CommonOptions) => {
@@ -103,7 +103,7 @@ export function addLocks(program: Command): void {
   );
 }
 
-/** A peer may only pass on what another volume, which follows it, needs. */
+/** A peer may only pass on the lock of a volume that follows it. */
 function neededBy({ text, dependent, peer, origin }: Answer): string {
   return dependent === '' ? String(text) : `${text} through ${peer ?? origin}`;
 }

@@ -40,8 +40,8 @@ function addInvite(peer: Command): void {
     peer
       .command('invite [mount]')
       .description('print a token with which one other volume can follow this one')
-      .option('--listen <host:port>', 'where to await it (default: all addresses, port 7433)')
-      .option('--name <name>', 'how it will be called here (default: as it calls itself)')
+      .option('--listen <host:port>', 'where to listen for it (default: all addresses, port 7433)')
+      .option('--name <name>', 'its name on this side (default: the name it gives itself)')
       .option('--valid <time>', 'how long the token can be used: 15m, 1h, 7d', '1h'),
     'shadowfs peer invite ~/documents --valid 15m',
   ).action(
@@ -69,8 +69,8 @@ function addJoin(peer: Command): void {
   withTarget(
     peer
       .command('join <token> [mount]')
-      .description('follow the volume that has made the token')
-      .option('--name <name>', 'how it will be called here (default: as it calls itself)'),
+      .description('follow the volume that made the token')
+      .option('--name <name>', 'its name on this side (default: the name it gives itself)'),
     'shadowfs peer join AXiq…Zw ~/standby',
   ).action(
     action(async (token: string, mount: string | undefined, options: JoinOptions) => {
@@ -88,7 +88,7 @@ function addJoin(peer: Command): void {
   );
 }
 
-/** The first 64 bits: for people to compare. */
+/** The first 64 bits, for people to compare. */
 function shortFingerprint(peer: Answer): string {
   return String(peer['fingerprint'])
     .slice(0, 16)
@@ -150,8 +150,8 @@ function addRemove(peer: Command): void {
   withTarget(
     peer
       .command('remove <name> [mount]')
-      .description('forget a peer: neither side lets the other in any more')
-      .option('--force', 'also while snapshots are kept for it'),
+      .description('forget a peer: both sides refuse each other from now on')
+      .option('--force', 'even while snapshots are kept for it'),
     'shadowfs peer remove office',
   ).action(
     action(async (name: string, mount: string | undefined, options: RemoveOptions) => {

@@ -1,6 +1,6 @@
 /**
- * Sends a stream into a mounted volume through its control file: the process
- * that serves the mount takes it in beside what programs do.
+ * Sends a stream into a mounted volume through its control file; the process
+ * that serves the mount receives it while programs continue.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Answer } from '../../control/command.js';
 import { errorOfAnswer, type ControlClient } from '../control-client.js';
 
-/** One write of the control file system. */
+/** Size of one write to the control file system. */
 const PIECE_BYTES = 1024 * 1024;
 
 export class MountedReceiver {
@@ -21,7 +21,10 @@ export class MountedReceiver {
     return new MountedReceiver(file);
   }
 
-  /** Returns when the bytes are taken in. Throws CommandError, with a token if it can go on. */
+  /**
+   * Returns when the bytes are received. Throws CommandError, with a token if
+   * the stream can be resumed.
+   */
   async push(chunk: Buffer): Promise<void> {
     for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
       const piece = chunk.subarray(at, at + PIECE_BYTES);
@@ -34,7 +37,7 @@ export class MountedReceiver {
     }
   }
 
-  /** No more comes: what became of each stream. Throws CommandError. */
+  /** Ends the input and returns the result of each stream. Throws CommandError. */
   async answers(): Promise<Answer[]> {
     const text = await this.#text();
     const answers = text

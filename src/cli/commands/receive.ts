@@ -23,10 +23,10 @@ export function addReceive(program: Command): void {
   program
     .command('receive <volume>')
     .description(
-      'take snapshots from standard input into a volume, or into what is mounted on a directory; ' +
+      'receive snapshots from standard input into a volume, or into the mount on a directory; ' +
         'makes the volume when it is missing',
     )
-    .option('--force', 'changes of its tree are no obstacle: they stay as an undo snapshot')
+    .option('--force', 'replace local changes; they are kept as an undo snapshot')
     .option('--token', 'only print the token of a stream that was interrupted')
     .option('--json', 'print the answer as JSON')
     .addHelpText('after', '\nExample:\n  shadowfs receive /srv/project.volume < tuesday.stream')
@@ -72,7 +72,7 @@ function refuseTerminal(): void {
   );
 }
 
-/** What comes, with a bar on a terminal when it is known how much that is. */
+/** The input, with a progress bar on a terminal when its size is known. */
 async function* input(): AsyncGenerator<Buffer> {
   refuseTerminal();
   const stat = fstatSync(process.stdin.fd);
@@ -127,12 +127,12 @@ async function receive(volume: ReceivingVolume, options: ReceiveWords): Promise<
   }
 }
 
-/** What came is kept; what went wrong before is more important than why that failed. */
+/** Keeps what was received. An earlier error matters more than a failure to keep it. */
 function suspend(stream: StreamReceiver): string | undefined {
   try {
     return stream.suspend();
   } catch (error) {
-    warn(`what came could not be kept: ${messageOf(error)}`);
+    warn(`the received part could not be kept: ${messageOf(error)}`);
     return undefined;
   }
 }
@@ -140,7 +140,7 @@ function suspend(stream: StreamReceiver): string | undefined {
 function withToken(error: unknown, token: string | undefined): unknown {
   if (token === undefined || !(error instanceof CommandError)) return error;
   const { code, errno, message, details } = error;
-  const hint = `${message}\nto go on from where it was: shadowfs send --resume ${token}`;
+  const hint = `${message}\nto resume it: shadowfs send --resume ${token}`;
   return new CommandError(code, errno, hint, { ...details, token });
 }
 
@@ -156,6 +156,6 @@ function tell(answer: ReceiveAnswer, path: string, options: ReceiveWords): void 
   }
   const what = answer.from === null ? 'in full' : `from ${printable(answer.from)}`;
   printLine(`received snapshot ${name} ${what} into ${path}: ${answer.records} records`);
-  if (!answer.isLive) printLine('the tree is what it was; the snapshot was added');
+  if (!answer.isLive) printLine('the tree is unchanged; the snapshot was added');
   if (answer.undo !== undefined) printLine(`its own changes are kept as ${answer.undo}`);
 }

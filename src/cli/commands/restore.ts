@@ -11,8 +11,8 @@ export function addRestore(program: Command): void {
     program
       .command('restore <name>')
       .description(
-        'make the tree what it was at snapshot NAME (latest: the newest); ' +
-          'what it was until now stays as snapshot undo-…',
+        'return the tree to its state at snapshot NAME (latest: the newest); ' +
+          'the state until now is kept as snapshot undo-…',
       ),
     'shadowfs restore before-upgrade',
   ).action(
@@ -33,9 +33,7 @@ export function addRestore(program: Command): void {
       else printLine('nothing had changed since the last save, so there is nothing to undo');
       const { locked } = answer;
       if (Array.isArray(locked)) {
-        printLine(
-          `kept beyond their number, since they are locked: ${printable(locked.join(', '))}`,
-        );
+        printLine(`kept beyond the limit because they are locked: ${printable(locked.join(', '))}`);
       }
       reportHolders(holders);
     }),
@@ -45,7 +43,7 @@ export function addRestore(program: Command): void {
 export function reportHolders(holders: readonly MountUse[]): void {
   if (holders.length === 0) return;
   warn(
-    'these programs hold files open that were changed; they read the old version and can no longer write:',
+    'these programs have changed files open; they read the old version and can no longer write:',
   );
   for (const { pid, command, path } of holders) {
     process.stderr.write(`  ${printable(command)} (pid ${pid}): ${printable(path)}\n`);

@@ -21,9 +21,7 @@ export function addRole(program: Command): void {
   withTarget(
     program
       .command('role')
-      .description(
-        'is this volume the one that is written to (primary) or does it follow (standby)?',
-      ),
+      .description('show whether this volume is written to (primary) or follows another (standby)'),
     'shadowfs role',
   ).action(
     action(async (options: CommonOptions) => {
@@ -40,7 +38,7 @@ export function addPromote(program: Command): void {
       .command('promote')
       .description('make a standby the primary: its tree can be changed from now on')
       .option('--epoch <number>', 'the role epoch that begins (default: the next)')
-      .option('--force', 'also while the primary answers: then there are two'),
+      .option('--force', 'even while the primary answers: then there are two'),
     'shadowfs promote',
   ).action(
     action(async (options: RoleOptions) => {
@@ -64,12 +62,12 @@ export function addDemote(program: Command): void {
     program
       .command('demote')
       .description(
-        'make this volume a standby: its tree becomes the snapshot that the other side has, and ' +
-          'only what is received changes it; what was changed since is kept as diverged-EPOCH',
+        'make this volume a standby: its tree becomes the newest snapshot of the other side, and ' +
+          'only received snapshots change it; later local changes are kept as diverged-EPOCH',
       )
       .option('--peer <name>', 'the peer to follow: it is asked which snapshots it has')
-      .option('--to <snapshot>', 'the newest snapshot that the other side has', LATEST_NAME)
-      .option('--epoch <number>', 'the role epoch, when the other side has told it'),
+      .option('--to <snapshot>', 'the newest snapshot on the other side', LATEST_NAME)
+      .option('--epoch <number>', 'the role epoch reported by the other side'),
     'shadowfs demote --peer nas',
   ).action(
     action(async (options: RoleOptions) => {
@@ -93,7 +91,7 @@ export function addDemote(program: Command): void {
       );
       const { snapshot, diverged } = answer;
       if (typeof snapshot === 'string') printLine(`it shows ${printable(snapshot)}`);
-      if (typeof diverged === 'string') printLine(`what was not sent is kept as ${diverged}`);
+      if (typeof diverged === 'string') printLine(`changes not sent are kept as ${diverged}`);
       reportHolders(holders);
     }),
   );

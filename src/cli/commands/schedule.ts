@@ -11,7 +11,9 @@ export function addSchedule(program: Command): void {
   withTarget(
     program
       .command('schedule [text...]')
-      .description('save by itself while mounted, and delete what is old: TEXT, show, or off'),
+      .description(
+        'save automatically while mounted, and delete old snapshots: TEXT, show, or off',
+      ),
     `shadowfs schedule "${SCHEDULE_EXAMPLE}"\n  shadowfs schedule off`,
   ).action(
     action(async (words: string[], options: CommonOptions) => {

@@ -30,8 +30,8 @@ export function addSend(program: Command): void {
       .command('send [snapshot]')
       .description('write SNAPSHOT to standard output, for shadowfs receive')
       .option('-i, --from <snapshot>', 'only what has changed since this snapshot')
-      .option('-n, --dry-run', 'only say how much that would be, at most')
-      .option('--resume <token>', 'go on where receive was interrupted; it prints the token'),
+      .option('-n, --dry-run', 'only print an upper limit of its size')
+      .option('--resume <token>', 'continue an interrupted receive, which prints the token'),
     'shadowfs send -i monday tuesday | ssh backup shadowfs receive /srv/project.volume',
   ).action(
     action(async (name: string | undefined, options: SendOptions) => {

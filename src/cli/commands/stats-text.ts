@@ -1,4 +1,4 @@
-/** A mount's figures as text: a table of its requests, and a line for each other thing. Pure. */
+/** A mount's figures as text: a table of its requests, and other lines. Pure. */
 import { quantileUs } from '../../measure/log-histogram.js';
 import type { LoopFigures, RequestFigures, StatsReport } from '../../measure/stats-report.js';
 import { formatBytes, formatTable } from '../output.js';
@@ -16,7 +16,7 @@ const HEADINGS = [
   'MAX us',
 ];
 
-/** Three digits that matter, or whole numbers. */
+/** Three significant digits, or whole numbers. */
 export function formatFigure(value: number): string {
   if (value >= 100 || value === 0) return String(Math.round(value));
   return value.toFixed(value >= 10 ? 1 : 2);
@@ -40,7 +40,7 @@ function requestRow(figures: RequestFigures, busyMs: number): string[] {
   ];
 }
 
-/** The table of requests. `limit`: only so many kinds. */
+/** The table of requests. `limit`: most kinds shown. */
 export function requestLines(report: StatsReport): string[] {
   const { requests } = report;
   if (requests.length === 0) return ['no requests'];
@@ -74,7 +74,7 @@ function loopLines(loop: LoopFigures | null, report: StatsReport): string[] {
   ];
 }
 
-/** Everything but the table. */
+/** All lines except the table. */
 export function otherLines(report: StatsReport): string[] {
   const { commits, heldBack, nodes, caches, memory } = report;
   const held = heldBack === null ? '' : `, ${heldBack} changes held back`;

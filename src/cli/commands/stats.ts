@@ -36,9 +36,9 @@ export function addStats(program: Command): void {
     .description("show where a mount's time goes")
     .argument('[mountpoint]', 'a directory in the mount (default: the current directory)')
     .option('-C, --directory <dir>', 'as the argument')
-    .option('-i, --interval <seconds>', 'go on: what happened in each interval', positive)
-    .option('--count <n>', 'with --interval: end after so many', positive)
-    .option('--reset', 'count from nothing again')
+    .option('-i, --interval <seconds>', 'repeat: show what happened in each interval', positive)
+    .option('--count <n>', 'with --interval: end after this many', positive)
+    .option('--reset', 'reset the counters')
     .option('--json', 'print the figures as JSON')
     .addHelpText('after', EXAMPLES)
     .action(

@@ -3,7 +3,7 @@ import { ERRNO } from '../../lib/errors.js';
 import { formatFigure } from './stats-text.js';
 import { formatTimeOfDay, printable } from '../output.js';
 
-/** What `.control/trace` gives: a request, or how many were left out. */
+/** A line of `.control/trace`: a request, or the number of requests left out. */
 export interface TraceLine {
   timeMs: number;
   dropped?: number;

@@ -12,7 +12,7 @@ import { findMount } from '../target.js';
 import { TRACE_HEADING, type TraceLine, traceText } from './trace-text.js';
 
 const CHUNK_BYTES = 256 * 1024;
-/** Where a read can't wait (fuse-native), it is tried again after this. */
+/** Where a read can't wait (fuse-native), it is tried again after this time. */
 const AGAIN_MS = 50;
 
 interface TraceOptions extends CommonOptions {
@@ -45,8 +45,8 @@ export function addTrace(program: Command): void {
     .option('-C, --directory <dir>', 'as the argument')
     .option('--op <kinds>', 'only these kinds of request, separated by commas')
     .option('--path <glob>', 'only these paths (below the mountpoint)')
-    .option('--slow <ms>', 'only what took at least so long', number)
-    .option('--count <n>', 'end after so many', number)
+    .option('--slow <ms>', 'only requests that took at least this long', number)
+    .option('--count <n>', 'end after this many', number)
     .option('--json', 'one JSON object per line')
     .addHelpText('after', EXAMPLES)
     .action(
@@ -103,7 +103,7 @@ async function follow(file: FileHandle, { json, count }: TraceOptions): Promise<
   }
 }
 
-/** Undefined: the mount is gone, or a signal says that it is enough. */
+/** Undefined: the mount is gone, or a signal ended the trace. */
 async function next(file: FileHandle, buffer: Buffer): Promise<number | undefined> {
   try {
     return (await file.read(buffer, 0, buffer.length, null)).bytesRead;

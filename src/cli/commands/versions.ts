@@ -42,7 +42,7 @@ export function addVersions(program: Command): void {
   );
 }
 
-/** The file's path below the mountpoint (or the base of a volume that is not mounted). */
+/** The file's path below the mountpoint (or below the base directory of an unmounted volume). */
 function pathInVolume(target: Target, file: string): string {
   const root = target.kind === 'mounted' ? target.mount.mountpoint : target.base;
   const path = resolve(target.directory, file);

@@ -1,11 +1,11 @@
 /**
- * What mount(8) and umount(8) call for the types `fuse.shadowfs` and `shadowfs`,
- * by the scripts that mount-scripts/install puts into /sbin. It is reached by
- * `shadowfs mount.shadowfs WORD…` and `shadowfs umount.shadowfs WORD…`, and by
- * `shadowfs BASE DIR -o …`, which is what mount.fuse3 runs.
+ * The entry points of mount(8) and umount(8) for the types `fuse.shadowfs` and
+ * `shadowfs`, through the scripts that mount-scripts/install puts into /sbin.
+ * They are called as `shadowfs mount.shadowfs WORD…` and `shadowfs
+ * umount.shadowfs WORD…`, and, by mount.fuse3, as `shadowfs BASE DIR -o …`.
  *
- * What must hold: the exit codes are mount(8)'s; a mount that was asked for with
- * `none` shows `none` as its source, since `mount -a` looks for just that.
+ * What must hold: the exit codes are mount(8)'s; a mount requested with `none`
+ * shows `none` as its source, because `mount -a` looks for it.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ import { currentPaths } from '../target.js';
 
 const MOUNT_HELPER = 'mount.shadowfs';
 const UMOUNT_HELPER = 'umount.shadowfs';
-/** Wrong words, or not permitted. */
+/** Wrong usage, or not permitted. */
 const EXIT_REFUSED = 1;
 const EXIT_FAILED = 32;
 
@@ -68,7 +68,7 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
   if (words.verbose) say(`${plan.source} mounted on ${plan.mountpoint} (volume ${plan.volume})`);
 }
 
-/** Read-only or not, and which files count, are the kernel's to change; the rest stays as it is. */
+/** The kernel can change read-only and which files work; all other options stay unchanged. */
 function remountAsTold(words: MountWords, options: MountOptions): void {
   const mount = mountOf(words.directory);
   if (!options.readOnly && isServedReadOnly(mount)) {
@@ -81,7 +81,10 @@ function remountAsTold(words: MountWords, options: MountOptions): void {
   if (!words.fake) remount(mount.mountpoint, options);
 }
 
-/** Of the kernel's table: what `parseMountOptions` knows; the rest (`noatime`) stays as it is. */
+/**
+ * Options of the kernel's mount table that `parseMountOptions` knows; the
+ * others (`noatime`) stay unchanged.
+ */
 function isKernelFlag(option: string): boolean {
   return ['ro', 'nosuid', 'nodev', 'noexec'].includes(option);
 }
@@ -107,7 +110,7 @@ async function umountAsTold(argv: readonly string[], say: (text: string) => void
   const words = parseUmountWords(argv);
   const mount = mountOf(words.directory);
   if (words.force) {
-    // Its process may be stuck: nothing is waited for.
+    // The mount's process may be stuck, so nothing waits for it.
     unmount(mount.mountpoint, { lazy: words.lazy, force: true });
     return;
   }
@@ -126,18 +129,18 @@ async function umountAsTold(argv: readonly string[], say: (text: string) => void
   if (words.verbose) say(`${mount.mountpoint} unmounted`);
 }
 
-/** The words behind the name `shadowfs`, or undefined when they are a command of its own. */
+/** The words after the name `shadowfs`, or undefined when they are an ordinary command. */
 export function helperWords(
   argv: readonly string[],
 ): { name: string; words: string[] } | undefined {
   const [first, ...rest] = argv;
   if (first === MOUNT_HELPER || first === UMOUNT_HELPER) return { name: first, words: rest };
-  // No command starts like that. One word alone is a mistake of a person's.
+  // No command starts with `/` or is `none`. A single word is a user's mistake.
   const isSpec = first?.startsWith('/') === true || first === 'none';
   return isSpec && rest.length > 0 ? { name: MOUNT_HELPER, words: [...argv] } : undefined;
 }
 
-/** Gives the exit code. */
+/** Returns the exit code. */
 export async function runHelper(name: string, words: readonly string[]): Promise<number> {
   const say = (text: string): void => void process.stderr.write(`${name}: ${text}\n`);
   try {

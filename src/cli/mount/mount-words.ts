@@ -1,5 +1,5 @@
 /**
- * The words that mount(8) and umount(8) give their helpers, taken apart. Pure.
+ * Parses the words that mount(8) and umount(8) pass to their helpers. Pure.
  *
  *   mount.shadowfs SPEC DIR [-sfnvrw] [-t TYPE] [-N NAMESPACE] [-o OPTION,…]
  *   umount.shadowfs DIR [-flnrv] [-t TYPE] [-N NAMESPACE]
@@ -9,7 +9,7 @@ import { accessTimeRefusal, OPTION_KEYS } from '../../daemon/mount/mount-options
 import type { DriverChoice } from '../../daemon/mount/mount-plan.js';
 
 export interface MountWords {
-  /** The base; `none` or `shadowfs`: over nothing. */
+  /** The base directory; `none` or `shadowfs`: no base. */
   spec: string;
   directory: string;
   volume: string | undefined;
@@ -19,7 +19,7 @@ export interface MountWords {
   remount: boolean;
   fake: boolean;
   verbose: boolean;
-  /** What was asked for and can't be had: to be said, as the mount is made without it. */
+  /** Requested options that are not available: the mount is made without them, with a message. */
   notes: string[];
 }
 
@@ -31,7 +31,7 @@ export interface UmountWords {
   verbose: boolean;
 }
 
-/** What concerns mount(8), systemd or the boot scripts, or is always so here. */
+/** Options for mount(8), systemd or boot scripts, and options that always hold here. */
 const IGNORED = new Set([
   ...['defaults', 'auto', 'noauto', 'nofail', '_netdev', 'user', 'users', 'nouser', 'owner'],
   ...['group', 'noowner', 'nogroup', 'async', 'silent', 'loud', 'nomand', 'noiversion', 'comment'],
@@ -39,7 +39,7 @@ const IGNORED = new Set([
   'default_permissions',
 ]);
 
-/** What the kernel's table says of a mount; mount(8) hands it back in a remount. */
+/** Options that the kernel's table adds; mount(8) passes them back in a remount. */
 const OF_THE_TABLE = new Set([
   ...['fd', 'rootmode', 'user_id', 'group_id', 'max_read', 'blksize', 'fsname', 'subtype'],
 ]);
@@ -56,7 +56,7 @@ export function driverOf(name: string): DriverChoice {
   throw usage(`driver ${name}: expected kernel, fuse-native or auto`);
 }
 
-/** The items of `a,b="x,y",c=z`; the quotes, which protect commas, are taken off. */
+/** The items of `a,b="x,y",c=z`, without the quotes that protect commas. */
 export function splitOptions(text: string): string[] {
   const items = text.match(/(?:"[^"]*"|[^,"])+/g) ?? [];
   return items.map((item) => item.replaceAll('"', ''));
@@ -68,7 +68,7 @@ interface Words {
   options: string[];
 }
 
-/** Flags may stand before, between and behind the other words, and in one word. */
+/** Flags may come before, between and after the other words, and joined in one word. */
 function takeApart(argv: readonly string[], known: string, synopsis: string): Words {
   const words: Words = { plain: [], flags: new Set(), options: [] };
   const rest = [...argv];

@@ -47,7 +47,7 @@ export function addMount(program: Command): void {
     .option('-f, --foreground', 'serve in this process; log to the terminal')
     .option('--block-size <size>', 'new volume: 4K to 128K (default 32K)')
     .option('--compression <on|off>', 'new volume: LZ4 for file data (default off)')
-    .option('--quota <size>', 'new volume: most it may hold (default 0: no limit)')
+    .option('--quota <size>', 'new volume: largest size (default 0: no limit)')
     .option('--keep-undo <count>', 'new volume: how many undo-… snapshots are kept (default 10)')
     .option('--snapshots-name <name>', 'new volume: another name for .snapshots')
     .option('--control-name <name>', 'new volume: another name for .control')
