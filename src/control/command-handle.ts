@@ -5,8 +5,8 @@
  * MAX_COMMAND_LENGTH bytes of an unfinished line are kept; a line runs at most
  * once; `write` and `flush` settle when the command is done, not before.
  *
- * Offsets: writes are taken in the order they come, wherever they say they go,
- * so that a descriptor can be used for one command after another. The answer is
+ * Offsets: writes are accepted in order of arrival, whatever their offsets, so
+ * that a descriptor can be used for one command after another. The answer is
  * read from offset 0 (a seekable file, Python's `r+`) or from where the write
  * left off (`exec 3<>save; echo x >&3; cat <&3`).
  */
@@ -32,7 +32,7 @@ export class CommandHandle {
   #discarding = false;
   #running: Deferred<void> | undefined;
   #answer: Buffer;
-  /** Where the last write ended, and where in the file the answer's first byte is taken to be. */
+  /** Where the last write ended, and the file offset of the answer's first byte. */
   #writeEnd = 0;
   #answerStart = 0;
   #nextRead = 0;
@@ -40,13 +40,13 @@ export class CommandHandle {
   constructor(file: CommandFile, commands: Commands) {
     this.#file = file;
     this.#commands = commands;
-    // `cat save` says what may be written there.
+    // `cat save` shows what may be written to the file.
     this.#answer = Buffer.from(
       jsonLine({ command: file.name, expected: file.expected, example: file.example }),
     );
   }
 
-  /** `data` is copied. Returns its length, now or when the command it completes is done. */
+  /** Copies `data`. Returns its length, at once or when the command it completes is done. */
   write(offset: number, data: Buffer): number | Deferred<number> {
     if (this.#running !== undefined) {
       throw asFsError(
@@ -55,7 +55,7 @@ export class CommandHandle {
       );
     }
     const length = data.length;
-    // A write that fails leaves the descriptor where it was.
+    // A failed write does not move the descriptor's offset.
     this.#writeEnd = offset;
     const newline = data.indexOf(NEWLINE);
     if (this.#discarding) {
@@ -92,10 +92,10 @@ export class CommandHandle {
     return done;
   }
 
-  /** A close: a line without its newline runs now, and its error is close's. */
+  /** Called at a close: a line without its newline runs now, and close returns its error. */
   flush(): Deferred<void> | undefined {
     this.#discarding = false;
-    // While a command runs, a close is that of a duplicate: not its business.
+    // While a command runs, this is the close of a duplicate descriptor: nothing to do.
     if (this.#pendingLength === 0 || this.#running !== undefined) return undefined;
     const done = new Deferred<void>();
     this.#run(this.#writeEnd).settled(
@@ -105,12 +105,12 @@ export class CommandHandle {
     return done;
   }
 
-  /** Takes back an unfinished line (O_TRUNC). */
+  /** Discards an unfinished line (O_TRUNC). */
   truncate(): void {
     this.#drop();
   }
 
-  /** Bytes of the answer; parked while the command runs. */
+  /** Bytes of the answer; waits while the command runs. */
   read(offset: number, length: number): Buffer | Deferred<Buffer> {
     if (this.#running === undefined) return this.#slice(offset, length);
     const later = new Deferred<Buffer>();
@@ -137,7 +137,7 @@ export class CommandHandle {
 
   #setAnswer(answer: Answer): void {
     this.#answer = Buffer.from(jsonLine(answer));
-    // Until a read says otherwise, the answer goes on where the write left off.
+    // Unless a read gives another offset, the answer continues where the write ended.
     this.#answerStart = this.#writeEnd;
     this.#nextRead = -1;
   }
@@ -149,7 +149,7 @@ export class CommandHandle {
 
   #failure(error: unknown): Answer {
     const answer = failureAnswer(this.#file.name, error);
-    // What was not understood is answered with what would be.
+    // The answer to an invalid line says what would be valid.
     if (error instanceof CommandError && error.errno === 'EINVAL') {
       answer['expected'] = this.#file.expected;
       answer['example'] = this.#file.example;
@@ -157,7 +157,7 @@ export class CommandHandle {
     return answer;
   }
 
-  /** `writeEnd`: where the descriptor stands if the command succeeds. */
+  /** `writeEnd`: the descriptor's offset if the command succeeds. */
   #run(writeEnd: number): Deferred<void> {
     const line = Buffer.concat(this.#pieces);
     this.#drop();
@@ -187,7 +187,7 @@ export class CommandHandle {
   }
 }
 
-/** Every command takes `by=cli`: the command line says in the history that it was used. */
+/** Every command accepts `by=cli`, which records in the history that the command line gave it. */
 function splitSource(line: CommandLine): { source: string; words: CommandLine } {
   if (line.options.get('by') !== 'cli') return { source: 'control', words: line };
   const options = new Map(line.options);

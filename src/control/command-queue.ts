@@ -1,14 +1,14 @@
 /**
- * One command at a time: a second one waits until the first is answered.
+ * Runs one command at a time: a second one waits until the first is answered.
  *
  * Owns the order of commands. What must hold: each job's answer settles exactly
- * once; a job that throws or rejects does not stop the ones behind it; the
- * number of those that wait is bounded.
+ * once; a job that throws or rejects does not stop the jobs behind it; the
+ * number of waiting jobs is bounded.
  */
 import { CommandError } from '../lib/errors.js';
 import { Deferred } from '../lib/deferred.js';
 
-/** Far above what people and scripts do at once; a loop gone wild gets EBUSY. */
+/** Far above the normal use by people and scripts; a runaway loop gets EBUSY. */
 const MAX_WAITING_COMMANDS = 256;
 
 interface Job<T> {
@@ -22,7 +22,7 @@ export class CommandQueue<T> {
   #current: Job<T> | undefined;
   #starting = false;
 
-  /** Name of the command under way. */
+  /** Name of the running command. */
   get current(): string | undefined {
     return this.#current?.name;
   }
@@ -31,7 +31,7 @@ export class CommandQueue<T> {
     return this.#current === undefined && this.#waiting.length === 0;
   }
 
-  /** Calls `start` when all commands before are answered. */
+  /** Calls `start` when all earlier commands are answered. */
   run(name: string, start: () => Deferred<T>): Deferred<T> {
     const answer = new Deferred<T>();
     if (this.#waiting.length >= MAX_WAITING_COMMANDS) {
@@ -39,7 +39,7 @@ export class CommandQueue<T> {
         new CommandError(
           'too-many-commands',
           'EBUSY',
-          `${MAX_WAITING_COMMANDS} commands wait already`,
+          `${MAX_WAITING_COMMANDS} commands are waiting already`,
         ),
       );
       return answer;
@@ -50,7 +50,7 @@ export class CommandQueue<T> {
   }
 
   #next(): void {
-    // A job that settles at once would recurse; the loop below takes the next one instead.
+    // A job that settles at once would recurse; the loop below starts the next one instead.
     if (this.#starting) return;
     this.#starting = true;
     while (this.#current === undefined) {

@@ -1,7 +1,7 @@
 /**
- * What a command is to those who ask for one: the control files, `mkdir` in
- * `.snapshots`, a signal. Who carries commands out implements `Commands`; who
- * asks needs to know nothing about volumes, mounts or threads.
+ * The interface between those who give commands (control files, `mkdir` in
+ * `.snapshots`, a signal) and `Commands`, which carries them out. The former
+ * need to know nothing about volumes, mounts or threads.
  */
 import { CommandError, FsError, messageOf } from '../lib/errors.js';
 import type { Deferred } from '../lib/deferred.js';
@@ -29,47 +29,50 @@ export const COMMAND_NAMES = [
 ] as const;
 export type CommandName = (typeof COMMAND_NAMES)[number];
 
-/** A command as it was read: its name word and its options, checked by its own file. */
+/** A parsed command: its name word and its options, checked by the command's own file. */
 export interface CommandArguments {
-  /** The first word: a snapshot's name, or a path for `versions`, the text of a schedule (also for `sync`). Absent: none was given. */
+  /**
+   * The first word: a snapshot's name; a path for `versions`; a schedule's text
+   * (also for `sync`). Absent: none.
+   */
   name?: string;
   /** `rename`: the new name. `diff`: the second snapshot; absent there: the live tree. */
   to?: string;
   /** `diff`, `versions`: at most this many items in the answer. */
   limit?: number;
-  /** `promote`, `demote`: the role epoch, when another volume has told it. */
+  /** `promote`, `demote`: the role epoch, when another volume has reported it. */
   epoch?: number;
-  /** `delete`: also what is locked. `peer-remove`: also one that needs snapshots. */
+  /** `delete`: also a locked snapshot. `peer-remove`: also a peer that needs snapshots. */
   force?: boolean;
-  /** `lock`, `unlock`: why it is locked. */
+  /** `lock`, `unlock`: the reason of the lock. */
   reason?: string;
-  /** `unlock`: whose locks go. */
+  /** `unlock`: the origin whose locks are released. */
   from?: string;
-  /** `sync`: what it is to do. */
+  /** `sync`: the action. */
   action?: 'sync' | 'pause' | 'resume' | 'schedule';
-  /** `peer-invite`, `peer-join`: how the other side will be called here. `demote`: whom to follow. */
+  /** `peer-invite`, `peer-join`: the local name of the other side. `demote`: the peer to follow. */
   peerName?: string;
-  /** `group-save`: the other members, as they are called here. */
+  /** `group-save`: the other members, by their local names. */
   peers?: readonly string[];
-  /** `peer-invite`: where to await it. */
+  /** `peer-invite`: the address to listen on. */
   listen?: PeerAddress;
-  /** `peer-invite`: how long the token can be used. */
+  /** `peer-invite`: how long the token is valid. */
   validMs?: number;
 }
 
-/** The answer to a command that was done: one plain JSON-able object. */
+/** The answer to a successful command: one plain JSON-able object. */
 export type Answer = Record<string, unknown>;
 
 export interface Commands {
   /**
-   * Runs one command when those before it are done. The answer comes later;
-   * failures are `CommandError` (or `FsError`, which has no message for people).
-   * `source` says who asked, for the history.
+   * Runs one command after the earlier ones. The answer comes later; failures
+   * are `CommandError` (or `FsError`, which has no message for people).
+   * `source` names the caller, for the history.
    */
   run(command: CommandName, args: CommandArguments, source: string): Deferred<Answer>;
 }
 
-/** The answer to a command that failed, as `result` and the control files show it. */
+/** The answer to a failed command, as `result` and the control files show it. */
 export function failureAnswer(command: string, error: unknown): Answer {
   if (error instanceof CommandError) {
     return {

@@ -5,38 +5,38 @@
 import type { CommandLine } from '../format/text/grammar.js';
 import type { Answer, CommandArguments, CommandName } from './command.js';
 
-/** Written with one line, which runs the command; read for the answer. */
+/** One line written to it runs the command; a read returns the answer. */
 export interface CommandFile {
   kind: 'command';
   name: CommandName;
-  /** The line it expects, for answers to what it does not understand. */
+  /** The line it expects, shown after an invalid line. */
   expected: string;
-  /** One shell line that works. */
+  /** A shell line that works. */
   example: string;
   /** Checks the words of the line. Throws CommandError. */
   parse(line: CommandLine): CommandArguments;
 }
 
-/** Its content is made when it is opened. */
+/** A file whose content is made when it is opened. */
 export interface StateFile {
   kind: 'state';
   name: string;
   content(state: ControlState): string;
-  /** Takes a line. Throws FsError. Absent: the file is read-only. */
+  /** Accepts a line. Throws FsError. Absent: the file is read-only. */
   written?(state: ControlState, text: string): void;
 }
 
-/** A read waits until there is something new. */
+/** A file whose reads wait for something new. */
 export interface StreamFile {
   kind: 'stream';
   name: 'events' | 'trace';
-  /** It shows what others do: for the mount's owner and root. */
+  /** It shows what other users do: only for the mount's owner and root. */
   isPrivate: boolean;
-  /** A line that says what is wanted may be written. */
+  /** A line that selects what to show may be written. */
   isWritable: boolean;
 }
 
-/** Takes bytes, for as long as it is open, and answers for them. */
+/** Accepts bytes while it is open, and answers at the end. */
 export interface IntakeFile {
   kind: 'intake';
   name: 'receive';
@@ -44,7 +44,7 @@ export interface IntakeFile {
 
 export type ControlFile = CommandFile | StateFile | StreamFile | IntakeFile;
 
-/** What the state files show. Lists are generated one item at a time. */
+/** The data of the state files. Lists are generated one item at a time. */
 export interface ControlState {
   status(): Record<string, unknown>;
   role(): object;
@@ -54,7 +54,7 @@ export interface ControlState {
   /** Newest first, at most `limit`. */
   history(limit: number): Iterable<object>;
   layers(limit: number): Iterable<object>;
-  /** Soft locks: what the bounds of their table allow. */
+  /** Soft locks; the limits of their table bound their number. */
   locks(): Iterable<object>;
   /** Oldest first. */
   peers(): Iterable<object>;
@@ -63,6 +63,6 @@ export interface ControlState {
   /** Calls the listener with each command's answer when it is done. */
   watch(listener: (answer: Answer) => void): void;
   stats(): object;
-  /** Counts from nothing again. */
+  /** Resets the counts. */
   resetStats(): void;
 }

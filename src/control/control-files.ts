@@ -1,6 +1,6 @@
 /**
  * The control file system: one directory, one small file per command and per
- * piece of state. A second, tiny mount beside the volume's own, because there a
+ * piece of state. It is a second, tiny mount beside the volume's own. There a
  * writeback cache would hide the error of a `write`; here all I/O is direct.
  *
  * Owns the open files. What must hold: every open has its own content or line,
@@ -35,9 +35,12 @@ const FIRST_FILE_NODE = 2;
 const O_ACCMODE = 3;
 const FOPEN_DIRECT_IO = 1;
 const FOPEN_STREAM = 16;
-/** Each holds at most one line (64 KiB) and one answer. */
+/** Each open file holds at most one line (64 KiB) and one answer. */
 const MAX_OPEN_FILES = 1024;
-/** Names and attributes never change while the mount stands. */
+/**
+ * Seconds for which the kernel may cache names and attributes; they never
+ * change during the mount.
+ */
 const TIMEOUT_S = 1;
 const DIRECTORY_MODE = 0o700;
 const COMMAND_MODE = 0o600;
@@ -51,10 +54,10 @@ export interface ControlFilesOptions {
   openIncoming: OpenIncoming;
   state: ControlState;
   nowMs(): number;
-  /** The driver can withdraw a request that waits: reading `events` may wait. */
+  /** The driver can withdraw a waiting request: reading `events` may wait. */
   canWait: boolean;
   later: Later;
-  /** Requests go to the sink from now on; undefined: nobody follows them any more. */
+  /** Sends requests to the sink from now on; undefined: no reader follows them any more. */
   trace(sink: TraceSink | undefined): void;
 }
 
@@ -373,7 +376,7 @@ export class ControlFiles implements Operations {
       ctimeNs: 0,
       btimeS: seconds,
       btimeNs: 0,
-      // The kernel grows the size it knows with each direct write: let it ask again.
+      // The kernel increases its file size with each direct write: 0 makes it ask again.
       attrTimeoutS: 0,
     };
   }

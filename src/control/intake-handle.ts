@@ -1,11 +1,11 @@
 /**
- * One open `receive` file: what is written goes to an incoming stream, which is
- * opened with the first byte; a read says that no more comes, and gives what
- * became of it, one JSON line for each stream.
+ * One open `receive` file: written bytes go to an incoming stream, which is
+ * opened by the first byte. A read ends the input and returns the results, one
+ * JSON line for each stream.
  *
  * The first write may be a line of options (`force=yes by=cli`) instead of a
- * stream's first bytes. A write is answered when its bytes are taken in, which
- * is what holds the sender back.
+ * stream's first bytes. A write is answered when its bytes are received, which
+ * slows the sender down.
  */
 import { CommandError } from '../lib/errors.js';
 import { Deferred } from '../lib/deferred.js';
@@ -13,13 +13,19 @@ import { jsonLine, parseCommandLine, refuseUnknownOptions } from '../format/text
 import { type Answer, asFsError, failureAnswer } from './command.js';
 import type { OpenedFile } from './opened-file.js';
 
-/** A stream that comes in piece by piece. Each call after the one before has settled. */
+/** A stream that arrives piece by piece. Each call comes after the one before has settled. */
 export interface IncomingStream {
-  /** Settles when the bytes are taken in: there is room for the next. */
+  /** Settles when the bytes are received: there is room for the next. */
   push(chunk: Buffer): Deferred<void>;
-  /** No more bytes come. The answers; rejects with a token when a stream was not whole. */
+  /**
+   * Ends the input. Resolves with the answers; rejects with a token when a
+   * stream was incomplete.
+   */
   finish(): Deferred<Answer[]>;
-  /** Lets go of it, keeping what came. The token to go on with, if there is one. */
+  /**
+   * Closes the stream and keeps what was received. Resolves with the token to
+   * resume it, if there is one.
+   */
   suspend(): Deferred<string | undefined>;
 }
 
@@ -28,10 +34,10 @@ export interface IncomingOptions {
   source: string;
 }
 
-/** Throws CommandError `receive-busy` when another one is open. */
+/** Throws CommandError `receive-busy` while another one is open. */
 export type OpenIncoming = (options: IncomingOptions) => IncomingStream;
 
-/** What every stream begins with. */
+/** The first bytes of every stream. */
 const STREAM_START = Buffer.from('SFSTREAM', 'latin1');
 
 export class IntakeHandle implements OpenedFile {
@@ -115,14 +121,17 @@ export class IntakeHandle implements OpenedFile {
     return answer;
   }
 
-  /** Whoever wrote has gone without asking: a whole stream is in, of another what came is kept. */
+  /**
+   * The writer closed the file without reading: whole streams are stored, and
+   * the received part of another is kept.
+   */
   close(): void {
     this.#stream?.suspend();
     this.#stream = undefined;
   }
 }
 
-/** Undefined: this is no line at all, so it is taken for a stream, which says what is wrong. */
+/** Undefined: not an option line. It is then taken for a stream, whose error is reported. */
 function optionsOf(data: Buffer): IncomingOptions | undefined {
   if (data.indexOf(0x0a) !== data.length - 1) return undefined;
   const line = parseCommandLine(data);

@@ -1,9 +1,9 @@
-/** One open control file. What a kind of file can't do it leaves out. */
+/** One open control file. Operations that a kind of file lacks are absent. */
 import type { Deferred } from '../lib/deferred.js';
 
 export interface OpenedFile {
   read(offset: number, length: number): Buffer | Deferred<Buffer>;
-  /** Absent: read-only. Returns the bytes taken. */
+  /** Absent: read-only. Returns the number of bytes accepted. */
   write?(offset: number, data: Buffer): number | Deferred<number>;
   truncate?(): void;
   flush?(): undefined | Deferred<void>;

@@ -1,4 +1,4 @@
-/** `demote`: `NAME` of the newest snapshot that the other side has, or `latest`; or `peer=NAME`. */
+/** `demote`: `NAME` of the newest snapshot on the other side, or `latest`; or `peer=NAME`. */
 import { LATEST_NAME, refuseUnknownOptions } from '../../format/text/grammar.js';
 import type { CommandFile } from '../control-file.js';
 import { epochOf, peerNameOf, snapshotNameOf } from './parse-name.js';
@@ -7,7 +7,7 @@ export const demoteFile: CommandFile = {
   kind: 'command',
   name: 'demote',
   expected:
-    'NAME of the newest snapshot that the other side has, or latest; epoch=N if it is told; or peer=NAME of the peer to follow',
+    'NAME of the newest snapshot on the other side, or latest; epoch=N if the other side reported it; or peer=NAME of the peer to follow',
   example: 'echo latest > demote',
   parse(line) {
     refuseUnknownOptions(line, ['epoch', 'peer']);

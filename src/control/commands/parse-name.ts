@@ -1,4 +1,4 @@
-/** Words that several command files read the same way. */
+/** Words that several command files parse in the same way. */
 import { CommandError } from '../../lib/errors.js';
 import {
   checkSnapshotName,
@@ -8,7 +8,7 @@ import {
 } from '../../format/text/grammar.js';
 import { isPeerName } from '../../format/records/peer-record.js';
 
-/** A snapshot's name, checked; `what` says which one is missing. Throws CommandError. */
+/** A checked snapshot name; `what` names it in errors. Throws CommandError. */
 export function snapshotNameOf(
   name: string | undefined,
   what: string,
@@ -21,7 +21,7 @@ export function snapshotNameOf(
   return name;
 }
 
-/** The name of a snapshot that is there; `latest` too. */
+/** The name of an existing snapshot, or `latest`. */
 export function existingOf(name: string | undefined, what: string): string {
   return name === LATEST_NAME ? name : snapshotNameOf(name, what, 'existing');
 }
@@ -56,12 +56,12 @@ export function epochOf(line: CommandLine): { epoch?: number } {
   throw new CommandError('bad-command-line', 'EINVAL', `epoch=${text}: a number is expected`);
 }
 
-/** A name for a peer, checked. Throws CommandError. */
+/** A checked name for a peer. Throws CommandError. */
 export function peerNameOf(name: string): string {
   if (isPeerName(name)) return name;
   throw new CommandError(
     'bad-peer-name',
     'EINVAL',
-    `${JSON.stringify(shorten(name))} is no name for a peer: up to 64 letters, digits and . _ : @ + -`,
+    `${JSON.stringify(shorten(name))} is not a valid peer name: up to 64 letters, digits and . _ : @ + -`,
   );
 }

@@ -1,4 +1,4 @@
-/** `promote`: a line that may be empty but for `epoch=N`, which names the epoch that begins. */
+/** `promote`: `epoch=N`, the epoch that begins, or `epoch=next`. */
 import { CommandError } from '../../lib/errors.js';
 import { refuseUnknownOptions } from '../../format/text/grammar.js';
 import type { CommandFile } from '../control-file.js';
@@ -12,7 +12,7 @@ export const promoteFile: CommandFile = {
   example: 'echo epoch=next > promote',
   parse(line) {
     refuseUnknownOptions(line, ['epoch', 'force']);
-    // As for `save`: an empty line mostly is a script's mistake.
+    // As for `save`: an empty line is mostly a script's mistake.
     if (line.name !== undefined || !line.options.has('epoch')) {
       throw new CommandError('bad-command-line', 'EINVAL', 'epoch=next or epoch=N is expected');
     }

@@ -10,7 +10,7 @@ export const revertFile: CommandFile = {
   example: 'echo now > revert',
   parse(line) {
     refuseUnknownOptions(line, []);
-    // As for `promote`: an empty line mostly is a script's mistake.
+    // As for `promote`: an empty line is mostly a script's mistake.
     if (line.name === 'now') return {};
     throw new CommandError('bad-command-line', 'EINVAL', 'now is expected');
   },

@@ -14,7 +14,7 @@ export const saveFile: CommandFile = {
     const auto = line.options.get('auto');
     if (auto === undefined)
       return { name: snapshotNameOf(line.name, 'the name of the new snapshot', 'target') };
-    // An empty line is refused rather than taken for this: it mostly is a script's unset variable.
+    // An empty line is refused, because it is mostly a script's unset variable.
     if (auto !== 'yes' || line.name !== undefined) {
       throw new CommandError('bad-command-line', 'EINVAL', 'either a NAME or auto=yes is expected');
     }

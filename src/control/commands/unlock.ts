@@ -1,4 +1,4 @@
-/** `unlock`: `NAME [reason=TEXT]`, or `from=ORIGIN` for all that one dependent holds. */
+/** `unlock`: `NAME [reason=TEXT]`, or `from=ORIGIN` for all locks of one dependent. */
 import { CommandError } from '../../lib/errors.js';
 import { refuseUnknownOptions } from '../../format/text/grammar.js';
 import type { CommandFile } from '../control-file.js';
@@ -7,7 +7,8 @@ import { existingOf } from './parse-name.js';
 export const unlockFile: CommandFile = {
   kind: 'command',
   name: 'unlock',
-  expected: 'NAME [reason=TEXT], or from=ORIGIN for all locks of one that does not need them',
+  expected:
+    'NAME [reason=TEXT], or from=ORIGIN for all locks of a dependent that no longer needs them',
   example: 'echo monday > unlock',
   parse(line) {
     refuseUnknownOptions(line, ['reason', 'from']);

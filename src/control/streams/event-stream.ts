@@ -1,8 +1,8 @@
 /**
- * `events`: commands that changed the tree or its snapshots, as they are done,
- * one JSON line each, for whoever has the file open. inotify tells nothing of a
- * restore (the kernel only reports what programs do); this does, and after the
- * kernel's caches agree with the restored tree.
+ * `events`: commands that changed the tree or its snapshots, one JSON line
+ * each, as they complete, for every reader of the file. inotify does not report
+ * a restore (the kernel only reports what programs do). An event comes after
+ * the kernel's caches agree with the restored tree.
  *
  * What must hold: a reader gets whole lines, whatever the sizes of its reads; one
  * that does not read holds a bounded amount, and learns how many it missed, where.
@@ -12,7 +12,7 @@ import { FsError } from '../../lib/errors.js';
 import { jsonLine } from '../../format/text/grammar.js';
 import type { Answer } from '../command.js';
 
-/** Commands that leave something to react to. */
+/** Commands that change the tree or its snapshots. */
 const EVENTS: ReadonlySet<unknown> = new Set([
   'save',
   'restore',
@@ -23,10 +23,10 @@ const EVENTS: ReadonlySet<unknown> = new Set([
   'demote',
 ]);
 
-/** What one reader may leave unread, in lines. An answer is a few hundred bytes. */
+/** Most unread lines of one reader. An answer is a few hundred bytes. */
 export const UNREAD_LINES_MAX = 1000;
 
-/** One open of the file: what happened since. */
+/** One open of the file: the events since then. */
 export class EventReader {
   readonly #lines: Buffer[] = [];
   readonly #waiting: { length: number; answer: Deferred<Buffer> }[] = [];
@@ -36,7 +36,7 @@ export class EventReader {
   #lost = 0;
 
   constructor(
-    /** A read waits for the next event; else it ends there. */
+    /** A read waits for the next event; otherwise the file ends there. */
     readonly waits: boolean,
     readonly nowMs: () => number,
   ) {}

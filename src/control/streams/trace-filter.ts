@@ -9,7 +9,7 @@ import type { TraceEntry } from '../../measure/trace-entry.js';
 export interface TraceFilter {
   /** Absent: all. */
   ops?: ReadonlySet<string>;
-  /** A pattern; without a slash it is about the last name only. */
+  /** A pattern; without a slash it applies to the last name only. */
   path?: string;
   slowUs: number;
 }
@@ -40,7 +40,10 @@ export function parseTraceFilter(line: string): TraceFilter {
   };
 }
 
-/** `*`: any characters, slashes too; `?`: one. Never more steps than both lengths multiplied. */
+/**
+ * `*`: any characters, slashes too; `?`: one. The number of steps is at most
+ * the product of both lengths.
+ */
 export function matchesGlob(text: string, pattern: string): boolean {
   let [at, wanted] = [0, 0];
   let [starAt, starWanted] = [0, -1];
@@ -53,7 +56,7 @@ export function matchesGlob(text: string, pattern: string): boolean {
       at++;
       wanted++;
     } else if (starWanted >= 0) {
-      // The last star takes one character more.
+      // Let the last star match one more character.
       at = ++starAt;
       wanted = starWanted + 1;
     } else {
@@ -69,7 +72,7 @@ function pathMatches(path: string, pattern: string): boolean {
   return matchesGlob(path.slice(path.lastIndexOf('/') + 1), pattern);
 }
 
-/** By what is known without a path. */
+/** Tests everything except the path. */
 export function mayShow(filter: TraceFilter, op: string, us: number): boolean {
   return us >= filter.slowUs && (filter.ops === undefined || filter.ops.has(op));
 }

@@ -1,11 +1,11 @@
 /**
- * `trace`: requests as they are answered, one JSON line each, for whoever has
- * the file open; a line of filters may be written first. It shows what all
- * users do, so it is for the mount's owner and root.
+ * `trace`: requests as they are answered, one JSON line each, for every reader
+ * of the file; a line of filters may be written first. It shows what all users
+ * do, so only the mount's owner and root may open it.
  *
- * Owns the readers and what they have not read. What must hold: a reader that
- * does not read holds a bounded amount and learns how much it missed; requests
- * are traced while there are readers, and only then.
+ * Owns the readers and their unread entries. What must hold: a reader that does
+ * not read holds a bounded amount of memory and learns how much it missed;
+ * requests are traced while there are readers, and only then.
  */
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
@@ -14,12 +14,15 @@ import type { TraceEntry, TraceSink } from '../../measure/trace-entry.js';
 import type { OpenedFile } from '../opened-file.js';
 import { EVERYTHING, mayShow, parseTraceFilter, shows, type TraceFilter } from './trace-filter.js';
 
-/** What one reader may leave unread, in entries of a few hundred bytes; later ones are dropped. */
+/** Most unread entries of one reader, a few hundred bytes each; later ones are dropped. */
 export const UNREAD_ENTRIES_MAX = 4096;
-/** A reader that waits gets what came within this time together: a wake-up costs as much as a request. */
+/**
+ * A waiting reader gets all entries of this time together: a wake-up costs as
+ * much as a request.
+ */
 const GATHER_MS = 10;
 
-/** A byte string as text; what is no UTF-8 becomes U+FFFD. */
+/** A byte string as text; bytes that are not UTF-8 become U+FFFD. */
 function textOf(path: string): string {
   return Buffer.from(path, 'latin1').toString();
 }
@@ -52,7 +55,7 @@ export class TraceReader implements OpenedFile {
   #isGathering = false;
 
   constructor(
-    /** A read waits for the next entry; else it ends there. */
+    /** A read waits for the next entry; otherwise the file ends there. */
     readonly waits: boolean,
     readonly later: Later,
     readonly onClose: (reader: TraceReader) => void,
@@ -112,7 +115,7 @@ export class TraceReader implements OpenedFile {
     this.onClose(this);
   }
 
-  /** As many lines as fit; one that is longer than `length` comes in pieces. */
+  /** As many lines as fit; a line longer than `length` comes in pieces. */
   #take(length: number): Buffer {
     const pieces = [this.#rest];
     let bytes = this.#rest.length;
@@ -147,7 +150,10 @@ export class TraceReaders implements TraceSink {
   constructor(
     readonly waits: boolean,
     readonly later: Later,
-    /** Called when the first reader comes (with this) and when the last one has gone. */
+    /**
+     * Called with this object when the first reader opens the file, with
+     * undefined when the last one has closed it.
+     */
     readonly follow: (sink: TraceSink | undefined) => void,
   ) {}
 
