@@ -1,4 +1,4 @@
-/** The collector: gives back what no view can see (rules D1, D13, F5, F6). */
+/** The collector removes records that no view can see (rules D1, D13, F5, F6). */
 import {
   afterKey,
   decodeDeltaKey,
@@ -16,10 +16,13 @@ import { ReleasedTops } from './released-tops.js';
 import { isSmall, recordBytes, Removals, type Swept } from './removals.js';
 import { SLICE_PLACES } from './slice-size.js';
 
-/** A round has at least so many records, and as many as a sweep looks at: so it costs O(1) each. */
+/**
+ * A round has at least this many records, and as many as a sweep reads: so a
+ * sweep costs O(1) per record.
+ */
 const ROUND_RECORDS = 4096;
 
-/** Its signature is that of the beginning: what changes meanwhile calls for another sweep. */
+/** The signature is from the start of the sweep: a change meanwhile requires another sweep. */
 interface LayerJob extends Swept {
   layer: number;
   phase: 'sweep' | 'fold';
@@ -39,18 +42,18 @@ export class Collector {
   readonly #released = new ReleasedTops(this.#removals);
   #garbage: Garbage;
   #pinned: readonly number[] = [];
-  /** Layer → the kept tops that decide over it, in this tree. */
+  /** Layer → the kept tops that decide about it, in this tree. */
   readonly #frontiers = new Map<number, string>();
   #stale = true;
   #job: LayerJob | undefined;
-  /** Open layers hide ever more of the layers below: those are swept again every so often. */
+  /** Open layers hide ever more of the layers below: those are swept again from time to time. */
   #round = 0;
   /** Records stored in this round. */
   #written = 0;
   readonly #reported = new Set<number>();
   /** Where the last slice began. */
   #before: { job?: LayerJob; reapCursor?: ReapCursor } = {};
-  /** Emptied in the transaction that is not stored yet. */
+  /** Layers emptied in the transaction that is not stored yet. */
   #unreported: number[] = [];
 
   constructor(
@@ -61,7 +64,7 @@ export class Collector {
     this.#garbage = new Garbage(new LayerTree(), new Set(), blockSize, hasBase);
   }
 
-  /** A group of so many records was stored: layers or snapshots may have changed. */
+  /** A txg of `records` records was stored: layers or snapshots may have changed. */
   refresh(records: number): void {
     this.#stale = true;
     this.#written += records;
@@ -76,11 +79,11 @@ export class Collector {
     for (const layer of this.#unreported.splice(0)) this.emptied(layer);
   }
 
-  /** The transaction of the last slice was not stored: what was done in it is to be done again. */
+  /** The transaction of the last slice was not stored: its work is to be repeated. */
   aborted(): void {
     for (const layer of this.#unreported.splice(0)) this.#reported.delete(layer);
     const { job, reapCursor } = this.#before;
-    // Counts and places of what was not removed after all: everything is swept again.
+    // The sweeps counted records that were not removed after all: everything is swept again.
     this.#removals.swept.clear();
     this.#released.clear();
     this.#job = job;
@@ -105,7 +108,7 @@ export class Collector {
     for (const { key, value } of tx.range(TABLE.snapshots, undefined, undefined)) {
       kept.add(decodeJson<{ layer: number }>(value, `snapshot ${key.toString()}`).layer);
     }
-    // Empty and on their way out: nothing may be folded into them any more.
+    // Empty layers about to be removed: nothing may be folded into them any more.
     for (const layer of this.#reported) {
       if (tree.has(layer)) tree.remove(layer);
       else this.#reported.delete(layer);
@@ -122,8 +125,9 @@ export class Collector {
   }
 
   /**
-   * Goes on with this tree. Tops that are kept no more: what only they saw is looked for by itself, so the layers below,
-   * for which nothing else has changed, need not be swept for that.
+   * Continues with this tree. For tops that are no longer kept, the records
+   * that only they saw are searched separately. So the layers below, for which
+   * nothing else has changed, need no sweep.
    */
   #keep(tree: LayerTree, kept: ReadonlySet<number>): void {
     const released = [...this.#garbage.keptTops].filter(
@@ -148,11 +152,12 @@ export class Collector {
   }
 
   /**
-   * What decides which of a layer's records are garbage: the first kept tops on every way up from
-   * it, and whether they still change.
+   * What decides which of a layer's records are garbage: the first kept tops on
+   * every path up from it, and whether they still change.
    */
   #frontier(layer: number): string {
-    // All at once, newest first: a layer's children are younger, so nothing recurs.
+    // Computes all at once, newest first: a layer's children are younger, so no recursion is
+    // needed.
     if (this.#frontiers.size === 0) {
       for (const { number } of this.#garbage.tree.all().reverse()) {
         const above = this.#garbage.tree.children(number).map((child) => this.#topsFrom(child));
@@ -162,7 +167,7 @@ export class Collector {
     return this.#frontiers.get(layer) ?? '';
   }
 
-  /** The first kept tops on the ways up that begin with this layer. */
+  /** The first kept tops on the paths up that begin with this layer. */
   #topsFrom(layer: number): string {
     return this.#garbage.keptTops.has(layer)
       ? this.#keptTop(layer)
@@ -176,7 +181,7 @@ export class Collector {
   }
 
   #nextJob(): LayerJob | undefined {
-    // Newest first: a dead leaf frees its parent to be folded.
+    // Newest first: removing an empty leaf allows its parent to be folded.
     for (const { number } of this.#garbage.tree.all().reverse()) {
       if (!this.#isSweepable(number)) continue;
       const signature = this.#frontier(number);
@@ -192,7 +197,10 @@ export class Collector {
     return undefined;
   }
 
-  /** Work on about `places` inside a transaction. Returns false when nothing is left to do. */
+  /**
+   * Works on about `places` places inside a transaction. Returns false when
+   * nothing is left to do.
+   */
   slice(tx: WriteTransaction, places = SLICE_PLACES): boolean {
     if (this.#stale) this.#load(tx);
     this.#garbage.forget();
@@ -240,7 +248,7 @@ export class Collector {
     }
     const { layer, signature, records, bytes } = job;
     this.#job = undefined;
-    // What was counted went meanwhile: once more, from the beginning.
+    // Counted records were removed meanwhile: the sweep starts again.
     if (records > 0 && this.#removals.touched.has(layer)) return;
     this.#removals.swept.set(layer, { signature, records, bytes });
     if (records === 0) this.#reportEmptied(layer);
@@ -274,7 +282,8 @@ export class Collector {
       const { table, place } = decodeDeltaKey(key);
       const newest = versionsIn(tx, table, place, job.layer)[0];
       const isReplaced = versionsIn(tx, table, place, target).length > 0;
-      // What was needed when the layer was swept may be hidden since: an orphan was let go, a file cut.
+      // Since the sweep, a needed record may have become hidden: an orphan was released, a file was
+      // cut.
       const isNeeded =
         newest !== undefined && this.#garbage.isNeeded(tx, table, place, newest, job.layer);
       if (table === TABLE.inodes) this.#garbage.forget();

@@ -1,6 +1,6 @@
 /**
- * Which records nobody can see (rules D4, D13): the collector's decisions, apart
- * from its work. Looks at the store inside a transaction; changes nothing.
+ * Decides which records no view can see (rules D4, D13); the collector acts on
+ * it. Reads the store inside a transaction; changes nothing.
  */
 import { isClipped } from '../../format/clips.js';
 import { CorruptionError } from '../../lib/errors.js';
@@ -35,12 +35,12 @@ export function versionsIn(
   return [...tx.range(table, start, end, { keysOnly: true })].map(({ key }) => key);
 }
 
-/** Gone, whited out, a hole or reaped: its first byte is 0. */
+/** True for gone, whiteout, hole and reaped: the value's first byte is 0. */
 export function isTombstone(tx: TableReader, table: TableNumber, key: Buffer): boolean {
   return tx.get(table, key)?.[0] === 0;
 }
 
-/** Is there a version of any place that starts with `prefix` in one of these layers? */
+/** True when one of these layers has a version of any place that starts with `prefix`. */
 function hasVersionIn(
   tx: TableReader,
   table: TableNumber,
@@ -61,13 +61,13 @@ interface States {
 
 const NO_LAYERS: ReadonlySet<number> = new Set();
 
-/** Decides by one state of the layer tree and of the tops that are kept. */
+/** Decides for one state of the layer tree and of the kept tops. */
 export class Garbage {
   #last: States | undefined;
 
   constructor(
     readonly tree: LayerTree,
-    /** Snapshots, open layers and pinned ones. */
+    /** Snapshots, open layers and pinned layers. */
     readonly keptTops: ReadonlySet<number>,
     readonly blockSize: number,
     readonly hasBase: boolean,
@@ -80,7 +80,7 @@ export class Garbage {
     try {
       return decodeInode(value, inode, () => `inode ${ino} in layer ${layer}`) ? inode : 'gone';
     } catch (error) {
-      // A damaged record hides nothing: what it may have hidden stays.
+      // A damaged record hides nothing: the records it may have hidden stay.
       if (error instanceof CorruptionError) return 'absent';
       throw error;
     }
@@ -94,7 +94,8 @@ export class Garbage {
 
   /**
    * Rule D13, last part: a tombstone in `layer` hides nothing, neither in the
-   * base nor in the layers below. Of a gone inode nothing at all must be left.
+   * base nor in the layers below. A gone inode must have no records left at
+   * all.
    */
   hidesNothing(tx: TableReader, table: TableNumber, place: Buffer, layer: number): boolean {
     const ino = inodeOf(place);
@@ -109,7 +110,7 @@ export class Garbage {
     );
   }
 
-  /** Rule D13: does a kept top read this version of the place? */
+  /** Rule D13: true when a kept top reads this version of the place. */
   isNeeded(
     tx: TableReader,
     table: TableNumber,
@@ -120,7 +121,7 @@ export class Garbage {
     const versions = this.#layersOf(tx, table, place);
     const hiding = this.#hidingLayers(tx, table, place, key);
     if (hiding.has(layer)) return false;
-    // A stack and not a recursion: there may be thousands of layers between two that are kept.
+    // A stack instead of recursion: there may be thousands of layers between two kept ones.
     const left = [...this.tree.children(layer)];
     for (let at = left.pop(); at !== undefined; at = left.pop()) {
       if (versions.has(at) || hiding.has(at)) continue;
@@ -138,7 +139,7 @@ export class Garbage {
     return layers;
   }
 
-  /** Every record of an inode; those of the last one are kept until `forget`. */
+  /** Every record of an inode; the records of the last inode stay cached until `forget`. */
   #statesOf(tx: TableReader, fileset: number, ino: number): States['byLayer'] {
     const last = this.#last;
     if (last?.ino === ino && last.fileset === fileset) return last.byLayer;
@@ -149,7 +150,7 @@ export class Garbage {
     return byLayer;
   }
 
-  /** To be called when inodes may have changed: at the start of a transaction, and after changes in it. */
+  /** Call when inodes may have changed: at the start of a transaction, and after changes in it. */
   forget(): void {
     this.#last = undefined;
   }

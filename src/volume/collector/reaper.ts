@@ -1,7 +1,7 @@
 /**
- * The part of the collector that works off the reap table (rule F5): what is
- * left of inodes that are gone, and what clips hide. Repeating an item changes
- * nothing.
+ * The part of the collector that processes the reap table (rule F5): records
+ * left over from gone inodes, and records hidden by clips. Repeating an item
+ * changes nothing.
  */
 import {
   afterKey,
@@ -17,9 +17,9 @@ import type { WriteTransaction } from '../../store/write-transaction.js';
 import { REAP_ALL } from '../files/file-data.js';
 import { type Garbage, type InodeState, versionsIn } from './garbage.js';
 
-/** Items of the reap table that are taken together. */
+/** Items of the reap table processed together. */
 const REAP_ITEMS = 128;
-/** What may be left of an inode that is gone. */
+/** Tables that may hold records of a gone inode. */
 const REAPED_TABLES = [TABLE.blocks, TABLE.attributes, TABLE.entries] as const;
 
 /** The parts of a key of the reap table. */
@@ -53,17 +53,21 @@ export function removeAll(
     tx.deleteRecord(table, key);
     stats.removedRecords++;
   }
-  // Also one without a record (a damaged volume), which would be met for ever.
+  // Also for an entry without a record (a damaged volume), which would otherwise be found again for
+  // ever.
   tx.deleteRecord(TABLE.delta, deltaKey(layer, table, place));
 }
 
 export class Reaper {
-  /** Where the clip work on a large file goes on. */
+  /** Where the clip work on a large file continues. */
   cursor: ReapCursor | undefined;
 
   constructor(readonly stats: RemovalCount) {}
 
-  /** Works on about `places` of the first items of the reap table. Returns false when it is empty. */
+  /**
+   * Works on about `places` places of the first items of the reap table.
+   * Returns false when it is empty.
+   */
   slice(tx: WriteTransaction, garbage: Garbage, places: number): boolean {
     let left = places;
     while (left > 0) {
@@ -78,7 +82,10 @@ export class Reaper {
     return true;
   }
 
-  /** The tables that have anything of these inodes: one look for all of them, if they are of one layer. */
+  /**
+   * The tables that have any record of these inodes: one lookup for all inodes,
+   * if they are of one layer.
+   */
   #tablesOf(tx: WriteTransaction, items: readonly { key: Buffer }[]): readonly TableNumber[] {
     const keys = items.map(({ key }) => key);
     const first = keys[0] as Buffer;
@@ -94,7 +101,7 @@ export class Reaper {
     });
   }
 
-  /** Returns the number of places looked at; the item is done if they are fewer than `limit`. */
+  /** Returns the number of places read; the item is done if they are fewer than `limit`. */
   #reapItem(
     tx: WriteTransaction,
     garbage: Garbage,

@@ -1,9 +1,9 @@
 /**
- * What a top that is kept no more leaves behind (rule D13): a snapshot was
- * deleted, a view closed. What only it could see is the newest version, at or
- * below it, of each place that was written between it and the next kept tops;
- * so those layers' delta maps are gone through, and no layer below is: the cost
- * is that of the changes, however much is stored.
+ * Finds the garbage of a top that is no longer kept (rule D13): a snapshot was
+ * deleted, a view closed. Only this top may have seen the newest version, at or
+ * below it, of each place that was written between it and the next kept tops.
+ * So only those layers' delta maps are read, and no layer below: the cost is
+ * proportional to the changes, however much is stored.
  */
 import {
   afterKey,
@@ -21,7 +21,7 @@ import { newestKeyOf, type Sight } from '../newest.js';
 import type { Garbage } from './garbage.js';
 import type { Removals } from './removals.js';
 
-/** What an inode's own record can hide without a version of theirs. */
+/** Tables whose records an inode's own record can hide without newer versions of them. */
 const HIDDEN_TABLES = [TABLE.entries, TABLE.blocks, TABLE.attributes] as const;
 
 interface Hidden {
@@ -36,9 +36,9 @@ interface Release {
   sight: Sight;
   /** Above it, up to the next kept ones: those still to be gone through. */
   layers: number[];
-  /** In the delta map of the first of them. */
+  /** Position in the delta map of the first of them. */
   cursor: Buffer | undefined;
-  /** An inode that is gone or cut there: everything of it has to be looked at. */
+  /** An inode that is gone or cut there: all its records are to be checked. */
   hidden: Hidden | undefined;
 }
 
@@ -58,12 +58,12 @@ export class ReleasedTops {
     this.#left.push({ sight, layers, cursor: undefined, hidden: undefined });
   }
 
-  /** Everything is swept again: nothing in particular is left to be looked at. */
+  /** Drops all work: everything is swept again anyway. */
   clear(): void {
     this.#left = [];
   }
 
-  /** Looks at about `places` of them. False when nothing was left to do. */
+  /** Works on about `places` places. False when nothing was left to do. */
   slice(tx: WriteTransaction, garbage: Garbage, places: number): boolean {
     let budget = places;
     while (budget > 0) {
@@ -128,7 +128,7 @@ export class ReleasedTops {
     return { inode, tables: isCut ? [TABLE.blocks] : [...HIDDEN_TABLES], cursor: inode };
   }
 
-  /** Every place of an inode: what the top saw there may be hidden now. */
+  /** Every place of an inode: the version that the top saw may be hidden now. */
   #hiddenSlice(
     tx: WriteTransaction,
     garbage: Garbage,
@@ -160,7 +160,7 @@ export class ReleasedTops {
     return keys.length + 1;
   }
 
-  /** The version that the top saw, if nobody else sees it, goes. */
+  /** Removes the version that the top saw, if no kept top sees it. */
   #lookBelow(
     tx: WriteTransaction,
     garbage: Garbage,

@@ -1,7 +1,7 @@
 /**
- * Taking records out that no view needs, and what follows from it: a tombstone
- * above that hides nothing any more goes too, and a layer that has become small
- * is to be looked at again. Owns what is known of the layers that were swept.
+ * Removes records that no view needs, with the consequences: a tombstone above
+ * that no longer hides anything also goes, and a layer that has become small is
+ * checked again. Owns the results of the sweeps.
  */
 import { filesetOf, inodeOf, inodePlace, layerOf, prefixEnd } from '../../format/records/keys.js';
 import { BASE_LAYER, TABLE, type TableNumber } from '../../format/records/tables.js';
@@ -13,7 +13,7 @@ import { removeAll } from './reaper.js';
 const FOLD_RECORDS = 4096;
 const FOLD_BYTES = 8 * 1024 * 1024;
 
-/** What was left in a layer. */
+/** The records left in a layer. */
 export interface Left {
   records: number;
   bytes: number;
@@ -23,25 +23,25 @@ export function isSmall({ records, bytes }: Left): boolean {
   return records <= FOLD_RECORDS && bytes <= FOLD_BYTES;
 }
 
-/** About what a record takes. */
+/** The approximate size of a record. */
 export function recordBytes(table: TableNumber, place: Buffer, blockSize: number): number {
   return table === TABLE.blocks ? blockSize : place.length;
 }
 
 export interface Swept extends Left {
-  /** What decided over its records then; what changes calls for another sweep. */
+  /** What decided about its records at that time; a change requires another sweep. */
   signature: string;
 }
 
 export class Removals {
-  /** What each layer looked like when it was last swept. */
+  /** The state of each layer at its last sweep. */
   readonly swept = new Map<number, Swept>();
-  /** Layers that lost records otherwise than by their sweep: a sweep that goes on has miscounted. */
+  /** Layers that lost records outside their sweep: a running sweep has miscounted. */
   readonly touched = new Set<number>();
 
   constructor(readonly stats: { removedRecords: number }) {}
 
-  /** A nameless sealed layer: what no view needs may go. */
+  /** A sealed layer without a name: records that no view needs may go. */
   isSweepable({ tree, keptTops }: Garbage, layer: number): boolean {
     return (
       layer !== BASE_LAYER &&
@@ -51,7 +51,7 @@ export class Removals {
     );
   }
 
-  /** Removes a place from a layer; tombstones over it go with the last that they hide. */
+  /** Removes a place from a layer; tombstones above it go with the last record that they hide. */
   remove(
     tx: WriteTransaction,
     garbage: Garbage,
@@ -63,7 +63,7 @@ export class Removals {
     this.dropTombstones(tx, garbage, table, place);
   }
 
-  /** The tombstones at a place, and of its inode, that hide nothing. */
+  /** Removes the tombstones at a place, and of its inode, that hide nothing. */
   dropTombstones(tx: WriteTransaction, garbage: Garbage, table: TableNumber, place: Buffer): void {
     this.#dropAt(tx, garbage, table, place);
     if (table === TABLE.inodes) return;

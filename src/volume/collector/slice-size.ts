@@ -1,14 +1,15 @@
 /**
- * How much the collector does in one transaction. Each one costs a flush, whatever
- * is done in it; where the disk is busy and a flush takes long, more is done between
- * two of them, or the collector would fall behind just then. Programs that wait
- * for the writer wait a little longer than for the flush alone.
+ * How much the collector does in one transaction. Each transaction costs a
+ * flush, whatever its size. When the disk is busy and a flush takes long, more
+ * work is done per flush; otherwise the collector would fall behind just then.
+ * Programs that wait for the writer wait a little longer than for the flush
+ * alone.
  */
 
-/** Places looked at in a transaction when flushes are quick. */
+/** Places read in a transaction when flushes are fast. */
 export const SLICE_PLACES = 400;
 const PLACES_MAX = 16 * SLICE_PLACES;
-/** Work in a transaction, as a part of what its flush takes. */
+/** Time of the work in a transaction, as a fraction of its flush. */
 const WORK_PER_FLUSH = 0.5;
 const WORK_MAX_MS = 60;
 
@@ -19,10 +20,10 @@ export class SliceSize {
     return this.#places;
   }
 
-  /** A slice is stored: what it did took so long, and its commit so long. */
+  /** A slice is stored: its work and its commit took this long. */
   took(workMs: number, commitMs: number): void {
     const wantedMs = Math.min(commitMs * WORK_PER_FLUSH, WORK_MAX_MS);
-    // One slow flush may be chance: at most twice as much as before.
+    // A single slow flush may be chance: at most double the size each time.
     const wanted = workMs > 0 ? this.#places * Math.min(wantedMs / workMs, 2) : this.#places;
     this.#places = Math.round(Math.min(Math.max(wanted, SLICE_PLACES), PLACES_MAX));
   }
