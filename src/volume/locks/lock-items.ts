@@ -1,4 +1,4 @@
-/** What may stand in a set of soft locks. Pure. */
+/** The rules for the items in a set of soft locks. Pure. */
 import { isUuid } from '../../lib/fields.js';
 import { CommandError } from '../../lib/errors.js';
 import {
@@ -22,7 +22,7 @@ function bad(message: string): CommandError {
 export function checkOrigin(origin: string): void {
   if (isOrigin(origin) && origin !== LOCAL_ORIGIN) return;
   throw bad(
-    `an origin of locks is 1 to ${MAX_ORIGIN_LENGTH} printable characters, not "${LOCAL_ORIGIN}"`,
+    `the origin of locks has 1 to ${MAX_ORIGIN_LENGTH} printable characters, not "${LOCAL_ORIGIN}"`,
   );
 }
 

@@ -1,7 +1,7 @@
 /**
- * The table `locks` (format.md, rules K1–K4): in memory whole, which its bounds
- * allow, by origin and by snapshot; every change goes into the open group too.
- * What a change means is decided by `SoftLocks`.
+ * The table `locks` (native-notes/format.md, rules K1–K4). Its limits allow it
+ * to be in memory as a whole, by origin and by snapshot; every change also goes
+ * into the open txg. `SoftLocks` decides what a change means.
  */
 import { CommandError } from '../../lib/errors.js';
 import {
@@ -28,7 +28,10 @@ export interface LockItem {
   /** Names the dependent, for people. */
   text: string;
   dataset: string;
-  /** The volume that needs it, by its UUID, when the origin only passes that on; else empty. */
+  /**
+   * UUID of the volume that needs the snapshot, when the origin only passes the
+   * lock on; else empty.
+   */
   dependent: string;
 }
 
@@ -41,7 +44,7 @@ export interface Origin {
 
 export interface HeldLock extends Readonly<LockItem> {
   readonly origin: Origin;
-  /** Tells the locks of one origin and snapshot apart. */
+  /** Distinguishes the locks of one origin and snapshot. */
   readonly number: number;
   readonly sinceMs: number;
   readonly isBroken: boolean;
@@ -49,7 +52,7 @@ export interface HeldLock extends Readonly<LockItem> {
 
 export class LockTable {
   readonly origins = new Map<string, Origin>();
-  /** Those that are not broken, by their snapshot's UUID. */
+  /** Locks that are not broken, by their snapshot's UUID. */
   readonly #bySnapshot = new Map<string, Set<HeldLock>>();
   readonly #core: VolumeCore;
   #count = 0;
@@ -61,7 +64,7 @@ export class LockTable {
     }
   }
 
-  /** A damaged record still locks: what it says is lost, not that somebody needs the snapshot. */
+  /** A damaged record still locks: its details are lost, but the snapshot is still needed. */
   #load(key: Buffer, value: Buffer): void {
     const decoded = decodeLockKey(key);
     if (decoded === undefined) return;
@@ -79,7 +82,7 @@ export class LockTable {
     this.#add({ snapshot: uuid, origin, number, sinceMs: 0, isBroken: false, ...(read ?? lost) });
   }
 
-  /** Made when it is not known yet. */
+  /** Returns the origin, and creates it if it is unknown. */
   origin(name: string): Origin {
     let origin = this.origins.get(name);
     if (origin === undefined) {
@@ -97,7 +100,7 @@ export class LockTable {
     return [...(this.#bySnapshot.get(uuid) ?? [])];
   }
 
-  /** Throws `too-many-locks` when there is no room for so many more of the origin. */
+  /** Throws `too-many-locks` when there is no room for `more` locks of the origin. */
   makeRoom(name: string, more: number): void {
     const ofOrigin = (this.origins.get(name)?.locks.size ?? 0) + more;
     if (more > 0 && (ofOrigin > MAX_LOCKS_OF_ORIGIN || this.#count + more > MAX_LOCKS)) {
@@ -107,7 +110,7 @@ export class LockTable {
       );
     }
     if (this.origins.has(name) || this.origins.size < MAX_ORIGINS) return;
-    // The one that has been silent for longest and needs nothing is forgotten.
+    // Forgets the origin that has been silent for longest, among those without locks.
     const idle = [...this.origins.values()]
       .filter(({ locks, name }) => locks.size === 0 && name !== LOCAL_ORIGIN)
       .sort((a, b) => a.heardMs - b.heardMs)[0];
@@ -150,12 +153,12 @@ function keyOf({ origin, snapshot, number }: HeldLock): Buffer {
   return lockKey(origin.name, snapshot, number);
 }
 
-/** Two locks of one origin that agree in this are one. */
+/** Two locks of one origin with the same identity are one lock. */
 export function identityOf({ snapshot, type, text, dataset, dependent }: LockItem): string {
   return JSON.stringify([snapshot, type, text, dataset, dependent]);
 }
 
-/** Gives out numbers that no lock of the same snapshot has. */
+/** Assigns numbers that no lock of the same snapshot has. */
 export class LockNumbers {
   readonly #taken = new Map<string, Set<number>>();
 

@@ -1,9 +1,9 @@
-/** Soft locks in words and as JSON, for people who want to know what holds a snapshot. Pure. */
+/** Soft locks in words and as JSON, for people who ask what holds a snapshot. Pure. */
 import { ageText } from '../../lib/age.js';
 import { LOCAL_ORIGIN, type LockType } from '../../format/records/lock-record.js';
 import type { SoftLock } from './soft-locks.js';
 
-/** As the state file `locks` and refusals show it. */
+/** A lock as the state file `locks` and error messages show it. */
 export interface ShownLock {
   /** The snapshot's name; null: it was deleted by force. */
   snapshot: string | null;
@@ -12,9 +12,9 @@ export interface ShownLock {
   text: string;
   origin: string;
   dataset: string;
-  /** What people here call the origin; null: it is no peer. */
+  /** The origin's local name; null: it is not a peer. */
   peer: string | null;
-  /** The volume that needs it; empty: the origin itself. */
+  /** The volume that needs the snapshot; empty: the origin itself. */
   dependent: string;
   sequence: number;
   sinceMs: number;
@@ -23,7 +23,7 @@ export interface ShownLock {
   broken: boolean;
 }
 
-/** `name`: the snapshot's; `peer`: what people here call the origin. */
+/** `name`: the snapshot's name; `peer`: the origin's local name. */
 export function shownLock(
   lock: SoftLock,
   name: string | undefined,
@@ -46,7 +46,7 @@ export function shownLock(
   };
 }
 
-/** Who needs it, why, since when, and when that was last heard. */
+/** Who needs the snapshot, why, since when, and when the origin was last heard. */
 export function lockText(lock: SoftLock, nowMs: number, peer: string | undefined): string {
   const { type, text, origin, dataset, dependent, sinceMs, heardMs } = lock;
   const since = `set ${ageText(nowMs - sinceMs)}`;

@@ -2,11 +2,10 @@
  * Soft locks: who needs which snapshot (design.md, rows L1–L9; format.md,
  * rules K1–K4).
  *
- * What must hold: a lock names a snapshot that exists, or is broken; a set
- * replaces all locks of its origin in one transaction, and one whose number is
+ * What must hold: a lock names a snapshot that exists, or is broken. A set
+ * replaces all locks of its origin in one transaction. A set whose number is
  * not above the last one's changes nothing, also after a release. Nothing here
- * waits for the disk: whoever acknowledges a set does so when the open group is
- * stored.
+ * waits for the disk: a set is acknowledged when the open txg is stored.
  */
 import { CommandError } from '../../lib/errors.js';
 import { LOCAL_ORIGIN, MAX_LOCK_SEQUENCE } from '../../format/records/lock-record.js';
@@ -18,27 +17,27 @@ import { type HeldLock, identityOf, type LockItem, LockNumbers, LockTable } from
 export interface SoftLock extends LockItem {
   /** The volume that asked for it, by its UUID, or `local`. */
   origin: string;
-  /** Of the origin's newest set. */
+  /** Number of the origin's newest set. */
   sequence: number;
   sinceMs: number;
-  /** When the origin last said something; undefined: it is `local`. */
+  /** When the origin was last heard; undefined for `local`. */
   heardMs: number | undefined;
-  /** The snapshot was deleted by force, which the origin does not know yet. */
+  /** The snapshot was deleted by force, and the origin does not know it yet. */
   isBroken: boolean;
 }
 
 export interface LockSetAnswer {
   /** False: the set was not newer than the one before, and changed nothing. */
   applied: boolean;
-  /** False: it locks what the one before did. */
+  /** False: it has the same locks as the set before. */
   changed: boolean;
-  /** Of the set that counts now. */
+  /** Number of the set that counts now. */
   sequence: number;
-  /** One for each item, in their order. `stale`: not locked, since the set was old. */
+  /** One for each item, in order. `stale`: not locked, because the set was old. */
   items: { snapshot: string; outcome: 'kept' | 'unknown-snapshot' | 'stale' }[];
 }
 
-/** A record and its key at most, for the worst case. */
+/** Largest size of a record and its key, for the worst case. */
 const RECORD_BYTES = 1500;
 
 export class SoftLocks {
@@ -52,11 +51,12 @@ export class SoftLocks {
     this.#table = new LockTable(core);
   }
 
-  // What an origin says
+  // Sets and news from an origin
 
   /**
-   * Its full set, which replaces the one before; an empty one releases all.
-   * Throws CommandError: bad-lock, too-many-locks, read-only; FsError ENOSPC.
+   * Stores the origin's full set, which replaces the one before; an empty set
+   * releases all locks. Throws CommandError: bad-lock, too-many-locks,
+   * read-only; FsError ENOSPC.
    */
   set(origin: string, sequence: number, items: readonly LockItem[]): LockSetAnswer {
     checkOrigin(origin);
@@ -85,13 +85,16 @@ export class SoftLocks {
     };
   }
 
-  /** Those of an origin that are not broken. */
+  /** The locks of an origin that are not broken. */
   #held(origin: string): HeldLock[] {
     const locks = this.#table.origins.get(origin)?.locks ?? [];
     return [...locks].filter(({ isBroken }) => !isBroken);
   }
 
-  /** In one transaction; what is held already and wanted stays as it is. False: all of it. */
+  /**
+   * In one transaction; wanted locks that exist stay unchanged. Returns false
+   * when that is all of them.
+   */
   #change(
     name: string,
     sequence: number,
@@ -109,7 +112,8 @@ export class SoftLocks {
       const origin = table.origin(name);
       for (const held of surplus) table.drop(held);
       for (const [identity] of added) {
-        // Broken until now, and the snapshot has come back: that it was away is known, then.
+        // The lock was broken, and the snapshot has come back: the origin knows that it was
+        // deleted.
         const broken = known.get(identity);
         if (broken !== undefined) table.drop(broken);
       }
@@ -129,25 +133,25 @@ export class SoftLocks {
     return added.length + surplus.length > 0;
   }
 
-  /** The origin is alive. Not known: nothing happens. */
+  /** The origin is alive. Does nothing for an unknown origin. */
   heard(origin: string): void {
     const known = this.#table.origins.get(origin);
     if (known === undefined || this.#core.readOnly || this.#core.failure !== undefined) return;
     this.#core.withReserve(() => this.#table.heard(known));
   }
 
-  /** The number of the newest set that was taken; undefined: the origin is not known. */
+  /** The number of the newest accepted set; undefined: the origin is unknown. */
   sequenceOf(origin: string): number | undefined {
     return this.#table.origins.get(origin)?.sequence;
   }
 
-  /** What the origin locked and somebody deleted all the same, until it is acknowledged. */
+  /** The origin's locks of snapshots that were deleted by force, until it acknowledges them. */
   broken(origin: string): SoftLock[] {
     const locks = this.#table.origins.get(origin)?.locks ?? [];
     return [...locks].filter(({ isBroken }) => isBroken).map(softLock);
   }
 
-  /** The origin has been told of its broken locks of these snapshots. */
+  /** The origin has learned of its broken locks of these snapshots. */
   acknowledgeBroken(origin: string, snapshots: readonly string[]): void {
     this.#checkWritable();
     const told = new Set(snapshots);
@@ -157,9 +161,9 @@ export class SoftLocks {
     });
   }
 
-  // What people say
+  // Commands of users
 
-  /** A user's lock. The same one again changes nothing. */
+  /** Sets a user's lock. Repeating it changes nothing. */
   lock(
     snapshot: { name: string; uuid: string },
     reason: string,
@@ -188,7 +192,7 @@ export class SoftLocks {
     return (this.sequenceOf(LOCAL_ORIGIN) ?? 0) + 1;
   }
 
-  /** Takes users' locks of a snapshot away: the one with this reason, or all. */
+  /** Removes users' locks of a snapshot: the one with this reason, or all. */
   unlock(
     { name, uuid }: { name: string; uuid: string },
     reason: string | undefined,
@@ -203,7 +207,7 @@ export class SoftLocks {
         local.length > 0
           ? `${name} is locked for other reasons: ${local.map(({ text }) => text).join('; ')}`
           : all.length > 0
-            ? `${name} is locked by others only; unlock --from ORIGIN releases what they hold`
+            ? `${name} is only locked by others; unlock --from ORIGIN releases their locks`
             : `${name} is not locked`;
       throw new CommandError('not-locked', 'ENOENT', message, { name });
     }
@@ -213,7 +217,10 @@ export class SoftLocks {
     return { command: 'unlock', name, uuid, released: released.length };
   }
 
-  /** All locks of an origin go, by hand; its number stays. By its name, or the beginning of it. */
+  /**
+   * A user releases all locks of an origin, by its name or the beginning of it;
+   * its number stays.
+   */
   release(name: string, source: string): Record<string, unknown> {
     this.#checkWritable();
     const origin = this.#require(name);
@@ -241,7 +248,7 @@ export class SoftLocks {
     );
   }
 
-  // What others ask
+  // Queries
 
   isLocked(uuid: string): boolean {
     return this.#table.isLocked(uuid);
@@ -252,12 +259,12 @@ export class SoftLocks {
     return this.#table.of(uuid).map(softLock);
   }
 
-  /** All, broken ones too. */
+  /** All locks, broken ones too. */
   all(): SoftLock[] {
     return [...this.#table.origins.values()].flatMap(({ locks }) => [...locks].map(softLock));
   }
 
-  /** A snapshot goes by force, in this group. Gives the locks it had. */
+  /** Breaks the locks of a snapshot that is deleted by force in this txg. Returns them. */
   breakOf(uuid: string): SoftLock[] {
     const held = this.#table.of(uuid);
     for (const one of held) {
