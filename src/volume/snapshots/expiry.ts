@@ -1,14 +1,14 @@
 /**
- * Which snapshots a schedule lets go. Pure.
+ * Which snapshots a schedule deletes. Pure.
  *
- * What must hold: only snapshots that the schedule made are among them, never
- * the newest of those, never a locked one. Of each class the newest snapshot of
- * the newest so many hours, days … *that have one* is kept, so that a machine
- * that slept for a month does not lose everything when it wakes. Hours and days
- * are those of UTC, weeks begin on Monday. Which of two is newer is told by
- * their layers, since clocks jump. A snapshot from after `nowMs` is left alone
- * and does not count, until the clock gets there: the clock is wrong now, or it
- * was wrong then.
+ * What must hold: the result has only snapshots made by the schedule, never the
+ * newest of those, never a locked one. Each class keeps the newest snapshot of
+ * each of the newest N hours, days … *that have one*, so that a machine that
+ * slept for a month does not lose everything when it wakes. Hours and days are
+ * those of UTC, weeks begin on Monday. Layers decide which of two snapshots is
+ * newer, because clocks jump. A snapshot from after `nowMs` stays and does not
+ * count until the clock gets there: the clock is wrong now, or it was wrong
+ * then.
  */
 import type { KeepClass, Schedule } from '../../format/text/schedule.js';
 
@@ -21,7 +21,7 @@ export interface Expiring {
 
 export interface Expired<S> {
   expired: S[];
-  /** Would have gone, but somebody needs them. */
+  /** Expired, but locked. */
   locked: S[];
 }
 

@@ -1,7 +1,7 @@
 /**
- * The versions of one file through all snapshots and the live tree, followed
- * by its inode, so through every rename. One look-up per snapshot; consecutive
- * equal ones are one version.
+ * The versions of one file through all snapshots and the live tree, followed by
+ * its inode, so through every rename. One lookup per snapshot; consecutive
+ * equal states are one version.
  */
 import type { Snapshot } from '../catalog.js';
 import type { Inode } from '../inode.js';
@@ -13,7 +13,7 @@ export interface Version {
   snapshots: string[];
   /** The live tree shows it too. */
   isLive: boolean;
-  /** Where it was then, below the root, a byte string; of several names the first. */
+  /** Its path then, below the root, a byte string; of several names the first. */
   path: string;
   size: number;
   mode: number;
@@ -24,11 +24,10 @@ export interface Version {
 }
 
 /**
- * Oldest first: snapshots in the order in which their layers were made, then
- * the live tree. A snapshot in which the file was not there separates versions.
- * Versions are equal when path, content and attributes are (as far as that is
- * told by the inode alone: a file that was rewritten with the same bytes is a
- * new version).
+ * Oldest first: snapshots in the order of their layers, then the live tree. A
+ * snapshot without the file separates versions. Versions are equal when path,
+ * content and attributes are equal, as far as the inode alone shows it: a file
+ * rewritten with the same bytes is a new version.
  */
 export function versionsOf(volume: ReadableVolume, ino: number): Version[] {
   const shown: { view: View; snapshot: Snapshot | undefined }[] = volume
@@ -66,7 +65,7 @@ function newVersion(inode: Inode, path: string): Version {
   return { snapshots: [], isLive: false, path, size, mode, mtimeS, mtimeNs, layer };
 }
 
-/** An untouched base file is found by number only once some record tells where it lies. */
+/** An untouched base file is found by number only once a record gives its path. */
 function knowBase(volume: ReadableVolume, ino: number, views: readonly View[]): void {
   if (volume.core.base === undefined) return;
   for (const view of views) {

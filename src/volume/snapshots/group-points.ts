@@ -1,18 +1,17 @@
 /**
- * What a volume stores of group saves: its tentative snapshots, and, when it
- * was the one that was asked, the records of those that are decided. Each
- * change is in the open group, so it is one transaction (rule D7), durable
- * when that is.
+ * What a volume stores of group saves: its tentative snapshots and, if it
+ * directed the save, the records of the decided ones. Each change is in the
+ * open txg, so it is one transaction (rule D7) and durable with that txg.
  *
- * What must hold: a tentative snapshot keeps its name and what it sees until
- * its outcome is known, and is listed, sent and pruned by nobody until then.
+ * What must hold: until its outcome is known, a tentative snapshot keeps its
+ * name and content, and is neither listed nor sent nor pruned.
  */
 import { randomUUID } from 'node:crypto';
 import { type Catalog, readMeta } from '../catalog.js';
 import type { SnapshotCommands } from './snapshot-commands.js';
 import type { VolumeCore } from '../core.js';
 
-/** Group saves that are to become snapshots everywhere: key → who has to be told. */
+/** Group saves that are to become snapshots everywhere: key → members that must be told. */
 type Commits = Record<string, readonly string[]>;
 
 const COMMITS_META = 'groupCommits';
@@ -35,13 +34,13 @@ export class GroupPoints {
     return [...this.#catalog.tentative.values()].map(({ point }) => point);
   }
 
-  /** Throws CommandError, as a save under that name would. */
+  /** Throws CommandError, like a save under that name. */
   check(name: string): void {
     this.#commands.writable();
     this.#commands.checkNew(name);
   }
 
-  /** The live tree as it is. */
+  /** Takes a tentative snapshot of the live tree. */
   save(key: string, name: string, point: object, source: string): void {
     this.check(name);
     const { live, fileset, clock } = this.#core;
@@ -59,7 +58,7 @@ export class GroupPoints {
     });
   }
 
-  /** It is a snapshot from now on. Once more, or unknown: nothing. */
+  /** Makes it a snapshot. Does nothing when repeated or unknown. */
   keep(key: string, details: object): void {
     const found = this.#catalog.takeTentative(key);
     if (found === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * The volume's schedule of saves: its text in `meta`, and what is done when it
- * is due. When that is, the daemon decides; nothing here looks at a timer.
+ * The volume's schedule of saves: its text in `meta`, and the work when it is
+ * due. The daemon decides when that is; no code here reads a timer.
  */
 import { CommandError } from '../../lib/errors.js';
 import { formatSchedule, parseSchedule, type Schedule } from '../../format/text/schedule.js';
@@ -10,7 +10,7 @@ import type { VolumeCore } from '../core.js';
 import { expired } from './expiry.js';
 import type { SoftLocks } from '../locks/soft-locks.js';
 
-/** Who asked, in the history. */
+/** The source of scheduled commands in the history. */
 export const SCHEDULE_SOURCE = 'schedule';
 export const AUTO_PREFIX = 'auto-';
 
@@ -18,13 +18,13 @@ export interface ScheduledAnswer {
   /** The new snapshot; absent: nothing had changed since the last one. */
   saved?: string;
   deleted: string[];
-  /** Should have been deleted, but somebody needs them. */
+  /** Expired, but locked. */
   locked: string[];
 }
 
 export class Schedules {
   #text: string | undefined;
-  /** What was last told of in the history: a lock that stays is told of once. */
+  /** The locks last reported in the history: a lasting lock is reported once. */
   #toldLocked = '';
 
   constructor(
@@ -37,17 +37,17 @@ export class Schedules {
     this.#text = typeof stored === 'string' ? stored : undefined;
   }
 
-  /** Undefined: there is none. */
+  /** Undefined: no schedule. */
   get text(): string | undefined {
     return this.#text;
   }
 
-  /** Throws `bad-schedule`: the text is of a newer version. */
+  /** Throws `bad-schedule`: the text is from a newer version. */
   get schedule(): Schedule | undefined {
     return this.#text === undefined ? undefined : parseSchedule(this.#text);
   }
 
-  /** When the schedule last made a snapshot that is still there. */
+  /** When the schedule made its newest existing snapshot. */
   get lastMs(): number | undefined {
     const times = this.#own().map(({ createdMs }) => createdMs);
     return times.length === 0 ? undefined : Math.max(...times);
@@ -57,7 +57,7 @@ export class Schedules {
     return this.catalog.list().filter(({ kind }) => kind === 'auto');
   }
 
-  /** `off`: none from now on. Throws `bad-schedule`. */
+  /** `off` removes the schedule. Throws `bad-schedule`. */
   set(text: string, source: string): Record<string, unknown> {
     this.commands.writable();
     const isOff = /^\s*(off|none)\s*$/i.test(text);
@@ -76,14 +76,17 @@ export class Schedules {
     return { command: 'schedule', schedule: formatted ?? null };
   }
 
-  /** What is due: a save, if something has changed, and what expires then. One transaction. */
+  /**
+   * Does the due work: a save, if something has changed, and the deletions that
+   * follow. One transaction.
+   */
   run(openLayerIsEmpty: boolean): ScheduledAnswer {
     const { schedule } = this;
     if (schedule === undefined) throw new CommandError('no-schedule', 'ENOENT', 'no schedule');
     this.commands.writable();
     const nowMs = this.core.clock.nowMs();
     const answer: ScheduledAnswer = { deleted: [], locked: [] };
-    // An empty layer over a snapshot is that snapshot.
+    // An empty layer over a snapshot is equal to that snapshot.
     if (
       !(openLayerIsEmpty && this.commands.isNamed(this.core.layers.get(this.core.live.top).parent))
     ) {

@@ -14,7 +14,7 @@ import type { PeerTable } from '../peers/peer-table.js';
 import type { SoftLock, SoftLocks } from '../locks/soft-locks.js';
 import { View } from '../view.js';
 
-/** In a message for people; the answer's data has all. */
+/** Number of locks listed in a message; the answer's data has all. */
 const MAX_TOLD_LOCKS = 20;
 
 export interface SaveAnswer {
@@ -31,9 +31,9 @@ export interface RestoreAnswer {
   newLayer: number;
   /** The snapshot that undoes this restore; absent when nothing had changed. */
   undo?: string;
-  /** Undo snapshots that the policy removed. */
+  /** Undo snapshots that the policy deleted. */
   pruned: string[];
-  /** Undo snapshots that it would have removed, but somebody needs them. */
+  /** Undo snapshots that the policy would have deleted, but they are locked. */
   locked?: string[];
 }
 
@@ -41,7 +41,7 @@ export interface DeleteAnswer {
   command: 'delete';
   name: string;
   layer: number;
-  /** It was locked, by these. */
+  /** Present when the snapshot was locked. */
   forced?: true;
   locks?: ShownLock[];
 }
@@ -111,14 +111,14 @@ export class SnapshotCommands {
     );
   }
 
-  /** The name, with a number behind it when it is taken. */
+  /** The name, with a number appended when it is taken. */
   freeName(wanted: string): string {
     let name = wanted;
     for (let n = 2; this.catalog.isTaken(name); n++) name = `${wanted}.${n}`;
     return name;
   }
 
-  /** Seals the open layer and puts a new one over `parent`. */
+  /** Seals the open layer and opens a new one over `parent`. */
   switchTo(parent: number, cacheFrom: View | undefined): { sealed: Layer; live: View } {
     const { core, catalog } = this;
     const nowMs = core.clock.nowMs();
@@ -175,7 +175,7 @@ export class SnapshotCommands {
       throw new CommandError(
         'standby',
         'EROFS',
-        'the volume is a standby: its tree is what the primary sends (shadowfs promote changes that)',
+        'the volume is a standby: its tree comes from the primary (shadowfs promote changes that)',
       );
     }
     const snapshot = this.require(name);
@@ -189,7 +189,7 @@ export class SnapshotCommands {
       newLayer: live.top,
       pruned: [],
     };
-    // An empty layer over a snapshot is that snapshot: nothing to undo.
+    // An empty layer over a snapshot is equal to that snapshot: nothing to undo.
     if (!(openLayerIsEmpty && this.isNamed(sealed.parent))) {
       answer.undo = this.keepAsUndo(sealed.number, nowMs, source);
     }
@@ -210,7 +210,7 @@ export class SnapshotCommands {
     return { answer, from, to: live };
   }
 
-  /** What the live tree was becomes an undo snapshot; returns its name. */
+  /** Keeps the earlier state of the live tree as an undo snapshot; returns its name. */
   keepAsUndo(layer: number, nowMs: number, source: string): string {
     const name = this.freeName(`undo-${timeName(nowMs)}`);
     const { fileset } = this.core;
@@ -218,7 +218,10 @@ export class SnapshotCommands {
     return name;
   }
 
-  /** Keeps the newest `keepUndo` undo snapshots; never takes the one just restored, nor a locked one. */
+  /**
+   * Keeps the newest `keepUndo` undo snapshots; never deletes the one just
+   * restored, nor a locked one.
+   */
   pruneUndo(restored: string): { pruned: string[]; locked: string[] } {
     const undo = this.catalog.list().filter((s) => s.kind === 'undo');
     const surplus = Math.max(0, undo.length - this.core.options.keepUndo);
@@ -229,7 +232,7 @@ export class SnapshotCommands {
     return { pruned, locked: old.filter(isLocked).map(({ name }) => name) };
   }
 
-  /** The layer is that of a snapshot. */
+  /** True when a snapshot names the layer. */
   isNamed(layer: number): boolean {
     return [...this.catalog.snapshots.values()].some((snapshot) => snapshot.layer === layer);
   }
@@ -273,7 +276,7 @@ export class SnapshotCommands {
       [
         `snapshot ${name} is locked:`,
         ...reasons,
-        '--force (force=yes in the control file) deletes it all the same',
+        '--force (force=yes in the control file) deletes it nevertheless',
       ].join('\n'),
       { name, uuid, locks: locks.map((lock) => this.#shown(lock, name)) },
     );
