@@ -18,7 +18,7 @@ export type Change =
   | { kind: 'inode'; ino: number }
   | { kind: 'entry'; directory: number; name: string };
 
-/** Each changed inode and name once per layer that touched it. */
+/** Each changed inode and name, once per layer that touched it. */
 export function* changedPlaces(
   reader: StoreReader,
   layers: LayerTree,
@@ -26,7 +26,7 @@ export function* changedPlaces(
   toTop: number,
 ): Generator<Change> {
   const { onlyA, onlyB } = layers.difference(fromTop, toTop);
-  // Oldest first: the collector folds a layer into a newer one, which is still to come.
+  // Oldest first: the collector folds a layer into a newer one, which is read later.
   for (const layer of [...onlyA.reverse(), ...onlyB.reverse()]) {
     for (const table of [TABLE.inodes, TABLE.entries] as const) {
       const prefix = deltaPrefix(layer, table);

@@ -1,4 +1,4 @@
-/** What differs between two inodes, each in a view of its own: for `diff`. */
+/** What differs between two inodes, each in its own view: for `diff`. */
 import { FsError } from '../../lib/errors.js';
 import { areSameClips } from '../../format/clips.js';
 import { type BlockSource, isSameVersion } from '../files/block-map.js';
@@ -22,8 +22,8 @@ export type DiffDetail =
 const PIECE_BLOCKS = 64;
 
 /**
- * All that differs, in a fixed order. The content of files is compared byte by
- * byte where it is not the same stored block anyway.
+ * All differences, in a fixed order. File content is compared byte by byte
+ * unless both sides are the same stored block.
  */
 export function compareInodes(
   volume: ReadableVolume,
@@ -40,7 +40,7 @@ export function compareInodes(
   if (before.mode !== after.mode) details.push('mode');
   if (before.uid !== after.uid || before.gid !== after.gid) details.push('owner');
   const isSameTime = before.mtimeS === after.mtimeS && before.mtimeNs === after.mtimeNs;
-  // The times of a directory follow its names, which are told.
+  // The times of a directory change with its names, which are reported anyway.
   if (!isSameTime && !after.isDirectory) details.push('times');
   if (!hasSameAttributes(volume, from, before, to, after)) details.push('xattr');
   return details;
@@ -70,7 +70,7 @@ function isSameContent(
       volume.read(from, before, offset, length, left, 0);
       volume.read(to, after, offset, length, right, 0);
     } catch (error) {
-      // Bytes that can't be read can't be called the same.
+      // Unreadable bytes can't be called equal.
       if (error instanceof FsError && error.code === 'EIO') return false;
       throw error;
     }
@@ -79,7 +79,7 @@ function isSameContent(
   return true;
 }
 
-/** No block and no clip was written between the two versions of one inode. */
+/** True when no block and no clip was written between the two versions of one inode. */
 function hasSameData(before: Inode, after: Inode): boolean {
   if (before.dataLayer !== after.dataLayer) return false;
   return areSameClips(before.clips, after.clips);
@@ -126,7 +126,7 @@ function hasSameAttributes(
   });
 }
 
-/** Sorted. A base file that is gone has none. */
+/** Sorted. A missing base file has none. */
 function attributeNames(volume: ReadableVolume, view: View, inode: Inode): string[] {
   try {
     return volume.listAttributes(view, inode).sort();

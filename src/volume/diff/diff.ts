@@ -1,24 +1,25 @@
 /**
- * What differs between two views, as a person would tell it: names added,
- * removed, renamed, files changed. Costs what changed, not what there is: it
- * starts from the delta maps of the layers that only one of the views sees,
- * and lists whole directories only where they came or went.
+ * The differences between two views in a person's terms: names added, removed,
+ * renamed, files changed. The cost is proportional to the changes, not to the
+ * volume: it starts from the delta maps of the layers that only one of the
+ * views sees, and lists whole directories only where they were added or
+ * removed.
  *
- * How things are told:
+ * How differences are reported:
  * - A name that leads to another file than before, in the same place, is
- *   `changed` (what a program does that writes a new file and renames it over
- *   the old one), with what differs between the two files.
- * - An inode that lost a name here and got one there is `renamed`; a renamed
- *   directory is one line, not its content. `replaced` says that it took the
- *   place of something that is gone.
- * - Directories that came or went are told with everything below them.
- * - Each name of a file with hard links is a line of its own; a name that was
- *   added to a file that existed before has the detail `link`.
- * - A file that was touched and is the same in the end (bytes, mode, owner,
- *   mtime, attributes) is not told; nor is a directory of which only the times
- *   differ, since its names tell that already. atime and ctime are not compared.
- * - `path` is the path in the newer view (`to`), but of removed names the one in
- *   the older view.
+ *   `changed` (as when a program writes a new file and renames it over the old
+ *   one), with the differences between the two files.
+ * - An inode that lost one name and got another is `renamed`; a renamed
+ *   directory is one line, without its content. `replaced` means that it took
+ *   the place of a file that is gone.
+ * - Added and removed directories are reported with everything below them.
+ * - Each name of a file with hard links has its own line; a name added to an
+ *   existing file has the detail `link`.
+ * - A file that was touched but is the same in the end (bytes, mode, owner,
+ *   mtime, xattrs) is not reported; nor is a directory with different times
+ *   only, because its names show the change. atime and ctime are not compared.
+ * - `path` is the path in the newer view (`to`); of removed names, in the older
+ *   view.
  */
 import { compareInodes, type DiffDetail } from './compare.js';
 import { DiffSlots, type Slot } from './slots.js';
@@ -42,11 +43,11 @@ export interface DiffLine {
   kind: DiffKind;
   /** Below the root, a byte string; '' is the root. */
   path: string;
-  /** Of a renamed one: where it was in the older view. */
+  /** Path in the older view, when renamed. */
   oldPath?: string;
-  /** In the newer view, if it is there. */
+  /** In the newer view, if it exists there. */
   type: DiffType;
-  /** What differs; absent for what was added or removed as a whole. */
+  /** What differs; absent when the whole file was added or removed. */
   details?: DiffDetail[];
 }
 
@@ -65,8 +66,8 @@ export function typeOf(inode: Inode): DiffType {
 
 /**
  * The lines, ordered by path, then by kind. Reads the committed state. Memory
- * and time are proportional to the change; content is compared while the lines
- * are taken, so a caller that stops early saves it. Throws CorruptionError.
+ * and time are proportional to the change; content is compared while the caller
+ * takes the lines, so stopping early saves work. Throws CorruptionError.
  */
 export function* diffViews(volume: ReadableVolume, from: View, to: View): Generator<DiffLine> {
   const slots = new DiffSlots(volume, from, to);
@@ -81,7 +82,7 @@ export function* diffViews(volume: ReadableVolume, from: View, to: View): Genera
 
 export type DiffSummary = Record<DiffKind, number>;
 
-/** How many lines there are of each kind. */
+/** The number of lines of each kind. */
 export function diffSummary(lines: Iterable<DiffLine>): DiffSummary {
   const summary: DiffSummary = { added: 0, removed: 0, changed: 0, renamed: 0 };
   for (const { kind } of lines) summary[kind]++;
@@ -127,7 +128,7 @@ function tell(
   };
 }
 
-/** Everything that changed names. */
+/** All changes of names. */
 function renamesAndNames(slots: DiffSlots): Candidate[] {
   const candidates: Candidate[] = [];
   const { sources, targets } = pairRenames(slots);
@@ -167,7 +168,7 @@ function renamesAndNames(slots: DiffSlots): Candidate[] {
   return candidates;
 }
 
-/** Lost names and got names of the same inode, paired in the order of their paths. */
+/** Lost and gained names of the same inode, paired in the order of their paths. */
 function pairRenames(slots: DiffSlots): { sources: Set<Slot>; targets: Map<Slot, Slot> } {
   const lost = new Map<number, Slot[]>();
   for (const slot of slots.slots) {

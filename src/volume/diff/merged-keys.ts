@@ -73,7 +73,7 @@ export class MergedKeys {
     return place;
   }
 
-  /** The places of one inode (or directory); those of smaller numbers are passed over. */
+  /** The places of one inode (or directory); places of smaller numbers are skipped. */
   *ofInode(ino: number): Generator<Buffer> {
     for (let place = this.peek(); place !== undefined; place = this.peek()) {
       const found = inodeOf(place);

@@ -3,9 +3,9 @@
  * one directory: what it led to before, and what it leads to after.
  *
  * Names of directories that are in both views come from the delta maps. Where a
- * directory came or went, everything below it is listed: in time proportional
- * to it, like the removal or copy that did it. A directory that another one
- * took the place of is compared with it name by name.
+ * directory was added or removed, everything below it is listed, in time
+ * proportional to its size. A directory that replaced another one is compared
+ * with it name by name.
  */
 import { ROOT_INODE } from '../../format/records/tables.js';
 import { joinPath } from '../names/inode-reader.js';
@@ -21,7 +21,7 @@ export interface Slot {
   after: Inode | undefined;
 }
 
-/** One directory in both views, or two that lie in the same place, or one that came or went. */
+/** One directory in both views, or two in the same place, or one that was added or removed. */
 interface DirectoryPair {
   before: Inode | undefined;
   after: Inode | undefined;
@@ -51,7 +51,7 @@ export class DiffSlots {
     return this.#inode(this.to, this.from, ino);
   }
 
-  /** A base file without a record in `view` may have one in `other` that tells where it lies. */
+  /** A base file without a record in `view` may have one in `other` that gives its path. */
   #inode(view: View, other: View, ino: number): Inode | undefined {
     const inode = this.volume.inode(view, ino);
     if (inode !== undefined || this.volume.core.base === undefined) return inode;
@@ -74,7 +74,7 @@ export class DiffSlots {
     for (const [ino, names] of this.#names) {
       const before = this.inFrom(ino);
       const after = this.inTo(ino);
-      // One that came or went is listed from the directory above.
+      // An added or removed directory is listed from its parent.
       if (before?.isDirectory !== true || after?.isDirectory !== true) continue;
       const beforePath = this.#path(this.from, ino);
       const afterPath = this.#path(this.to, ino);
@@ -120,7 +120,7 @@ export class DiffSlots {
     return found === undefined || found.nlink === 0;
   }
 
-  /** Every name of directories that came or went. */
+  /** Lists every name of added or removed directories. */
   #list(place: DirectoryPair): void {
     const names = new Set<string>();
     for (const [view, directory] of [
