@@ -1,6 +1,6 @@
 /**
  * Inode numbers of base files (rule D10): derived from the host inode on the
- * base's own device; from the `baseids` table where that can't be.
+ * base directory's own device; elsewhere from the `baseids` table.
  */
 import { baseIdKey } from '../../format/records/keys.js';
 import { ALLOCATOR, TABLE, inodeNumber } from '../../format/records/tables.js';
@@ -8,13 +8,13 @@ import type { StoreReader } from '../../store/reader.js';
 import type { BaseDirectory, BaseStat } from '../../base/base-directory.js';
 
 export class BaseIds {
-  /** Given out and not yet known to be in LMDB, too. */
+  /** Numbers assigned in this process, including those not yet in LMDB. */
   readonly #given = new Map<string, number>();
 
   constructor(
     readonly reader: StoreReader,
     readonly base: BaseDirectory | undefined,
-    /** Stores key → number with the open group and returns a new counter value. */
+    /** Stores with the open txg; `allocate` returns a new counter value. */
     readonly allocate: (allocator: number) => number,
     readonly put: (key: Buffer, value: Buffer) => void,
   ) {}

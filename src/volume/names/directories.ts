@@ -1,7 +1,7 @@
 /**
- * Names: looking one up, listing a directory in hash order (rule D15), putting
- * and taking away. A directory's content is the merge of the groups in memory,
- * LMDB and, for a base-backed directory, the base.
+ * Names: lookup, listing in hash order (rule D15), adding and removing. A
+ * directory's content is the merge of the pending changes in memory, LMDB and,
+ * for a base-backed directory, the base directory.
  */
 import { FsError } from '../../lib/errors.js';
 import { entryKey, placeOf } from '../../format/records/keys.js';
@@ -17,20 +17,20 @@ import { firstAtOrAfter } from '../commit/txg.js';
 import { type ListedName, StoredNames } from './stored-names.js';
 import type { View } from '../view.js';
 
-/** What a directory says of a name, without looking at the inode. */
+/** What a directory entry says about a name, without reading the inode. */
 export interface FoundEntry {
   /** 0: a whiteout. */
   ino: number;
   type: number;
   fresh: boolean;
-  /** Layer of the entry; 0 for a name of the base. */
+  /** Layer of the entry; 0 for a name of the base directory. */
   layer: number;
 }
 
 /** One source of a listing: yields names in (hash, name) order. */
 type NameSource = () => ListedName | undefined;
 
-/** Bytes one entry record is counted with, besides its name. */
+/** Size that one entry record is counted with, besides its name. */
 const ENTRY_RECORD_BYTES = 64;
 
 export class Directories {
@@ -39,7 +39,7 @@ export class Directories {
     readonly inodes: Inodes,
   ) {}
 
-  /** The entry of a name in a view, whiteouts included; undefined: nothing at all. */
+  /** The entry of a name in a view, whiteouts included; undefined: none at all. */
   find(view: View, directory: Inode, name: string): FoundEntry | undefined {
     for (const changes of this.core.pendingChanges(view)) {
       const entry = changes.directories.get(directory.ino)?.get(name);
@@ -80,7 +80,7 @@ export class Directories {
 
   /**
    * Visits the names with hash > `afterHash` in (hash, name) order until
-   * `visit` returns false. `withInodes`: their inodes will be asked for.
+   * `visit` returns false. `withInodes`: the caller will ask for their inodes.
    */
   list(
     view: View,
@@ -163,8 +163,8 @@ export class Directories {
   }
 
   /**
-   * Puts a name into the open layer. `below` is what `find` said before.
-   * The caller has checked that the name is free or is to be replaced.
+   * Adds a name to the open layer. `below` is the earlier result of `find`. The
+   * caller has checked that the name is free or is to be replaced.
    */
   put(
     directory: number,
@@ -181,7 +181,7 @@ export class Directories {
     this.core.open.note(ENTRY_RECORD_BYTES + name.length);
   }
 
-  /** Takes a name away: deleted where it was fresh in this layer, else whited out. */
+  /** Removes a name: deletes the entry if it was fresh in this layer, else writes a whiteout. */
   take(directory: number, name: string, below: FoundEntry): void {
     const changes = this.core.changes();
     const fresh = below.fresh && below.layer === changes.layer;

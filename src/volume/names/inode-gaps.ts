@@ -1,27 +1,30 @@
 /**
- * Where nothing is recorded: most inodes have no attribute and are no orphan,
- * and those of a new snapshot are in no older one; one look says so for all up
- * to the next that has something.
+ * Ranges of inode numbers without records: most inodes have no xattrs and are
+ * not orphans, and the inodes of a new snapshot are in no older one. One lookup
+ * answers for all numbers up to the next record.
  */
 import { deltaKey, inodeOf, inodePlace, decodeDeltaKey } from '../../format/records/keys.js';
 import { TABLE, type TableNumber } from '../../format/records/tables.js';
 import type { TableReader } from '../../store/reader.js';
 
-/** Holds for one committed state, and for later ones as far as nothing is added. */
+/** Valid for one committed state, and for later ones while nothing is added. */
 export class InodeGaps {
-  /** From the first number to below the second there is no record. */
+  /** From `#from` to below `#to` there is no record. */
   #from = 0;
   #to = 0;
 
   /** `next`: the first inode at or above a number that has a record; or Infinity. */
   constructor(readonly next: (ino: number) => number) {}
 
-  /** Something may have been added. */
+  /** Call when a record may have been added. */
   forget(): void {
     this.#to = this.#from;
   }
 
-  /** The inode lies in one: it has no record in LMDB. What it has otherwise may be hidden. */
+  /**
+   * True when the inode lies in a gap: it has no record in LMDB. When false,
+   * its records may still be hidden from a view.
+   */
   has(ino: number): boolean {
     if (ino < this.#from || ino >= this.#to) {
       this.#from = ino;
@@ -31,7 +34,7 @@ export class InodeGaps {
   }
 }
 
-/** In a table, of whatever layers. */
+/** Gaps in a table, in any layers. */
 export function gapsOfTable(reader: TableReader, table: TableNumber, fileset: number): InodeGaps {
   return new InodeGaps((ino) => {
     const found = reader.seek(table, inodePlace(fileset, ino), inodePlace(fileset + 1, 0));
@@ -39,7 +42,7 @@ export function gapsOfTable(reader: TableReader, table: TableNumber, fileset: nu
   });
 }
 
-/** Among the inode records of some layers; costs a look for each. */
+/** Gaps among the inode records of some layers; costs one lookup for each. */
 export function gapsOfLayers(
   reader: TableReader,
   layers: readonly number[],

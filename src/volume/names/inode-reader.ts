@@ -1,6 +1,7 @@
 /**
- * Inodes as views see them, and the copy that a change works on.
- * Order of the search: groups in memory, the view's cache, LMDB, the base.
+ * Inodes as views see them, and the copy that a change works on. Order of the
+ * search: pending changes in memory, the view's cache, LMDB, the base
+ * directory.
  */
 import { CorruptionError, FsError } from '../../lib/errors.js';
 import { decodeInode } from '../../format/records/inode-record.js';
@@ -18,7 +19,7 @@ export function joinPath(directory: string, name: string): string {
   return directory === '' ? name : `${directory}/${name}`;
 }
 
-/** Bytes one inode record is counted with. */
+/** Size that one inode record is counted with. */
 const INODE_RECORD_BYTES = 220;
 
 export class Inodes {
@@ -30,7 +31,7 @@ export class Inodes {
   /** The inode in a view; undefined when the view has none (or it is gone). */
   get(view: View, ino: number): Inode | undefined {
     const inode = this.#find(view, ino);
-    // In another view the file may have no record, and its number is all that a caller has.
+    // In another view the file may have no record, and the caller has only its number.
     if (inode?.base !== undefined) this.rememberBase(ino, inode.base.path);
     return inode;
   }
@@ -43,7 +44,7 @@ export class Inodes {
     const cached = view.cache.get(ino);
     if (cached !== undefined) return cached ?? undefined;
     const inode = this.#stored(view, ino);
-    // An absent base file is not remembered: its path may become known later.
+    // A missing base file is not cached: its path may become known later.
     if (inode !== undefined || this.core.base === undefined) view.cache.set(ino, inode ?? null);
     return inode;
   }
@@ -59,8 +60,9 @@ export class Inodes {
   }
 
   /**
-   * Puts the inodes of listed names into the view's cache, at a fraction of what
-   * `get` costs for each. What can't be had so is left to `get`, with its error.
+   * Puts the inodes of listed names into the view's cache, at a fraction of the
+   * cost of a `get` for each. Inodes that this can't read are left to `get`,
+   * with its error.
    */
   prefetch(view: View, names: readonly { ino: number }[]): void {
     const pending = this.core.pendingChanges(view);
@@ -84,7 +86,7 @@ export class Inodes {
     });
   }
 
-  /** A base file without a record: the base itself says what it is. */
+  /** A base file without a record: its attributes come from the base directory. */
   #untouched(ino: number): Inode | undefined {
     const base = this.core.base;
     if (base === undefined) return undefined;
@@ -104,7 +106,7 @@ export class Inodes {
     inode.nlink = stat.nlink;
     inode.size = stat.size;
     inode.allocated = stat.blocks * 512;
-    // Some file systems let programs set times that a stream could not carry.
+    // Some file systems allow times that a stream can't carry.
     const atime = heldTime(stat.atimeS, stat.atimeNs);
     inode.atimeS = atime.s;
     inode.atimeNs = atime.ns;
@@ -119,7 +121,7 @@ export class Inodes {
     if (inode.isSymlink) inode.target = this.core.base?.readlink(path);
     inode.base = {
       path,
-      // 0 is the base's own device, whatever number the next boot gives it.
+      // 0 means the base directory's own device, whose number may change with each boot.
       device: stat.device === this.core.base?.rootStat.device ? 0 : stat.device,
       hostInode: stat.hostInode,
       size: stat.size,
@@ -138,12 +140,12 @@ export class Inodes {
     return ino;
   }
 
-  /** Remembers where a listed base child lies. */
+  /** Remembers the path of a listed base file. */
   rememberBase(ino: number, path: string): void {
     if (ino !== ROOT_INODE && !this.core.basePaths.has(ino)) this.core.basePaths.set(ino, path);
   }
 
-  /** The live inode, for a change: the copy that belongs to the open group. */
+  /** The live inode for a change: the copy that belongs to the open txg. */
   forChange(ino: number): Inode {
     const changes = this.core.changes();
     const own = changes.inodes.get(ino);
@@ -163,7 +165,7 @@ export class Inodes {
     return copy;
   }
 
-  /** A base file's first record says where it hangs, so that paths can be told. */
+  /** A base file's first record gets the file's name, so that its path can be found. */
   #nameFromBase(inode: Inode): void {
     const path = inode.base?.path ?? '';
     if (path === '') return;
@@ -174,7 +176,7 @@ export class Inodes {
     inode.links = [{ parent: this.ofBase(parentPath, stat), name: path.slice(cut + 1) }];
   }
 
-  /** Puts a new inode into the open group. */
+  /** Adds a new inode to the open txg. */
   add(inode: Inode): void {
     this.core.admit(1, INODE_RECORD_BYTES);
     const changes = this.core.changes();

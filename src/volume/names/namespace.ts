@@ -1,6 +1,6 @@
 /**
  * Changes of the name space of the live view: create, link, unlink, rename,
- * attributes, and what becomes of an inode that loses its last name (D5).
+ * attributes, and the fate of an inode that loses its last name (D5).
  */
 import { FsError } from '../../lib/errors.js';
 import { inodePlace, layerOf, placeOf, inodeOf } from '../../format/records/keys.js';
@@ -35,7 +35,7 @@ export interface AttributeChange {
   killSetId?: boolean;
 }
 
-/** Whether somebody still holds an inode that loses its last name. */
+/** True while the kernel still holds an inode that loses its last name. */
 export type InUse = (ino: number) => boolean;
 
 const RENAME_NOREPLACE = 1;
@@ -107,7 +107,7 @@ export class Namespace {
   #touchDirectory(ino: number, links: number): void {
     const directory = this.inodes.forChange(ino);
     this.data.touch(directory);
-    // 1 is what file systems without directory link counts report: it stays.
+    // File systems without directory link counts report 1: it stays.
     if (directory.nlink > 1) directory.nlink += links;
   }
 
@@ -213,7 +213,7 @@ export class Namespace {
       changes.orphans.delete(inode.ino);
       return;
     }
-    // Only an inode of this layer has no older record that would show again.
+    // Only an inode of this layer has no older record that would become visible again.
     changes.orphans.set(inode.ino, inode.birthLayer === changes.layer ? null : false);
     this.core.open.note(32);
   }
@@ -240,7 +240,7 @@ export class Namespace {
     if (!this.core.isNew(ino)) this.data.reap(ino, changes.layer, REAP_ALL);
   }
 
-  /** Nobody holds the nameless inode any more. */
+  /** The kernel no longer holds the inode without a name. */
   release(ino: number): void {
     const inode = this.inodes.get(this.core.live, ino);
     if (inode === undefined || inode.nlink > 0) return;
@@ -248,7 +248,10 @@ export class Namespace {
     this.#remove(ino);
   }
 
-  /** Removes what a crash, or a restore to a snapshot with open unlinked files, left behind. */
+  /**
+   * Removes inodes left behind by a crash, or by a restore to a snapshot with
+   * open unlinked files.
+   */
   reapOrphans(): number[] {
     const alive = new Map<number, boolean>();
     for (const changes of this.core.pendingChanges(this.core.live)) {
@@ -268,7 +271,7 @@ export class Namespace {
     return reaped;
   }
 
-  /** `whiteoutOwner`: leave a character device 0:0 of that owner in place of what is moved. */
+  /** `whiteoutOwner`: leave a character device 0:0 of that owner in place of the moved name. */
   rename(
     from: number,
     name: string,
@@ -306,7 +309,7 @@ export class Namespace {
     });
   }
 
-  /** What union file systems keep in place of a name that is to be hidden below them. */
+  /** The marker of union file systems for a name that is hidden below them. */
   #leaveWhiteout(who: Owner, parent: number, name: string, moved: FoundEntry): void {
     const inode = this.#newInode(who, { mode: S_IFCHR });
     inode.nlink = 1;
@@ -323,7 +326,7 @@ export class Namespace {
     }
   }
 
-  /** What a rename overwrites loses its name. */
+  /** Removes a name that a rename overwrites. */
   #replace(replaced: Inode, to: number, newName: string, inUse: InUse): void {
     if (!replaced.isDirectory) {
       this.#loseName(replaced.ino, to, newName, inUse);
@@ -361,7 +364,7 @@ export class Namespace {
     });
   }
 
-  /** A time that the volume can't hold becomes the nearest one that it can. */
+  /** A time that the volume can't store becomes the nearest one that it can. */
   setAttributes(ino: number, change: AttributeChange): Inode {
     const inode = this.inodes.forChange(ino);
     const now = this.core.clock.now();

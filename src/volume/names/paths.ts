@@ -19,7 +19,7 @@ export class Paths {
     return this.all(view, ino)[0];
   }
 
-  /** Every path that the inode's record (or the base) tells of. */
+  /** Every path known from the inode's record (or the base directory). */
   all(view: View, ino: number): string[] {
     if (ino === ROOT_INODE) return [''];
     const inode = this.inodes.get(view, ino);
@@ -48,7 +48,7 @@ export class Paths {
     return parent === undefined ? undefined : joinPath(parent, link.name);
   }
 
-  /** An untouched base file lies where its base directory is now (rule D11). */
+  /** An untouched base file lies where its directory is now (rule D11). */
   #ofBasePath(view: View, basePath: string): string | undefined {
     if (basePath === '') return '';
     const cut = basePath.lastIndexOf('/');

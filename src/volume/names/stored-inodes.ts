@@ -1,7 +1,7 @@
 /**
- * Many inode records at once: those of a directory's children mostly lie side
- * by side, since they were made one after the other, and stepping to the next
- * record costs a fraction of looking it up.
+ * Reads many inode records at once. The children of a directory are mostly
+ * neighbours, because they were made one after the other, and stepping to the
+ * next record costs a fraction of a lookup.
  */
 import { uint64At } from '../../format/big-endian.js';
 import { inodeKey } from '../../format/records/keys.js';
@@ -11,11 +11,11 @@ import type { TableReader } from '../../store/reader.js';
 import { visitStored } from '../newest.js';
 import type { View } from '../view.js';
 
-/** Numbers left out between two wanted ones that are stepped over rather than looked up anew. */
+/** Up to this many numbers between two wanted ones are stepped over instead of looked up. */
 const MAX_GAP = 4;
 
 /**
- * Gives the newest version that the view sees (rule F1) of each inode that has
+ * Visits the newest version that the view sees (rule F1) of each inode that has
  * one in LMDB, in ascending order, once. `inos` ascends; a file with several
  * names in a directory may be in it several times. `take` may neither keep the
  * record nor call into the store.

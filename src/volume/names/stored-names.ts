@@ -25,7 +25,7 @@ import type { View } from '../view.js';
 export interface ListedName {
   hash: number;
   name: string;
-  /** 0: a whiteout, which hides what lies below. */
+  /** 0: a whiteout, which hides the name below. */
   ino: number;
   type: number;
 }
@@ -35,16 +35,16 @@ const FIRST_BATCH = 16;
 const BATCH = 128;
 
 export class StoredNames {
-  /** Names that were read and not given out yet: those from `#at`. */
+  /** Names read but not returned yet: those from `#at` on. */
   #batch: ListedName[] = [];
   #at = 0;
   #size = FIRST_BATCH;
-  /** Where to read on; undefined: everything was read. */
+  /** Where to continue reading; undefined: everything was read. */
   #from: Buffer | undefined;
   readonly #end: Buffer;
   #failure: CorruptionError | undefined;
 
-  /** `onBatch` is told of the names of each batch before they are given out. */
+  /** `onBatch` receives the names of each batch before they are returned. */
   constructor(
     readonly reader: TableReader,
     readonly view: View,
@@ -56,7 +56,7 @@ export class StoredNames {
     this.#end = prefixEnd(this.#from.subarray(0, PLACE_INODE_LENGTH));
   }
 
-  /** Throws CorruptionError behind the names that come before the damaged one. */
+  /** Throws CorruptionError after the names that come before the damaged one. */
   next(): ListedName | undefined {
     while (this.#at === this.#batch.length) {
       if (this.#failure !== undefined) throw this.#failure;
