@@ -192,7 +192,7 @@ export class RecordCheck {
     })) {
       const where = `delta key ${key.toString('hex')}`;
       if (key.length < 8 || !isVersioned(key[6] as TableNumber) || key[6] === 0) {
-        this.state.add('D2', 'the key is no place of a versioned table', where);
+        this.state.add('D2', 'the key is not a place of a versioned table', where);
         continue;
       }
       const { layer, table, place } = decodeDeltaKey(key);
@@ -242,7 +242,7 @@ export class RecordCheck {
       const where = `reap inode ${ino} layer ${layer}`;
       const what = value.length === 1 ? value[0] : undefined;
       if (what !== REAP_ALL && what !== REAP_CLIPPED) {
-        this.state.add('format', 'the value is no work for the collector', where);
+        this.state.add('format', 'the value is not work for the collector', where);
       }
       if (layer === 0 || layer >= this.catalog.nextLayer) {
         this.state.add('F5', 'the layer was never given out', where);
@@ -290,7 +290,7 @@ function placeProblem(table: TableNumber, place: Buffer): string | undefined {
     if (place.length < 22 || place.at(-1) !== 0) return 'the key has no name';
     const name = entryNameOf(place);
     if (name.length > MAX_NAME_LENGTH || name === '.' || name === '..' || /[/\0]/.test(name)) {
-      return 'the name is no file name';
+      return 'the name is not a file name';
     }
     if (entryHashOf(place) !== nameHash(name)) return 'the hash is not the hash of the name';
   }

@@ -4,7 +4,7 @@
  * Everything lies in SharedArrayBuffers: values are built in the arena's
  * slabs and travel by reference, so posting a batch copies nothing.
  *
- * What must hold: between `finish` and the commit nobody writes to the slabs
+ * What must hold: between `finish` and the commit no code writes to the slabs
  * of a batch; `recycle` is called only after the commit.
  */
 import { copyBytes } from '../lib/copy-bytes.js';

@@ -117,7 +117,7 @@ eachIdentity(t, 'snapshot names', async (t, world) => {
   await refuse(['save', 'a/b'], 'bad-snapshot-name', /slash/);
   await refuse(['save', 'a\x07b'], 'bad-snapshot-name', /control character/);
   await refuse(['save', 'a\nb'], 'bad-command-line', /line feed/);
-  await refuse(['save', '..'], 'bad-snapshot-name', /no snapshot name/);
+  await refuse(['save', '..'], 'bad-snapshot-name', /not a snapshot name/);
   await refuse(['save', 'latest'], 'bad-snapshot-name', /newest/);
   await refuse(['save', 'one'], 'snapshot-exists', /one exists already/);
   await refuse(['rename', 'one', 'one'], 'snapshot-exists', /exists/);

@@ -90,7 +90,7 @@ async function send(volume: Volume, request: SendRequest): Promise<void> {
     throw new CommandError(
       'stream-to-terminal',
       'EINVAL',
-      'a stream is not for a terminal: send it to a file or a pipe (-n tells how much it is)',
+      'a stream is not for a terminal: send it to a file or a pipe (-n prints its size)',
     );
   }
   stdout.prependListener('error', (error: NodeJS.ErrnoException) => {

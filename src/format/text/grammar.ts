@@ -141,7 +141,7 @@ export function parseCommandLine(input: string | Uint8Array): CommandLine {
     }
     const key = word.text.slice(0, word.equals);
     if (!OPTION_KEY.test(key)) {
-      throw bad(`"${shorten(key)}" is no option key (a name with = in it goes into double quotes)`);
+      throw bad(`"${shorten(key)}" is not an option key (put a name with = into double quotes)`);
     }
     if (options.has(key)) throw bad(`the option ${key} is given twice`);
     options.set(key, word.text.slice(word.equals + 1));
@@ -171,7 +171,7 @@ export function formatCommandLine(line: CommandLine): string {
   const words: string[] = [];
   if (line.name !== undefined) words.push(formatWord(line.name));
   for (const [key, value] of line.options) {
-    if (!OPTION_KEY.test(key)) throw bad(`"${shorten(key)}" is no option key`);
+    if (!OPTION_KEY.test(key)) throw bad(`"${shorten(key)}" is not an option key`);
     words.push(`${key}=${value === '' ? '' : formatWord(value)}`);
   }
   const text = words.join(' ');
@@ -199,7 +199,7 @@ export function checkSnapshotName(
   if (/\p{Surrogate}/u.test(name)) return 'a snapshot name is not valid Unicode';
   if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name)) return 'a snapshot name holds a control character';
   if (name.includes('/')) return 'a snapshot name holds a slash';
-  if (name === '.' || name === '..') return `"${name}" is no snapshot name`;
+  if (name === '.' || name === '..') return `"${name}" is not a snapshot name`;
   if (/^\s|\s$/u.test(name)) return 'a snapshot name begins or ends with a space';
   if (name === LATEST_NAME) return `"${LATEST_NAME}" always means the newest snapshot`;
   if (use === 'target' && name.startsWith(UNDO_PREFIX)) {

@@ -250,7 +250,7 @@ export class StreamDecoder {
       body.length === 6 + CHAIN_BYTES &&
       body.readUIntBE(0, 6) === this.#records &&
       body.subarray(6).equals(chain);
-    if (!isRight) throw damaged('the trailer tells of another stream', this.#offset);
+    if (!isRight) throw damaged('the trailer belongs to another stream', this.#offset);
   }
 
   #event(payload: Buffer): StreamEvent {

@@ -244,7 +244,7 @@ asRoot(t, 'a file that is not in the page cache', (t) => {
   t.end();
 });
 
-t.test('a cold read while nobody else waits: from a near disk it is waited for', (t) => {
+t.test('a cold read from a local disk waits when no other request does', (t) => {
   t.ok(isNearFileSystem(0xef53) && isNearFileSystem(0x9123683e));
   t.notOk(isNearFileSystem(0x6969) || isNearFileSystem(0x65735546), 'not from NFS, not from FUSE');
   t.notOk(isPlainFileSystem(0x9123683e));
@@ -467,7 +467,7 @@ t.test('names are bytes', (t) => {
   t.end();
 });
 
-t.test('a tree deeper than the kernel takes in one path', (t) => {
+t.test('a tree deeper than the kernel accepts in one path', (t) => {
   const fixture = new Fixture(t);
   const name = 'd'.repeat(200);
   const script =
@@ -694,7 +694,7 @@ asRoot(t, 'what the host refuses', (t) => {
   t.end();
 });
 
-t.test('a random tree is as node:fs sees it', (t) => {
+t.test('a random tree equals what node:fs shows', (t) => {
   const fixture = new Fixture(t);
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
   t.comment(`SEED=${seed}`);

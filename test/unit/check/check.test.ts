@@ -160,7 +160,7 @@ const DAMAGES: [string, (tx: WriteTransaction, known: Known) => void, RegExp][] 
   [
     'D2: the key is no place',
     (tx) => tx.noteDelta(Buffer.from('00000000000109aabbcc', 'hex')),
-    /D2 the key is no place of a versioned table/,
+    /D2 the key is not a place of a versioned table/,
   ],
   [
     'the checksum of an inode',
@@ -497,7 +497,7 @@ function dump(path: string): string[] {
   return lines;
 }
 
-t.test('flipped bytes: no crash, and what is called sound is what it was', (t) => {
+t.test('flipped bytes: no crash, and a volume reported sound has its old content', (t) => {
   const fixture = new VolumeFixture(t);
   fill(fixture);
   for (let i = 0; i < 150; i++) fixture.write(`after-${i}`, text(10, String(i)));
@@ -600,7 +600,7 @@ t.test('a newer format is no damage', (t) => {
   t.end();
 });
 
-t.test('a truncated file, and one that is filled with nonsense', (t) => {
+t.test('a truncated file, and one filled with nonsense', (t) => {
   const fixture = new VolumeFixture(t);
   fill(fixture);
   fixture.close();
@@ -655,7 +655,7 @@ t.test('a base: clean, then changed underneath', (t) => {
   t.end();
 });
 
-t.test('without its base a volume is checked as far as it goes', (t) => {
+t.test('without its base directory a volume is checked as far as possible', (t) => {
   const fixture = new VolumeFixture(t, {}, (base) => {
     fs.mkdirSync(join(base, 'dir'));
     fs.writeFileSync(join(base, 'dir/file'), 'x');
@@ -668,7 +668,7 @@ t.test('without its base a volume is checked as far as it goes', (t) => {
   t.end();
 });
 
-t.test('progress is told, rarely, and up to the end; findings are bounded', (t) => {
+t.test('progress is reported rarely, and up to the end; findings are bounded', (t) => {
   const fixture = new VolumeFixture(t);
   for (let i = 0; i < 1500; i++) fixture.write(`f${i}`, 'x');
   fixture.flush();

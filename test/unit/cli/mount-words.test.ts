@@ -35,7 +35,7 @@ t.test('what mount(8) passes', async (t) => {
   t.match(parseMountOptions(words.options), { readOnly: true, allowOther: true, nosuid: false });
 });
 
-t.test('every option of mount(8) that concerns others is accepted', async (t) => {
+t.test('options of mount(8) for other programs are accepted', async (t) => {
   const ignored =
     'defaults,auto,noauto,nofail,_netdev,user,users,nouser,owner,group,x-systemd.automount,' +
     'x-gvfs-hide,X-mount.mkdir=0755,comment=text,atime,relatime,strictatime,lazytime,' +
@@ -63,7 +63,7 @@ t.test('flags in any place and form', async (t) => {
   });
 });
 
-t.test('a remount takes what the kernel says of the mount', async (t) => {
+t.test("a remount accepts the options of the kernel's table", async (t) => {
   const words = parseMountWords([
     '/base',
     '/mnt',
@@ -75,7 +75,7 @@ t.test('a remount takes what the kernel says of the mount', async (t) => {
   t.throws(() => parseMountWords(['/base', '/mnt', '-o', 'user_id=0']), refused);
 });
 
-t.test('what is refused', async (t) => {
+t.test('invalid words are refused', async (t) => {
   for (const argv of [
     [],
     ['/base'],
@@ -113,7 +113,7 @@ t.test('splitting', async (t) => {
   t.same(splitOptions('a="x,b'), ['a=', 'x', 'b']);
 });
 
-t.test('which words are for the helper', async (t) => {
+t.test('which words belong to the helper', async (t) => {
   t.match(helperWords(['mount.shadowfs', 'a', 'b']), { name: 'mount.shadowfs', words: ['a', 'b'] });
   t.match(helperWords(['umount.shadowfs', 'b']), { name: 'umount.shadowfs', words: ['b'] });
   t.match(helperWords(['/base', '/mnt', '-o', 'ro']), { words: ['/base', '/mnt', '-o', 'ro'] });

@@ -46,7 +46,7 @@ t.test('every reader gets what happens while it is open', (t) => {
   t.end();
 });
 
-t.test('a read waits, several of them, and can be given up', (t) => {
+t.test('several reads wait, and each can be cancelled', (t) => {
   const readers = new EventReaders(true, now);
   const reader = readers.open();
   const waiting = [reader.read(1000), reader.read(1000)];
@@ -60,7 +60,7 @@ t.test('a read waits, several of them, and can be given up', (t) => {
   t.end();
 });
 
-t.test('who does not read holds a bounded amount, and is told', (t) => {
+t.test('a reader that does not read holds a bounded amount, and learns of losses', (t) => {
   const readers = new EventReaders(true, now);
   const reader = readers.open();
   const count = UNREAD_LINES_MAX + 5;

@@ -84,7 +84,7 @@ t.test('a line without a newline runs at close', async (t) => {
   t.match(JSON.parse(read(handle, 0)), { ok: false, code: 'snapshot-exists', errno: 'EEXIST' });
 });
 
-t.test('what is not understood is refused, with what would be', async (t) => {
+t.test('an invalid line is refused, with an answer that shows a valid one', async (t) => {
   const commands = new FakeCommands();
   for (const line of [
     '\n',
@@ -111,7 +111,7 @@ t.test('what is not understood is refused, with what would be', async (t) => {
   t.equal(commands.calls.length, 0);
 });
 
-t.test('a line that is too long is dropped, its rest too', async (t) => {
+t.test('a line that is too long is dropped, with its rest', async (t) => {
   const commands = new FakeCommands();
   const handle = new CommandHandle(saveFile, commands);
   const piece = Buffer.alloc(60_000, 'a');
@@ -127,7 +127,7 @@ t.test('a line that is too long is dropped, its rest too', async (t) => {
   t.equal(commands.calls.length, 1, 'the next line runs');
 });
 
-t.test('commands wait for each other, and a failure stops nobody', async (t) => {
+t.test('commands wait for each other, and a failure does not stop the next', async (t) => {
   const queue = new CommandQueue<number>();
   const jobs: Deferred<number>[] = [];
   const start = (): Deferred<number> => {
@@ -168,7 +168,7 @@ t.test('commands wait for each other, and a failure stops nobody', async (t) => 
   t.equal(many, 256, 'their number is bounded');
 });
 
-t.test('each example is a line that its own file understands', async (t) => {
+t.test('each example is a valid line for its file', async (t) => {
   for (const file of CONTROL_FILES) {
     if (file.kind !== 'command') continue;
     // As a shell takes it.

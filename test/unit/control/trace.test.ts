@@ -55,7 +55,7 @@ t.test('patterns', (t) => {
   t.end();
 });
 
-t.test('who has the file open gets what the filter lets through', (t) => {
+t.test('every reader gets the requests that match its filter', (t) => {
   const { readers, followed } = following();
   const one = readers.open();
   const two = readers.open();
@@ -74,7 +74,7 @@ t.test('who has the file open gets what the filter lets through', (t) => {
   t.end();
 });
 
-t.test('a read waits, gathers, and can be given up', (t) => {
+t.test('a read waits, gathers, and can be cancelled', (t) => {
   const { readers, later } = following();
   const reader = readers.open();
   const read = reader.read(0, 1000) as Deferred<Buffer>;
@@ -100,19 +100,22 @@ t.test('a read waits, gathers, and can be given up', (t) => {
   t.end();
 });
 
-t.test('a slow reader holds a bounded amount and is told; long lines come in pieces', (t) => {
-  const { readers } = following();
-  const reader = readers.open();
-  for (let n = 0; n < UNREAD_ENTRIES_MAX + 7; n++) readers.note(entry(`f${n}`));
-  const lines = all(reader);
-  t.equal(lines.length, UNREAD_ENTRIES_MAX + 1);
-  t.match(lines.at(-1), { dropped: 7 });
-  readers.note(entry('x'.repeat(300)));
-  const first = reader.read(0, 100) as Buffer;
-  t.equal(first.length, 100);
-  t.equal(linesOf(Buffer.concat([first, reader.read(0, 1000) as Buffer])).length, 1);
-  t.end();
-});
+t.test(
+  'a slow reader holds a bounded amount and learns of losses; long lines come in pieces',
+  (t) => {
+    const { readers } = following();
+    const reader = readers.open();
+    for (let n = 0; n < UNREAD_ENTRIES_MAX + 7; n++) readers.note(entry(`f${n}`));
+    const lines = all(reader);
+    t.equal(lines.length, UNREAD_ENTRIES_MAX + 1);
+    t.match(lines.at(-1), { dropped: 7 });
+    readers.note(entry('x'.repeat(300)));
+    const first = reader.read(0, 100) as Buffer;
+    t.equal(first.length, 100);
+    t.equal(linesOf(Buffer.concat([first, reader.read(0, 1000) as Buffer])).length, 1);
+    t.end();
+  },
+);
 
 t.test('whatever the reads: whole lines, and what was left out is told where it was', (t) => {
   const turn = fc.record({

@@ -64,7 +64,7 @@ t.test('command lines', (t) => {
   t.end();
 });
 
-t.test('lines that are refused', (t) => {
+t.test('invalid lines are refused', (t) => {
   refused(t, 'a b', /one name expected/);
   refused(t, '"a', /quote/);
   refused(t, 'a\\', /backslash/);
@@ -92,7 +92,7 @@ t.test('lines that are refused', (t) => {
 const word = fc.string({ unit: 'grapheme' }).filter((text) => !/[\n\0]/.test(text));
 const key = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
 
-t.test('what is formatted parses back', (t) => {
+t.test('a formatted line parses back', (t) => {
   fc.assert(
     fc.property(fc.option(word), fc.dictionary(key, word), (name, options) => {
       const line: CommandLine = {
@@ -167,8 +167,8 @@ t.test('snapshot names', (t) => {
     ['a\x7f', /control/],
     ['a\u0085', /control/],
     ['a\u2028b', /control/],
-    ['.', /no snapshot name/],
-    ['..', /no snapshot name/],
+    ['.', /not a snapshot name/],
+    ['..', /not a snapshot name/],
     ['latest', /newest/],
     [' a', /space/],
     ['a ', /space/],

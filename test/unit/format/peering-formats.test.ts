@@ -50,14 +50,14 @@ const token: fc.Arbitrary<PairingToken> = fc.record(
   PLAIN,
 );
 
-t.test('a token tells what it was made of', async () => {
+t.test('a token decodes to its contents', async () => {
   fc.assert(
     fc.property(token, (what) => assert.deepEqual(decodeToken(` ${encodeToken(what)}\n`), what)),
     RUNS,
   );
 });
 
-t.test('a token that was not copied whole is refused', async () => {
+t.test('an incomplete token is refused', async () => {
   const isRefused = (text: string): void =>
     assert.throws(
       () => decodeToken(text),
@@ -77,7 +77,7 @@ t.test('a token that was not copied whole is refused', async () => {
   fc.assert(fc.property(fc.string(), isRefused), RUNS);
 });
 
-t.test('a token of a newer version', async (t) => {
+t.test('a token of a newer version is refused', async (t) => {
   const body = Buffer.concat([Buffer.of(2), Buffer.from('whatever comes then')]);
   const sum = createHash('sha256').update(body).digest().subarray(0, 4);
   const text = Buffer.concat([body, sum]).toString('base64url');

@@ -60,7 +60,7 @@ const schedules = fc.record({
   ),
 });
 
-t.test('any text is understood or refused, and what is shown means the same', async (t) => {
+t.test('any text is parsed or refused, and the shown form means the same', async (t) => {
   fc.assert(
     fc.property(schedules, (schedule) => {
       const again = parseSchedule(formatSchedule(schedule));
@@ -117,7 +117,7 @@ const weekOf = ({ createdMs }: Expiring): number => {
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate() - back);
 };
 
-t.test('what expires', async (t) => {
+t.test('which snapshots expire', async (t) => {
   fc.assert(
     fc.property(
       schedules,
@@ -189,7 +189,7 @@ t.test('three weeks of saves every ten minutes', async (t) => {
   t.ok(Math.min(...hours) > 15 * 24, 'seven days');
 });
 
-t.test('when it is due', async (t) => {
+t.test('when a schedule is due', async (t) => {
   t.equal(dueMs(1000, undefined, 5000), 5000, 'never yet: now');
   t.equal(dueMs(1000, 4500, 5000), 5500);
   t.equal(dueMs(1000, 1, 9_000_000), 1001, 'long ago: once');

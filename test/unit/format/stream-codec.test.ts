@@ -221,7 +221,7 @@ t.test('a flipped bit is found where it is', async (t) => {
   t.pass('held for every case');
 });
 
-t.test('frames out of order, doubled, left out, of another stream', async (t) => {
+t.test('frames out of order, repeated, missing, or of another stream', async (t) => {
   const records: StreamRecord[] = Array.from({ length: 12 }, (_, i) => ({
     kind: 'hole',
     index: i,
@@ -248,7 +248,7 @@ t.test('frames out of order, doubled, left out, of another stream', async (t) =>
   t.equal(decode([...frames.slice(0, 3), ...other.slice(3)]).code, 'stream-damaged');
 });
 
-t.test('a frame that announces more than a frame has is not waited for', async (t) => {
+t.test('a frame with an impossible length is refused at once', async (t) => {
   const start = new StreamEncoder(HEADER).start();
   for (const length of [0, MAX_FRAME_BYTES + 1, 2 ** 31, 2 ** 32 - 1]) {
     const head = Buffer.alloc(4);
@@ -257,7 +257,7 @@ t.test('a frame that announces more than a frame has is not waited for', async (
   }
 });
 
-t.test('an endless stream of nothing takes no memory', async (t) => {
+t.test('an endless stream without content needs no memory', async (t) => {
   function* endless(): Generator<Buffer> {
     yield new StreamEncoder(HEADER).start();
     for (let i = 0; i < 500; i++) yield Buffer.alloc(64 * 1024, 0x11);
@@ -267,7 +267,7 @@ t.test('an endless stream of nothing takes no memory', async (t) => {
   t.ok(held <= MAX_FRAME_BYTES);
 });
 
-t.test('what is no stream, or a newer one', async (t) => {
+t.test('other data, or a newer version, is refused', async (t) => {
   t.equal(decode([Buffer.from('PK\x03\x04')]).code, 'not-a-stream');
   t.equal(decode([Buffer.from('S'), Buffer.from('H')]).code, 'not-a-stream');
   const newer = Buffer.from(new StreamEncoder(HEADER).start());
@@ -275,7 +275,7 @@ t.test('what is no stream, or a newer one', async (t) => {
   t.equal(decode([newer]).code, 'newer-stream');
 });
 
-t.test('a header that lacks something', async (t) => {
+t.test('an incomplete header is refused', async (t) => {
   const broken: unknown[] = [
     { ...HEADER, volume: 'x' },
     { ...HEADER, blockSize: 5000 },
@@ -292,7 +292,7 @@ t.test('a header that lacks something', async (t) => {
   }
 });
 
-t.test('a stream goes on from a position, and only there', async (t) => {
+t.test('a stream resumes from a position, and only there', async (t) => {
   const records: StreamRecord[] = Array.from({ length: 10 }, (_, i) => ({
     kind: 'hole',
     index: i,

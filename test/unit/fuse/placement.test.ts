@@ -42,7 +42,7 @@ t.test('one program shares soon, and stays while that is faster', async (t) => {
   t.ok(m.beats() > 900 * WINDOW);
 });
 
-t.test('sharing that costs more is given up, and tried again later', async (t) => {
+t.test('slower sharing is given up, and tried again later', async (t) => {
   const m = machine(20, 60);
   t.ok(m.serve(1000) < 0.3);
   t.equal(m.calls[1], 'leave');
@@ -95,7 +95,7 @@ t.test('a pause ends sharing; the program comes back to it sooner', async (t) =>
   t.equal(m.placement.isSharing, true);
 });
 
-t.test('a thread that can not be moved stays', async (t) => {
+t.test("a thread that can't be moved stays", async (t) => {
   const m = machine(30, 10, false);
   t.equal(m.serve(100), 0);
   t.notOk(m.calls.includes('leave'));

@@ -84,7 +84,7 @@ t.test('headers', (t) => {
   t.end();
 });
 
-t.test('names and numbers that can not be', (t) => {
+t.test('invalid names and numbers are refused', (t) => {
   const name = (text: string) => request(Opcode.LOOKUP, Buffer.from(text, 'latin1')).name(0);
   t.throws(() => name(''), code('EIO'));
   t.throws(() => name('no terminator'), code('EIO'));
@@ -335,7 +335,7 @@ t.test('negotiation', (t) => {
   return t.end();
 });
 
-t.test('what a kernel can be made to look like', (t) => {
+t.test('the kernel override', (t) => {
   t.same(parseKernelOverride(undefined), {});
   t.same(parseKernelOverride('minor=31,noOpen=off,maxWrite=16384,'), {
     minor: 31,
@@ -398,7 +398,7 @@ function socketSession(options: Partial<SessionOptions> = {}) {
   };
 }
 
-t.test('a session answers garbage and goes on', (t) => {
+t.test('a session answers garbage and continues', (t) => {
   const text = fc
     .string({ maxLength: 20, unit: 'binary' })
     .map((s) => Buffer.from(`${s}\0`, 'latin1'));
@@ -460,7 +460,7 @@ t.test('a session answers garbage and goes on', (t) => {
   t.end();
 });
 
-t.test('a session that is asked in time and out of it', (t) => {
+t.test('a session: errors, waiting changes and interrupts', (t) => {
   const { session, ops, logged, ask, end } = socketSession();
   t.teardown(end);
   t.equal(session.serveOne(), EMPTY);

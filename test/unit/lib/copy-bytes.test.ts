@@ -11,7 +11,7 @@ function memory(isShared: boolean, first: number): Uint8Array {
   return bytes;
 }
 
-t.test('a copy is what a loop would do', async (t) => {
+t.test('a copy equals the result of a loop', async (t) => {
   const place = fc.nat({ max: SIZE });
   const property = fc.property(
     fc.boolean(),
@@ -32,7 +32,7 @@ t.test('a copy is what a loop would do', async (t) => {
   t.doesNotThrow(() => fc.assert(property, { numRuns: 2000 }));
 });
 
-t.test('what does not fit is an error, not a shorter copy', async (t) => {
+t.test('a copy that does not fit is an error, not a shorter copy', async (t) => {
   t.throws(() => copyBytes(memory(true, 1), 0, 500, memory(true, 1), 200), {
     code: 'ERR_OUT_OF_RANGE',
   });

@@ -264,7 +264,7 @@ t.test('mount and unmount', async (t) => {
   t.equal(libc.umount2(target, c.UMOUNT_NOFOLLOW), -ERRNO.EINVAL);
 });
 
-t.test('a thread is kept on a processor and let go again', async (t) => {
+t.test('a thread is kept on a processor and released again', async (t) => {
   const cpus = scheduling.allowedCpus();
   const told = /^Cpus_allowed_list:\s*(\S+)/m.exec(
     fs.readFileSync('/proc/thread-self/status', 'utf8'),
@@ -282,7 +282,7 @@ t.test('a thread is kept on a processor and let go again', async (t) => {
   t.same(scheduling.allowedCpus(), cpus);
 });
 
-t.test('the idle class can be entered by anybody', async (t) => {
+t.test('any user can enter the idle class', async (t) => {
   // In a process of its own: an ordinary user can't leave the class again everywhere.
   const script = `import('${new URL('../../../dist/libc/scheduling.js', import.meta.url)}').then((m) => {
     console.log(m.yieldToAll(), require('fs').readFileSync('/proc/thread-self/stat', 'latin1').split(') ')[1].split(' ')[38]);

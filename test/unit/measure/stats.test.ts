@@ -138,7 +138,7 @@ t.test('an interval is the difference of two reports', (t) => {
   t.end();
 });
 
-t.test('the text', (t) => {
+t.test('the text of the figures', (t) => {
   const text = requestLines(report(counted(), 1000));
   t.match(text[0], /^OPERATION +COUNT +ERRORS +LATE +BUSY ms +SHARE +MEAN us/);
   t.match(text[2], /^THREE +1 +0 +1 +1\.00 +\d+\.\d% +20000 +\d+ +\d+ +20000$/);

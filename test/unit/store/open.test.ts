@@ -220,7 +220,7 @@ t.test('an owner that does not see who reads', (t) => {
 });
 
 t.test(
-  'failpoints: killed or failed before the commit nothing is there, after it everything',
+  'failpoints: a kill or failure before the commit leaves nothing, after it everything',
   (t) => {
     const path = scratch(t);
     const writerModule = JSON.stringify(join(process.cwd(), 'dist/store/writer.js'));

@@ -61,7 +61,7 @@ class Plan {
   }
 }
 
-t.test('a group never adds more to the file than its worst case', (t) => {
+t.test('a txg never adds more to the file than its worst case', (t) => {
   const path = join(scratch(t), 'v');
   const writer = StoreWriter.open(path, { create: true });
   const reader = StoreReader.open(path);
@@ -276,7 +276,7 @@ t.test('pages that a reader still holds are not promised', (t) => {
   t.end();
 });
 
-t.test('what was freed last becomes usable without a change', (t) => {
+t.test('pages freed last become usable without a change', (t) => {
   const path = join(scratch(t), 'v');
   const writer = StoreWriter.open(path, { create: true, quotaBytes: 16 * MIB });
   writer.transaction((tx) => tx.put(TABLE.layers, Buffer.of(1), Buffer.from('{}')));
@@ -302,7 +302,7 @@ t.test('what was freed last becomes usable without a change', (t) => {
   t.end();
 });
 
-t.test('blocks had ahead are found again after a kill, and given back at close', (t) => {
+t.test('blocks allocated in advance are found after a kill, and given back at close', (t) => {
   const path = join(scratch(t), 'v');
   const module = JSON.stringify(join(process.cwd(), 'dist/store/writer.js'));
   const child = spawnSync(
@@ -342,7 +342,7 @@ function smallDisk(t: Test, bytes: number): string | undefined {
   return mountpoint;
 }
 
-t.test('a full disk: ENOSPC is known before, no commit fails, deletes work', (t) => {
+t.test('a full disk: ENOSPC comes before the commit, no commit fails, deletes work', (t) => {
   const disk = smallDisk(t, 48 * MIB);
   if (disk === undefined) {
     t.comment('not run: needs root and loop devices');
@@ -352,7 +352,7 @@ t.test('a full disk: ENOSPC is known before, no commit fails, deletes work', (t)
   return t.end();
 });
 
-t.test('a disk that others fill: the commit fails as ENOSPC and leaves nothing', (t) => {
+t.test('a disk filled by other programs: the commit fails with ENOSPC and leaves nothing', (t) => {
   const disk = smallDisk(t, 32 * MIB);
   if (disk === undefined) {
     t.comment('not run: needs root and loop devices');

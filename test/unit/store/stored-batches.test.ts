@@ -181,7 +181,7 @@ t.test('runs of foreign and of older versions, and directories of many batches',
   t.strictSame(fixture.check().findings, []);
 });
 
-t.test('inodes come with a listing when they are asked for', async (t) => {
+t.test('a listing brings the inodes on request', async (t) => {
   const fixture = new VolumeFixture(t);
   fixture.mkdir('d');
   for (let i = 0; i < 40; i++) fixture.write(`d/f${i}`, 'x'.repeat(i));
@@ -208,7 +208,7 @@ t.test('inodes come with a listing when they are asked for', async (t) => {
   t.equal(fixture.at('d/f7').mode & 0o777, 0o600, 'what has changed in memory counts');
 });
 
-t.test('a damaged record is an error of its own place only', async (t) => {
+t.test('a damaged record is an error only for its own place', async (t) => {
   const fixture = new VolumeFixture(t);
   fixture.mkdir('d');
   for (let i = 0; i < 6; i++) fixture.write(`d/f${i}`, 'x');
@@ -248,7 +248,7 @@ t.test('a damaged record is an error of its own place only', async (t) => {
   t.strictSame(names, before, 'the names before it are given out');
 });
 
-t.test('nothing else is read in a walk', async (t) => {
+t.test('no other read is allowed in a walk', async (t) => {
   const fixture = new VolumeFixture(t);
   fixture.write('f', 'x');
   fixture.flush();

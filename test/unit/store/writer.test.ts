@@ -66,7 +66,7 @@ t.test('slabs: alignment, large values, recycling gives zeros', (t) => {
   t.end();
 });
 
-t.test('values of all sizes come back as they were, from slabs and from elsewhere', (t) => {
+t.test('values of all sizes are read back unchanged, from slabs and from elsewhere', (t) => {
   const path = volume(t);
   const writer = StoreWriter.open(path, { create: true });
   const reader = StoreReader.open(path);
@@ -267,7 +267,7 @@ t.test('random batches and transactions: contents and delta map as in a model', 
   t.end();
 });
 
-t.test('a failure in a transaction leaves nothing', (t) => {
+t.test('a failed transaction leaves nothing', (t) => {
   const path = volume(t);
   const writer = StoreWriter.open(path, { create: true });
   writer.transaction((tx) => tx.put(TABLE.meta, Buffer.from('a'), Buffer.from('1')));

@@ -36,7 +36,7 @@ function acl(text: string): Acl {
 const decoded = (text: string): string => errnoOf(() => decodeAcl(encodeAcl(acl(text))));
 const bytes = (text: string): Buffer => encodeAcl(acl(text));
 
-t.test('only what the kernel would take is an ACL', (t) => {
+t.test('an ACL is valid exactly if the kernel accepts it', (t) => {
   t.equal(decoded('u:rwx g:r-x o:---'), 'no error');
   t.equal(decoded('u:rwx u7:r-- u8:rw- g:r-x g8:--- g9:r-- m:rwx o:---'), 'no error');
   for (const text of [
@@ -78,7 +78,7 @@ t.test('only what the kernel would take is an ACL', (t) => {
   t.end();
 });
 
-t.test('any bytes are an ACL or refused', (t) => {
+t.test('any bytes are an ACL or are refused', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), fc.boolean(), (data, withVersion) => {
       const value = withVersion ? Buffer.concat([Buffer.from([2, 0, 0, 0]), data]) : data;
@@ -89,7 +89,7 @@ t.test('any bytes are an ACL or refused', (t) => {
   t.end();
 });
 
-t.test('the mode that an ACL stands for, and back', (t) => {
+t.test('from an ACL to its mode, and back', (t) => {
   const named = acl('u:rwx u7:r-- g:r-x m:rw- o:--x');
   t.equal(permissionBits(named), 0o761, "the group's bits are the mask's");
   t.notOk(isMinimal(named));
@@ -111,7 +111,7 @@ t.test('the mode that an ACL stands for, and back', (t) => {
   t.end();
 });
 
-t.test('what is inherited', (t) => {
+t.test('what a default ACL passes on', (t) => {
   t.same(inheritAcl(acl('u:rwx g:r-x o:---'), 0o100666), { mode: 0o100640, access: undefined });
   t.same(inheritAcl(acl('u:rwx u7:rwx g:r-x m:rwx o:r-x'), 0o100666), {
     mode: 0o100664,
@@ -176,7 +176,7 @@ t.test('an access ACL and the mode go together', (t) => {
   t.end();
 });
 
-t.test('a kernel that does not tell about set-group-id', (t) => {
+t.test('a kernel that does not report set-group-id', (t) => {
   const { tree, kernel, modeOf, close } = aclRig();
   const f = kernel.create('f', 'x', 0o2644);
   tree.setxattr(USER, f, ACCESS_ACL, bytes(NAMED), 0);

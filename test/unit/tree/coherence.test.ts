@@ -2,7 +2,7 @@ import t from 'tap';
 import { FIRST_SPECIAL } from '../../../src/tree/nodes/node-table.js';
 import { errnoOf, makeRig, USER } from '../fixtures/simulated-kernel.js';
 
-t.test('a changed file gets a new node; the old one reads on and takes no writes', (t) => {
+t.test('a changed file gets a new node; the old one can be read, not written', (t) => {
   const { kernel, tree, save, restore, close } = makeRig();
   const changed = kernel.create('changed', 'old');
   const same = kernel.create('same', 'same');
@@ -261,7 +261,7 @@ t.test('open files without a name', (t) => {
   t.end();
 });
 
-t.test('names of files that are gone or replaced are let go, those of what is kept expire', (t) => {
+t.test('names of removed or replaced files are dropped, names of kept files expire', (t) => {
   const { kernel, save, restore, close } = makeRig();
   kernel.create('changed', 'old');
   kernel.symlink('moved', 'target');

@@ -13,7 +13,7 @@ import { LookupCounts } from '../../../src/tree/nodes/lookup-counts.js';
 import type { TreeJob } from '../../../src/tree/tree-options.js';
 import { makeRig } from '../fixtures/simulated-kernel.js';
 
-t.test('how many to ask for, and when again', (t) => {
+t.test('how many nodes to ask for, and when to ask again', (t) => {
   t.equal(excess(1000, 1000), 0);
   t.equal(excess(1001, 1000), 126, 'down to an eighth below the limit');
   t.equal(nextLimit(875, 1000), 1000);
@@ -32,7 +32,7 @@ t.test('the oldest are chosen, never those of the present epoch', (t) => {
   t.end();
 });
 
-t.test('only the one name of what is no directory is dropped', (t) => {
+t.test('only the single name of a file other than a directory is dropped', (t) => {
   const links = [{ parent: 1, name: 'x' }];
   t.equal(droppableName({ isDirectory: false, nlink: 1, links }), links[0]);
   t.equal(droppableName({ isDirectory: true, nlink: 2, links }), undefined);
@@ -64,7 +64,7 @@ t.test('a table knows which inodes were not used lately', (t) => {
   t.end();
 });
 
-t.test('ages stay right whatever comes and goes', (t) => {
+t.test('ages stay right as inodes come and go', (t) => {
   const step = fc.record({
     what: fc.constantFrom('add', 'use', 'subtract'),
     ino: fc.integer({ min: 1, max: 3000 }),

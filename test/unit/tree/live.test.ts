@@ -80,7 +80,7 @@ t.test('an unlinked file lives until the kernel forgets it, and no longer', (t) 
   t.end();
 });
 
-t.test('hidden names are there without being listed, and can not be changed', (t) => {
+t.test("hidden names exist without being listed, and can't be changed", (t) => {
   const { kernel, close } = makeRig();
   kernel.mkdir('d');
   t.strictSame(kernel.list(''), ['d']);
@@ -131,7 +131,7 @@ t.test('hidden names are there without being listed, and can not be changed', (t
   t.end();
 });
 
-t.test('a real name of a base that is hidden stays hidden, in snapshots too', (t) => {
+t.test('a real name of the base directory that is hidden stays hidden, in snapshots too', (t) => {
   const base = mkdtempSync(join(tmpdir(), 'tree-base-'));
   mkdirSync(join(base, '.snapshots'));
   writeFileSync(join(base, '.control'), 'real');
@@ -179,7 +179,7 @@ t.test('owner, set-group-id and set-id bits', (t) => {
   t.end();
 });
 
-t.test('a mount that is read-only changes nothing', (t) => {
+t.test('a read-only mount changes nothing', (t) => {
   const { kernel, tree, close } = makeRig({ readOnly: true });
   t.equal(
     errnoOf(() => kernel.mkdir('d')),

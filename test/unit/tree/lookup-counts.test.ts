@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { LookupCounts } from '../../../src/tree/nodes/lookup-counts.js';
 
-t.test('counts, forgets, and says what is left', (t) => {
+t.test('counts, forgets, and returns the rest', (t) => {
   const counts = new LookupCounts();
   counts.add(1);
   counts.add(2 ** 52 - 1, 3);
@@ -36,7 +36,7 @@ t.test('grows, shrinks, and stays right with neighbours removed', (t) => {
   t.end();
 });
 
-t.test('does what a Map does', (t) => {
+t.test('behaves like a Map', (t) => {
   const step = fc.record({
     ino: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 2 ** 40, max: 2 ** 40 + 40 })),
     count: fc.integer({ min: 1, max: 3 }),

@@ -13,7 +13,7 @@ const run = (offset: number, length: number, layer: AddressedRun['layer']): Addr
   layer,
 });
 
-t.test('runs of a view become addresses', (t) => {
+t.test('the runs of a view become addresses', (t) => {
   t.strictSame(
     addressed([
       { offset: 4, length: 4, where: 'layer', layer: 2 },
@@ -25,7 +25,7 @@ t.test('runs of a view become addresses', (t) => {
   t.end();
 });
 
-t.test('a run is split by where others address the same', (t) => {
+t.test('a run is split where others have the same address', (t) => {
   const { same, rest } = splitByAddress(run(10, 30, 5), [
     run(0, 15, 5),
     run(15, 5, 6),
@@ -63,7 +63,7 @@ t.test('Fig 10: own, preserved by a more recent snapshot, shared, base, hole', (
   t.end();
 });
 
-t.test('newer snapshots are not read when nothing is left to settle', (t) => {
+t.test('newer snapshots are read only while runs are unclassified', (t) => {
   const newer = {
     // biome-ignore lint/correctness/useYield: it must not be asked at all
     *[Symbol.iterator](): Generator<{ name: string; runs: AddressedRun[] }> {
@@ -76,7 +76,7 @@ t.test('newer snapshots are not read when nothing is left to settle', (t) => {
   t.end();
 });
 
-t.test('as text, cut at a line', (t) => {
+t.test('runs as text, cut at a line', (t) => {
   const runs = [
     { offset: 0, length: 4, where: 'own' as const },
     { offset: 4, length: 4, where: 'preserved' as const, snapshot: 'a' },

@@ -168,7 +168,7 @@ t.test('mkdir saves, rmdir deletes, mv renames', (t) => {
   t.end();
 });
 
-t.test('a snapshot can not be changed', (t) => {
+t.test("a snapshot can't be changed", (t) => {
   const { kernel, tree, save, close } = makeRig();
   kernel.mkdir('d');
   kernel.create('d/f', 'one');
@@ -257,7 +257,7 @@ t.test('user.shadowfs.*: where the blocks of a shadow inode are addressed (Fig 1
   t.end();
 });
 
-t.test('what the kernel forgets is dropped', (t) => {
+t.test('nodes that the kernel forgets are dropped', (t) => {
   const { kernel, tree, save, close } = makeRig();
   kernel.mkdir('d');
   for (let i = 0; i < 20; i++) kernel.create(`d/f${i}`);
@@ -287,7 +287,7 @@ t.test('a command that fails later fails the request', (t) => {
   t.end();
 });
 
-t.test('where a base file lies is kept for as long as somebody knows it', (t) => {
+t.test('the path of a base file is kept while the kernel knows the file', (t) => {
   const base = mkdtempSync(join(tmpdir(), 'paths-'));
   t.teardown(() => rmSync(base, { recursive: true }));
   mkdirSync(join(base, 'd'));
