@@ -449,7 +449,7 @@ const DAMAGES: [string, (tx: WriteTransaction, known: Known) => void, RegExp][] 
   [
     'F5: work of no kind, for no layer',
     (tx, { after }) => tx.put(TABLE.reap, reapKey(1, after, 999), Buffer.of(9)),
-    /format the value is no work[\s\S]*F5 the layer was never given out/,
+    /format the value is not work[\s\S]*F5 the layer was never given out/,
   ],
   [
     'baseids of another allocator',
