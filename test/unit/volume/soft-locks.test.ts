@@ -221,7 +221,9 @@ t.test('people lock, unlock and release', async (t) => {
   t.same(fixture.texts(uuid).sort(), ['b', 'standby B']);
   volume.lockSnapshot('one', 'c', 'test');
   t.match(volume.unlockSnapshot('one', undefined, 'test'), { released: 2 });
-  t.throws(() => volume.unlockSnapshot('one', undefined, 'test'), { message: /only locked by others/ });
+  t.throws(() => volume.unlockSnapshot('one', undefined, 'test'), {
+    message: /only locked by others/,
+  });
   t.equal(
     codeOf(() => volume.locks.release('22222222', 'test')),
     'no-such-origin',
