@@ -9,7 +9,14 @@
 import { open } from 'lmdb';
 import { copyBytes } from '../lib/copy-bytes.js';
 import { invariant } from '../lib/invariant.js';
-import { TABLE, TABLE_NAMES, type TableNumber } from '../format/records/tables.js';
+import {
+  ADDED_TABLES,
+  TABLE,
+  TABLE_NAMES,
+  type TableName,
+  type TableNumber,
+} from '../format/records/tables.js';
+import { ABSENT_TABLE } from './absent-table.js';
 import { MeetingPlace } from './meeting-place.js';
 import { treeRoot } from './mdb/tree-page.js';
 import { Span } from './span.js';
@@ -110,6 +117,8 @@ export interface EnvOptions {
   create?: boolean;
   /** LZ4 for blocks written from now on. */
   compression?: boolean;
+  /** Tables that may be missing: reads find them empty. Default: ADDED_TABLES. */
+  mayLack?: readonly TableName[];
   mapSizeBytes?: number;
   /** For measurements; a volume has PAGE_BYTES. */
   pageBytes?: number;
@@ -247,23 +256,23 @@ function openRoot(path: string, options: EnvOptions): LmdbTable {
 export class Env {
   readonly path: string;
   readonly root: LmdbTable;
-  /** By table number; index 0 is unused. */
-  readonly tables: readonly LmdbTable[];
   readonly pageBytes: number;
+  readonly #tables: LmdbTable[];
+  readonly #compression: boolean;
   readonly #place: MeetingPlace;
 
-  private constructor(
-    path: string,
-    root: LmdbTable,
-    tables: LmdbTable[],
-    pageBytes: number,
-    place: MeetingPlace,
-  ) {
+  private constructor(path: string, root: LmdbTable, options: EnvOptions, place: MeetingPlace) {
     this.path = path;
     this.root = root;
-    this.tables = tables;
-    this.pageBytes = pageBytes;
+    this.#tables = [root];
+    this.pageBytes = options.pageBytes ?? PAGE_BYTES;
+    this.#compression = options.compression ?? false;
     this.#place = place;
+  }
+
+  /** By table number; index 0 is unused. */
+  get tables(): readonly LmdbTable[] {
+    return this.#tables;
   }
 
   /**
@@ -285,33 +294,46 @@ export class Env {
   }
 
   static #withTables(path: string, root: LmdbTable, options: EnvOptions, place: MeetingPlace): Env {
-    const openTable = (root as unknown as { openDB(o: object): LmdbTable | undefined }).openDB;
-    const tables: LmdbTable[] = [root];
+    const mayLack = options.mayLack ?? ADDED_TABLES;
+    const env = new Env(path, root, options, place);
     for (const name of TABLE_NAMES) {
-      const table = openTable.call(root, {
-        name,
-        create: options.create ?? false,
-        keyEncoder,
-        encoder: valueEncoder,
-        // Readers decompress values whatever the writer's option is.
-        ...(TABLE[name] === TABLE.blocks && {
-          compression: {
-            threshold: options.compression ? COMPRESSION_THRESHOLD : NEVER_COMPRESS,
-            dictionary: Buffer.alloc(0),
-          },
-        }),
-      });
-      if (table === undefined) {
+      const table = env.#open(name, options.create ?? false);
+      if (table === undefined && !mayLack.includes(name)) {
         void root.close();
         throw new Error(`table ${name} is missing`);
       }
-      tables.push(table);
+      env.#tables.push(table ?? ABSENT_TABLE);
     }
-    return new Env(path, root, tables, options.pageBytes ?? PAGE_BYTES, place);
+    return env;
+  }
+
+  #open(name: TableName, create: boolean): LmdbTable | undefined {
+    const openTable = (this.root as unknown as { openDB(o: object): LmdbTable | undefined }).openDB;
+    return openTable.call(this.root, {
+      name,
+      create,
+      keyEncoder,
+      encoder: valueEncoder,
+      // Readers decompress values whatever the writer's option is.
+      ...(TABLE[name] === TABLE.blocks && {
+        compression: {
+          threshold: this.#compression ? COMPRESSION_THRESHOLD : NEVER_COMPRESS,
+          dictionary: Buffer.alloc(0),
+        },
+      }),
+    });
+  }
+
+  /** Makes a table that is missing, in the transaction that runs. */
+  addTable(name: TableName): void {
+    if (this.tables[TABLE[name]] !== ABSENT_TABLE) return;
+    const table = this.#open(name, true);
+    invariant(table !== undefined, `LMDB makes the table ${name}`);
+    this.#tables[TABLE[name]] = table;
   }
 
   table(number: TableNumber): LmdbTable {
-    return this.tables[number] as LmdbTable;
+    return this.#tables[number] as LmdbTable;
   }
 
   /** The page at the top of a table's tree, in the state that is read; undefined: it is empty. */
@@ -363,8 +385,10 @@ export class Env {
     let usedPages = 2;
     let last: LmdbStats | undefined;
     for (let number = 1; number < this.tables.length; number++) {
-      last = (this.tables[number] as LmdbTable).getStats();
-      const stats = treeStats(last);
+      const table = this.table(number as TableNumber);
+      const found = table.getStats();
+      if (table !== ABSENT_TABLE) last = found;
+      const stats = treeStats(found);
       tables[number] = stats;
       usedPages += pagesOf(stats);
     }

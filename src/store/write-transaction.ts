@@ -8,6 +8,7 @@ import {
   isVersioned,
   MAX_STEP,
   TABLE,
+  type TableName,
   type TableNumber,
   versionLength,
 } from '../format/records/tables.js';
@@ -34,6 +35,11 @@ interface ValueRoom extends Buffer {
 export class WriteTransaction extends TableReader {
   #scratch: ValueRoom = Buffer.allocUnsafeSlow(64 * 1024);
   readonly #delta = new Span(Buffer.allocUnsafeSlow(KEY_ROOM));
+
+  /** Makes a table that an older volume does not have. */
+  addTable(name: TableName): void {
+    this.env.addTable(name);
+  }
 
   put(table: TableNumber, key: Buffer, value: Uint8Array): void {
     this.putRecord(table, key, value);

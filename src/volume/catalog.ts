@@ -14,7 +14,7 @@ import {
   TABLE,
 } from '../format/records/tables.js';
 import { decodeJson, encodeJson } from '../format/records/values.js';
-import type { StoreReader } from '../store/reader.js';
+import type { StoreReader, TableReader } from '../store/reader.js';
 import type { VolumeCore } from './core.js';
 import { type Identity, ownIdentity } from './peers/identity.js';
 import type { Layer } from './lineage.js';
@@ -75,7 +75,7 @@ export interface Counters {
 
 const metaKey = (name: string): Buffer => Buffer.from(name);
 
-export function readMeta<T>(reader: StoreReader, name: string): T | undefined {
+export function readMeta<T>(reader: TableReader, name: string): T | undefined {
   const value = reader.get(TABLE.meta, metaKey(name));
   return value === undefined ? undefined : decodeJson<T>(value, `meta/${name}`);
 }

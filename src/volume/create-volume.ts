@@ -17,6 +17,7 @@ import type { BaseDirectory } from '../base/base-directory.js';
 import { S_IFDIR } from '../lib/file-mode.js';
 import { Inode } from './inode.js';
 import { checkOptions, type VolumeOptions } from './options.js';
+import { putRevision } from './upgrade.js';
 
 /** What a volume remembers of its base. */
 export interface StoredBase {
@@ -58,6 +59,7 @@ function putFirstRecords(path: string, what: NewVolume): void {
     const meta = (name: string, value: unknown): void =>
       tx.put(TABLE.meta, Buffer.from(name), encodeJson(value));
     meta('format', FORMAT_VERSION);
+    putRevision(tx);
     meta('uuid', randomUUID());
     meta('options', what.options);
     meta('nextLayer', openLayer + 1);

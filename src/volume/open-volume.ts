@@ -2,6 +2,7 @@
 import type { Clock } from '../lib/clock.js';
 import { CommandError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
+import { logFor } from '../lib/log.js';
 import { FORMAT_WITH_LOG } from '../format/records/tables.js';
 import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
@@ -15,6 +16,9 @@ import { NoSink } from './commit/no-sink.js';
 import type { VolumeOptions } from './options.js';
 import type { StartWriter } from './commit/start-writer.js';
 import { ThreadSink } from './commit/thread-sink.js';
+import { checkRevision, revisionOf, upgradeVolume } from './upgrade.js';
+
+const log = logFor('volume');
 
 export interface VolumeOpenOptions {
   path: string;
@@ -57,6 +61,10 @@ export function openStore(what: VolumeOpenOptions): OpenedStore {
     probe.close();
   }
   applyLog(what.path, about.options.compression);
+  const { compression } = about.options;
+  for (const added of upgradeVolume(what.path, about.revision, { compression })) {
+    log(`${what.path}: the volume is upgraded: ${added}`);
+  }
   const sink = openSink(what, about);
   const reader = StoreReader.open(what.path);
   return { reader, sink, ...about, readOnly: what.readOnly === true };
@@ -75,16 +83,17 @@ function openOnlyToRead(what: VolumeOpenOptions): OpenedStore {
   }
 }
 
-type About = Pick<OpenedStore, 'options' | 'stored' | 'uuid'>;
+type About = Pick<OpenedStore, 'options' | 'stored' | 'uuid'> & { revision: number };
 
 function readAbout(what: VolumeOpenOptions, reader: StoreReader): About {
   checkFormat(what.path, readMeta<number>(reader, 'format'));
+  checkRevision(what.path, reader);
   const options = readMeta<VolumeOptions>(reader, 'options');
   const stored = readMeta<StoredBase>(reader, 'base');
   const uuid = readMeta<string>(reader, 'uuid');
   invariant(options !== undefined && uuid !== undefined, 'a volume has options and a uuid');
   checkBase(what, stored);
-  return { options, stored, uuid };
+  return { options, stored, uuid, revision: revisionOf(reader) };
 }
 
 function checkFormat(path: string, format: number | undefined): void {

@@ -24,6 +24,12 @@ export type TableNumber = (typeof TABLE)[TableName];
 /** Table names by number; index 0 is unused. */
 export const TABLE_NAMES: readonly TableName[] = Object.keys(TABLE) as TableName[];
 
+/**
+ * Tables that came after the first release: older volumes lack them until they
+ * are upgraded (volume/upgrade.ts), and those that only read find them empty.
+ */
+export const ADDED_TABLES: readonly TableName[] = [];
+
 /** Tables 1–5 hold versions and have delta-map entries (rule D2). */
 export function isVersioned(table: TableNumber): boolean {
   return table <= TABLE.orphans;
