@@ -111,11 +111,11 @@ t.test('a log that can not be read is told', (t) =>
   }),
 );
 
-for (const mkfs of ['mkfs.ext4 -q', 'mkfs.btrfs -q']) {
+for (const mkfs of ['mkfs.ext4', 'mkfs.btrfs']) {
   asRoot(t, `media that can not be written, ${mkfs}`, (t) =>
     inWorld(t, ROOT, async (world) => {
       await world.sh(
-        `truncate -s 300M image; ${mkfs} image > /dev/null; mkdir disk; mount -o loop image disk`,
+        `truncate -s 300M image; wait_for ${mkfs} -q image > /dev/null; mkdir disk; mount -o loop image disk`,
         { timeoutMs: LONG_MS },
       );
       await crashed(world);
