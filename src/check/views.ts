@@ -26,7 +26,7 @@ import type { Inode } from '../volume/inode.js';
 import { hasBase } from '../volume/has-base.js';
 import { gapsOfTable, type InodeGaps } from '../volume/names/inode-gaps.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
-import { visitInodes } from '../volume/names/stored-inodes.js';
+import { visitInodes } from '../volume/names/inode-reader.js';
 import { View } from '../volume/view.js';
 
 /** About half a millisecond's work. */

@@ -4,7 +4,6 @@
  * versions are jumped over by one more seek, so the cost does not grow with the
  * number of layers.
  */
-import { copyBytes } from '../lib/copy-bytes.js';
 import { afterKey, keyLayerAt, layerOf, prefixEnd, versionedKey } from '../format/records/keys.js';
 import { MAX_STEP, type TableNumber, versionLength } from '../format/records/tables.js';
 import type { KeyView, RecordView } from '../store/env.js';
@@ -97,17 +96,20 @@ export function visitNewest<R extends KeyView>(
 ): boolean {
   const versionBytes = versionLength(table);
   /** The place that was given out last: its older versions don't count. */
-  const last = Buffer.allocUnsafe(MAX_KEY_BYTES);
+  const last = new Uint8Array(MAX_KEY_BYTES);
   let lastBytes = -1;
+  /** All keys of the range begin alike. */
+  let alike = 0;
+  while (alike < start.length && start[alike] === end[alike]) alike++;
   let next: Buffer | undefined = start;
   let stepped = 0;
   const visit = (record: R): boolean => {
     const { keyBytes, keyStart, keyEnd } = record;
     const placeBytes = keyEnd - versionBytes - keyStart;
     const layer = keyLayerAt(keyBytes, keyEnd - versionBytes);
-    const isOld = placeBytes === lastBytes && isEqual(keyBytes, keyStart, last, placeBytes);
+    const isOld = placeBytes === lastBytes && isEqual(keyBytes, keyStart, last, alike, placeBytes);
     if (!isOld && lineage.has(layer)) {
-      copyBytes(keyBytes, keyStart, placeBytes, last, 0);
+      for (let i = alike; i < placeBytes; i++) last[i] = keyBytes[keyStart + i] as number;
       lastBytes = placeBytes;
       stepped = 0;
       return take(record, layer);
@@ -144,9 +146,15 @@ export function visitStored(
   visitNewest(walk, sight, table, start, end, take);
 }
 
-/** From the end: neighbours differ there. */
-function isEqual(bytes: Buffer, start: number, others: Buffer, length: number): boolean {
-  for (let i = length - 1; i >= 0; i--) {
+/** In [from, to) of the key, from the end: neighbours differ there. */
+function isEqual(
+  bytes: Buffer,
+  start: number,
+  others: Uint8Array,
+  from: number,
+  to: number,
+): boolean {
+  for (let i = to - 1; i >= from; i--) {
     if (bytes[start + i] !== others[i]) return false;
   }
   return true;

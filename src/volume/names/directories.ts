@@ -3,18 +3,28 @@
  * directory's content is the merge of the pending changes in memory, LMDB and,
  * for a base-backed directory, the base directory.
  */
-import { FsError } from '../../lib/errors.js';
-import { entryKey, placeOf } from '../../format/records/keys.js';
+import { CorruptionError, FsError } from '../../lib/errors.js';
+import { uint64At } from '../../format/big-endian.js';
+import {
+  afterKey,
+  directoryPrefix,
+  ENTRY_NAME_AT,
+  entryKey,
+  PLACE_INODE_LENGTH,
+  placeOf,
+  prefixEnd,
+} from '../../format/records/keys.js';
 import { LAST_HASH, nameHash } from '../../format/records/name-hash.js';
-
-import { TABLE } from '../../format/records/tables.js';
+import { TABLE, VERSION_LENGTH } from '../../format/records/tables.js';
 import { decodeEntry } from '../../format/records/values.js';
+import type { RecordView } from '../../store/env.js';
+import type { TableReader } from '../../store/reader.js';
 import type { VolumeCore } from '../core.js';
 import { type Inodes, joinPath } from './inode-reader.js';
 import { S_IFMT } from '../../lib/file-mode.js';
 import type { Inode } from '../inode.js';
 import { firstAtOrAfter } from '../commit/txg.js';
-import { type ListedName, StoredNames } from './stored-names.js';
+import { visitStored } from '../newest.js';
 import type { View } from '../view.js';
 
 /** What a directory entry says about a name, without reading the inode. */
@@ -203,4 +213,86 @@ export class Directories {
 
 function precedes(a: ListedName, b: ListedName): boolean {
   return a.hash < b.hash || (a.hash === b.hash && a.name < b.name);
+}
+
+export interface ListedName {
+  hash: number;
+  name: string;
+  /** 0: a whiteout, which hides what lies below. */
+  ino: number;
+  type: number;
+}
+
+/** Most directories fit into the first batch. */
+const FIRST_BATCH = 16;
+const BATCH = 128;
+
+/**
+ * The names of one directory as a view sees them in LMDB, in (hash, name)
+ * order: the newest version of each (rule F1), whiteouts included.
+ *
+ * Read in batches, so that no cursor stays open while the caller works, and
+ * decoded where they lie: a listing makes one object per name.
+ */
+export class StoredNames {
+  /** Names that were read and not given out yet: those from `#at`. */
+  #batch: ListedName[] = [];
+  #at = 0;
+  #size = FIRST_BATCH;
+  /** Where to read on; undefined: everything was read. */
+  #from: Buffer | undefined;
+  readonly #end: Buffer;
+  #failure: CorruptionError | undefined;
+
+  /** `onBatch` is told of the names of each batch before they are given out. */
+  constructor(
+    readonly reader: TableReader,
+    readonly view: View,
+    readonly directory: number,
+    fromHash: number,
+    readonly onBatch?: (names: readonly ListedName[]) => void,
+  ) {
+    this.#from = directoryPrefix(view.fileset, directory, fromHash);
+    this.#end = prefixEnd(this.#from.subarray(0, PLACE_INODE_LENGTH));
+  }
+
+  /** Throws CorruptionError behind the names that come before the damaged one. */
+  next(): ListedName | undefined {
+    while (this.#at === this.#batch.length) {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#from === undefined) return undefined;
+      this.#batch = [];
+      this.#at = 0;
+      this.#read(this.#from);
+      if (this.#batch.length > 0) this.onBatch?.(this.#batch);
+    }
+    return this.#batch[this.#at++];
+  }
+
+  /** Reads a batch. */
+  #read(from: Buffer): void {
+    const { view, directory } = this;
+    const batch = this.#batch;
+    let next: Buffer | undefined;
+    const take = ({ keyBytes, keyStart, keyEnd, value, valueLength }: RecordView): boolean => {
+      const hash = uint64At(keyBytes, keyStart + PLACE_INODE_LENGTH);
+      const nameEnd = keyEnd - VERSION_LENGTH - 1;
+      const name = keyBytes.toString('latin1', keyStart + ENTRY_NAME_AT, nameEnd);
+      const where = (): string => `name ${name} of directory ${directory}`;
+      const { ino, type } = decodeEntry(value, where, valueLength);
+      batch.push({ hash, name, ino, type });
+      if (batch.length < this.#size) return true;
+      // Older versions of this name may follow; they are jumped over at the next read.
+      next = afterKey(entryKey(view.fileset, directory, hash, name, 0));
+      return false;
+    };
+    try {
+      visitStored(this.reader, view, TABLE.entries, from, this.#end, take);
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      this.#failure = error;
+    }
+    this.#size = BATCH;
+    this.#from = next;
+  }
 }

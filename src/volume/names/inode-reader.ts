@@ -4,15 +4,18 @@
  * directory.
  */
 import { CorruptionError, FsError } from '../../lib/errors.js';
+import { uint64At } from '../../format/big-endian.js';
 import { decodeInode } from '../../format/records/inode-record.js';
-import { inodePlace } from '../../format/records/keys.js';
-import { BASE_LAYER, ROOT_INODE, TABLE } from '../../format/records/tables.js';
+import { inodeKey, inodePlace } from '../../format/records/keys.js';
+import { BASE_LAYER, MAX_LAYER, ROOT_INODE, TABLE } from '../../format/records/tables.js';
 import { heldTime } from '../../format/records/time.js';
 import type { BaseStat } from '../../base/base-directory.js';
 import type { BaseIds } from './base-ids.js';
+import type { RecordView } from '../../store/env.js';
+import type { TableReader } from '../../store/reader.js';
 import type { VolumeCore } from '../core.js';
 import { Inode } from '../inode.js';
-import { visitInodes } from './stored-inodes.js';
+import { visitStored } from '../newest.js';
 import type { View } from '../view.js';
 
 export function joinPath(directory: string, name: string): string {
@@ -186,5 +189,41 @@ export class Inodes {
     changes.since?.inodes.add(inode.ino);
     this.core.open.newInodes.add(inode.ino);
     this.core.open.note(INODE_RECORD_BYTES);
+  }
+}
+
+/** Numbers left out between two wanted ones that are stepped over rather than looked up anew. */
+const MAX_GAP = 4;
+
+/**
+ * Many inode records at once: those of a directory's children mostly lie side by side, since they
+ * were made one after the other, and stepping to the next record costs a fraction of looking it up.
+ *
+ * Gives the newest version that the view sees (rule F1) of each inode that has
+ * one in LMDB, in ascending order, once. `inos` ascends; a file with several
+ * names in a directory may be in it several times. `take` may neither keep the
+ * record nor call into the store.
+ */
+export function visitInodes(
+  reader: TableReader,
+  view: View,
+  inos: ArrayLike<number>,
+  take: (ino: number, layer: number, record: RecordView) => void,
+): void {
+  const wanted = (at: number): number => inos[at] as number;
+  for (let at = 0, last = 0; at < inos.length; at = last + 1) {
+    last = at;
+    while (last + 1 < inos.length && wanted(last + 1) - wanted(last) <= MAX_GAP) last++;
+    const start = inodeKey(view.fileset, wanted(at), view.top);
+    const end = inodeKey(view.fileset, wanted(last) + 1, MAX_LAYER);
+    let next = at;
+    visitStored(reader, view, TABLE.inodes, start, end, (record, layer) => {
+      const ino = uint64At(record.keyBytes, record.keyStart + 4);
+      while (next <= last && wanted(next) < ino) next++;
+      if (next > last) return false;
+      if (wanted(next) !== ino) return true;
+      take(ino, layer, record);
+      return next < last;
+    });
   }
 }
