@@ -47,7 +47,7 @@ for (const name of ['plain', 'compressed']) {
 t.test('based: sound without its base, with its history', (t) => {
   const { path, expected } = unpack(t, 'based');
   t.strictSame(checkVolumeAt({ path }).findings, []);
-  const volume = Volume.open({ path, writer: { kind: 'none' } });
+  const volume = Volume.open({ path, reattach: true, writer: { kind: 'none' } });
   const { snapshots, history } = contentOf(volume, false);
   t.strictSame(snapshots, expected.snapshots);
   t.strictSame(history, expected.history);
