@@ -2,6 +2,8 @@
  * The lines that hold the architecture: imports point downwards only, and each
  * dangerous package has one gate. Every rule says why it is there.
  */
+const fs = require('node:fs');
+const path = require('node:path');
 
 /** From the bottom up; directories of one row never import each other. */
 const LAYERS = [
@@ -35,6 +37,67 @@ const upwards = LAYERS.flatMap((row, level) =>
   })),
 ).filter((rule) => rule.to.path !== directory([]));
 
+/**
+ * The doors of rooms. A room is a folder below src; the file that is named for
+ * its idea opens it, and says in its first comment which files others import:
+ * `Doors: a, b.` for all, `Doors inside volume/: c.` for the rooms beside it.
+ */
+const DOORS = /^ \* Doors(?: inside [\w-]+\/)?: ([^.]*)\./gm;
+
+function filesOf(room) {
+  return fs.readdirSync(room).filter((name) => name.endsWith('.ts'));
+}
+
+/** What a room's opening file says, as names of files; '*': every file. */
+function doorsOf(room) {
+  const found = filesOf(room).flatMap((name) => {
+    const text = fs.readFileSync(path.join(room, name), 'utf8');
+    const comment = text.slice(0, text.indexOf('*/')).replace(/\n \* {3,}/g, ' ');
+    return [...comment.matchAll(DOORS)].map(([line, names]) => ({
+      opener: name,
+      isInner: line.includes('Doors inside'),
+      names: names === 'every file' ? ['*'] : names.split(', '),
+    }));
+  });
+  const openers = new Set(found.map(({ opener }) => opener));
+  if (openers.size !== 1) throw new Error(`${room}: one file opens a room and names its doors`);
+  const named = (wanted) => found.filter(wanted).flatMap(({ names }) => names);
+  const doors = { outer: named((one) => !one.isInner), inner: named((one) => one.isInner) };
+  for (const name of [...doors.outer, ...doors.inner]) {
+    if (name !== '*' && !fs.existsSync(path.join(room, `${name}.ts`))) {
+      throw new Error(`${room}: there is no ${name}.ts for a door`);
+    }
+  }
+  return doors;
+}
+
+const rooms = fs
+  .readdirSync('src', { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
+  .filter((room) => filesOf(room).length > 0);
+
+const doorRules = rooms.flatMap((room) => {
+  const { outer, inner } = doorsOf(room);
+  const floor = room.split('/').slice(0, 2).join('/');
+  const rule = (scope, from, doors) =>
+    doors.includes('*')
+      ? []
+      : [
+          {
+            name: `doors-${room.slice('src/'.length).replace('/', '-')}-${scope}`,
+            comment: `${room}/ is entered through the files that its opening comment names.`,
+            severity: 'error',
+            from,
+            to: { path: `^${room}/[^/]+$`, pathNot: `^${room}/(${doors.join('|') || '-'})\\.ts$` },
+          },
+        ];
+  return [
+    ...rule('outside', { path: '^src/', pathNot: `^${floor}/` }, outer),
+    ...rule('inside', { path: `^${floor}/`, pathNot: `^${room}/[^/]+$` }, [...outer, ...inner]),
+  ];
+});
+
 const gate = (name, to, only, comment) => ({
   name: `gate-${name}`,
   comment,
@@ -48,6 +111,7 @@ const packagePath = (name) => `(^|/)node_modules/${name}/`;
 module.exports = {
   forbidden: [
     ...upwards,
+    ...doorRules,
     {
       name: 'libc-stands-on-lib',
       comment: 'libc/ is a thin gate to system calls; it knows nothing of volumes or mounts.',

@@ -10,6 +10,8 @@
  * Paths are byte strings below the base directory, without `.` and `..`; '' is
  * the base directory itself. Errors of the host (EACCES …) are thrown as
  * FsError.
+ *
+ * Doors: base-directory, base-reference, base-stat.
  */
 import { CommandError, ERRNO, FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';

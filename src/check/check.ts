@@ -7,6 +7,8 @@
  * What must hold: nothing is written; damage gives findings, never an exception
  * or a crash; memory does not grow with the volume, except for one bit per page
  * and the views' caches.
+ *
+ * Doors: check, report, staged.
  */
 import { CommandError } from '../lib/errors.js';
 import { ROOT_FILESET, TABLE, TABLE_NAMES, type TableNumber } from '../format/records/tables.js';

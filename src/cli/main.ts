@@ -1,31 +1,15 @@
 #!/usr/bin/env node
-/** The command line: `shadowfs COMMAND …`. */
+/**
+ * The command line: `shadowfs COMMAND …`.
+ *
+ * Doors inside cli/: control-client, options, output, progress, state, target,
+ *   timings.
+ */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { addCheck } from './commands/check.js';
-import { addDelete } from './commands/delete.js';
-import { addDiff } from './commands/diff.js';
-import { addGroupSave } from './commands/group-save.js';
-import { addHistory } from './commands/history.js';
-import { addLock, addLocks, addUnlock } from './commands/locks.js';
-import { addMount } from './mount/mount.js';
+import { COMMANDS } from './commands/commands.js';
 import { helperWords, runHelper } from './mount/mount-helper.js';
 import { EXIT_USAGE } from './output.js';
-import { addPeer } from './commands/peer.js';
-import { addReceive } from './commands/receive.js';
-import { addRename } from './commands/rename.js';
-import { addRestore } from './commands/restore.js';
-import { addDemote, addPromote, addRole } from './commands/role.js';
-import { addSave } from './commands/save.js';
-import { addSchedule } from './commands/schedule.js';
-import { addSend } from './commands/send.js';
-import { addSnapshots } from './commands/snapshots.js';
-import { addStats } from './commands/stats.js';
-import { addStatus } from './commands/status.js';
-import { addRevert, addSync } from './commands/sync.js';
-import { addTrace } from './commands/trace.js';
-import { addUmount } from './mount/umount.js';
-import { addVersions } from './commands/versions.js';
 
 function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -38,37 +22,7 @@ const program = new Command('shadowfs')
   .exitOverride()
   .showHelpAfterError('(shadowfs COMMAND --help shows what a command takes)');
 
-for (const add of [
-  addMount,
-  addUmount,
-  addSave,
-  addGroupSave,
-  addRestore,
-  addSnapshots,
-  addDelete,
-  addRename,
-  addHistory,
-  addStatus,
-  addStats,
-  addTrace,
-  addDiff,
-  addVersions,
-  addLock,
-  addUnlock,
-  addLocks,
-  addSchedule,
-  addSend,
-  addReceive,
-  addRole,
-  addPromote,
-  addDemote,
-  addRevert,
-  addSync,
-  addPeer,
-  addCheck,
-]) {
-  add(program);
-}
+for (const add of COMMANDS) add(program);
 for (const command of program.commands) {
   command.exitOverride();
   for (const below of command.commands) below.exitOverride();

@@ -5,6 +5,9 @@
  *
  * Owns the open files. What must hold: every open has its own content or line,
  * so that two readers or writers never mix; their number is bounded.
+ *
+ * Doors: command, command-queue, control-file, control-files, intake-handle.
+ * Doors inside control/: opened-file, state-files.
  */
 import { S_IFDIR, S_IFREG } from '../lib/file-mode.js';
 import type { Deferred } from '../lib/deferred.js';
@@ -24,7 +27,7 @@ import { CommandHandle } from './command-handle.js';
 import type { Commands } from './command.js';
 import type { ControlFile, ControlState } from './control-file.js';
 import { EventReaders } from './streams/event-stream.js';
-import { CONTROL_FILES } from './files.js';
+import { CONTROL_FILES } from './commands/files.js';
 import { IntakeHandle, type OpenIncoming } from './intake-handle.js';
 import { fixedContent, type OpenedFile } from './opened-file.js';
 import { type Later, TraceReaders } from './streams/trace-stream.js';

@@ -6,6 +6,8 @@
  * A number that fits into 32 bits is not computed by multiplication: in code
  * that is not compiled yet the result of a multiplication is a heap number, and
  * a field that once held a heap number allocates one for every later value.
+ *
+ * Doors: every file.
  */
 
 const TWO_32 = 2 ** 32;

@@ -6,6 +6,8 @@
  *
  * The kernel caches only the pages of open files, because the package can't
  * invalidate anything: the kernel asks for names and attributes each time.
+ *
+ * Doors: native-mount.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { CommandError } from '../lib/errors.js';

@@ -5,6 +5,8 @@
  * EIO for one file only; `CommandError` answers a person's command with a
  * stable code; a failed `invariant` stops the process (past a commit point a
  * restart is better than continuing with wrong data).
+ *
+ * Doors: every file.
  */
 
 /** The errno names this project gives out. The numbers are in `ERRNO`. */

@@ -5,6 +5,8 @@
  * Every function returns a count or value, or `-errno`. Lengths and offsets are
  * bytes. Descriptors made here are close-on-exec. Measured: a call costs about
  * 0.5 µs, `subarray` in front of it 0.05 µs.
+ *
+ * Doors: every file.
  */
 import { invariant } from '../lib/invariant.js';
 import { O_CLOEXEC, SEEK_SET } from './constants.js';

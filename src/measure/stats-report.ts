@@ -2,6 +2,8 @@
  * The figures of a mount, as `.control/stats` shows them: one JSON object. All
  * counts and times are sums since `sinceMs`, so that two reports can be
  * subtracted; sizes are current. Null: this driver does not count it.
+ *
+ * Doors: every file.
  */
 import { type Distribution, distributionSince } from './log-histogram.js';
 

@@ -4,6 +4,8 @@
  * What must hold: LMDB maps a file only after its meta pages were checked
  * against its length, so that a truncated or foreign file gives a clear error
  * and never a SIGBUS.
+ *
+ * Doors: every file.
  */
 import {
   closeSync,

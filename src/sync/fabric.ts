@@ -2,6 +2,8 @@
  * What the sync takes from outside: messages, time, randomness. The same code
  * runs over connections to peers and in a simulation with virtual time, loss,
  * duplication, reordering, partitions and crashes.
+ *
+ * Doors: fabric.
  */
 
 /**

@@ -3,6 +3,10 @@
  * a request is about and passes it on. Live inodes go to `LiveNodes`; every
  * other node is a `SpecialNode`, which answers reads itself and refuses changes
  * with its `refusal`, except that `.snapshots` accepts commands.
+ *
+ * Doors: operations, tree, xattr-names.
+ * Doors inside tree/: attributes, listing, tree-context, tree-options,
+ *   tree-volume.
  */
 import { after, type Deferred } from '../lib/deferred.js';
 import { FsError } from '../lib/errors.js';

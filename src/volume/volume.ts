@@ -4,6 +4,10 @@
  * in the parts it puts together here. Serves synchronously; knows neither FUSE
  * nor sockets. Changes work on the live view, in memory, and throw FsError;
  * commands throw CommandError. Both are durable when their group is.
+ *
+ * Doors: catalog, create-volume, has-base, inode, lineage, options,
+ *   readable-volume, view, volume.
+ * Doors inside volume/: core, newest, open-volume.
  */
 import { realClock } from '../lib/clock.js';
 import type { Deferred } from '../lib/deferred.js';

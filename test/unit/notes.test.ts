@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import ts from 'typescript';
-import { CONTROL_FILES } from '../../src/control/files.js';
+import { CONTROL_FILES } from '../../src/control/commands/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (name: string): string => fs.readFileSync(path.join(root, name), 'utf8');

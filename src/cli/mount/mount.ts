@@ -1,4 +1,8 @@
-/** `shadowfs mount DIR`, `mount BASE MOUNTPOINT`, `mount --no-base MOUNTPOINT` */
+/**
+ * `shadowfs mount DIR`, `mount BASE MOUNTPOINT`, `mount --no-base MOUNTPOINT`
+ *
+ * Doors inside cli/: mount, mount-helper, umount.
+ */
 import type { Command } from 'commander';
 import { parseMountOptions } from '../../daemon/mount/mount-options.js';
 import { type MountPlan, type MountRequest, planMount } from '../../daemon/mount/mount-plan.js';

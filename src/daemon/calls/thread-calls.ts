@@ -16,6 +16,8 @@
  *
  * What must hold: a question is answered once, or fails when the other thread
  * is lost; an error arrives with its code, errno, message and details.
+ *
+ * Doors inside daemon/: plain-error, thread-calls.
  */
 import type { Transferable } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';

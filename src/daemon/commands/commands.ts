@@ -6,6 +6,9 @@
  *
  * What must hold: one command at a time; an answer comes only when the command
  * is durable; a command that fails before the switch leaves everything as it was.
+ *
+ * Doors: commands, inspect.
+ * Doors inside daemon/: inspector, save-schedule.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { after, type Deferred } from '../../lib/deferred.js';

@@ -2,6 +2,10 @@
  * From what a person asked for to what the daemon will do: paths made real,
  * everything refused that can't work, and the leftovers of a killed process
  * cleaned up. Runs before anything is changed.
+ *
+ * Doors: mount-options, mount-plan, mount-record, mount-table, paths,
+ *   processes, registry, umount.
+ * Doors inside daemon/: unmount-elsewhere, unmount-thread.
  */
 import {
   accessSync,

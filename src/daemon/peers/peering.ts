@@ -4,6 +4,10 @@
  * is stored about peers is changed in one place, command by command, and an
  * answer comes when it is durable.
  * What may be stored is in peer-rules.ts.
+ *
+ * Doors inside daemon/: agent-messages, agent-requests, connections,
+ *   connections-calls, connections-launcher, group-member, peer-rules,
+ *   peering, remote-agent.
  */
 import { randomBytes } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';

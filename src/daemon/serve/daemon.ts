@@ -5,6 +5,9 @@
  *
  * What must hold: it ends only when everything is stored or has failed; it
  * never leaves a mount behind that nobody serves, whenever a signal comes.
+ *
+ * Doors: daemon, spawn.
+ * Doors inside daemon/: log, messages.
  */
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';

@@ -6,6 +6,9 @@
  * is theirs; at most HELD_BYTES of a stream wait here, beside the frame that is
  * being taken in (1 MiB at most) and what is staged in the open and the closing
  * group (STAGED_BYTES each); an end that is not the stream's own keeps what came.
+ *
+ * Doors: receiving, sending.
+ * Doors inside daemon/: incoming.
  */
 import { CommandError } from '../../lib/errors.js';
 import { Deferred } from '../../lib/deferred.js';

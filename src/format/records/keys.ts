@@ -3,6 +3,8 @@
  *
  * Every key is place + version. The complement of the layer (and step) makes
  * LMDB's ascending order "newest first" within one place.
+ *
+ * Doors: every file.
  */
 import { uint48At } from '../big-endian.js';
 import { MAX_LAYER, MAX_STEP, TABLE, type TableNumber, versionLength } from './tables.js';

@@ -8,6 +8,8 @@
  *
  * What must hold: any input ends in a result or a CommandError, in linear time;
  * `parseCommandLine(formatCommandLine(x))` returns x.
+ *
+ * Doors: every file.
  */
 import { CommandError } from '../../lib/errors.js';
 

@@ -5,6 +5,8 @@
  * What must hold: nothing is used before its frame's checksum is verified; the
  * checksums form a chain, so that a changed, missing, repeated or misplaced
  * frame is found at that frame; at most one frame is held.
+ *
+ * Doors: every file.
  */
 import { createHash } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';

@@ -12,6 +12,8 @@
  *
  * Pure except for its state and its arguments: `Stacking` moves the thread, and
  * `served` and `rested` bring in the time.
+ *
+ * Doors: placement, stacking.
  */
 import { performance } from 'node:perf_hooks';
 

@@ -4,6 +4,8 @@
  * Two threads, so that a warm-up never waits behind a notification: a
  * notification may wait for a page that a READ has locked, and that READ may
  * wait for the warm-up.
+ *
+ * Doors: helper-client.
  */
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';

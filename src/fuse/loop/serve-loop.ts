@@ -7,6 +7,8 @@
  * Other threads post to a port and signal the wake-up counter; the loop sleeps
  * in poll(2) when there is nothing to do. Requests come first: messages and
  * timers are handled in between, jobs get slices.
+ *
+ * Doors: loop-counts, quiesce, serve-loop.
  */
 import { performance } from 'node:perf_hooks';
 import { availableParallelism } from 'node:os';

@@ -5,6 +5,8 @@
  *
  * Never call this in the serving thread: an unmount writes dirty pages out, and
  * that thread must accept them.
+ *
+ * Doors: kernel-mount, mount-info, remount, usable.
  */
 import { spawnSync } from 'node:child_process';
 import { statfsSync, statSync } from 'node:fs';

@@ -2,6 +2,10 @@
  * Numbers of the kernel's FUSE protocol (include/uapi/linux/fuse.h, 7.31 to
  * 7.45): opcodes, flags, notification codes and structure sizes. Values only;
  * the decoders are in `request.ts`, the encoders in `reply.ts`.
+ *
+ * Doors: kernel-override, negotiate.
+ * Doors inside fuse/: answer-init, bodies, notifications, opcode-names,
+ *   protocol, reply, request.
  */
 
 export const PROTOCOL_MAJOR = 7;

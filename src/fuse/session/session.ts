@@ -10,6 +10,9 @@
  * - The counters record every request that expects an answer when it is read
  *   and when it is answered, parked ones included (quiesce depends on it).
  * - A lookup whose reply the kernel did not take is forgotten again.
+ *
+ * Doors: session, session-trace.
+ * Doors inside fuse/: session-options.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import { BaseReadBlocks, ERRNO, errnoOf, messageOf, WouldWait } from '../../lib/errors.js';

@@ -5,6 +5,9 @@
  * It has two uses: before LMDB opens a file (LMDB maps it, and a truncated one
  * would end the process by SIGBUS), and for the exact free space when a disk is
  * nearly full. Reads are consistent only while no transaction commits.
+ *
+ * Doors: pages, tree-page, value-file.
+ * Doors inside store/: file.
  */
 import { readSync } from 'node:fs';
 import {

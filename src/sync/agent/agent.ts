@@ -6,6 +6,9 @@
  *
  * What must hold: one run at a time; one change of roles at a time, which stops
  * the run first, and nothing is pulled while it is under way.
+ *
+ * Doors: agent, messages, sync-volume.
+ * Doors inside sync/: calls.
  */
 import { CommandError } from '../../lib/errors.js';
 import type { AgentSetup, AgentStatus } from './agent-setup.js';

@@ -6,6 +6,9 @@
  * What must hold: a point is committed only after every director has stored its
  * tentative snapshot, and only by a commit record that is on disk; a point
  * without a record was dropped, whatever happened to whoever asked for it.
+ *
+ * Doors: group-messages, group-saves.
+ * Doors inside sync/: group-parsing.
  */
 import type { Incarnation } from './barrier.js';
 import type { Fabric, Timers } from '../fabric.js';

@@ -7,6 +7,9 @@
  * checked; of two connections with one peer in one direction the newer one
  * stays; nothing that a stranger sends changes anything but `refused`, whoever it
  * says it is: only its certificate makes one a peer.
+ *
+ * Doors: join, link, link-fabric, pairing, peer-channels, peer-hub,
+ *   peering-messages.
  */
 import type { Frame } from '../../format/wire/frame.js';
 import type { PeerAddress } from '../../format/text/peer-address.js';

@@ -8,6 +8,9 @@
  * came, whoever closes the group, so that it goes on from there after a crash;
  * memory is bounded by the groups of the volume. All is done in pieces that
  * take well under a millisecond, since the volume may be mounted.
+ *
+ * Doors: receive-checks, receive-context, receive-stream, receiver, receiving,
+ *   sender.
  */
 import { CommandError, FsError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';

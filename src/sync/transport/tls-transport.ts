@@ -6,6 +6,8 @@
  * Strangers: at most PENDING_MAX at a time, each for `greetMs`; when there are
  * more, the one that has waited longest goes, so that whoever only holds
  * connections open keeps nobody out.
+ *
+ * Doors: identity, payload-rooms, tls-transport.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { connect as tlsConnect, TLSSocket } from 'node:tls';

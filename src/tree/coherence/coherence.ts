@@ -16,6 +16,9 @@
  *
  * Another thread sends the notifications in batches; meanwhile the next batch
  * is gathered.
+ *
+ * Doors: coherence, notification.
+ * Doors inside tree/: transitions.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import type { Inode } from '../../volume/inode.js';

@@ -1,6 +1,8 @@
 /**
  * The live tree: requests for live inodes, by inode number. Owns no state; the
  * volume has the content, the node table the lookups.
+ *
+ * Doors inside tree/: acl, live-nodes, space.
  */
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';

@@ -9,6 +9,10 @@
  * Owns the counts. Calls `onUnlinkedForgotten` for a live inode without a name
  * that the kernel forgets, and `onForgotten` for any inode that no node, live
  * or special, shows any more.
+ *
+ * Doors: forgetting-plan.
+ * Doors inside tree/: forgetting, hidden-names, node-paths, node-table,
+ *   special-node.
  */
 import { FsError } from '../../lib/errors.js';
 import { ROOT_INO } from './hidden-names.js';

@@ -4,6 +4,9 @@
  * in it are the commands save, delete and rename; the call returns when the
  * command is done. Its names are never cached, because commands also come from
  * elsewhere.
+ *
+ * Doors inside tree/: latest-link, open-snapshots, shadow-attributes,
+ *   shadow-ino, shadow-nodes, snapshot-directory.
  */
 import { type ErrnoName, FsError } from '../../lib/errors.js';
 import { after, type Deferred } from '../../lib/deferred.js';

@@ -1,4 +1,8 @@
-/** The collector removes records that no view can see (rules D1, D13, F5, F6). */
+/**
+ * The collector removes records that no view can see (rules D1, D13, F5, F6).
+ *
+ * Doors inside volume/: collector, slice-size.
+ */
 import {
   afterKey,
   decodeDeltaKey,

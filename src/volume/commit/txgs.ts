@@ -5,6 +5,9 @@
  * the intent log can't answer (`commit`). An answer that promises durability
  * waits for its txg's ticket, or for the log's flush. Those that come while one
  * runs share the next.
+ *
+ * Doors: start-writer, txgs.
+ * Doors inside volume/: inline-sink, no-sink, thread-sink, txg, txg-sink.
  */
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../../lib/deferred.js';

@@ -20,6 +20,9 @@
  *   only, because its names show the change. atime and ctime are not compared.
  * - `path` is the path in the newer view (`to`); of removed names, in the older
  *   view.
+ *
+ * Doors: diff, merged-keys.
+ * Doors inside volume/: changes.
  */
 import { compareInodes, type DiffDetail } from './compare.js';
 import { DiffSlots, type Slot } from './slots.js';

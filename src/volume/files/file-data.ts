@@ -1,6 +1,8 @@
 /**
  * File contents: read, write, truncate, punch, copy, seek (rules D3, D4). Offsets and
  * lengths are bytes. Reads take any view; changes work on the live one.
+ *
+ * Doors: block-map, file-data, stored-blocks, xattrs.
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { FsError } from '../../lib/errors.js';

@@ -6,6 +6,9 @@
  * replaces all locks of its origin in one transaction. A set whose number is
  * not above the last one's changes nothing, also after a release. Nothing here
  * waits for the disk: a set is acknowledged when the open txg is stored.
+ *
+ * Doors: soft-locks.
+ * Doors inside volume/: lock-text.
  */
 import { CommandError } from '../../lib/errors.js';
 import { LOCAL_ORIGIN, MAX_LOCK_SEQUENCE } from '../../format/records/lock-record.js';

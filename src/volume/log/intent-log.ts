@@ -9,6 +9,9 @@
  * later record is applied without it. LMDB's own transaction says where the
  * records begin that it does not cover. A record alone promises nothing: an
  * answer waits for a flush that began after it was written.
+ *
+ * Doors: log-replay.
+ * Doors inside volume/: changed-since, intent-log, open-log.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync } from 'node:fs';

@@ -1,6 +1,9 @@
 /**
  * Changes of the name space of the live view: create, link, unlink, rename,
  * attributes, and the fate of an inode that loses its last name (D5).
+ *
+ * Doors: directories, inode-gaps, inode-reader.
+ * Doors inside volume/: base-ids, namespace, paths.
  */
 import { FsError } from '../../lib/errors.js';
 import { inodePlace, layerOf, placeOf, inodeOf } from '../../format/records/keys.js';

@@ -2,6 +2,8 @@
  * The commands that change a volume's role, and the one that takes a received
  * layer in: each is one transaction (rule D7), and what it leaves behind is
  * named before the live tree moves away from it.
+ *
+ * Doors: identity, peer-table, pull-schedule, role, role-commands, staging.
  */
 import { CommandError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';

@@ -2,6 +2,9 @@
  * The commands save, restore, delete and rename (native-notes/design.md, rows
  * V4–V7; rules D7, D8): each changes a handful of small records in the open
  * group, whatever the volume's size, and is durable when that group is.
+ *
+ * Doors: file-versions, group-points.
+ * Doors inside volume/: schedules, snapshot-commands.
  */
 import { CommandError } from '../../lib/errors.js';
 import { checkSnapshotName, nearMatches } from '../../format/text/grammar.js';

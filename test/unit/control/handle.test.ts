@@ -5,7 +5,7 @@ import { CommandError, FsError } from '../../../src/lib/errors.js';
 import { CommandHandle } from '../../../src/control/command-handle.js';
 import { CommandQueue } from '../../../src/control/command-queue.js';
 import type { Answer, Commands } from '../../../src/control/command.js';
-import { CONTROL_FILES } from '../../../src/control/files.js';
+import { CONTROL_FILES } from '../../../src/control/commands/files.js';
 import { saveFile } from '../../../src/control/commands/save.js';
 
 interface Call {

@@ -1,0 +1,65 @@
+/**
+ * The control files of a mount, in the order they are listed; in this folder
+ * one file for each that takes a command.
+ *
+ * A new command is added to
+ * 1. `../command.ts`: its name, and the arguments that no other command has;
+ * 2. `NAME.ts` here: what its line looks like;
+ * 3. the list below;
+ * 4. `src/daemon/commands/commands.ts`: what carries it out;
+ * 5. `src/cli/commands/`: how the command line asks for it;
+ * 6. the README's tables of control files and of errors.
+ * One that the sync agent carries out is a name of `AgentCommand`, too
+ * (`src/daemon/peers/agent-messages.ts`), and a case of `AgentRunner.command`;
+ * another question to the thread of the connections is a line of
+ * `src/daemon/peers/connections-calls.ts`, its handler, and its caller.
+ * A new state file is a line of `../state-files.ts`, and what it shows an entry of
+ * `ControlState` (`../control-file.ts`).
+ *
+ * Doors inside control/: files.
+ */
+import { checkFile } from './check.js';
+import type { ControlFile } from '../control-file.js';
+import { deleteFile } from './delete.js';
+import { demoteFile } from './demote.js';
+import { diffFile } from './diff.js';
+import { groupSaveFile } from './group-save.js';
+import { lockFile } from './lock.js';
+import { peerInviteFile } from './peer-invite.js';
+import { peerJoinFile } from './peer-join.js';
+import { peerRemoveFile } from './peer-remove.js';
+import { promoteFile } from './promote.js';
+import { receiveFile } from './receive.js';
+import { renameFile } from './rename.js';
+import { restoreFile } from './restore.js';
+import { revertFile } from './revert.js';
+import { saveFile } from './save.js';
+import { scheduleFile } from './schedule.js';
+import { STATE_FILES, STREAM_FILES } from '../state-files.js';
+import { syncFile } from './sync.js';
+import { unlockFile } from './unlock.js';
+import { versionsFile } from './versions.js';
+
+export const CONTROL_FILES: readonly ControlFile[] = [
+  saveFile,
+  groupSaveFile,
+  restoreFile,
+  deleteFile,
+  renameFile,
+  lockFile,
+  unlockFile,
+  scheduleFile,
+  checkFile,
+  diffFile,
+  versionsFile,
+  promoteFile,
+  demoteFile,
+  revertFile,
+  syncFile,
+  receiveFile,
+  peerInviteFile,
+  peerJoinFile,
+  peerRemoveFile,
+  ...STATE_FILES,
+  ...STREAM_FILES,
+];
