@@ -1,7 +1,7 @@
 /**
- * The volume's small tables, held in memory whole: layers, snapshots,
- * counters, history. Every change goes into the open group as well, so that a
- * command is one transaction (rule D7).
+ * The volume's small tables, held in memory whole: layers, snapshots, counters,
+ * history. Every change also goes into the open txg, so that a command is one
+ * transaction (rule D7).
  */
 import { randomUUID } from 'node:crypto';
 import { layerKey, uint32Key } from '../format/records/keys.js';
@@ -26,9 +26,9 @@ export interface Snapshot {
   layer: number;
   fileset: number;
   /**
-   * 'undo': made by a restore, pruned by the undo policy. 'auto': made and pruned
-   * by the schedule. 'diverged': what a primary had written and not sent when it
-   * was demoted; only a person deletes it.
+   * 'undo': made by a restore, pruned by the undo policy. 'auto': made and pruned by the schedule.
+   * 'diverged': what a primary had written but not sent when it was demoted; only a person deletes
+   * it.
    */
   kind: 'user' | 'undo' | 'auto' | 'diverged';
   createdMs: number;
@@ -37,18 +37,18 @@ export interface Snapshot {
 }
 
 /**
- * A member's part of a group save whose outcome is not known yet: its name is
- * taken, and what it sees is kept, but it is no snapshot for anybody.
+ * A member's part of a group save whose outcome is not known yet. Its name is
+ * taken and its data is kept, but no command shows it as a snapshot.
  */
 export interface TentativeSnapshot extends Omit<Snapshot, 'kind'> {
   kind: 'tentative';
-  /** Of the group save. */
+  /** The key of the group save. */
   key: string;
-  /** What the sync needs to know of it. */
+  /** What the sync needs to know about it. */
   point: object;
 }
 
-/** Saved by somebody or a schedule, not what a command left behind. */
+/** A user or the schedule saved it; no command left it behind. */
 export function isSaved({ kind }: Pick<Snapshot, 'kind'>): boolean {
   return kind === 'user' || kind === 'auto';
 }
@@ -68,7 +68,7 @@ export interface HistoryRecord {
 export interface Counters {
   nextLayer: number;
   nextHistory: number;
-  /** Next counter of each inode allocator. */
+  /** The next counter of each inode allocator. */
   nextInode: Record<string, number>;
   agentRuns: number;
 }
@@ -125,7 +125,7 @@ export class Catalog {
     return catalog;
   }
 
-  /** From now on changes are stored. */
+  /** From now on, changes are stored. */
   attach(core: VolumeCore): void {
     this.#core = core;
   }
@@ -164,7 +164,7 @@ export class Catalog {
     });
   }
 
-  /** A snapshot that was received keeps its UUID. */
+  /** A received snapshot keeps its UUID. */
   addSnapshot(snapshot: Omit<Snapshot, 'uuid'> & { uuid?: string }): Snapshot {
     const full = { ...snapshot, uuid: snapshot.uuid ?? randomUUID() };
     this.snapshots.set(full.name, full);
@@ -177,7 +177,7 @@ export class Catalog {
     this.#put(TABLE.snapshots, Buffer.from(name), record);
   }
 
-  /** A snapshot has the name, or will have it if its group save succeeds. */
+  /** True when a snapshot has the name, or will have it if its group save succeeds. */
   isTaken(name: string): boolean {
     return this.snapshots.has(name) || [...this.tentative.values()].some((t) => t.name === name);
   }
@@ -188,7 +188,7 @@ export class Catalog {
     this.#put(TABLE.snapshots, Buffer.from(name), record);
   }
 
-  /** To be followed by the snapshot of that name, or by nothing. */
+  /** The caller then adds the snapshot of that name, or nothing. */
   takeTentative(key: string): TentativeSnapshot | undefined {
     const found = this.tentative.get(key);
     if (found === undefined) return undefined;
@@ -212,7 +212,7 @@ export class Catalog {
     this.putMeta('identity', identity);
   }
 
-  /** The number of this run of the sync agent: higher than those of all before. */
+  /** The number of this run of the sync agent: higher than the number of every earlier run. */
   takeAgentRun(): number {
     this.counters.agentRuns++;
     this.putMeta('agentRuns', this.counters.agentRuns);
@@ -230,7 +230,7 @@ export class Catalog {
     return layer;
   }
 
-  /** The next counter of an allocator; stored with the group by `storeCounters`. */
+  /** The next counter of an allocator; `storeCounters` stores it with the txg. */
   takeInode(allocator: number): number {
     const next = this.counters.nextInode[allocator] ?? 1;
     this.counters.nextInode[allocator] = next + 1;
@@ -238,14 +238,17 @@ export class Catalog {
     return next;
   }
 
-  /** Called before a group is closed: numbers given out are never given again (D6). */
+  /** Called before a txg closes: a number that was given out is never given again (rule D6). */
   storeCounters(): void {
     if (!this.#inodesTaken) return;
     this.#inodesTaken = false;
     this.putMeta('nextInode', this.counters.nextInode);
   }
 
-  /** While the log may hold what LMDB has not, a version that does not know of it must stay away. */
+  /**
+   * While the log may hold changes that LMDB lacks, versions that do not know the log must refuse
+   * the volume.
+   */
   putLog(position: LogPosition): void {
     this.putMeta(LOG_META, position);
     if (this.#isLogKnown) return;

@@ -1,8 +1,8 @@
 /**
- * What the parts of a volume share: the committed state (reader), the groups
- * in memory, the layer tree, the base and the clock. Owns the rotation of txgs
- * and what is promised of the disk's space; when a txg closes is txgs.ts's
- * business. Knows nothing of inodes' or directories' meaning.
+ * What the parts of a volume share: the committed state (reader), the txgs
+ * (transaction groups) in memory, the layer tree, the base and the clock. Owns
+ * the rotation of txgs and the promises of disk space; commit/txgs.ts decides
+ * when a txg closes. Does not know what inodes or directories mean.
  */
 import { performance } from 'node:perf_hooks';
 import type { Clock } from '../lib/clock.js';
@@ -23,7 +23,7 @@ import type { View } from './view.js';
 
 const NONE: readonly LayerChanges[] = [];
 
-/** Asked for with every inode that is looked up, and mostly empty. */
+/** Called for every inode that is looked up; the result is mostly empty. */
 function changesIn({ layers }: Txg, view: View): readonly LayerChanges[] {
   let seen = NONE;
   for (const changes of layers.values()) {
@@ -35,26 +35,26 @@ function changesIn({ layers }: Txg, view: View): readonly LayerChanges[] {
 export class VolumeCore {
   open: Txg;
   closing: Txg | undefined = undefined;
-  /** Number of the group that was stored last. */
+  /** Number of the txg that was stored last. */
   committed = 0;
   /** Why the volume takes no more changes: the writer failed. */
   failure: Error | undefined = undefined;
   /** Whether reads of this thread may wait for a disk. */
   readonly waits = new WaitPolicy();
   readOnly = false;
-  /** The live view takes no changes; commands and layers that are received do. */
+  /** The live view takes no changes; commands and received layers do. */
   isStandby = false;
   readonly commits = new CommitCounts();
-  /** Told before a txg is closed, to add what belongs to every txg. */
+  /** Called before a txg closes, to add what belongs to every txg. */
   readonly #closeListeners: ((txg: Txg) => void)[] = [];
-  /** Paths of base files that have no record and that a caller knows by number. */
+  /** Paths of base files that have no record and whose number a caller knows. */
   readonly basePaths = new Map<number, string>();
   #livePending: readonly LayerChanges[] | undefined;
-  /** Views that were live and have changes in a group that is not stored yet. */
+  /** Formerly live views that have changes in a txg that is not stored yet. */
   #retired: View[] = [];
   #nextGroup = 1;
   #usesReserve = false;
-  /** The arena of a stored group, to be used again. */
+  /** The arena of a stored txg, for reuse. */
   #spareArena: SlabArena | undefined;
 
   constructor(
@@ -79,7 +79,7 @@ export class VolumeCore {
     return this.live.fileset;
   }
 
-  /** The open group's changes in the open layer. Throws when nothing may change. */
+  /** The open txg's changes in the open layer. Throws when nothing may change. */
   changes(): LayerChanges {
     this.#mayChange();
     if (this.isStandby) throw new FsError('EROFS', 'write', 'a standby');
@@ -89,7 +89,7 @@ export class VolumeCore {
     return this.open.layer(this.live.top);
   }
 
-  /** … in a layer that no view sees yet. */
+  /** The open txg's changes in a layer that no view sees yet. */
   changesOf(layer: number): LayerChanges {
     this.#mayChange();
     this.open.isUnloggable = true;
@@ -103,8 +103,8 @@ export class VolumeCore {
   }
 
   /**
-   * Calls the listener before each txg is closed, the one that came last first: the first ones
-   * must see what the others add. Returns what removes the listener.
+   * Calls the listener before each txg closes, in reverse order of registration: the first
+   * listeners must see what the others add. Returns a function that removes the listener.
    */
   onClose(listener: (txg: Txg) => void): () => void {
     this.#closeListeners.push(listener);
@@ -136,14 +136,15 @@ export class VolumeCore {
   }
 
   setLive(view: View): void {
-    // A restore leaves a view behind whose last changes are still in memory, and which is still
-    // read (old files, the coherent phase): its cache has to learn of them when they are stored.
+    // A restore leaves a view behind whose last changes are still in memory. Programs still read
+    // that view (old files, the coherent phase), so its cache must learn when the changes are
+    // stored.
     if (view.cache !== this.live.cache) this.#retired.push(this.live);
     this.live = view;
     this.#livePending = undefined;
   }
 
-  /** True when nothing of the inode is in LMDB or the closing group. */
+  /** True when nothing of the inode is in LMDB or the closing txg. */
   isNew(ino: number): boolean {
     return this.open.newInodes.has(ino);
   }
@@ -184,7 +185,10 @@ export class VolumeCore {
     }
   }
 
-  /** Worst case of what the groups in memory add to the volume's file, with so much more in the open one. */
+  /**
+   * Worst case of what the txgs in memory add to the volume's file, with so much more in the open
+   * one.
+   */
   pendingCost(moreRecords = 0, moreBytes = 0): number {
     const { open, closing } = this;
     const cost = this.sink.cost(
@@ -197,12 +201,12 @@ export class VolumeCore {
   }
 
   /**
-   * Hands the open group to the writer. Returns false when one is still being
-   * written (then it is closed as soon as that one is done).
+   * Hands the open txg to the writer. Returns false when the writer still writes another one; the
+   * open txg then closes as soon as that one is done.
    */
   closeTxg(): boolean {
     if (this.closing !== undefined) return false;
-    // Numbers that files of a base were given while they were only looked at stay in memory.
+    // Numbers that base files got while programs only looked at them stay in memory.
     if (this.open.isEmpty || this.readOnly) return true;
     for (const listener of this.#closeListeners.toReversed()) listener(this.open);
     this.closing = this.open;
@@ -214,7 +218,7 @@ export class VolumeCore {
     return true;
   }
 
-  /** The writer has stored the closing group: LMDB has it now. */
+  /** The writer has stored the closing txg: LMDB has it now. */
   txgCommitted(id: number): Txg {
     const txg = this.closing;
     invariant(txg !== undefined && txg.id === id, `txg ${id} was closing`);

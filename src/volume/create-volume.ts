@@ -1,4 +1,4 @@
-/** Making a new volume: its first records, in one transaction. */
+/** Makes a new volume: its first records, in one transaction. */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../lib/clock.js';
 import { encodeInode } from '../format/records/inode-record.js';
@@ -19,7 +19,7 @@ import { Inode } from './inode.js';
 import { checkOptions, type VolumeOptions } from './options.js';
 import { putRevision } from './upgrade.js';
 
-/** What a volume remembers of its base. */
+/** What a volume remembers about its base. */
 export interface StoredBase {
   path: string;
   device: number;
@@ -32,7 +32,7 @@ export interface NewVolume {
   path: string;
   options: VolumeOptions;
   clock: Clock;
-  /** Absolute path and descriptor of the base; absent: a volume over nothing. */
+  /** Absolute path and descriptor of the base; absent: a volume without a base. */
   base?: { path: string; directory: BaseDirectory };
   /** Owner of the root directory of a volume without a base. */
   uid: number;

@@ -1,6 +1,6 @@
 /**
  * An inode as it stands in one view. Mutable only while it belongs to the open
- * transaction group; everywhere else treat it as frozen.
+ * txg (transaction group); treat it as frozen everywhere else.
  */
 import type { BaseReference } from '../base/base-reference.js';
 import type { Clips } from '../format/clips.js';

@@ -2,10 +2,10 @@
  * The layer tree and the paths through it (the virtual storage map, rule F1).
  *
  * A lineage is the path from a top layer to the root, held as sorted runs of
- * consecutive numbers, so that "is this layer on the path?" and "which is the
- * next one at or below?" cost a binary search, however many layers there are.
- * It keeps naming layers that were folded away later: no record bears their
- * number any more, so that does no harm.
+ * consecutive numbers. So "is this layer on the path?" and "which is the next
+ * one at or below?" cost a binary search, however many layers there are. It
+ * still names layers that were folded away later; that does no harm, since no
+ * record bears their number any more.
  */
 import { invariant } from '../lib/invariant.js';
 
@@ -15,7 +15,7 @@ export interface Layer {
   parent: number;
   fileset: number;
   branch: string;
-  /** 'staging': in no view's lineage, being filled by `receive`. */
+  /** 'staging': `receive` is filling it, and no view's lineage has it. */
   state: 'base' | 'open' | 'sealed' | 'staging';
   createdMs: number;
   sealedMs?: number;
@@ -108,7 +108,7 @@ export class LayerTree {
     return this.#layers.size;
   }
 
-  /** Takes an emptied layer out; its children move to its parent. Returns the children. */
+  /** Removes an emptied layer; its children move to its parent. Returns the children. */
   remove(number: number): Layer[] {
     const layer = this.get(number);
     const moved: Layer[] = [];

@@ -1,8 +1,8 @@
 /**
  * The newest version of a place that a view sees (rule F1), in LMDB only: of
- * one place, or of every place in a range. Runs of foreign and of older
- * versions are jumped over by one more seek, so the cost does not grow with the
- * number of layers.
+ * one place, or of every place in a range. One more seek jumps over runs of
+ * foreign and of older versions, so the cost does not grow with the number of
+ * layers.
  */
 import { afterKey, keyLayerAt, layerOf, prefixEnd, versionedKey } from '../format/records/keys.js';
 import { MAX_STEP, type TableNumber, versionLength } from '../format/records/tables.js';
@@ -10,7 +10,7 @@ import type { KeyView, RecordView } from '../store/env.js';
 import type { Entry, TableReader } from '../store/reader.js';
 import type { Lineage } from './lineage.js';
 
-/** What a view is to the store. */
+/** A view, as the store sees it. */
 export interface Sight {
   /** The newest layer. */
   readonly top: number;
@@ -39,7 +39,7 @@ export function newestOf(
   return newestBy((start, end) => reader.seek(table, start, end), sight, table, place);
 }
 
-/** … its key alone, a copy: for tables whose values are large. */
+/** The key alone of what `newestOf` gives, as a copy: for tables with large values. */
 export function newestKeyOf(
   reader: TableReader,
   sight: Sight,
@@ -82,9 +82,10 @@ type Walk<R extends KeyView> = (
 ) => boolean;
 
 /**
- * Calls `take` with the newest version of each place that has one in start ≤ key < end, in key
- * order, until it returns false. It may neither keep the record nor call into the store. Returns
- * false when the walk could not be done: what was taken is then not all.
+ * Calls `take` with the newest version of each place that has one in start ≤
+ * key < end, in key order, until it returns false. `take` may neither keep the
+ * record nor call into the store. Returns false when the walk could not be
+ * completed: `take` then has not seen everything.
  */
 export function visitNewest<R extends KeyView>(
   walk: Walk<R>,

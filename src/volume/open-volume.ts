@@ -1,4 +1,4 @@
-/** Opening a volume's store: everything that can be wrong with it is found here. */
+/** Opens a volume's store, and finds everything that can be wrong with it. */
 import type { Clock } from '../lib/clock.js';
 import { CommandError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
@@ -24,7 +24,7 @@ export interface VolumeOpenOptions {
   path: string;
   /** Must be given exactly if the volume was made over a base. */
   base?: { path: string; directory: BaseDirectory };
-  /** Accept a base that is another directory than before. */
+  /** Accept a base that is a different directory from before. */
   reattach?: boolean;
   readOnly?: boolean;
   clock?: Clock;
@@ -33,7 +33,7 @@ export interface VolumeOpenOptions {
     | { kind: 'thread'; wakeFd: number; start?: StartWriter }
     | { kind: 'inline' }
     | { kind: 'none' };
-  /** The intent log: flushed while the thread goes on, or in the call that fsyncs; absent: none. */
+  /** The intent log: flushed while the thread goes on, or within the fsync; absent: none. */
   log?: { flush: 'async' | 'inline'; bytes?: number };
 }
 
@@ -70,7 +70,7 @@ export function openStore(what: VolumeOpenOptions): OpenedStore {
   return { reader, sink, ...about, readOnly: what.readOnly === true };
 }
 
-/** Nothing of the volume's directory is written, and no thread is begun. */
+/** Writes nothing in the volume's directory and starts no thread. */
 function openOnlyToRead(what: VolumeOpenOptions): OpenedStore {
   const reader = openToRead(what.path);
   try {
@@ -109,7 +109,7 @@ function checkFormat(path: string, format: number | undefined): void {
   }
 }
 
-/** Rule D10: a base that was replaced as a whole is refused. */
+/** Rule D10: refuses a base that was replaced as a whole. */
 function checkBase(what: VolumeOpenOptions, stored: StoredBase | undefined): void {
   const { path, base } = what;
   if (what.writer.kind === 'none' && base === undefined && what.reattach === true) return;

@@ -1,4 +1,4 @@
-/** What a volume is set to when it is made; stored in `meta/options`. */
+/** The options of a volume, set when it is made; stored in `meta/options`. */
 import { CommandError } from '../lib/errors.js';
 import { DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE } from '../format/records/tables.js';
 
@@ -32,7 +32,7 @@ function checkHiddenName(option: string, name: string): void {
   }
 }
 
-/** Throws CommandError `bad-option` that says what was expected. */
+/** Throws CommandError `bad-option`, which says what was expected. */
 export function checkOptions(options: VolumeOptions): void {
   const { blockSize } = options;
   if (

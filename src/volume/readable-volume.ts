@@ -26,7 +26,7 @@ import { PeerTable } from './peers/peer-table.js';
 import { SoftLocks } from './locks/soft-locks.js';
 import { View } from './view.js';
 
-/** Views of snapshots that are kept; more are made anew when asked for. */
+/** How many views of snapshots are kept; others are made again when needed. */
 export const MAX_VIEWS = 64;
 
 export class ReadableVolume {
@@ -130,8 +130,8 @@ export class ReadableVolume {
   }
 
   /**
-   * Names with hash > `afterHash` in (hash, name) order, until `visit` returns
-   * false. `withInodes`: their inodes will be asked for.
+   * Names with hash > `afterHash` in (hash, name) order, until `visit` returns false. `withInodes`:
+   * the caller will ask for their inodes.
    */
   list(
     view: View,
@@ -176,7 +176,7 @@ export class ReadableVolume {
     return this.xattrs.list(view, inode);
   }
 
-  /** One path below the root, '' for the root; undefined: no name in this view. */
+  /** One path below the root, '' for the root; undefined: it has no name in this view. */
   pathOf(view: View, ino: number): string | undefined {
     return this.paths.of(view, ino);
   }
@@ -191,12 +191,12 @@ export class ReadableVolume {
     return readHistory(this.core.reader, limit);
   }
 
-  /** What differs between two views, in time proportional to it; committed state. */
+  /** The differences between two views, in time proportional to them; committed state. */
   changes(from: View, to: View): Generator<Change> {
     return changedPlaces(this.core.reader, this.core.layers, from.top, to.top);
   }
 
-  /** Bytes: what the volume uses and what it could still take. */
+  /** Bytes: what the volume uses, and what it could still take. */
   space(): { usedBytes: number; freeBytes: number } {
     const { usedBytes, roomBytes } = this.core.sink.space();
     return { usedBytes, freeBytes: roomBytes };

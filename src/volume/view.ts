@@ -7,15 +7,18 @@ const LOCAL = inodeNumber(ALLOCATOR.local, 0);
 const LOCAL_KEYS = 2 ** 30;
 
 /**
- * Numbers of 52 bits are objects to V8, and slow as keys; those that most inodes
- * have are turned into small ones. All others become negative.
+ * Numbers of 52 bits are objects to V8, and slow as keys. The numbers that most inodes have become
+ * small ones; all others become negative.
  */
 function keyOf(ino: number): number {
   const local = ino - LOCAL;
   return local >= 0 && local < LOCAL_KEYS ? local | 0 : -ino;
 }
 
-/** Inodes a view keeps decoded, in each of its two generations: the live one, a snapshot's. */
+/**
+ * Decoded inodes that a view keeps in each of its two generations: the live view, a snapshot's
+ * view.
+ */
 const LIVE_GENERATION = 16384;
 const SNAPSHOT_GENERATION = 1024;
 
@@ -31,7 +34,7 @@ export class InodeCache {
 
   constructor(readonly generation: number) {}
 
-  /** Some are counted in both generations. */
+  /** Counts some inodes in both generations. */
   get size(): number {
     return this.#young.size + this.#old.size;
   }

@@ -105,7 +105,7 @@ export class Volume extends ReadableVolume {
     if (!this.isStandby) this.names.reapOrphans();
   }
 
-  /** The collector has emptied a layer: take its record out. */
+  /** The collector has emptied a layer: remove its record. */
   #removeLayer(number: number): void {
     const { layers } = this.core;
     if (this.core.readOnly || !layers.has(number) || number === this.core.live.top) return;
@@ -130,8 +130,8 @@ export class Volume extends ReadableVolume {
   }
 
   /**
-   * A change of an inode together with attributes of it (null: to be without): both are done, or
-   * neither (ENOSPC). `change` gives the inode.
+   * Changes an inode together with its xattrs (null: remove the xattr): does both, or neither
+   * (ENOSPC). `change` gives the inode.
    */
   withXattrs(values: readonly XattrValue[], change: () => Inode): Inode {
     const bytes = values.reduce(
@@ -177,7 +177,7 @@ export class Volume extends ReadableVolume {
     return this.core.withReserve(() => this.names.setAttributes(ino, changes));
   }
 
-  /** Returns the bytes taken: all of them. Throws ENOSPC, EFBIG, WouldWait. */
+  /** Returns the bytes written: all of them. Throws ENOSPC, EFBIG, WouldWait. */
   write(ino: number, offset: number, data: Buffer): number {
     return this.data.write(ino, offset, data);
   }
@@ -187,7 +187,7 @@ export class Volume extends ReadableVolume {
     return this.data.copyRange(...what);
   }
 
-  /** Nobody knows the inode by its number any more: where it lies in the base need not be kept. */
+  /** No caller knows the inode by its number any more: its place in the base need not be kept. */
   forgetPath(ino: number): void {
     this.core.basePaths.delete(ino);
   }
@@ -196,7 +196,7 @@ export class Volume extends ReadableVolume {
     return this.core.basePaths.size;
   }
 
-  /** Nobody holds this nameless inode any more. */
+  /** No caller holds this nameless inode any more. */
   release(ino: number): void {
     // Those of a standby are removed when it is promoted.
     if (this.core.readOnly || this.isStandby || this.core.failure !== undefined) return;
@@ -220,8 +220,9 @@ export class Volume extends ReadableVolume {
   }
 
   /**
-   * Commits a move of the live tree. What is left behind may have no name, and open files go on
-   * reading it. Until the group is stored it is held here; by then they have pinned it themselves.
+   * Commits a move of the live tree. The files left behind may have no name, and programs go on
+   * reading the open ones. The volume keeps them until the txg is stored; by then the tree has
+   * pinned them.
    */
   leaveBehind(from: View): void {
     this.pin(from.top);
@@ -238,7 +239,7 @@ export class Volume extends ReadableVolume {
     return { ...answer };
   }
 
-  /** A person says that a snapshot is needed. */
+  /** A person states that a snapshot is needed. */
   lockSnapshot(name: string, reason: string, source: string): Record<string, unknown> {
     return this.locks.lock(this.requireSnapshot(name), reason, source);
   }
@@ -251,7 +252,7 @@ export class Volume extends ReadableVolume {
     return this.locks.unlock(this.requireSnapshot(name), reason, source);
   }
 
-  /** What the schedule does when it is due. */
+  /** Runs the schedule's save when it is due. */
   runSchedule(): ScheduledAnswer {
     return this.core.withReserve(() => this.schedules.run(this.openLayerIsEmpty()));
   }
@@ -280,7 +281,7 @@ export class Volume extends ReadableVolume {
     return this.core.reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) === undefined;
   }
 
-  /** Keeps what a layer sees, although no snapshot names it. Counted. */
+  /** Keeps what a layer sees, although no snapshot names it. Pins are counted. */
   pin(layer: number): void {
     const count = this.#pinned.get(layer) ?? 0;
     this.#pinned.set(layer, count + 1);
@@ -297,9 +298,9 @@ export class Volume extends ReadableVolume {
     this.core.sink.pin([...this.#pinned.keys()]);
   }
 
-  // Groups
+  // Txgs
 
-  /** Before each change. False: it must wait, since the writer is behind. Reads go on. */
+  /** Call before each change. False: it must wait, since the writer is behind. Reads go on. */
   beginChange(): boolean {
     return this.txgs.beginChange();
   }
@@ -321,7 +322,7 @@ export class Volume extends ReadableVolume {
     this.txgs.flush();
   }
 
-  /** Takes in what the writer has said; the loop calls it when woken. */
+  /** Takes in the writer's messages; the loop calls it when woken. */
   pump(): void {
     this.core.sink.pump();
     this.txgs.pump();
@@ -331,7 +332,7 @@ export class Volume extends ReadableVolume {
     return this.txgs.tick(nowMs);
   }
 
-  /** Whether reads may wait for a disk: of this volume, and of its base. */
+  /** Whether reads of this volume, and of its base, may wait for a disk. */
   get waits(): WaitPolicy {
     return this.core.waits;
   }
@@ -354,7 +355,10 @@ export class Volume extends ReadableVolume {
     };
   }
 
-  /** What is kept in memory, with its bounds. `pathsMax`: above it the kernel is asked to forget files of the base. */
+  /**
+   * What is kept in memory, with its bounds. Above `pathsMax`, the kernel is asked to forget base
+   * files.
+   */
   caches(pathsMax: number): CacheFigures[] {
     const { base, basePaths, open, closing } = this.core;
     const { cache } = this.live;
@@ -365,7 +369,7 @@ export class Volume extends ReadableVolume {
         ? []
         : [{ name: 'base paths', size: basePaths.size, limit: pathsMax }]),
       ...(base?.caches() ?? []),
-      // One that is full is closed at once, and no other is begun before it is stored.
+      // A full txg closes at once, and no other begins before it is stored.
       {
         name: 'bytes not stored',
         size: open.bytes + (closing?.bytes ?? 0),
@@ -374,7 +378,10 @@ export class Volume extends ReadableVolume {
     ];
   }
 
-  /** Stores the rest and lets go of everything. Throws, and has let go, when something was not stored. */
+  /**
+   * Stores the rest and releases everything. Throws, after the release, when something was not
+   * stored.
+   */
   close(): void {
     try {
       this.#storeRest();

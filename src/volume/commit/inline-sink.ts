@@ -1,4 +1,4 @@
-/** A writer in the caller's own thread: for tools and tests. Stores at `pump`. */
+/** A writer in the caller's own thread, for tools and tests. `pump` stores the txg. */
 import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { encodeTxg } from './txg-encoder.js';
 import type { TxgSink, SinkEvents, SinkSpace } from './txg-sink.js';

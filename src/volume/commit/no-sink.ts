@@ -1,9 +1,9 @@
-/** The sink of a volume that is only read: nothing is ever submitted. */
+/** The sink of a read-only volume: nothing is ever submitted. */
 import { FsError } from '../../lib/errors.js';
 import type { TxgSink, SinkSpace } from './txg-sink.js';
 
 export class NoSink implements TxgSink {
-  /** `usedBytes`: of the volume's file. */
+  /** `usedBytes`: the size of the volume's file. */
   constructor(readonly usedBytes: number) {}
 
   submit(): void {

@@ -1,8 +1,8 @@
 /**
- * Checksums of the blocks in a batch, computed where they are stored and not
- * where requests wait: a byte of file data costs as much to check as to copy.
- * Between `submit` and the commit the serving thread reads the bytes of these
- * blocks but never their headers, so they may be filled in here.
+ * Checksums of the blocks in a batch. The writer computes them, so that no
+ * request waits for them: checking a byte of file data costs as much as copying
+ * it. Between `submit` and the commit the serving thread reads the bytes of
+ * these blocks but never their headers, so the writer may fill in the headers.
  */
 import { TABLE } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH, BLOCK_RAW, sealBlock } from '../../format/records/values.js';

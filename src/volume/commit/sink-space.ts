@@ -1,11 +1,11 @@
-/** What both sinks know of space: the writer's last report, and costs by it. */
+/** What both sinks know about space: the writer's last report, and costs derived from it. */
 import { EMPTY_SHAPE, LARGE_VALUE_BYTES, worstCaseBytes } from '../../store/worst-case.js';
 import type { SinkSpace } from './txg-sink.js';
 import type { SpaceReport } from './writer-host.js';
 
 /** Mean bytes of a key, for estimates. */
 const KEY_BYTES = 48;
-/** Below this many bytes per record a cost is not worth computing exactly. */
+/** Below this many bytes per record, an exact cost is not worth computing. */
 const ROUGH_RECORD_BYTES = 64 * 1024;
 const ROUGH_FACTOR = 2;
 
@@ -24,7 +24,7 @@ export class PromisedSpace {
     return this.#report ?? { availableBytes: 0, usedBytes: 0, roomBytes: 0 };
   }
 
-  /** Upper bound of what records with so many bytes add to the file. */
+  /** Upper bound of what records of so many bytes add to the file. */
   cost(records: number, metaBytes: number, blockBytes: number): number {
     if (records === 0 || this.#report === undefined) return 0;
     const rough = records * ROUGH_RECORD_BYTES + (metaBytes + blockBytes) * ROUGH_FACTOR;

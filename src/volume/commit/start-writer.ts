@@ -1,4 +1,4 @@
-/** Starting the writer thread, and hearing of its end. */
+/** Starts the writer thread and reports its end. */
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { startThread } from '../../lib/threads.js';
 import { WRITING_LIMITS } from '../../lib/thread-limits.js';
@@ -6,40 +6,41 @@ import { eventfdSignal } from '../../libc/poll.js';
 import type { WriterSetup } from './writer-host.js';
 import { WriterSigns } from './writer-signs.js';
 
-/** What the writer thread is given. */
+/** What the writer thread receives. */
 export interface WriterData {
   setup: WriterSetup;
   port: MessagePort;
-  /** Signalled after each message and at the end; -1: nobody polls. */
+  /** Signalled after each message and at the end; -1: no thread polls. */
   wakeFd: number;
-  /** Of `WriterSigns`. */
+  /** The memory of `WriterSigns`. */
   signs: SharedArrayBuffer;
 }
 
 /**
- * Has `startWriter` called where an event loop turns. The data's port goes there, too. Gives
- * what tells whether the thread has stopped, where that loop is the caller's own: it does not
- * turn while the caller waits for the thread.
+ * Has `startWriter` called in a thread whose event loop turns. The data's port goes there too. If
+ * that thread is the caller's own, returns a function that tells whether the writer thread has
+ * stopped: the event loop does not turn while the caller waits for it.
  */
 export type StartWriter = (data: WriterData) => HasStopped | undefined;
 
 export type HasStopped = () => boolean;
 
 /**
- * How often the thread is looked at. One that ends says so sooner, and why. Of one that was never
- * looked at while it ran nothing is known later.
+ * How often the thread is checked. A thread that ends reports that sooner, with the reason. Node
+ * tells nothing about a stopped thread that was never checked while it ran.
  */
 const LOOK_MS = 250;
 export const STOPPED = 'V8 has stopped it, most likely for want of memory, and it does not end';
 
 /**
- * Starts the thread. An exception that nobody catches, or V8 out of memory, ends a thread, which
- * only an event loop hears of: call this in a thread that goes back to its own. `lost` gets why
- * the thread has failed.
+ * Starts the thread. An uncaught exception, or V8 out of memory, ends a thread,
+ * and only an event loop learns of it: call this in a thread that returns to
+ * its event loop. `lost` gets the reason why the thread failed.
  *
- * V8 out of memory inside a transaction gives no event: LMDB's package then waits for ever, at
- * the end of the thread, for the lock that the thread itself holds. What is known of its event
- * loop tells: the idle time of one that was stopped is -1.
+ * V8 out of memory inside a transaction gives no event: at the end of the
+ * thread, LMDB's package waits for ever for the lock that the thread itself
+ * holds. The statistics of its event loop reveal it: the idle time of a stopped
+ * loop is -1.
  */
 export function startWriter(
   data: WriterData,

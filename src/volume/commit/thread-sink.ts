@@ -1,7 +1,7 @@
 /**
- * The serving thread's end of the writer thread. Groups go over as shared
- * memory; answers are taken in by `pump`, since this thread never yields to
- * its event loop.
+ * The serving thread's end of the writer thread. Txgs go over as shared memory.
+ * `pump` takes in the answers, since this thread never yields to its event
+ * loop.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { CommandError } from '../../lib/errors.js';
@@ -14,11 +14,11 @@ import type { SpaceReport, WriterSetup } from './writer-host.js';
 import { WriterSigns } from './writer-signs.js';
 import type { FromWriter, ToWriter } from './writer-thread.js';
 
-/** Asked for beyond what is pending, so that the writer is asked seldom. */
+/** Requested beyond what is pending, so that the writer is seldom asked. */
 const AHEAD_BYTES = 64 * 1024 * 1024;
 const START_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 60_000;
-/** After so long without a word the thread is looked at. */
+/** After this long without a message, the thread is checked. */
 const SILENCE_MS = 1000;
 
 const lostError = (why: string): CommandError =>
@@ -36,9 +36,9 @@ export class ThreadSink implements TxgSink {
   collector: unknown;
 
   /**
-   * `wakeFd`: an eventfd that is signalled after each message and at the writer's end; -1 for
-   * none. `start`: where this thread never yields to its event loop. Throws CommandError
-   * writer-failed, writer-lost.
+   * `wakeFd`: an eventfd that is signalled after each message and at the writer's end; -1 for none.
+   * `start`: starts the thread where this thread never yields to its event loop. Throws
+   * CommandError writer-failed, writer-lost.
    */
   constructor(
     setup: WriterSetup,
@@ -68,7 +68,9 @@ export class ThreadSink implements TxgSink {
     }
   }
 
-  /** Who started the thread hears of its end by events, and it may be this thread. */
+  /**
+   * The thread that started the writer learns of its end by events, and that may be this thread.
+   */
   #wait(seen: number, timeoutMs: number): void {
     if (!this.#signs.wait(seen, timeoutMs) && this.#hasStopped?.()) this.#signs.ended(STOPPED);
   }
@@ -116,7 +118,7 @@ export class ThreadSink implements TxgSink {
   }
 
   pump(): void {
-    // What it said before its end comes first.
+    // Messages from before its end come first.
     const why = this.#signs.end;
     for (let m = this.#receive(); m !== undefined; m = this.#receive()) this.#handle(m);
     if (why === undefined || this.#isLost || this.#closed) return;
@@ -124,7 +126,7 @@ export class ThreadSink implements TxgSink {
     this.events?.lost(lostError(why));
   }
 
-  /** Blocks until the writer has said something, or is gone (for a volume that is closing). */
+  /** Blocks until the writer has sent a message or is gone (for a volume that is closing). */
   wait(timeoutMs: number): void {
     const seen = this.#signs.news;
     this.pump();

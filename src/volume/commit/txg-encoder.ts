@@ -1,6 +1,6 @@
 /**
- * Turns a transaction group into the batch that the writer stores. The blocks'
- * checksums are missing: the writer adds them (seal-blocks.ts).
+ * Turns a txg (transaction group) into the batch that the writer stores. The
+ * blocks' checksums are missing: the writer adds them (seal-blocks.ts).
  */
 import {
   xattrKey,

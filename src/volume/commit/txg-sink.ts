@@ -1,37 +1,37 @@
 /**
- * Where closed groups go: the writer thread in a daemon, a writer in the same
- * thread in tools and tests. Also answers how much more may be promised.
+ * Where closed txgs go: the writer thread in a daemon, a writer in the same
+ * thread in tools and tests. Also tells how much more space may be promised.
  */
 import type { Txg } from './txg.js';
 
 export interface SinkSpace {
-  /** Bytes that may still be promised to groups. */
+  /** Bytes that may still be promised to txgs. */
   availableBytes: number;
   usedBytes: number;
-  /** What is left for users on the disk and below the quota, as `df` shows it. */
+  /** Bytes left for users, on the disk and below the quota, as `df` shows it. */
   roomBytes: number;
 }
 
 export interface TxgSink {
-  /** Stores the group in one transaction; `committed` or `failed` follows. */
+  /** Stores the txg in one transaction; `committed` or `failed` follows. */
   submit(txg: Txg, fileset: number): void;
   space(): SinkSpace;
-  /** More room can still be had by asking the disk. */
+  /** True while asking the disk can still give more room. */
   canGrow(): boolean;
-  /** Room for `cost` bytes is there (asks for it if not; changes wait meanwhile). */
+  /** True when there is room for `cost` bytes; if not, asks for it, and changes wait meanwhile. */
   ready(cost: number): boolean;
   /** Worst case of what so many records add to the file: bytes of metadata, bytes of blocks. */
   cost(records: number, metaBytes: number, blockBytes: number): number;
-  /** Takes in what the writer has said since. */
+  /** Takes in the messages that the writer has sent since the last call. */
   pump(): void;
   /** Layers that must stay although no snapshot names them. */
   pin(layers: readonly number[]): void;
-  /** Has the intent log's file made; `logMade` follows. */
+  /** Has the writer make the intent log's file; `logMade` follows. */
   makeLog(bytes: number): void;
   close(): void;
 }
 
-/** What storing a group took. */
+/** What it cost to store a txg. */
 export interface CommitCost {
   operations: number;
   valueBytes: number;
@@ -42,12 +42,12 @@ export interface CommitCost {
 export interface SinkEvents {
   committed(id: number, took: CommitCost): void;
   failed(id: number, error: Error): void;
-  /** Nothing will be stored any more. Comes once; what was submitted may be stored or not. */
+  /** Nothing will be stored any more. Called once; a submitted txg may be stored or not. */
   lost(error: Error): void;
-  /** The collector has emptied a layer: its record may go. */
+  /** The collector has emptied a layer: its record may be removed. */
   emptied(layer: number): void;
-  /** The collector has committed: pages are free once no reader holds the old state. */
+  /** The collector has committed: its pages become free once no reader holds the old state. */
   collected(): void;
-  /** The intent log's file is there, or there is no room for it. */
+  /** The intent log's file exists, or there is no room for it. */
   logMade(isMade: boolean): void;
 }

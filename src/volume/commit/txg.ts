@@ -1,11 +1,11 @@
 /**
- * The transaction groups in memory: what has changed and is not yet in LMDB.
+ * The txgs (transaction groups) in memory: changes that are not yet in LMDB.
  *
- * There is one open group, which takes changes, and at most one closing group,
- * which the writer is storing and nobody changes any more. Reads ask the open
- * group, the closing one, then LMDB (native-notes/design.md, section 3). Within
- * a group the changes are held per layer, since one group may hold the end of
- * one layer and the start of the next.
+ * There is one open txg, which takes changes, and at most one closing txg,
+ * which the writer is storing and which no longer changes. Reads ask the open
+ * txg, the closing one, then LMDB (native-notes/design.md, section 3). A txg
+ * holds its changes per layer, since one txg may hold the end of one layer and
+ * the start of the next.
  */
 import type { SlabArena } from '../../store/batch.js';
 import type { TableNumber } from '../../format/records/tables.js';
@@ -13,7 +13,7 @@ import { nameHash } from '../../format/records/name-hash.js';
 import { ChangedSince } from '../log/changed-since.js';
 import type { Inode } from '../inode.js';
 
-/** A block as it will be stored: a header's room, then `length` bytes. */
+/** A block as it will be stored: room for the header, then `length` bytes. */
 export interface BlockChange {
   step: number;
   hole: boolean;
@@ -83,7 +83,7 @@ export function firstAtOrAfter(
   return low;
 }
 
-/** What one group changes in one layer. In every map, null means *gone*. */
+/** What one txg changes in one layer. In every map, null means *gone*. */
 export class LayerChanges {
   readonly inodes = new Map<number, Inode | null>();
   /** Gone inodes that were born in this layer: their record is deleted (rule F2). */
@@ -93,9 +93,12 @@ export class LayerChanges {
   readonly xattrs = new Map<number, Map<string, Buffer | null>>();
   /** true: an orphan; false: reaped; null: the record of this layer is deleted. */
   readonly orphans = new Map<number, boolean | null>();
-  /** Orphans of this group that were none before it: when they go, nothing is stored of that. */
+  /** Inodes that became orphans in this txg: when they go, no record of that is stored. */
   readonly newOrphans = new Set<number>();
-  /** What of it is not in the intent log; undefined: nothing of it is. Every change is noted there. */
+  /**
+   * Which of the changes are not in the intent log; undefined: none is logged. Every change is
+   * noted there.
+   */
   since: ChangedSince | undefined;
 
   constructor(readonly layer: number) {}
@@ -129,20 +132,20 @@ export interface SystemChange {
 export class Txg {
   readonly layers = new Map<number, LayerChanges>();
   readonly system = new Map<string, SystemChange>();
-  /** Inodes made in this group: nothing of them is in older groups or in LMDB. */
+  /** Inodes made in this txg: older txgs and LMDB have nothing of them. */
   readonly newInodes = new Set<number>();
   openedMs: number | undefined;
-  /** Upper bound of the records this group will write. */
+  /** Upper bound of the records this txg will write. */
   records = 0;
-  /** Bytes of names and metadata, estimated; blocks are counted by the arena. */
+  /** Bytes of names and metadata, estimated; the arena counts blocks. */
   metaBytes = 0;
-  /** Keys of `system` that are not in the intent log; undefined: nothing of the group is. */
+  /** Keys of `system` that are not in the intent log; undefined: nothing of the txg is. */
   systemSince: Set<string> | undefined;
-  /** It holds what the intent log is not for. */
+  /** The txg holds changes that the intent log does not take. */
   isUnloggable = false;
-  /** Closed: LMDB alone will have some of it. */
+  /** Closed: some of its changes go to LMDB only. */
   isUnlogged = true;
-  /** Closed: how far the intent log had been written. */
+  /** Closed: the position up to which the intent log had been written. */
   logEnd = 0;
 
   constructor(
@@ -173,7 +176,7 @@ export class Txg {
     this.metaBytes += bytes;
   }
 
-  /** The intent log has everything. */
+  /** The intent log has every change of the txg. */
   get isLogged(): boolean {
     if (this.isUnloggable) return false;
     if (this.systemSince === undefined) return this.isEmpty;
@@ -182,7 +185,7 @@ export class Txg {
     return true;
   }
 
-  /** The intent log has all that is in the group now. */
+  /** From now on the intent log has everything that the txg holds. */
   logged(): void {
     if (this.systemSince === undefined) this.systemSince = new Set();
     else this.systemSince.clear();

@@ -19,9 +19,9 @@ import { ThreadSink } from './thread-sink.js';
 
 interface Flushing {
   waiting: readonly Deferred<void>[];
-  /** Whose changes the record has. */
+  /** The txg whose changes the record has. */
   txg: number;
-  /** The group that has to be in LMDB, too; 0: none. */
+  /** The txg that must be in LMDB too; 0: none. */
   needs: number;
   startMs: number;
 }
@@ -33,23 +33,25 @@ export const TXG_BYTES = 24 * 1024 * 1024;
 /** … or of this many records. */
 export const TXG_RECORDS = 100_000;
 
-/** The room for a txg is worked out for so much more than it holds. */
+/** The room for a txg is computed for this many records more than it holds. */
 const AHEAD_RECORDS = 256;
 const AHEAD_BYTES = 1024 * 1024;
 
-/** So much of the reserve (4 MiB at least) may stand in memory. */
+/** This much of the reserve (which is at least 4 MiB) may stand in memory. */
 const PRESSED_BYTES = 1024 * 1024;
 
 export class TxgPipeline {
   readonly #waiting: { ticket: number; done: Deferred<void> }[] = [];
   #committed = 0;
-  /** A group must be closed as soon as the writer is free. */
+  /** A txg must be closed as soon as the writer is free. */
   #closeWanted = false;
   /** Absent: every fsync goes to LMDB. */
   log: IntentLog | undefined = undefined;
-  /** The flush of the log that runs: who waits for it, and what else it takes to answer them. */
+  /**
+   * The running flush of the log: the callers that wait for it, and what else their answers need.
+   */
   #flushed: Flushing | undefined;
-  /** Came while it runs. */
+  /** Callers that arrived while it runs. */
   #next: Deferred<void>[] = [];
   /** The open txg is known to fit on the disk while it is smaller than this. */
   #roomRecords = 0;
@@ -57,7 +59,7 @@ export class TxgPipeline {
 
   constructor(readonly core: VolumeCore) {}
 
-  /** What the sink is to call. */
+  /** The callbacks for the sink. */
   events(emptied: (layer: number) => void): SinkEvents {
     return {
       committed: (id, { operations, valueBytes, elapsedMs }) => {
@@ -72,7 +74,7 @@ export class TxgPipeline {
       failed: (id, error) => this.#fail(error, `txg ${id}: ${error.message}`),
       lost: (error) => this.#fail(error, error.message),
       emptied: (layer) => {
-        // What was in the layer may lie in another one now: views without the layer must see it.
+        // What was in the layer may now lie in another one: views without the layer must see it.
         this.core.reader.refresh();
         emptied(layer);
       },
@@ -99,12 +101,12 @@ export class TxgPipeline {
     for (const { done } of ready) done.resolve();
   }
 
-  /** As soon as the writer is free. */
+  /** Closes the open txg as soon as the writer is free. */
   #close(): void {
     this.#closeWanted = !this.#closeIfFree();
   }
 
-  /** False: the txg before it is still being stored. */
+  /** False: the previous txg is still being stored. */
   #closeIfFree(): boolean {
     const isClosed = this.core.closeTxg();
     if (isClosed) this.#forgetRoom();
@@ -116,7 +118,7 @@ export class TxgPipeline {
    * the change must wait, since the writer is behind. Reads go on.
    */
   beginChange(): boolean {
-    // The change itself says EIO.
+    // The change itself throws EIO.
     if (this.core.failure !== undefined) return true;
     if (this.#isPressed()) {
       this.#closeIfFree();
@@ -127,8 +129,9 @@ export class TxgPipeline {
   }
 
   /**
-   * Whether the disk holds what is in memory. Working out a worst case takes longer than most
-   * changes take, so it is done for a larger txg than there is, which holds for a while.
+   * Whether the disk can hold what is in memory. Computing a worst case takes longer than most
+   * changes take. So it is computed for a larger txg than the present one, and the result holds for
+   * a while.
    */
   #hasRoom(): boolean {
     const { open, sink } = this.core;
@@ -141,16 +144,16 @@ export class TxgPipeline {
     return sink.ready(this.core.pendingCost());
   }
 
-  /** What is known of the room on the disk may have changed. */
+  /** What is known about the room on the disk may have changed. */
   #forgetRoom(): void {
     this.#roomRecords = 0;
     this.#roomBytes = 0;
   }
 
   /**
-   * Near the end of the space: worst cases are far above what txgs take, so what is in memory is
-   * stored before more is refused for its sake; and what uses the reserve (removals) is stored
-   * before it can need more than the reserve.
+   * Near the end of the space. Worst cases are far above what txgs use, so the txg is stored before
+   * further changes are refused because of it. Changes that use the reserve (removals) are stored
+   * before they can need more than the reserve.
    */
   #isPressed(): boolean {
     const { sink } = this.core;
@@ -164,7 +167,7 @@ export class TxgPipeline {
     return open.bytes >= TXG_BYTES || open.records >= TXG_RECORDS;
   }
 
-  /** Closes the open group (now or when the writer is free); the ticket to wait for. */
+  /** Closes the open txg (now, or when the writer is free); returns the ticket to wait for. */
   commit(): number {
     const { open, closing, readOnly } = this.core;
     if (open.isEmpty || readOnly) return closing?.id ?? this.#committed;
@@ -173,7 +176,7 @@ export class TxgPipeline {
     return ticket;
   }
 
-  /** Resolves when the group is on disk; rejects when it could not be stored. */
+  /** Resolves when the txg is on disk; rejects when it could not be stored. */
   whenCommitted(ticket: number): Deferred<void> {
     const done = new Deferred<void>();
     this.#wait(ticket, done);
@@ -197,7 +200,7 @@ export class TxgPipeline {
   #makeDurable(waiting: readonly Deferred<void>[]): void {
     const { core, log } = this;
     const { open } = core;
-    // A closed group that the log has only in part must be in LMDB, too.
+    // A closed txg that the log has only in part must be in LMDB too.
     const needs = core.closing?.isUnlogged === false ? 0 : (core.closing?.id ?? 0);
     if (log === undefined || !log.isReady || core.failure !== undefined) {
       log?.wanted();
@@ -218,7 +221,10 @@ export class TxgPipeline {
     for (const done of waiting) this.#wait(ticket, done);
   }
 
-  /** The log's flush may be over; the loop calls it when woken. `waits`: until it is. */
+  /**
+   * Checks whether the log's flush is over; the loop calls it when woken. `waits`: blocks until it
+   * is.
+   */
   pump(waits = false): void {
     if (this.#flushed !== undefined) this.#takeFlush(waits);
   }
@@ -241,7 +247,7 @@ export class TxgPipeline {
     if (next.length > 0) this.#makeDurable(next);
   }
 
-  /** Before the last flush: nobody fsyncs any more. Returns whether LMDB has to be told. */
+  /** Called before the last flush: no fsync comes any more. Returns whether LMDB has to be told. */
   endLog(): boolean {
     while (this.#flushed !== undefined) this.#takeFlush(true);
     return this.log?.end() ?? false;
@@ -260,7 +266,7 @@ export class TxgPipeline {
     if (this.core.failure !== undefined) throw this.core.failure;
   }
 
-  /** Closes the group when it is old enough; returns ms until the next call is due. */
+  /** Closes the txg when it is old enough; returns ms until the next call is due. */
   tick(nowMs: number): number {
     const { openedMs } = this.core.open;
     if (openedMs === undefined) return TXG_AGE_MS;

@@ -1,7 +1,7 @@
 /**
- * The single writer of a volume: stores groups, keeps space reserved and runs
- * the collector between groups. Lives in the writer thread of a daemon, or in
- * the caller's own thread in tools and tests.
+ * The single writer of a volume: stores txgs, keeps space reserved and runs the
+ * collector between txgs. Lives in the writer thread of a daemon, or in the
+ * caller's own thread in tools and tests.
  */
 import { performance } from 'node:perf_hooks';
 import type { WriteBatch } from '../../store/batch.js';
@@ -27,8 +27,10 @@ export interface SpaceReport extends SinkSpace {
   stats: StoreStats;
 }
 
-/** Less than this is not worth a flush. */
-/** The intent log is made where so many times its size is left: it must not be what fills the disk. */
+/**
+ * The intent log is made only where this many times its size is free, so that the log does not fill
+ * the disk.
+ */
 const LOG_SHARE = 8;
 
 const log = logFor('writer');
@@ -92,8 +94,8 @@ export class WriterHost {
   }
 
   /**
-   * Where space is short, what was freed last must not wait for the next change to become
-   * usable: there may be none, since changes are refused. False when there is nothing to gain.
+   * Where space is short, the pages that were freed last must become usable without waiting for the
+   * next change: none may come, since changes are refused. False when there is nothing to gain.
    */
   passWhenTight(): boolean {
     if (this.#writer.space().youngBytes < YOUNG_WORTH_BYTES) return false;

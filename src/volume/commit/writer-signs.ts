@@ -1,9 +1,9 @@
 /**
- * What the writer thread, who started it and the sink tell each other in shared
- * memory, so that a thread that never yields to its event loop, or waits for
- * the writer, hears of the writer's end.
+ * Shared memory between the writer thread, the thread that started it and the
+ * sink. Through it a thread that never yields to its event loop, or that waits
+ * for the writer, learns of the writer's end.
  */
-/** Counts what there is to look at: messages, and the end. */
+/** Counts events: messages, and the end. */
 const NEWS = 0;
 const STATE = 1;
 const WHY_LENGTH = 2;
@@ -23,16 +23,16 @@ export class WriterSigns {
     this.#why = Buffer.from(memory, WORDS * 4);
   }
 
-  // Of the writer thread
+  // Used by the writer thread
 
   hasSpoken(): void {
     Atomics.add(this.#words, NEWS, 1);
     Atomics.notify(this.#words, NEWS);
   }
 
-  // Of who started it
+  // Used by the thread that started it
 
-  /** The thread is gone. False: that is known already, or the sink has asked for it. */
+  /** Marks the thread as gone. False: it was marked before, or the sink has asked for the end. */
   ended(why: string): boolean {
     if (this.end !== undefined) return false;
     const length = this.#why.write(why);
@@ -42,13 +42,13 @@ export class WriterSigns {
     return before === RUNS;
   }
 
-  // Of the sink
+  // Used by the sink
 
   closes(): void {
     Atomics.compareExchange(this.#words, STATE, RUNS, CLOSES);
   }
 
-  /** Why the thread is gone; undefined while it is there. */
+  /** Why the thread is gone; undefined while it runs. */
   get end(): string | undefined {
     if (Atomics.load(this.#words, STATE) !== ENDED) return undefined;
     return this.#why.toString('utf8', 0, Atomics.load(this.#words, WHY_LENGTH));
@@ -58,7 +58,7 @@ export class WriterSigns {
     return Atomics.load(this.#words, NEWS);
   }
 
-  /** Waits for news after `seen`. False: there were none. */
+  /** Waits for news after `seen`. False: there was none. */
   wait(seen: number, timeoutMs: number): boolean {
     return Atomics.wait(this.#words, NEWS, seen, timeoutMs) !== 'timed-out';
   }

@@ -1,6 +1,6 @@
 /**
- * The writer thread: applies groups as they come, and collects garbage in small
- * slices while there are none. Flushes happen here, never in the serving loop.
+ * The writer thread: stores txgs as they come, and collects garbage in small
+ * slices in between. Flushes happen here, never in the serving loop.
  */
 import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { performance } from 'node:perf_hooks';
@@ -33,13 +33,15 @@ export type FromWriter =
   | { type: 'closed' };
 
 const log = logFor('writer');
-/** After so long without work, memory that the work took is given back. */
+/** After this long without work, the thread gives back memory that the work used. */
 const REST_MS = 3000;
-/** Pause between slices of collecting, in times of the last one: the foreground comes first. */
+/**
+ * Pause between slices of collecting, as a multiple of the last slice: the foreground comes first.
+ */
 const COLLECT_PAUSE = 2;
 const COLLECT_PAUSE_MAX_MS = 30;
 
-/** Two make pages usable; the serving thread's reader may be one behind. */
+/** Two passes make pages usable; the serving thread's reader may be one behind. */
 const PASSES_MAX = 4;
 
 const { setup, port, wakeFd, signs: memory } = threadData() as WriterData;
@@ -51,7 +53,10 @@ function say(message: FromWriter): void {
   if (wakeFd >= 0) eventfdSignal(wakeFd);
 }
 
-/** Transactions without a change since the last with one. A reader of an old state can make them useless. */
+/**
+ * Transactions without a change since the last one with a change. A reader of an old state can make
+ * them useless.
+ */
 let passes = 0;
 let timer: NodeJS.Timeout | undefined;
 
@@ -64,11 +69,11 @@ function start(): WriterHost {
   }
 }
 
-// Who writes waits for this thread, while memory is short, too. Only root may ask for it.
+// Programs that write wait for this thread, even while memory is short. Only root may ask for this.
 markIoFlusher();
 const host = start();
 
-/** LMDB frees the pages of a group, but the C heap keeps them for the next one. */
+/** LMDB frees the pages of a txg, but the C heap keeps them for the next one. */
 function trimAtRest(): void {
   resting.refresh();
 }

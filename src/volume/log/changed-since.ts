@@ -1,17 +1,17 @@
 /**
- * Which changes of a layer in the open group are not in the intent log yet:
- * names of places only, since the changes themselves stand in the group. There
- * is none as long as nothing of the group is in the log.
+ * Which changes of a layer in the open txg are not in the intent log yet. Holds
+ * names of places only, since the txg has the changes themselves. It does not
+ * exist as long as nothing of the txg is in the log.
  */
 import type { BlockChange } from '../commit/txg.js';
 
 export interface BlockTouch {
-  /** As the log has the block; -1: it has none. */
+  /** The step of the block in the log; -1: the log does not have it. */
   step: number;
   /** The bytes written since, as [from, to). */
   from: number;
   to: number;
-  /** More than those bytes: all of it has to be logged. */
+  /** More than those bytes changed: the whole block has to be logged. */
   isWhole: boolean;
 }
 
@@ -44,12 +44,14 @@ export class ChangedSince {
     addTo(this.attributes, ino, name);
   }
 
-  /** A block is replaced or dropped; `before`: as the group has had it until now. */
+  /** A block is replaced or dropped; `before`: the block as the txg has had it until now. */
   wholeBlock(ino: number, index: number, before: BlockChange | undefined): void {
     this.#block(ino, index, before).isWhole = true;
   }
 
-  /** Bytes [from, to) of a block are written; `before`: as the group has had it until now. */
+  /**
+   * Bytes [from, to) of a block are written; `before`: the block as the txg has had it until now.
+   */
   blockBytes(
     ino: number,
     index: number,
@@ -58,7 +60,7 @@ export class ChangedSince {
     to: number,
   ): void {
     const touch = this.#block(ino, index, before);
-    // Between the block's end and the new bytes there are zeros, which are new, too.
+    // The zeros between the block's end and the new bytes are new, too.
     touch.from = Math.min(touch.from, from, before?.length ?? 0);
     touch.to = Math.max(touch.to, to);
   }
@@ -78,7 +80,7 @@ export class ChangedSince {
     return touch;
   }
 
-  /** Everything of an inode that goes: its names, attributes and blocks in this group. */
+  /** An inode goes, with everything it has in this txg: names, attributes and blocks. */
   drop(
     ino: number,
     names: Iterable<string> | undefined,

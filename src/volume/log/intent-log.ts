@@ -1,7 +1,8 @@
 /**
- * The intent log (native-notes/intent-log.md): what makes an fsync durable with
- * one flush, while the open group goes on gathering and reaches LMDB later. Owns
- * the ring in the file and the flush that runs; who waits stands in `txgs.ts`.
+ * The intent log (native-notes/intent-log.md) makes an fsync durable with one
+ * flush, while the open txg goes on gathering and reaches LMDB later. Owns the
+ * ring in the file and the running flush; `txgs.ts` knows the callers that
+ * wait.
  *
  * What must hold: a record has everything that its group has changed since the
  * record before, in an order that leaves nothing out; a group that is closed
@@ -33,24 +34,27 @@ import { encodeForLog } from './log-encoder.js';
 import type { LogFlush } from './log-flush.js';
 import type { Txg } from '../commit/txg.js';
 
-/** What has changed more than this goes to LMDB at once: it has to be written there anyway. */
+/** Changes above this size go to LMDB at once: LMDB has to write them anyway. */
 const RECORD_BYTES = 1024 * 1024;
 
 export interface IntentLogSetup {
   path: string;
   uuid: string;
   flush: LogFlush;
-  /** Records in memory and not in the group's maps are put there before it is looked at. */
+  /**
+   * Moves records that are in memory but not in the txg's maps into those maps, before the log
+   * reads them.
+   */
   storeCounters: () => void;
   putMeta: (position: LogPosition) => void;
-  /** Of the ring; less in tests. */
+  /** Bytes of the ring; smaller in tests. */
   bytes?: number;
 }
 
 /**
- * unused: no fsync yet · making: the file is made by the writer · made: the next group that is
- * closed tells LMDB of the log · begun: it is on its way · ready · paused: a write or a flush has
- * failed, until LMDB has what was to be logged · off: for good.
+ * unused: no fsync yet · making: the writer makes the file · made: the next txg that closes tells
+ * LMDB about the log · begun: that txg is on its way · ready · paused: a write or a flush has
+ * failed; ends when LMDB has what was to be logged · off: for good.
  */
 type State = 'unused' | 'making' | 'made' | 'begun' | 'ready' | 'paused' | 'off';
 
@@ -63,12 +67,12 @@ export class IntentLog {
   #fd = -1;
   #epoch = '';
   #identity: LogIdentity | undefined;
-  /** Of the next record. */
+  /** Sequence number of the next record. */
   #sequence = 1;
-  /** Bytes of the ring that were ever taken, those left out at its end included; and given back. */
+  /** Bytes of the ring ever allocated, including those skipped at its end; and bytes given back. */
   #written = 0;
   #freed = 0;
-  /** From this group on LMDB knows of the log, or has what could not be logged. */
+  /** From this txg on, LMDB knows the log, or has what could not be logged. */
   #fromGroup = 0;
   #isFlushing = false;
   #hasUnflushed = false;
@@ -88,24 +92,24 @@ export class IntentLog {
     return this.#isFlushing;
   }
 
-  /** There is a record for which no flush was begun yet. */
+  /** There is a record for which no flush has begun yet. */
   get hasUnflushed(): boolean {
     return this.#hasUnflushed;
   }
 
-  /** The other half takes what comes while LMDB stores what is in this one. */
+  /** The other half takes new records while LMDB stores what this one has. */
   get isHalfFull(): boolean {
     return this.#written - this.#freed > this.#bytes / 2;
   }
 
-  /** Somebody fsyncs: the log is worth making. */
+  /** A program calls fsync: the log is worth making. */
   wanted(): void {
     if (this.#state !== 'unused') return;
     this.#state = 'making';
     this.core.sink.makeLog(this.#bytes);
   }
 
-  /** The file is there (false: it could not be made). */
+  /** The file exists (false: it could not be made). */
   made(isMade: boolean): void {
     if (this.#state !== 'making') return;
     this.#state = 'off';
@@ -130,13 +134,14 @@ export class IntentLog {
     });
   }
 
-  /** The open group is about to be closed: it tells LMDB what it covers. */
+  /** The open txg is about to close: it tells LMDB what it covers. */
   closing(txg: Txg): void {
     if (this.#state === 'made') {
       this.#state = 'begun';
       this.#fromGroup = txg.id;
     } else if (this.#state === 'ready' || this.#state === 'paused') {
-      // Who fsyncs now and then will do so again: that one need not wait for LMDB to have the rest.
+      // A program that calls fsync now and then will do so again: then it need not wait for LMDB to
+      // store the rest.
       if (this.isReady && txg.systemSince !== undefined && !txg.isLogged) this.#append(txg);
       txg.isUnlogged = !txg.isLogged;
       if (txg.isUnlogged) this.#sequence++;
@@ -145,7 +150,7 @@ export class IntentLog {
     this.#putPosition();
   }
 
-  /** LMDB has the group. */
+  /** LMDB has the txg. */
   committed(txg: Txg): void {
     if (this.#state === 'begun' && txg.id >= this.#fromGroup) this.#state = 'ready';
     else if (this.#state === 'paused' && txg.id >= this.#fromGroup) this.#state = 'ready';
@@ -154,8 +159,8 @@ export class IntentLog {
   }
 
   /**
-   * Writes what of the open group is not in the log, and begins to flush it. False: it is too
-   * much, or there is no room, or the disk refuses: the group has to go to LMDB.
+   * Writes what the log lacks of the open txg, and begins to flush it. False: there is too much, or
+   * there is no room, or the disk refuses; the txg has to go to LMDB.
    */
   write(txg: Txg): boolean {
     invariant(!this.#isFlushing && this.isReady, 'one flush of a ready log at a time');
@@ -170,7 +175,7 @@ export class IntentLog {
     return true;
   }
 
-  /** Writes a record of what of the open group is not in the log. False: as for `write`. */
+  /** Writes a record of what the log lacks of the open txg. False: as for `write`. */
   #append(txg: Txg): boolean {
     if (txg.isUnloggable || this.#isLargeAtFirst(txg)) return false;
     this.setup.storeCounters();
@@ -194,12 +199,12 @@ export class IntentLog {
     return true;
   }
 
-  /** Nothing of it is logged yet: what it would be is known without encoding it. */
+  /** Nothing of the txg is logged yet: the size of its record is known without encoding it. */
   #isLargeAtFirst(txg: Txg): boolean {
     return txg.systemSince === undefined && txg.bytes > RECORD_BYTES;
   }
 
-  /** Takes room in the ring; where, or -1. */
+  /** Allocates room in the ring; returns its position, or -1. */
   #place(bytes: number): number {
     const at = this.#written % this.#bytes;
     const skipped = at + bytes > this.#bytes ? this.#bytes - at : 0;
@@ -210,8 +215,8 @@ export class IntentLog {
   }
 
   /**
-   * What was to be logged may be there or not: the groups' transactions cover it either way. A
-   * group that is closed from now on tells LMDB of the number that comes next.
+   * What was to be logged may be in the file or not: the txgs' transactions cover it either way.
+   * Each txg that closes from now on tells LMDB the next sequence number.
    */
   #failed(what: string): void {
     log(`not written: ${what}`);
@@ -221,7 +226,7 @@ export class IntentLog {
     this.#hasUnflushed = false;
   }
 
-  /** What became of the flush: true, it is durable; undefined: it still runs. */
+  /** The outcome of the flush: true: it is durable; undefined: it still runs. */
   take(waits = false): boolean | undefined {
     const answer = this.setup.flush.take(waits);
     if (answer === undefined) return undefined;
@@ -232,7 +237,7 @@ export class IntentLog {
     return false;
   }
 
-  /** LMDB is told by the last group that there is nothing in the log. True: that has to be stored. */
+  /** The last txg tells LMDB that the log is empty. True: that has to be stored. */
   end(): boolean {
     const isKnown = this.#state === 'begun' || this.#state === 'ready' || this.#state === 'paused';
     this.#state = 'off';

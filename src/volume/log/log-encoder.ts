@@ -1,6 +1,6 @@
 /**
- * Turns what of the open group is not in the intent log yet into operations on
- * the store's records: those that the group's batch would have for it now
+ * Turns what the intent log lacks of the open txg into operations on the
+ * store's records: those that the txg's batch would have for it now
  * (txg-encoder.ts), and deletes for what the log has and the batch would not.
  */
 import { xattrKey, blockKey, entryKey, inodeKey } from '../../format/records/keys.js';
@@ -94,7 +94,7 @@ class LayerLog {
 
   #block(ino: number, index: number, touch: BlockTouch, block: BlockChange | undefined): void {
     const isLogged = touch.step >= 0;
-    // What is gone is hidden by a clip where it was stored, too, so a delete never says too much.
+    // A clip hides what is gone where it was stored, too, so a delete never removes too much.
     if (isLogged && touch.step !== block?.step) {
       this.builder.del(TABLE.blocks, this.#blockKey(ino, index, touch.step));
     }

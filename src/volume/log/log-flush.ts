@@ -1,16 +1,25 @@
-/** How the intent log is flushed: without waiting where a loop serves, at once in tools and tests. */
+/**
+ * How the intent log is flushed: without waiting where a loop serves,
+ * synchronously in tools and tests.
+ */
 import { AsyncFlush } from '../../libc/aio.js';
 import { fdatasync } from '../../libc/libc.js';
 
 export interface LogFlush {
-  /** Begins; 0, or -errno. */
+  /** Begins a flush; returns 0 or -errno. */
   submit(fd: number): number;
-  /** 0 or -errno when it is done, undefined while it runs. `waits`: in this thread. */
+  /**
+   * 0 or -errno when the flush is done, undefined while it runs. `waits`: blocks this thread until
+   * it is done.
+   */
   take(waits?: boolean): number | undefined;
   close(): void;
 }
 
-/** Undefined where the kernel has no AIO or refuses it. `wakeFd` is signalled at the end of each flush. */
+/**
+ * Undefined where the kernel has no AIO or refuses it. `wakeFd` is signalled at the end of each
+ * flush.
+ */
 export function asyncFlush(wakeFd: number): LogFlush | undefined {
   const aio = AsyncFlush.open();
   if (typeof aio === 'number') return undefined;
@@ -21,7 +30,7 @@ export function asyncFlush(wakeFd: number): LogFlush | undefined {
   };
 }
 
-/** Waits in `submit`. */
+/** Flushes within `submit`. */
 export class InlineFlush implements LogFlush {
   #answer: number | undefined;
 

@@ -1,7 +1,7 @@
 /**
- * What the intent log has and LMDB has not, after a process ended without
- * closing its volume. Whoever owns the volume brings it into LMDB, once, before
- * anything else is read from it; whoever only reads keeps it in memory.
+ * What the intent log has and LMDB lacks after a process ended without closing
+ * its volume. The owner of the volume brings it into LMDB, once, before it
+ * reads anything else; a reader keeps it in memory.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
@@ -28,11 +28,11 @@ import type { WriteTransaction } from '../../store/write-transaction.js';
 import { StoreWriter } from '../../store/writer.js';
 import { readMeta } from '../catalog.js';
 
-/** For an owner that has its lock and not yet its volume. */
+/** For an owner that holds the lock but has not opened the volume yet. */
 const OWNER_TRIES = 40;
 const OWNER_POLL_MS = 50;
 
-/** The records from a position on, up to the first that is not whole or not the next. */
+/** The records from a position on, up to the first that is incomplete or out of sequence. */
 export function* logRecords(
   log: Buffer,
   uuid: string,
@@ -43,7 +43,7 @@ export function* logRecords(
   for (;;) {
     let record = readLogRecord(log.subarray(offset), identity, sequence);
     if (record === undefined && offset !== 0) {
-      // What does not fit behind the last record stands at the beginning.
+      // A record that does not fit behind the last one stands at the beginning.
       offset = 0;
       record = readLogRecord(log, identity, sequence);
     }
@@ -54,7 +54,7 @@ export function* logRecords(
   }
 }
 
-/** What the operation makes of a record; undefined: it is gone. */
+/** The value of a record after the operation; undefined: the record is gone. */
 function valueAfter(
   { kind, table, value, offset, length }: LogOperation,
   before: Buffer | undefined,
@@ -80,7 +80,10 @@ function applyOperation(tx: WriteTransaction, operation: LogOperation): void {
   else tx.put(table, key, value);
 }
 
-/** Where in the log what LMDB does not have begins. Undefined: it has all. Throws CommandError `newer-format`. */
+/**
+ * Where the part of the log that LMDB lacks begins. Undefined: LMDB has everything. Throws
+ * CommandError `newer-format`.
+ */
 function positionOf(
   volumePath: string,
   reader: StoreReader,
@@ -92,7 +95,7 @@ function positionOf(
   return { position, uuid };
 }
 
-/** All of the file; nothing of one that is missing. Throws CommandError `log-not-applied`. */
+/** The whole file; empty when the file is missing. Throws CommandError `log-not-applied`. */
 function logOf(volumePath: string): Buffer {
   try {
     return readLogFile(volumePath) ?? Buffer.alloc(0);
@@ -108,8 +111,8 @@ function logOf(volumePath: string): Buffer {
 }
 
 /**
- * Applies the log in one transaction, which also says that there is nothing in
- * the log any more. Returns the number of records.
+ * Applies the log in one transaction, which also marks the log as empty. Returns the number of
+ * records.
  */
 export function applyLog(volumePath: string, compression: boolean): number {
   const probe = StoreReader.open(volumePath);
@@ -147,21 +150,23 @@ function newerLog(path: string, format: number): CommandError {
 }
 
 /**
- * Opens a volume to read it as its owner left it, with what was fsynced, and
- * writes nothing. While a process owns it that sees to its log: what LMDB has is
- * read then. Throws CommandError: not-a-volume, volume-damaged, volume-unusable,
- * newer-format, log-not-applied, volume-in-use.
+ * Opens a volume to read it as its owner left it, including what was fsynced,
+ * and writes nothing. While a process owns the volume, that process takes care
+ * of the log; the reader then reads what LMDB has. Throws CommandError:
+ * not-a-volume, volume-damaged, volume-unusable, newer-format, log-not-applied,
+ * volume-in-use.
  */
 export function openToRead(volumePath: string): StoreReader {
   for (let triesLeft = OWNER_TRIES; ; triesLeft--) {
-    // Until the log is in memory nobody may begin to write it anew.
+    // No process may begin to overwrite the log until it is in memory.
     const share = shareVolume(volumePath);
     try {
       const reader = openOverlaid(volumePath, (stored) =>
         share === undefined ? undefined : logInMemory(volumePath, stored),
       );
       if (share !== undefined || !reader.isAlone || isOwn(volumePath)) return reader;
-      // An owner that would not learn what is read writes over it. Or it is just about to open it.
+      // An owner that does not notice this reader overwrites the log. Or it is just about to open
+      // the volume.
       reader.close();
       if (triesLeft <= 0) throw unseen(volumePath);
     } finally {
@@ -171,7 +176,7 @@ export function openToRead(volumePath: string): StoreReader {
   }
 }
 
-/** All environments of one process are one, wherever its lock file is. */
+/** All environments of one process are one, wherever the lock file is. */
 function isOwn(volumePath: string): boolean {
   return presentOwner(volumePath)?.pid === process.pid;
 }
@@ -187,7 +192,7 @@ function unseen(volumePath: string): CommandError {
   );
 }
 
-/** What `applyLog` would store. Undefined: nothing that matters. */
+/** What `applyLog` would store. Undefined: nothing relevant. */
 function logInMemory(volumePath: string, stored: StoreReader): Overlay | undefined {
   const found = positionOf(volumePath, stored);
   if (found === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** The intent log of a volume that is being opened, if it is wanted and the kernel lets it be flushed. */
+/** Opens the intent log of a volume, if it is wanted and the kernel can flush it. */
 import { logFor } from '../../lib/log.js';
 import type { Catalog } from '../catalog.js';
 import type { VolumeCore } from '../core.js';
