@@ -1,8 +1,8 @@
 /**
  * Which version of a block a view reads (rules D4, F1; Fig 10 of
  * native-notes/design.md in one seek): txgs in memory, LMDB, base, hole. Pure
- * look-up; changes nothing. Each block that is asked for is looked up once, and
- * what was found says all that is needed to read it.
+ * look-up; changes nothing. Each requested block is looked up once, and the
+ * result says all that a reader of the block needs.
  */
 import { clippedBase, isClipped } from '../../format/clips.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
@@ -12,9 +12,9 @@ import type { Inode } from '../inode.js';
 import { type StoredBlock, StoredBlocks } from './stored-blocks.js';
 import type { View } from '../view.js';
 
-/** So many blocks of a sparse file are counted when it is cut. */
+/** At most this many blocks of a sparse file are counted when it is cut. */
 export const COUNTED_BLOCKS = 4096;
-/** Blocks looked up at a time: of those that have a record, and for runs. */
+/** Blocks looked up at a time: for blocks that have a record, and for runs. */
 const FIRST_PIECE_BLOCKS = 16;
 const PIECE_BLOCKS = 256;
 const RUN_BLOCKS = 1024;
@@ -39,7 +39,7 @@ export interface BlockRun {
   layer?: number;
 }
 
-/** True when the source has bytes (not a hole, not beyond everything). */
+/** True when the source has bytes (it is not a hole and not beyond the end). */
 export function isData(source: BlockSource): boolean {
   if (source.where === 'stored' || source.where === 'given') return !source.isHole;
   return source.where === 'memory' || source.where === 'base';
@@ -77,7 +77,7 @@ export class BlockMap {
     return Math.ceil(this.baseEnd(inode) / this.#blockSize);
   }
 
-  /** Something of the file's blocks may be in LMDB. */
+  /** Some of the file's blocks may be in LMDB. */
   #isStored(inode: Inode): boolean {
     return inode.dataLayer !== 0 && !this.core.isInMemoryOnly(inode.ino);
   }
@@ -94,7 +94,7 @@ export class BlockMap {
   }
 
   /**
-   * Sources of the blocks first … last (inclusive) as the view sees them. `onValue` is given the
+   * Sources of the blocks first … last (inclusive) as the view sees them. `onValue` receives the
    * stored values that are at hand anyway, with their blocks, which are marked 'given'; it may
    * neither keep a value nor call into the store.
    */
@@ -168,7 +168,7 @@ export class BlockMap {
     yield* inMemory.slice(i);
   }
 
-  /** Read in pieces, so that the caller may do anything between two blocks. */
+  /** Reads in pieces, so that the caller may do anything between two blocks. */
   *#pieces(view: View, inode: Inode, from: number, end: number): Generator<StoredBlock> {
     let wanted = FIRST_PIECE_BLOCKS;
     for (let next = from; ; wanted = PIECE_BLOCKS) {
@@ -198,7 +198,7 @@ export class BlockMap {
     const baseEnd = this.baseBlocks(inode);
     let at = from;
     for (const { index, source } of this.recorded(view, inode, from, end)) {
-      // What lies between two records is the base's, and beyond the base nothing.
+      // Between two records are the base's blocks; beyond the base there is nothing.
       if (wantsData ? at < Math.min(index, baseEnd) : at < index && baseEnd < index) break;
       if (isData(source) === wantsData) return index;
       at = index + 1;

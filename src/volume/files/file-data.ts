@@ -26,7 +26,7 @@ const COPY_BYTES = 1024 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 const NOTHING_BELOW: Below = { isBase: false, hasData: false, length: 0 };
 
-/** What the collector is to do with an inode in a layer (format.md, table 7). */
+/** What the collector must do with an inode in a layer (format.md, table 7). */
 export const REAP_ALL = 1;
 export const REAP_CLIPPED = 2;
 
@@ -39,11 +39,11 @@ export type Copied = [
   length: number,
 ];
 
-/** A block as it is below a change. */
+/** A block as it stands below a change. */
 interface Below {
   isBase: boolean;
   hasData: boolean;
-  /** Bytes of it that are data, from its beginning. */
+  /** Bytes of the block that are data, from its beginning. */
   length: number;
 }
 
@@ -58,7 +58,10 @@ export class FileData {
     this.#scratch = Buffer.alloc(core.options.blockSize);
   }
 
-  /** Fills out[outOffset…] and returns the count, short only at end of file. Throws WouldWait, as `waits` says. */
+  /**
+   * Fills out[outOffset…] and returns the count, short only at end of file. Throws WouldWait as
+   * `waits` demands.
+   */
   read(
     view: View,
     inode: Inode,
@@ -75,7 +78,7 @@ export class FileData {
     const last = Math.floor((end - 1) / blockSize);
     const { stored } = this.map;
     stored.begin(view, inode, first, last);
-    /** Bytes from … to of the file are a part of block `index`, whose bytes these are. */
+    /** Bytes from … to of the file are part of block `index`; `bytes` are the block's bytes. */
     const put = (index: number, bytes: Buffer | undefined): void => {
       const start = index * blockSize;
       const from = Math.max(start, offset);
@@ -92,7 +95,7 @@ export class FileData {
       const blockStart = (first + i) * blockSize;
       const blockEnd = Math.min(blockStart + blockSize, end);
       if (source.where === 'base') {
-        // Neighbouring base blocks are one read.
+        // One read fetches neighbouring base blocks.
         let run = i + 1;
         while (run < sources.length && sources[run]?.where === 'base') run++;
         const runEnd = Math.min((first + run) * blockSize, end);
@@ -130,7 +133,7 @@ export class FileData {
     if (got < length) out.fill(0, outOffset + got, outOffset + length);
   }
 
-  /** A block of the live file; its bytes are copied to `#scratch`, unless they are not wanted. */
+  /** A block of the live file; copies its bytes to `#scratch` if they are wanted. */
   #below(inode: Inode, index: number, isWanted: boolean): Below {
     const { map } = this;
     const { blockSize } = this.core.options;
@@ -159,7 +162,10 @@ export class FileData {
     return { isBase, hasData: isData(source), length };
   }
 
-  /** Writes into the live file; returns the bytes taken (all of them). `keepTimes`: mtime and ctime stay. */
+  /**
+   * Writes into the live file; returns the bytes written (all of them). `keepTimes`: mtime and
+   * ctime stay.
+   */
   write(ino: number, offset: number, data: Buffer, keepTimes = false): number {
     const end = offset + data.length;
     if (end > MAX_FILE_SIZE) throw new FsError('EFBIG', 'write');
@@ -183,7 +189,7 @@ export class FileData {
     return data.length;
   }
 
-  /** mtime and ctime become now. */
+  /** Sets mtime and ctime to now. */
   touch(inode: Inode): void {
     const now = this.core.clock.now();
     inode.mtimeS = now.s;
@@ -211,13 +217,13 @@ export class FileData {
     if (from + count > block.length) block.length = from + count;
   }
 
-  /** The open group's copy of a block; read from below unless it is overwritten whole. */
+  /** The open txg's copy of a block; reads it from below unless it is overwritten whole. */
   #blockForChange(inode: Inode, index: number, from: number, count: number): BlockChange {
     const { blockSize } = this.core.options;
     const blocks = this.core.changes().file(inode.ino);
     const known = blocks.get(index);
     if (known !== undefined) {
-      // Truncation has taken hidden blocks out of the map: this one is valid.
+      // Truncation has removed hidden blocks from the map: this one is valid.
       known.step = inode.step;
       if (known.hole) {
         known.hole = false;
@@ -240,7 +246,7 @@ export class FileData {
     copyBytes(this.#scratch, 0, length, block.room, BLOCK_HEADER_LENGTH);
     blocks.set(index, block);
     if (!hasData) inode.allocated += blockSize;
-    // Of a base block the host knows whether it had any: at most all are allocated now.
+    // Only the host knows whether a base block has bytes: at most all of them are allocated now.
     else if (isBase) {
       const most = Math.ceil(inode.size / blockSize) * blockSize;
       inode.allocated = Math.max(inode.allocated, Math.min(inode.allocated + blockSize, most));
@@ -259,7 +265,7 @@ export class FileData {
     block.room = room;
   }
 
-  /** Sets the size. O(1) in the file's size, but for the partial last block. */
+  /** Sets the size. O(1) in the file's size, except for the partial last block. */
   truncate(inode: Inode, size: number): void {
     if (size > MAX_FILE_SIZE) throw new FsError('EFBIG', 'truncate');
     if (size < inode.size) this.#cut(inode, size);
@@ -277,7 +283,7 @@ export class FileData {
     if (partial > 0) {
       const { isBase, hasData, length } = this.#below(inode, partialIndex, true);
       if (hasData) kept = this.#scratch.subarray(0, Math.min(partial, length));
-      // Maybe a hole of the host until now.
+      // Until now it may have been a hole of the host.
       if (isBase) inode.allocated += blockSize;
     }
     if (blocks !== undefined) {
@@ -288,7 +294,7 @@ export class FileData {
         blocks.delete(index);
       }
     }
-    // A group may hold several layers: only what was born in this one has no versions below.
+    // A txg may hold several layers: only an inode born in this one has no versions below.
     const isOwn = core.isNew(inode.ino) && inode.birthLayer === inode.layer;
     const hasOlder = inode.base !== undefined || inode.dataLayer !== 0;
     if (hasOlder && !isOwn) this.#clip(inode, size, firstCut);
@@ -300,7 +306,10 @@ export class FileData {
     this.#recount(inode, firstCut);
   }
 
-  /** After a cut: of a file with few blocks those that are left are counted, of others it is a bound. */
+  /**
+   * After a cut: counts the remaining blocks of a file that has few; for other files the number is
+   * a bound.
+   */
   #recount(inode: Inode, blocksLeft: number): void {
     const { blockSize } = this.core.options;
     const isSparse = inode.allocated < inode.size;
@@ -311,7 +320,7 @@ export class FileData {
     inode.allocated = this.map.dataBlocks(this.core.live, inode, blocksLeft) * blockSize;
   }
 
-  /** Replaces the open group's block by an empty one with room for `length`. */
+  /** Replaces the open txg's block by an empty one with room for `length`. */
   #freshBlock(inode: Inode, index: number, length: number): BlockChange {
     const room = this.core.open.arena.alloc(BLOCK_HEADER_LENGTH + length);
     const block: BlockChange = { step: inode.step, hole: false, room, length };
@@ -362,7 +371,7 @@ export class FileData {
     const end = Math.min(offset + length, inode.size);
     if (end <= offset) return;
     if (end === inode.size) {
-      // As if cut off there and extended again: O(1), however much it is.
+      // As if the file were cut there and extended again: O(1), whatever the length.
       this.#cut(inode, offset);
       return;
     }
@@ -393,12 +402,15 @@ export class FileData {
       return;
     }
     this.#putHole(inode, index);
-    // A base block may be a hole of the host already. Too much is better than none: programs
-    // take a file without blocks for empty.
+    // A base block may already be a hole of the host. Too high a number is better than zero:
+    // programs take a file without blocks for empty.
     if (source.where !== 'base') inode.allocated = Math.max(0, inode.allocated - blockSize);
   }
 
-  /** Copies between files of the live tree. Returns the bytes copied: fewer than `length` at the end of the source. */
+  /**
+   * Copies between files of the live tree. Returns the bytes copied: fewer than `length` at the end
+   * of the source.
+   */
   copyRange(...what: Copied): number {
     const [from, fromOffset, to, toOffset, length] = what;
     const { live } = this.core;
@@ -422,7 +434,8 @@ export class FileData {
    */
   seek(view: View, inode: Inode, offset: number, whence: 'data' | 'hole'): number {
     if (offset < 0 || offset >= inode.size) throw new FsError('ENXIO', 'lseek');
-    // No room for holes: nothing has to be looked at, however large the file is.
+    // The file has as much space as bytes, so it has no holes: no look-up is needed, however large
+    // it is.
     if (inode.allocated >= inode.size) return whence === 'data' ? offset : inode.size;
     const { blockSize } = this.core.options;
     const index = this.map.firstBlock(view, inode, Math.floor(offset / blockSize), whence);

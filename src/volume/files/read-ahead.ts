@@ -1,22 +1,24 @@
 /**
- * Which blocks to have fetched ahead of somebody who reads a file in order.
- * Pure but for what it remembers: where the last reads of some files ended.
+ * Which blocks to fetch ahead of a program that reads a file in order. Pure
+ * except for its memory: where the last reads of some files ended.
  */
 
-/** Files whose reading is followed. */
+/** How many files' reads are followed. */
 export const FILES_FOLLOWED = 64;
-/** So many bytes are asked for at once, when a file has been read in order for a while. */
+/** Bytes requested at once, when a file has been read in order for a while. */
 export const AHEAD_BYTES = 4 * 1024 * 1024;
 const FIRST_AHEAD_BYTES = 128 * 1024;
-/** Requests of one reader overtake each other, and begin inside the block where the last one ended. */
+/**
+ * Requests of one reader overtake each other, and begin inside the block where the last one ended.
+ */
 const NEAR_BYTES = 1024 * 1024;
 
 interface Following {
   /** The block behind the last read. */
   next: number;
-  /** Blocks before this one were read or have been asked for. */
+  /** Blocks before this one were read or requested. */
   asked: number;
-  /** So many are asked for the next time. */
+  /** How many blocks the next request asks for. */
   ahead: number;
 }
 
@@ -39,8 +41,8 @@ export class ReadAhead {
   }
 
   /**
-   * The blocks first … last of a file of `blocks` blocks are read. Returns what
-   * to have fetched besides; nothing when the file is not read in order.
+   * The blocks first … last of a file of `blocks` blocks are read. Returns the blocks to fetch
+   * ahead; undefined when the file is not read in order.
    */
   next(ino: number, first: number, last: number, blocks: number): BlockSpan | undefined {
     const known = this.#files.get(ino);
@@ -57,7 +59,7 @@ export class ReadAhead {
     if (!goesOn && first > 0) return undefined;
     const { asked, ahead } = following;
     const span = Math.min(Math.max(ahead, end - first), this.#most);
-    // While half of what was asked for last lies ahead there is time.
+    // While half of the last request lies ahead there is time.
     if (asked >= blocks || asked - following.next > span >> 1) return undefined;
     following.asked = Math.min(asked + span, blocks);
     following.ahead = span * 2;

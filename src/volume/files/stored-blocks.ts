@@ -1,16 +1,17 @@
 /**
  * The blocks of files in LMDB: which version a view sees, and its bytes. The
- * one place that looks a block up there; what it finds says where the value
- * lies, so that nothing is sought twice.
+ * one place that looks a block up there; the result says where the value lies,
+ * so that nothing is looked up twice.
  *
- * Small files are read through LMDB's map: with a page come its neighbours,
- * other small files. Large ones are read past the map, which would have the
- * kernel read 128 KiB around every page and this thread wait for it unasked:
- * the pages of the tree and then the values, from the file.
+ * Small files are read through LMDB's map: a page brings its neighbours, which
+ * are other small files. Large files are read past the map, since the map would
+ * make the kernel read 128 KiB around every page and this thread wait for it
+ * without notice. Instead the pages of the tree and then the values are read
+ * from the file.
  *
- * For a block that is not in memory the kernel is told what else will be needed;
- * then it is waited for, or `RetryLater` is thrown, as the `WaitPolicy` says.
- * What is read in order is fetched ahead.
+ * When a block is not in memory, the kernel is told what else will be needed.
+ * Then the read waits for it or throws `RetryLater`, as the `WaitPolicy` says.
+ * Files that are read in order are fetched ahead.
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { RetryLater } from '../../lib/errors.js';
@@ -36,14 +37,14 @@ import type { View } from '../view.js';
 /** Smaller files are read through the map. */
 export const LARGE_BYTES = 256 * 1024;
 const AT_ONCE_MAX = 256;
-/** What LZ4 made smaller begins with such a byte, and only LMDB unpacks it. */
+/** A value that LZ4 made smaller begins with such a byte, and only LMDB unpacks it. */
 const PACKED_FROM = 250;
 const NOTHING = Buffer.alloc(0);
 
-/** Whether a disk may be waited for. */
+/** Whether the caller may wait for a disk. */
 export type Waits = Pick<WaitPolicy, 'allows'>;
 
-/** A version of a block, which stays what it is. */
+/** A version of a block, which never changes. */
 export interface BlockVersion {
   readonly index: number;
   readonly layer: number;
@@ -51,17 +52,19 @@ export interface BlockVersion {
   readonly isHole: boolean;
 }
 
-/** … as it was found. Where its value lies is right until the reader's state changes. */
+/**
+ * A version as it was found. The position of its value is valid until the reader's state changes.
+ */
 export interface StoredBlock extends BlockVersion {
-  /** 'given': whoever looked it up was given its bytes. */
+  /** 'given': the look-up has passed its bytes on. */
   where: 'stored' | 'given';
-  /** In the file, if it was looked up there and has pages of its own. */
+  /** Its span in the file, if it was looked up there and has pages of its own. */
   readonly span: ValueSpan | undefined;
   /** The value, if it was looked up in the file and lies beside its key. */
   readonly value: Buffer | undefined;
 }
 
-/** Something that has a source for each block of a range; only stored ones count here. */
+/** Objects that have a source for each block of a range; only stored ones count here. */
 type Sources = readonly (StoredBlock | { where: 'memory' | 'hole' | 'base' | 'none' })[];
 
 export class StoredBlocks {
@@ -80,9 +83,9 @@ export class StoredBlocks {
   }
 
   /**
-   * Calls `take` with the version of each block first … end-1 that the view sees, if it has one,
-   * ascending, until it returns false; with the value, too, when that is at hand. It may neither
-   * keep the value nor call into the store.
+   * Calls `take` with the version of each block first … end-1 that the view sees, if it has one, in
+   * ascending order, until it returns false; also with the value, when that is at hand. `take` may
+   * neither keep the value nor call into the store.
    */
   visit(
     view: View,
@@ -109,7 +112,8 @@ export class StoredBlocks {
         return take(block, undefined);
       });
       if (isDone) return;
-      // LMDB fails in its own way, or knows better.
+      // The walk could not be completed: LMDB then reports the error, or can read what the walk
+      // could not.
       start = blockKey(fileset, ino, next, view.top, MAX_STEP);
     }
     visitStored(reader, view, TABLE.blocks, start, stop, (record, layer) => {
@@ -119,7 +123,10 @@ export class StoredBlocks {
     });
   }
 
-  /** The blocks first … last are going to be read: what is likely to be read next is fetched. */
+  /**
+   * The blocks first … last are about to be read: fetches the blocks that are likely to be read
+   * next.
+   */
   begin(view: View, inode: Inode, first: number, last: number): void {
     const values = this.#valuesFor(inode);
     if (values === undefined || inode.dataLayer === 0) return;
@@ -139,7 +146,10 @@ export class StoredBlocks {
     return blockBytes(value, `inode ${inode.ino} block ${index} layer ${layer}`);
   }
 
-  /** … of the version of a block that was found some time ago, by its key. Valid until the next read. */
+  /**
+   * The bytes of a version of a block that was found earlier, looked up by its key. Valid until the
+   * next read.
+   */
   bytesOf(inode: Inode, version: BlockVersion): Buffer | undefined {
     const { index, layer, step } = version;
     const key = blockKey(this.core.fileset, inode.ino, index, layer, step);
@@ -148,8 +158,8 @@ export class StoredBlocks {
   }
 
   /**
-   * The block's bytes, checked; undefined for a hole. Valid until the next
-   * read. `rest`: what is read after it, `at` being its place there. Throws RetryLater.
+   * The block's bytes, checked; undefined for a hole. Valid until the next read. `rest`: the
+   * sources that are read after it; `at`: the index of the next one. Throws RetryLater.
    */
   bytes(
     inode: Inode,
@@ -159,7 +169,7 @@ export class StoredBlocks {
     waits: Waits,
   ): Buffer | undefined {
     const value = this.#value(inode, block, rest, at, waits);
-    // Empty when it can't be read: LMDB then fails in its own way.
+    // The value is empty when it can't be read: LMDB then reports the error.
     if (value.length === 0 || (value[0] as number) >= PACKED_FROM)
       return this.bytesOf(inode, block);
     return this.checked(inode, block, value);
@@ -181,9 +191,10 @@ export class StoredBlocks {
   }
 
   /**
-   * Reads blocks sources[first … first + count - 1], all of each, into out[outOffset…] while they
-   * are whole and lie beside each other in the file. Returns how many are there, checked; for the
-   * one that follows, and for 0, `bytes` is the way. Throws RetryLater.
+   * Reads blocks sources[first … first + count - 1], each of them whole, into out[outOffset…],
+   * while they are whole and lie beside each other in the file. Returns how many it has read,
+   * checked; the block that follows (the first one, for 0) has to be read with `bytes`. Throws
+   * RetryLater.
    */
   neighbours(
     inode: Inode,
@@ -228,7 +239,7 @@ export class StoredBlocks {
     return places;
   }
 
-  /** What is behind sources[at] is fetched; throws RetryLater unless it may be waited for. */
+  /** Fetches the blocks behind sources[at]; throws RetryLater unless the read may wait. */
   #fetchRest(values: ValueFile, sources: Sources, at: number, waits: Waits): void {
     const places: ValueSpan[] = [];
     for (let i = at + 1; i < sources.length; i++) {
@@ -252,7 +263,7 @@ function found(
   return { where: 'stored', index, layer, step, isHole, span, value };
 }
 
-/** Neighbours are one read of the disk. */
+/** One read of the disk fetches neighbours. */
 function fetch(values: ValueFile, places: readonly ValueSpan[]): void {
   let [offset, end] = [0, 0];
   for (const place of places) {
@@ -267,7 +278,7 @@ function fetch(values: ValueFile, places: readonly ValueSpan[]): void {
   if (end > 0) values.willNeed(offset, end - offset);
 }
 
-/** Copies `count` bytes from `from` on of a block's bytes; what they lack is zeros. */
+/** Copies `count` bytes of a block from `from` on; missing bytes become zeros. */
 export function copyPart(
   bytes: Buffer,
   from: number,

@@ -1,4 +1,4 @@
-/** Extended attributes. Names are byte strings, values bytes. */
+/** Xattrs (extended attributes). Names are byte strings, values bytes. */
 import { FsError } from '../../lib/errors.js';
 import {
   xattrKey,
@@ -22,7 +22,7 @@ export const MAX_VALUE_BYTES = 65536;
 /** All names of one inode, as Linux bounds the answer of listxattr. */
 const MAX_LIST_BYTES = 65536;
 
-/** An attribute to be; null: none of that name. */
+/** An xattr to set; null: to remove it. */
 export type XattrValue = readonly [name: string, value: Buffer | null];
 
 export class Xattrs {
@@ -82,7 +82,7 @@ export class Xattrs {
     const exists = present !== undefined;
     if (flags & XATTR_CREATE && exists) throw new FsError('EEXIST', 'setxattr', name);
     if (flags & XATTR_REPLACE && !exists) throw new FsError('ENODATA', 'setxattr', name);
-    // As ext4: what is there already is no change, ctime included.
+    // As in ext4: setting the present value changes nothing, not even ctime.
     if (exists && Buffer.compare(present, value) === 0) return;
     if (!exists) {
       const length = this.list(this.core.live, inode).reduce((sum, n) => sum + n.length + 1, 0);
@@ -115,7 +115,10 @@ export class Xattrs {
     inode.ctimeNs = now.ns;
   }
 
-  /** As part of a greater change: asks nothing, and leaves the times alone. Null: no such attribute. */
+  /**
+   * Sets an xattr as part of a larger change: checks nothing, and leaves the times alone. Null:
+   * removes it.
+   */
   put(ino: number, name: string, value: Buffer | null): void {
     this.inodes.forChange(ino);
     const { xattrs: attributes, since } = this.core.changes();

@@ -1,10 +1,11 @@
 /**
- * Who a volume is among those that hold the same history: which history that
- * is, and from which allocator it takes the numbers of its new inodes (rule D6).
+ * Who a volume is among the volumes that hold the same history: which history
+ * that is, and from which allocator it takes the numbers of its new inodes
+ * (rule D6).
  *
  * The volume in which a history began uses allocator 2. Every volume that was
- * made by receiving draws one of its own among those that nobody it has heard
- * of uses; every stream carries all that its sender has heard of.
+ * made by receiving draws an allocator that no volume it has heard of uses.
+ * Every stream carries all the allocators that its sender has heard of.
  */
 import { ALLOCATOR, FIRST_DRAWN_ALLOCATOR, MAX_ALLOCATOR } from '../../format/records/tables.js';
 
@@ -17,7 +18,7 @@ export interface Identity {
   allocators: Record<string, string>;
 }
 
-/** Of a volume that was not made by receiving. */
+/** The identity of a volume that was not made by receiving. */
 export function ownIdentity(uuid: string): Identity {
   return {
     history: uuid,
@@ -41,8 +42,8 @@ export function drawAllocator(
 }
 
 /**
- * What is known after hearing of `heard`. When another volume uses this one's
- * allocator too, a new one is drawn, before another number is given out.
+ * What is known after hearing of `heard`. If another volume also uses this one's allocator, draws a
+ * new one before this volume gives out another number.
  */
 export function mergeAllocators(
   identity: Identity,

@@ -1,7 +1,7 @@
 /**
  * The peers of a volume and its open invitations, held in memory whole (both
- * are few); every change goes into the open group and is durable when that is.
- * Who may change what is decided by the commands (daemon/peers/peering.ts).
+ * are few). Every change goes into the open txg and is durable when that is.
+ * The commands (daemon/peers/peering.ts) decide who may change what.
  */
 import { CommandError } from '../../lib/errors.js';
 import {
@@ -23,7 +23,7 @@ import type { VolumeCore } from '../core.js';
 export class PeerTable {
   readonly #core: VolumeCore;
   readonly #catalog: Catalog;
-  /** By the UUID of their volume. */
+  /** By the UUID of the peer's volume. */
   readonly peers = new Map<string, PeerRecord>();
   readonly invitations = new Map<string, InvitationRecord>();
   #listen: PeerAddress | undefined;
@@ -41,12 +41,12 @@ export class PeerTable {
     }
   }
 
-  /** What people here call the volume; undefined: it is no peer. */
+  /** The name by which people here know the volume; undefined: it is no peer. */
   nameOf(volume: string): string | undefined {
     return this.peers.get(volume)?.name;
   }
 
-  /** Where peers are awaited. */
+  /** The address where this volume waits for peers. */
   get listen(): PeerAddress | undefined {
     return this.#listen;
   }
@@ -80,7 +80,7 @@ export class PeerTable {
     this.#core.putSystem(TABLE.peers, invitationKey(id), undefined);
   }
 
-  /** A record of what was done, as every command leaves one (rule D8). */
+  /** Records a command in the history, as every command must (rule D8). */
   addHistory(command: string, name: string, source: string, outcome: string): void {
     this.#catalog.addHistory({
       timeMs: this.#core.clock.nowMs(),

@@ -1,4 +1,4 @@
-/** How often a standby fetches what is new, when a person has said how often: kept in `meta`. */
+/** How often a standby pulls, when a person has set that: kept in `meta`. */
 import { formatEvery, parseEvery } from '../../format/text/schedule.js';
 import { type Catalog, readMeta } from '../catalog.js';
 import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';

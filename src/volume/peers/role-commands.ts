@@ -26,20 +26,20 @@ export interface RoleAnswer extends Role {
   outcome: 'changed' | 'unchanged';
   /** The snapshot that the live tree shows now; absent: it has not moved. */
   snapshot?: string;
-  /** The snapshot of what the other side never had. */
+  /** The snapshot of the changes that the other side never had. */
   diverged?: string;
 }
 
 export interface AdoptAnswer {
   layer: number;
-  /** False: the snapshot was added, and the live tree is what it was. */
+  /** False: the snapshot was added, and the live tree is unchanged. */
   isLive: boolean;
-  /** The snapshot of what the live tree had; absent when it had nothing of its own. */
+  /** The snapshot of the old live tree; absent when the tree had no changes of its own. */
   undo?: string;
   pruned: string[];
-  /** What a snapshot of that name is called from now on. */
+  /** The new name of the older snapshot that had the same name. */
   renamed?: string;
-  /** Undo snapshots that the policy would have removed, but somebody needs them. */
+  /** Undo snapshots that the policy would have removed, but that a lock keeps. */
   locked?: string[];
 }
 
@@ -62,7 +62,7 @@ export class RoleCommands {
     return this.volume.catalog.role;
   }
 
-  /** A staging layer becomes a snapshot (design.md, row S11). Durable when its group is. */
+  /** A staging layer becomes a snapshot (design.md, row S11). Durable when its txg is. */
   adopt(
     staging: number,
     snapshot: Pick<Snapshot, 'name' | 'uuid' | 'createdMs' | 'kind'>,
@@ -83,7 +83,7 @@ export class RoleCommands {
           answer.undo = this.commands.keepAsUndo(sealed.number, nowMs, source);
         }
       }
-      // The names on a standby are its primary's: one of its own makes way.
+      // On a standby the primary's names apply: a local snapshot of the same name is renamed.
       if (catalog.snapshots.has(snapshot.name)) {
         answer.renamed = this.commands.freeName(`${snapshot.name}.local`);
         this.commands.rename(snapshot.name, answer.renamed, source);
@@ -114,7 +114,9 @@ export class RoleCommands {
     });
   }
 
-  /** For who follows what others say; throws `epoch-too-low`. `to`: as for `demote`. */
+  /**
+   * For a volume that follows the roles in a stream; throws `epoch-too-low`. `to`: as for `demote`.
+   */
   setRole(
     { role, epoch }: Role,
     source: string,
@@ -129,12 +131,12 @@ export class RoleCommands {
   }
 
   /**
-   * The live tree may be changed, under numbers that no other volume gives out
-   * (rule D6). Without an epoch: the next one. Throws CommandError: epoch-too-low, epoch-too-high
-   * (one that a person gives), epoch-exhausted.
+   * From now on the live tree may be changed, under numbers that no other volume gives out (rule
+   * D6). Without an epoch: the next one. Throws CommandError: epoch-too-low, epoch-too-high (for an
+   * epoch that a person gives), epoch-exhausted.
    */
   promote(source: string, random: () => number, epoch?: number, by?: string): RoleMove<RoleAnswer> {
-    // Who asks again because no answer came must not begin one more epoch.
+    // A caller that repeats its request because no answer came must not begin one more epoch.
     if (this.current.role === 'primary' && epoch === undefined) return this.#unchanged();
     const wanted = epoch ?? epochAfter(this.current.epoch);
     checkEpoch(this.current, wanted);
@@ -151,7 +153,7 @@ export class RoleCommands {
       const { upstream } = this.current;
       const following = {
         by: by ?? uuid,
-        // The way back begins with what it has.
+        // A later revert begins with the standby's snapshots.
         ...(upstream !== undefined && { upstream }),
       };
       const answer = this.#put('primary', wanted, 'promote', source, {}, following);
@@ -161,9 +163,9 @@ export class RoleCommands {
   }
 
   /**
-   * Only what is received changes the tree from now on. It becomes `to`, which
-   * the other side has (default: the newest snapshot); what was changed since
-   * is kept as `diverged-EPOCH`. Commands before it must be durable.
+   * From now on only received snapshots change the tree. It becomes `to`, which the other side has
+   * (default: the newest snapshot). Changes since then are kept as `diverged-EPOCH`. Earlier
+   * commands must be durable.
    */
   demote(
     to: string | undefined,
@@ -200,7 +202,7 @@ export class RoleCommands {
     });
   }
 
-  /** Nothing was saved yet: there must be nothing to save, either. */
+  /** Nothing was saved yet: then there must be nothing to save either. */
   #demoteEmpty(epoch: number, source: string, following: Following): RoleMove<RoleAnswer> {
     const { core, live, catalog } = this.volume;
     const isNew = core.layers.get(live.top).parent === BASE_LAYER;
@@ -215,9 +217,9 @@ export class RoleCommands {
   }
 
   /**
-   * A primary turns standby for `to`, which is to be primary in the epoch: after a last snapshot,
-   * in the same transaction (design.md, Fig 15D). The live tree stays where it is. Throws
-   * `role-changed` when it is no primary of an epoch before that one.
+   * A primary turns standby after a last snapshot, in the same transaction, so that `to` can become
+   * primary in the epoch (design.md, Fig 15D). The live tree stays where it is. Throws
+   * `role-changed` unless the volume is primary in an earlier epoch.
    */
   handOver(
     to: string,
@@ -237,8 +239,8 @@ export class RoleCommands {
   }
 
   /**
-   * A standby (or a volume that stands alone and has nothing) follows another one. Throws
-   * `role-changed` for a primary: what it shows may be nowhere else.
+   * A standby (or an empty volume that stands alone) follows another one. Throws `role-changed` for
+   * a primary: what it shows may exist nowhere else.
    */
   follow(
     upstream: string,
@@ -266,12 +268,12 @@ export class RoleCommands {
     });
   }
 
-  /** What was adopted last is what it shows. In the open group. */
+  /** Notes, in the open txg, that the tree shows the snapshot that was adopted last. */
   noteShown(snapshot: string): void {
     this.volume.catalog.putRole({ ...this.current, shown: snapshot });
   }
 
-  /** What a peer says is looked at before it comes here: there it has a name. */
+  /** An epoch that a peer sends is checked before it comes here, where the peer's name is known. */
   #refuseFar(epoch: number): void {
     refuseFarEpoch(this.current.epoch, epoch, `the role epoch ${epoch} was given`);
   }
@@ -308,7 +310,7 @@ export class RoleCommands {
     return { answer: { ...this.current, outcome: 'unchanged' } };
   }
 
-  /** In one group; the live view may have moved. */
+  /** Runs in one txg; the live view may have moved. */
   #moving<A>(change: () => A): RoleMove<A> {
     const { volume } = this;
     this.commands.writable();
@@ -325,7 +327,7 @@ export class RoleCommands {
   }
 }
 
-/** Whoever asked had seen another one. */
+/** The caller had seen another role. */
 function roleChanged(): CommandError {
   return new CommandError('role-changed', 'ESTALE', 'the role has changed meanwhile');
 }

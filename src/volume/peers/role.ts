@@ -1,9 +1,9 @@
 /**
- * What a volume is among those that hold the same history: the one that is
- * written to, one that follows, or one that stands alone. Stored in `meta`.
+ * The role of a volume among the volumes that hold the same history: primary,
+ * standby, or none. Stored in `meta`.
  *
- * What must hold: an epoch never goes down; each promotion has one of its own,
- * so that of two primaries the one that was promoted later is known by it.
+ * What must hold: an epoch never goes down; each promotion has an epoch of its
+ * own, so that the later of two primaries is known by it.
  */
 import { CommandError } from '../../lib/errors.js';
 
@@ -18,22 +18,25 @@ export interface Role extends Following {
 
 /** What belongs to a role among peers. */
 export interface Following {
-  /** UUID of the volume that was made primary in the epoch: of two in one epoch, each has its own. */
+  /**
+   * UUID of the volume that was made primary in the epoch: it tells apart two volumes that were
+   * promoted in the same epoch.
+   */
   readonly by?: string;
   /** UUID of the volume that a standby follows, or followed before it was promoted. */
   readonly upstream?: string;
   /** UUID of the snapshot that a standby shows. */
   readonly shown?: string;
-  /** Of a primary that has turned standby for another one to take its place. */
+  /** For a primary that has turned standby: which volume takes its place. */
   readonly handover?: { to: string; epoch: { number: number; by: string }; snapshot: string };
 }
 
-/** Of a volume that was never told. */
+/** The role of a volume that never got one. */
 export const NO_ROLE: Role = { role: 'none', epoch: 0 };
 
 /**
- * An epoch counts promotions: one that is further ahead was not counted. Believed, it would soon
- * leave no higher one to promote to.
+ * An epoch counts promotions: an epoch that is further ahead is no count. Accepting it would soon
+ * leave no higher epoch to promote to.
  */
 export const EPOCHS_AHEAD_MAX = 1_000_000;
 
@@ -49,13 +52,16 @@ export function checkEpoch(current: Role, epoch: number): void {
   );
 }
 
-/** The one that begins after `epoch`. Throws CommandError `epoch-exhausted`. */
+/** The epoch after `epoch`. Throws CommandError `epoch-exhausted`. */
 export function epochAfter(epoch: number): number {
   if (epoch < Number.MAX_SAFE_INTEGER) return epoch + 1;
   throw exhausted(epoch);
 }
 
-/** `who`: the beginning of a sentence, who has named the epoch. Throws CommandError `epoch-too-high`. */
+/**
+ * `who`: the beginning of a sentence that says who named the epoch. Throws CommandError
+ * `epoch-too-high`.
+ */
 export function refuseFarEpoch(current: number, epoch: number, who: string): void {
   if (epoch - current <= EPOCHS_AHEAD_MAX) return;
   throw new CommandError(

@@ -1,8 +1,8 @@
 /**
- * A layer that is filled from a stream, in no view's lineage until it is
- * adopted (native-notes/design.md, section 7). Takes the records of a stream and
- * writes them into the open group, over the view of the snapshot the stream
- * starts from.
+ * A layer that is filled from a stream; no view's lineage has it until it is
+ * adopted (native-notes/design.md, section 7). Takes the records of a stream
+ * and writes them into the open txg, over the view of the snapshot from which
+ * the stream starts.
  *
  * What must hold: nothing outside the layer is changed; every record of the
  * layer belongs to an inode that has a record in it (as `check` demands of
@@ -24,14 +24,17 @@ import type { LayerChanges } from '../commit/txg.js';
 import { View } from '../view.js';
 import type { Volume } from '../volume.js';
 
-/** Everything of a received layer has this step: 1 is left to nothing, so that a clip hides what is older. */
+/**
+ * Every record of a received layer has this step: step 1 stays unused, so that a clip hides what is
+ * older.
+ */
 const STEP = 2;
 const RECORD_BYTES = 220;
 
-/** The inode whose records are being taken. */
+/** The inode whose records are arriving. */
 interface Current {
   inode: Inode;
-  /** As the snapshot below has it. */
+  /** The inode as the snapshot below has it. */
   before: Inode | undefined;
   hasData: boolean;
 }
@@ -45,7 +48,7 @@ export class Staging {
   /** The staging layer alone. */
   readonly #own: View;
   #current: Current | undefined;
-  /** Where no layer has inodes, in the state after the group `#stateOf`. */
+  /** Where no layer has inodes, in the state after txg `#stateOf`. */
   readonly #gaps: InodeGaps;
   #stateOf: number;
 
@@ -76,13 +79,13 @@ export class Staging {
     return new Staging(volume, layer);
   }
 
-  /** From now on it is garbage. */
+  /** From now on the layer is garbage. */
   drop(): void {
     this.layer.state = 'sealed';
     this.volume.catalog.putLayer(this.layer);
   }
 
-  /** The inode that the next records belong to; 0: none. Kept to go on after an interruption. */
+  /** The inode that the next records belong to; 0: none. Kept to resume after an interruption. */
   get currentIno(): number {
     return this.#current?.inode.ino ?? 0;
   }
@@ -129,16 +132,16 @@ export class Staging {
     this.volume.core.open.note(metaBytes);
   }
 
-  /** As this layer has it so far. */
+  /** The inode as this layer has it so far. */
   #staged(ino: number): Inode | undefined {
-    // What is decoded once may have been changed and stored since.
+    // A decoded inode may have been changed and stored since.
     this.#own.cache.delete(ino);
     const inode = this.volume.inode(this.#own, ino);
-    // Without a record of its own it may be one that the base has.
+    // Without a record in this layer, it may come from the base.
     return inode?.layer === this.layer.number ? inode : undefined;
   }
 
-  /** No layer has it, which most inodes of a full stream are soon known to be. */
+  /** True when no layer has the inode, which is soon known for most inodes of a full stream. */
   #isNowhere(ino: number): boolean {
     const { core } = this.volume;
     if (core.base !== undefined || core.pendingChanges(this.#below).length > 0) return false;
@@ -177,7 +180,7 @@ export class Staging {
     if (isNew && !isNowhere && this.layer.parent !== BASE_LAYER) this.#hideRemains(inode);
   }
 
-  /** An untouched base file is known by its place: from now on its number is enough. */
+  /** The stream names an untouched base file by its path: from now on its number is enough. */
   #locate(ino: number, path: string): void {
     const { volume } = this;
     if (volume.core.base === undefined) return;
@@ -214,7 +217,7 @@ export class Staging {
     inode.layer = number;
   }
 
-  /** Links of a directory are counted with its names. */
+  /** A directory's links are counted with its names. */
   #names(inode: Inode, record: InodeRecord, before: Inode | undefined): void {
     const { links, removed } = record;
     if (removed === undefined) {
@@ -232,7 +235,7 @@ export class Staging {
     if (inode.isDirectory) inode.nlink = before?.nlink ?? 2;
   }
 
-  /** As a truncation does it (rule D4). */
+  /** Cuts the file as a truncation does (rule D4). */
   #cut(inode: Inode, before: Inode, size: number): void {
     const clips = clipsAfter(before.clips, { layer: this.layer.number, step: STEP, size });
     if (clips !== undefined) {
@@ -246,8 +249,8 @@ export class Staging {
   }
 
   /**
-   * An inode that was removed below and is back (the sender was restored to a
-   * snapshot from before): what is left of it from then must stay hidden.
+   * An inode that was removed below has come back (the sender was restored to a snapshot from
+   * before the removal): what is left of it from then must stay hidden.
    */
   #hideRemains(inode: Inode): void {
     const { volume } = this;
@@ -301,13 +304,13 @@ export class Staging {
     this.#changes()
       .directory(inode.ino)
       .set(name, ino, type, below === undefined);
-    // Of one that is back, what was in it before does not count.
+    // When the directory itself has come back, its earlier entries do not count.
     const wasDirectory = before !== undefined && below !== undefined && isDirectoryEntry(below);
     const change = Number(isDirectoryEntry({ ino, type })) - Number(wasDirectory);
     if (change !== 0) this.#changed().nlink += change;
   }
 
-  /** The current inode, as the open group may change it. */
+  /** The current inode, as the open txg may change it. */
   #changed(): Inode {
     const current = this.#required();
     const { inodes } = this.#changes();
@@ -347,7 +350,7 @@ export class Staging {
 
   #hole(index: number): void {
     const inode = this.#fileForBlock(index);
-    // Nothing lies below.
+    // There is nothing below.
     if (this.#required().before === undefined) return;
     this.#putHole(inode, index);
   }
