@@ -1,5 +1,5 @@
 /**
- * What the sync takes from outside: messages, time, randomness. The same code
+ * What the sync gets from outside: messages, time, randomness. The same code
  * runs over connections to peers and in a simulation with virtual time, loss,
  * duplication, reordering, partitions and crashes.
  *
@@ -7,7 +7,7 @@
  */
 
 /**
- * Sends to the selected peers, the sender itself maybe among them, and hands over what they send.
+ * Sends to the selected peers, possibly also to the sender itself, and delivers their messages.
  * Messages may get lost, come twice, late or out of order.
  */
 export interface Fabric<Message> {

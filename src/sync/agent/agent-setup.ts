@@ -1,4 +1,4 @@
-/** What an agent is given, and what it tells of itself. */
+/** What an agent gets, and what it reports about itself. */
 import type { Fabric, Timers } from '../fabric.js';
 import type { CallMessage } from './calls.js';
 import type { Conflict } from './known-peers.js';
@@ -10,15 +10,15 @@ export interface AgentSetup {
   incarnation: number;
   fabric: Fabric<CallMessage>;
   timers: Timers;
-  /** Evenly from 0 to below 1: spreads the retries of many. */
+  /** Evenly distributed in [0, 1): spreads the retries of many agents. */
   random: () => number;
   name: string;
   dataset: string;
-  /** Between two runs, without news. */
+  /** Interval between two runs without news. */
   idleMs: number;
-  /** UUIDs of all peers that are paired. */
+  /** UUIDs of all paired peers. */
   peers: () => readonly string[];
-  /** What people call a peer. */
+  /** The name that people use for a peer. */
   nameOf: (peer: string) => string;
   log: (message: string) => void;
 }
@@ -27,11 +27,11 @@ export interface AgentStatus {
   upstream: string | undefined;
   isRunning: boolean;
   isPaused: boolean;
-  /** Not here yet, as far as known. */
+  /** Snapshots that are not here yet, as far as known. */
   pending: readonly SyncSnapshot[];
-  /** Of what is pending, at most; undefined: not known yet. */
+  /** Bytes of the pending snapshots, at most; undefined: not known yet. */
   bytes: number | undefined;
-  /** Of the one under way. */
+  /** Bytes received of the current transfer. */
   received: number;
   error: string | undefined;
   conflicts: readonly Conflict[];

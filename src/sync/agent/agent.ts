@@ -1,8 +1,8 @@
 /**
- * The sync agent of one volume: pulls from its upstream by schedule and when
- * there is news, serves its downstreams, carries locks up the cascade, changes
- * roles, and notices a second primary. Takes its clock, its connections and
- * its volume as parameters, so that the same code runs in a simulation.
+ * The sync agent of one volume: pulls from its upstream by schedule and on
+ * news, serves its downstreams, carries locks up the cascade, changes roles,
+ * and notices a second primary. Takes its clock, its connections and its volume
+ * as parameters, so that the same code runs in a simulation.
  *
  * What must hold: one run at a time; one change of roles at a time, which stops
  * the run first, and nothing is pulled while it is under way.
@@ -24,10 +24,10 @@ import { Pull, type PullAnswer } from './pull.js';
 import { RoleChanges } from './roles.js';
 import { Upstream } from './upstream.js';
 
-/** After a run that failed: doubled each time, to the longest. */
+/** The pause after a failed run; it doubles each time, up to the longest. */
 const RETRY_MIN_MS = 1000;
 const RETRY_MAX_MS = 60_000;
-/** How often a primary, or one that has handed over, looks after its peers. */
+/** How often a primary, or a volume that has handed over, checks its peers. */
 const LOOK_EVERY_MS = 10_000;
 
 export class Agent {
@@ -40,9 +40,9 @@ export class Agent {
   readonly #lockSets: LockSets;
   #run: Promise<PullAnswer> | undefined;
   #isPaused = false;
-  /** Changes of roles under way, or waiting for their turn: nothing is pulled meanwhile. */
+  /** Changes of roles that run or wait for their turn: nothing is pulled meanwhile. */
   #changing = 0;
-  /** Settles when the change of roles that was asked for last is over. */
+  /** Settles when the last requested change of roles is over. */
   #turn: Promise<unknown> = Promise.resolve();
   #callOff: () => void = () => undefined;
   #retryMs = RETRY_MIN_MS;
@@ -86,7 +86,7 @@ export class Agent {
       standing,
       highestSeen: () => this.#known.highestEpoch(),
       hold: (peer, theirs) => {
-        // Should it not be followed in the end, this is released again.
+        // If this volume does not follow the peer in the end, the lock is released again.
         this.#released.delete(peer);
         return this.#pull.hold(peer, theirs);
       },
@@ -137,12 +137,12 @@ export class Agent {
     return role === 'standby' && handover === undefined ? upstream : undefined;
   }
 
-  /** There is a new snapshot here, or a new role: downstreams may want to know. */
+  /** There is a new snapshot here, or a new role: downstreams need to know. */
   changed(): void {
     this.#calls.tell(this.#setup.peers(), { kind: 'news' });
   }
 
-  /** A peer can be reached that could not before. */
+  /** A peer has become reachable. */
   met(peer: string): void {
     this.#retryMs = RETRY_MIN_MS;
     const { role, handover } = this.#setup.volume.role();
@@ -150,7 +150,7 @@ export class Agent {
     else if (role === 'primary' || peer === handover?.to) this.#lookAt(peer);
   }
 
-  /** How often to pull has changed. */
+  /** The pull schedule has changed. */
   rescheduled(): void {
     this.#clock.reset();
     this.#schedule(0);
@@ -162,9 +162,11 @@ export class Agent {
     this.#schedule(0);
   }
 
-  /** When it resolves, all that the upstream had at the call is here. Throws CommandError. */
+  /**
+   * When it resolves, everything that the upstream had at the call is here. Throws CommandError.
+   */
   async syncNow(): Promise<PullAnswer> {
-    // The run under way may have asked before.
+    // The current run may have asked the upstream before this call.
     await this.#run?.catch(() => undefined);
     const upstream = this.#followed();
     if (upstream === undefined) {
@@ -179,14 +181,14 @@ export class Agent {
   #schedule(delayMs: number): void {
     this.#callOff();
     if (this.#isClosed) return;
-    // The end of the run under way would call off what comes after it.
+    // The end of the current run would cancel what is scheduled here.
     if (this.#run !== undefined && delayMs === 0) this.#isWanted = true;
     this.#callOff = this.#setup.timers.after(delayMs, () => void this.#runWhenDue());
   }
 
   async #runWhenDue(): Promise<void> {
     const upstream = this.#followed();
-    // Whatever changes this, schedules the next run.
+    // The event that ends this state schedules the next run.
     if (upstream === undefined || this.#changing > 0) return;
     if (this.#isPaused) {
       this.#measureBehind();
@@ -196,7 +198,7 @@ export class Agent {
     await this.#start(upstream, this.#clock.kind).catch(() => undefined);
   }
 
-  /** Nothing is pulled now; how far it is behind is known all the same. */
+  /** Measures how far the volume is behind, although it pulls nothing now. */
   #measureBehind(): void {
     const upstream = this.#followed();
     if (upstream === undefined || this.#run !== undefined) return;
@@ -208,7 +210,7 @@ export class Agent {
     this.roles.look(upstream).then(saw, () => undefined);
   }
 
-  /** What fails is in the status, and tried again. */
+  /** The status shows a failure, and the run is tried again. */
   #start(upstream: string, kind: RunKind): Promise<PullAnswer> {
     this.#isWanted = false;
     this.#released.delete(upstream);
@@ -235,7 +237,7 @@ export class Agent {
     );
   }
 
-  /** A place that was handed over is taken within the run: no other one may go on in the old role. */
+  /** A handed-over role is taken within the run: no other run may start in the old role. */
   async #pullAndTakeOver(upstream: string, kind: RunKind): Promise<PullAnswer> {
     const answer = await this.#pull.run(upstream, kind);
     this.#known.note(upstream, answer.theirs);
@@ -258,14 +260,14 @@ export class Agent {
     this.#tellRole();
   }
 
-  /** Everybody hears of a role that has changed. */
+  /** Tells all peers about a changed role. */
   #tellRole(): void {
     this.#known.forgetConflicts();
     this.#lookAround();
     this.changed();
   }
 
-  /** Nothing is pulled while `change` runs, and no other one does. */
+  /** While `change` runs, nothing is pulled and no other change runs. */
   async #change<T>(change: () => Promise<T>): Promise<T> {
     this.#changing++;
     this.#pull.stop();
@@ -289,9 +291,13 @@ export class Agent {
     return this.#change(() => this.roles.demote(upstream));
   }
 
-  /** The way back (design.md, Fig 15D), on the standby: resolves when this one is primary. Throws CommandError. */
+  /**
+   * Reverts the roles (design.md, Fig 15D), on the standby: resolves when this volume is primary.
+   * Throws CommandError.
+   */
   async revert(): Promise<void> {
-    // What is missing travels while the other side still takes writes: it stands still for less long.
+    // Missing data travels while the other side still takes writes, which shortens the pause in
+    // writing.
     await this.syncNow();
     await this.#change(() => this.roles.askForHandover());
     const { volume } = this.#setup;
@@ -317,9 +323,9 @@ export class Agent {
       case 'locks': {
         const { sequence } = request;
         const { outcomes, broken, isChanged } = await this.#lockSets.store(from, request);
-        // Further up they are needed as well.
+        // The volumes further up need these locks too.
         if (isChanged) this.#schedule(0);
-        // Once it follows this volume, what this one needed of it is no longer needed.
+        // Once a peer follows this volume, this volume needs nothing of that peer any more.
         if (from !== this.#followed() && this.#known.isStandby(from)) this.#release(from);
         return { sequence, items: outcomes, broken };
       }
@@ -339,15 +345,18 @@ export class Agent {
     }
   }
 
-  /** Whom this volume neither follows nor followed until it was made primary has nothing to keep for it. */
+  /**
+   * A peer need not keep anything for this volume if the volume does not follow it and did not
+   * follow it before its own promotion.
+   */
   #releaseOthers(): void {
-    // One of them may be the one to be followed.
+    // This volume may be about to follow one of them.
     if (this.#changing > 0 || this.#isFollowingHeir) return;
     const { upstream } = this.#setup.volume.role();
     for (const peer of this.#setup.peers()) if (peer !== upstream) this.#release(peer);
   }
 
-  /** Once, as long as this volume does not follow it again. */
+  /** Releases once, until this volume follows the peer again. */
   #release(peer: string): void {
     if (this.#released.has(peer)) return;
     this.#released.add(peer);
@@ -355,7 +364,7 @@ export class Agent {
   }
 
   async #seeHeir(answer: LookAnswer): Promise<void> {
-    // It is seen more than once before the first time is stored.
+    // The heir may answer several times before the first answer is stored.
     if (this.#isFollowingHeir) return;
     this.#isFollowingHeir = true;
     try {
@@ -368,7 +377,7 @@ export class Agent {
   }
 
   #lookAt(peer: string): void {
-    // What it does not answer, or what can't be stored now, is looked at again.
+    // If the peer does not answer, or the result can't be stored now, a later look tries again.
     this.roles
       .look(peer)
       .then((answer) => {
@@ -378,7 +387,7 @@ export class Agent {
       .catch(() => undefined);
   }
 
-  /** A second primary is noticed at the first contact; so is the one that has taken over. */
+  /** Notices at the first contact a second primary, or the peer that has taken over. */
   #lookAround(): void {
     if (this.#isClosed) return;
     const { volume, peers, timers } = this.#setup;
@@ -396,6 +405,6 @@ export class Agent {
 
   #isLooking = false;
   #isFollowingHeir = false;
-  /** Peers that have been told, and have acknowledged or are about to, that nothing is needed of them. */
+  /** Peers that know, or are about to learn, that this volume needs nothing of them. */
   readonly #released = new Set<string>();
 }

@@ -1,7 +1,7 @@
 /**
- * Questions and answers over a fabric that loses, doubles and reorders: a
- * question is asked again until it is answered or its time is over. So it may
- * be served more than once; whoever serves must bear that.
+ * Questions and answers over a fabric that loses, doubles and reorders
+ * messages: a question is repeated until it is answered or its time is over. So
+ * a question may be served more than once, and its server must allow for that.
  */
 import { CommandError, ERRNO, type ErrnoName, messageOf } from '../../lib/errors.js';
 import type { Fabric, Timers } from '../fabric.js';
@@ -14,14 +14,14 @@ export interface Refusal {
   message: string;
 }
 
-/** `incarnation`: of the one who asks, so that answers to an earlier run of it are known. */
+/** `incarnation`: the asker's, so that answers to an earlier run of it are recognised. */
 export type CallMessage = { incarnation: number; call: number } & (
   | { request: SyncRequest }
   | { answer: SyncAnswer }
   | { refusal: Refusal }
 );
 
-/** Over a connection nothing gets lost but with the connection: this is for that case. */
+/** A connection loses no messages unless it ends: repeats are for that case. */
 const AGAIN_MIN_MS = 1000;
 const AGAIN_MAX_MS = 8000;
 
@@ -29,7 +29,9 @@ export interface CallsSetup {
   incarnation: number;
   fabric: Fabric<CallMessage>;
   timers: Timers;
-  /** Throws CommandError for what is whole and yet can't be: nobody acts on it then. */
+  /**
+   * Throws CommandError for a well-formed message whose values are impossible; then it is ignored.
+   */
   check: (from: string, said: SyncRequest | SyncAnswer) => void;
   serve: (from: string, request: SyncRequest) => Promise<SyncAnswer>;
 }
@@ -44,7 +46,7 @@ interface Waiting {
 export class Calls {
   readonly #setup: CallsSetup;
   readonly #waiting = new Map<number, Waiting>();
-  /** Being served: the same question again is not served beside it. */
+  /** Questions being served: a repeat of one is not served in parallel. */
   readonly #serving = new Set<string>();
   #count = 0;
 
@@ -94,14 +96,14 @@ export class Calls {
     }
   }
 
-  /** Says something that needs no answer, and that may get lost. */
+  /** Sends a message that needs no answer and may get lost. */
   tell(peers: readonly string[], request: SyncRequest): void {
     const { fabric, incarnation } = this.#setup;
     if (peers.length > 0) fabric.send(peers, { incarnation, call: 0, request });
   }
 
   #receive(from: string, message: unknown): void {
-    // Nobody could be told: it has no number.
+    // There is no call number, so no answer can be sent.
     if (!isCallMessage(message)) return;
     if ('request' in message) {
       void this.#serve(from, message.incarnation, message.call, message.request);
@@ -168,7 +170,7 @@ function refusalOf(error: unknown): Refusal {
   return { code: 'peer-failed', errno: 'EIO', message: messageOf(error) };
 }
 
-/** A newer version may ask what this one does not know. */
+/** A newer version may ask a question that this one does not know. */
 export function unknownQuestion(request: never): CommandError {
   const { kind } = request as { kind: unknown };
   const message = `the question ${JSON.stringify(kind)} is not known here: update this side`;

@@ -1,8 +1,11 @@
-/** What an agent knows of its peers from what they last said, and which of them is primary beside it. */
+/**
+ * What an agent knows of its peers from their last messages, and which of them
+ * is a second primary.
+ */
 import { compareEpochs, type Epoch, type Standing } from './messages.js';
 import type { SyncVolume } from './sync-volume.js';
 
-/** Two that are primary at the same time. */
+/** Two volumes that are primary at the same time. */
 export interface Conflict {
   peer: string;
   theirs: Epoch;
@@ -24,13 +27,13 @@ export class KnownPeers {
     return [...this.#conflicts.values()];
   }
 
-  /** Whom the peer follows, and whom that one follows, as it said last. */
+  /** The volumes above the peer: its upstream, that one's upstream and so on, as it said last. */
   above(peer: string): readonly string[] {
     const upstreams = this.#standings.get(peer)?.upstreams ?? [];
     return upstreams.filter((uuid) => uuid !== this.#volume.uuid);
   }
 
-  /** As it said last: one that is about to follow may still be primary. */
+  /** As the peer said last: a volume that is about to follow may still be primary. */
   isStandby(peer: string): boolean {
     return this.#standings.get(peer)?.role === 'standby';
   }
@@ -64,7 +67,7 @@ export class KnownPeers {
     this.#conflicts.set(from, { peer: from, theirs: standing.epoch, mine: epoch });
   }
 
-  /** The role of this volume has changed: who is primary beside it, is to be seen anew. */
+  /** The role of this volume has changed: second primaries have to be found anew. */
   forgetConflicts(): void {
     this.#conflicts.clear();
   }

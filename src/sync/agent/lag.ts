@@ -1,15 +1,15 @@
 /**
- * How far a standby is behind: the snapshots that it does not have yet, and how
- * much has to travel for them. Sizes are asked of the upstream, one after the
- * other, and only when a run is not over soon: to measure a snapshot costs it a
- * part of what to send it does.
+ * How far a standby is behind: the snapshots that it lacks, and how much has to
+ * travel for them. It asks the upstream for sizes, one after the other, and
+ * only during a run that takes long: measuring a snapshot costs the upstream a
+ * part of what sending it does.
  */
 import type { Timers } from '../fabric.js';
 import type { Calls } from './calls.js';
 import type { SyncSnapshot } from './messages.js';
 import type { PullPlan } from './needs.js';
 
-/** Runs that are over by then are not worth a question. */
+/** Shorter runs are not worth a question. */
 const SOON_MS = 1000;
 const SIZE_MAX_MS = 60_000;
 
@@ -21,7 +21,7 @@ export class Lag {
   readonly #sizes = new Map<string, number>();
   #received = 0;
   #callOff: () => void = () => undefined;
-  /** Answers to an earlier plan's questions end its asking. */
+  /** Number of the current plan: answers to an earlier plan's questions end its asking. */
   #plan = 0;
 
   constructor(calls: Calls, timers: Timers) {
@@ -34,12 +34,12 @@ export class Lag {
     return this.#pending;
   }
 
-  /** Of the one under way. */
+  /** Bytes received of the current transfer. */
   get received(): number {
     return this.#received;
   }
 
-  /** What is still to come, at most; undefined: not known yet. */
+  /** Bytes still to come, at most; undefined: not known yet. */
   get bytes(): number | undefined {
     let bytes = 0;
     for (const { uuid } of this.#pending) {
@@ -50,7 +50,7 @@ export class Lag {
     return Math.max(0, bytes - this.#received);
   }
 
-  /** `peer` was asked what it has. */
+  /** `peer` has answered which snapshots it has. */
   saw(peer: string, { base, pending }: PullPlan): void {
     this.#pending = pending;
     this.#received = 0;
@@ -61,7 +61,7 @@ export class Lag {
     this.#callOff();
     if (pending.length === 0) return;
     this.#callOff = this.#timers.after(SOON_MS, () => {
-      // Without the sizes it is behind by snapshots and seconds.
+      // Without the sizes, the lag is shown in snapshots and seconds only.
       this.#ask(plan, peer, base).catch(() => undefined);
     });
   }
@@ -79,12 +79,12 @@ export class Lag {
     }
   }
 
-  /** So much of the first one has come. */
+  /** This many bytes of the first pending snapshot have come. */
   came(bytes: number): void {
     this.#received = bytes;
   }
 
-  /** The first one is here. */
+  /** The first pending snapshot is here. */
   arrived(): void {
     this.#pending = this.#pending.slice(1);
     this.#received = 0;

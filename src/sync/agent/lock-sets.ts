@@ -1,24 +1,24 @@
 /**
  * The sets of locks that downstreams send, stored one after the other for each
- * of them: whether a set changes anything is seen from what is stored, so none
- * may be looked at while the one before it is still on its way to the disk.
+ * downstream. The stored set shows whether a new one changes anything, so no
+ * set is compared while the one before it is still on its way to the disk.
  *
- * What must hold: no set takes the place of a newer one.
+ * What must hold: no set replaces a newer one.
  */
 import { CommandError } from '../../lib/errors.js';
 import type { LockSet } from './messages.js';
 import type { StoredLocks, SyncVolume } from './sync-volume.js';
 
 export class LockSets {
-  /** Of the newest set that each peer has sent. */
+  /** Sequence number of the newest set that each peer has sent. */
   readonly #sequences = new Map<string, number>();
   readonly #storing = new Map<string, Promise<unknown>>();
 
   constructor(readonly volume: SyncVolume) {}
 
-  /** Throws CommandError `stale-locks`, and what the volume throws. */
+  /** Throws CommandError `stale-locks`, and the volume's errors. */
   async store(from: string, set: LockSet): Promise<StoredLocks> {
-    // Late ones are known also where the set after them was not stored, being the same.
+    // A late set is recognised even where the set after it was not stored because nothing changed.
     this.#refuseStale(from, set);
     this.#sequences.set(from, set.sequence);
     const before = this.#storing.get(from) ?? Promise.resolve();

@@ -1,11 +1,14 @@
 /**
  * What two peers say to each other. The downstream asks, the upstream answers;
- * for a change of roles either side asks. Everything may be said twice: a
- * request that was served is served again with the same outcome, or refused.
+ * for a change of roles either side asks. Every message may come twice: a
+ * repeated request has the same outcome again, or is refused.
  */
 import type { TransferRequest } from '../stream/sender.js';
 
-/** Raised by each change of roles, and unique: two that are raised apart from each other differ in `by`. */
+/**
+ * Raised by each change of roles, and unique: two epochs that are raised independently differ in
+ * `by`.
+ */
 export interface Epoch {
   number: number;
   /** UUID of the volume that was made primary. */
@@ -19,23 +22,23 @@ export function compareEpochs(a: Epoch, b: Epoch): number {
 
 export type Role = 'primary' | 'standby';
 
-/** A primary that has turned standby, for a peer that is to be the next primary. */
+/** A primary that has turned standby, for the peer that is to be the next primary. */
 export interface Handover {
   to: string;
-  /** The one that the peer takes. */
+  /** The epoch that the peer takes. */
   epoch: Epoch;
-  /** UUID of the last snapshot, which the peer must have before it does. */
+  /** UUID of the last snapshot, which the peer must have before it takes over. */
   snapshot: string;
 }
 
 export interface Standing {
   volume: string;
-  /** UUID of the volume in which the history began; '': nothing was done here yet. */
+  /** UUID of the volume in which the history began; '': this volume has no history yet. */
   history: string;
   role: Role;
   epoch: Epoch;
   handover?: Handover;
-  /** Whom it follows, whom that one follows, and so on, as far as known. */
+  /** The volume's upstream, that one's upstream and so on, as far as known. */
   upstreams: readonly string[];
 }
 
@@ -47,14 +50,14 @@ export interface SyncSnapshot {
 
 export type LockType = 'owner' | 'destination' | 'fileset';
 
-/** A soft lock as it travels: what is needed, and by whom (design.md, rows L1–L3). */
+/** A soft lock in a message: which snapshot is needed, and by whom (design.md, rows L1–L3). */
 export interface NeededSnapshot {
   /** UUID of the snapshot. */
   snapshot: string;
   type: LockType;
   /** Names the dependent, for people. */
   text: string;
-  /** UUID of the volume that needs it: not always the one that sends the lock on. */
+  /** UUID of the volume that needs it: not always the volume that passes the lock on. */
   origin: string;
   dataset: string;
 }
@@ -62,7 +65,7 @@ export interface NeededSnapshot {
 export interface LockSet {
   sequence: number;
   items: readonly NeededSnapshot[];
-  /** UUIDs of snapshots: the sender has heard that they were deleted in spite of its locks. */
+  /** UUIDs of snapshots that were deleted in spite of the sender's locks: the sender knows. */
   seen: readonly string[];
 }
 
@@ -74,40 +77,43 @@ export interface LockOutcome {
 export type SyncRequest =
   /** Who are you, and what do you have? */
   | { kind: 'look'; standing: Standing }
-  /** The same, by a downstream that means to pull. */
+  /** The same, by a downstream that is about to pull. */
   | { kind: 'greet'; standing: Standing }
-  /** The full set of the sender; of two the higher number counts. */
+  /** The full set of the sender's locks; the set with the higher number counts. */
   | ({ kind: 'locks' } & LockSet)
-  /** A piece of a stream; `transfer` is the same in all of one transfer. */
+  /** A piece of a stream; all questions of one transfer have the same `transfer`. */
   | { kind: 'read'; transfer: number; request: TransferRequest; index: number }
   /** How long would this stream be? */
   | { kind: 'size'; request: TransferRequest }
-  /** Make me primary in your place. `epoch`: yours, as I know it. */
+  /** Make me primary in your place. `epoch`: yours, as far as I know. */
   | { kind: 'hand-over'; epoch: Epoch }
   /** There is something new to pull, or a role has changed. */
   | { kind: 'news' };
 
 export interface LookAnswer {
   standing: Standing;
-  /** Those that can be sent, in the order in which they came to be. */
+  /** Snapshots that can be sent, in the order in which they were made. */
   snapshots: readonly SyncSnapshot[];
 }
 
 export interface LocksAnswer {
   sequence: number;
   items: readonly LockOutcome[];
-  /** UUIDs of snapshots that the asker had locked and somebody deleted by force; told until it has heard. */
+  /**
+   * UUIDs of snapshots that the asker had locked and a user deleted by force; repeated until the
+   * asker confirms.
+   */
   broken: readonly string[];
 }
 
-/** So many pieces are asked for at once: a round trip takes longer than to read one. */
+/** Number of pieces requested at once: a round trip takes longer than reading a piece. */
 export const PIECES_AHEAD = 4;
-/** Kept by the upstream, should they be asked for again. */
+/** Number of pieces that the upstream keeps for repeated questions. */
 export const PIECES_KEPT = 2 * PIECES_AHEAD;
 
 export type ReadAnswer = { bytes: Uint8Array; isLast: boolean };
 
-/** Of a whole stream, at most. */
+/** Size of a whole stream, at most. */
 export interface SizeAnswer {
   bytes: number;
 }

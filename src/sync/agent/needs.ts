@@ -6,7 +6,7 @@
  */
 import type { NeededSnapshot, SyncSnapshot } from './messages.js';
 
-/** Both have it; the newest of the upstream's first. */
+/** Snapshots that both have, the upstream's newest first. */
 export function common(
   upstream: readonly SyncSnapshot[],
   here: readonly SyncSnapshot[],
@@ -16,13 +16,13 @@ export function common(
 }
 
 export interface PullPlan {
-  /** What both have, to start from; undefined: everything has to travel. */
+  /** The common snapshot to start from; undefined: everything has to travel. */
   base: SyncSnapshot | undefined;
-  /** To be pulled, in this order, each from the one before. */
+  /** Snapshots to pull, in this order, each as a difference to the one before. */
   pending: readonly SyncSnapshot[];
 }
 
-/** Without a common one only the newest travels: the others can't be had as differences. */
+/** Without a common snapshot only the newest travels: the others can't come as differences. */
 export function planPull(
   upstream: readonly SyncSnapshot[],
   here: readonly SyncSnapshot[],
@@ -37,13 +37,16 @@ export function planPull(
 }
 
 export interface Needs {
-  /** This volume's UUID, what people know it by, and what of it depends: its dataset. */
+  /**
+   * This volume's UUID, its name for people, and the part of it that depends on the lock: its
+   * dataset.
+   */
   volume: string;
   name: string;
   dataset: string;
   base: SyncSnapshot | undefined;
   pending: readonly SyncSnapshot[];
-  /** What further downstreams have locked here. */
+  /** Locks that further downstreams hold here. */
   ofDownstreams: readonly NeededSnapshot[];
 }
 

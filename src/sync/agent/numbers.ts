@@ -1,6 +1,6 @@
 /**
  * Bounds of the numbers that peers send and that are stored here, or counted on
- * from: one that is no count of anything, believed once, would stay the highest
+ * from. A number that is no real count, once accepted, would stay the highest
  * for ever. Pure.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
@@ -9,10 +9,13 @@ import { refuseFarEpoch } from '../../volume/peers/role.js';
 import type { Epoch, SyncAnswer, SyncRequest } from './messages.js';
 import type { SyncVolume } from './sync-volume.js';
 
-/** An agent numbers its sets of locks, and its transfers, from a start of its own at each of its runs. */
+/** Each run of an agent numbers its sets of locks, and its transfers, from a start of its own. */
 export const NUMBERS_EACH = 2 ** 24;
 
-/** Looks at all that peers say, for `calls.ts`; a peer is named in the log once, until it says what can be. */
+/**
+ * Checks all messages of peers, for `calls.ts`. The log names a peer once, until it sends a valid
+ * message.
+ */
 export function numberCheck(
   volume: SyncVolume,
   nameOf: (peer: string) => string,
@@ -32,8 +35,9 @@ export function numberCheck(
 }
 
 /**
- * What is whole, but says a number that can't be. `peer`: as people call it; `mine`: the epoch of
- * this volume. Throws CommandError `epoch-too-high` or `bad-question`, which names the peer.
+ * Refuses a well-formed message with an impossible number. `peer`: its name for people; `mine`: the
+ * epoch of this volume. Throws CommandError `epoch-too-high` or `bad-question`, which names the
+ * peer.
  */
 function refuseNumbers(peer: string, mine: Epoch, said: SyncRequest | SyncAnswer): void {
   for (const { number } of epochsIn(said)) {
@@ -54,7 +58,7 @@ function epochsIn(said: SyncRequest | SyncAnswer): readonly Epoch[] {
   return 'epoch' in said ? [said.epoch] : [];
 }
 
-/** Of a set of locks or a transfer; late ones of these are told by it. */
+/** The number of a set of locks or a transfer, by which late ones are recognised. */
 function numberIn(said: SyncRequest | SyncAnswer): number {
   if (said === null || !('kind' in said)) return 0;
   if (said.kind === 'locks') return said.sequence;

@@ -1,13 +1,16 @@
-/** Whether what a peer sent is a question of the sync, and an answer what was asked for. */
+/**
+ * Whether a peer's message is a question of the sync, and whether an answer has
+ * the requested form.
+ */
 import { type Fields, isCount, isFields, isKey, isListOf, isText } from '../../lib/fields.js';
 import type { CallMessage } from './calls.js';
 import type { SyncAnswers, SyncRequest } from './messages.js';
 
 const NAME_MAX = 1024;
-/** Paths among others. */
+/** Longest text; paths are among the texts. */
 const TEXT_MAX = 16_384;
 
-/** A call of which question or answer are still to be looked at. */
+/** A call whose question or answer still has to be checked. */
 export function isCallMessage(value: unknown): value is CallMessage {
   if (!isFields(value) || !isCount(value['incarnation']) || !isCount(value['call'])) return false;
   if ('request' in value) return isFields(value['request']) && isKey(value['request']['kind']);
@@ -33,7 +36,7 @@ const REQUESTS: Record<SyncRequest['kind'], (request: Fields) => boolean> = {
   news: () => true,
 };
 
-/** False for a known kind of question that lacks something; others are for whoever serves to refuse. */
+/** False for a known kind of question that lacks a field; the server refuses unknown kinds. */
 export function isWhole(request: SyncRequest): boolean {
   const { kind } = request;
   return !Object.hasOwn(REQUESTS, kind) || REQUESTS[kind](request as unknown as Fields);

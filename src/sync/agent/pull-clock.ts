@@ -1,20 +1,20 @@
 /**
- * When to pull: as soon as there is news, or when the volume's own schedule
- * says so. In between, runs that fetch nothing keep both sides up to date about
- * what is needed, and how far this one is behind.
+ * When to pull: on news, or when the volume's own schedule says so. In between,
+ * runs that fetch nothing keep both sides up to date on which snapshots are
+ * needed and how far this volume is behind.
  */
 import type { Timers } from '../fabric.js';
 import type { SyncVolume } from './sync-volume.js';
 
-/** `locks`: the upstream is told what is needed, and nothing is fetched. */
+/** `locks`: tells the upstream what is needed, and fetches nothing. */
 export type RunKind = 'pull' | 'locks';
 
 export class PullClock {
   readonly #volume: SyncVolume;
   readonly #timers: Timers;
-  /** Without news and without a schedule. */
+  /** The interval without news and without a schedule. */
   readonly #idleMs: number;
-  /** In the past without a schedule, and when a run that was due has failed. */
+  /** In the past when there is no schedule, and when a due run has failed. */
   #dueMs = 0;
 
   constructor(volume: SyncVolume, timers: Timers, idleMs: number) {
@@ -23,7 +23,7 @@ export class PullClock {
     this.#idleMs = idleMs;
   }
 
-  /** What a run is for that begins now. */
+  /** The purpose of a run that begins now. */
   get kind(): RunKind {
     return this.#timers.nowMs() >= this.#dueMs ? 'pull' : 'locks';
   }
@@ -33,7 +33,7 @@ export class PullClock {
     this.#dueMs = 0;
   }
 
-  /** A run has ended well: how long until the next one, without news. */
+  /** A run has succeeded: how long until the next one, without news. */
   ended(kind: RunKind): number {
     const everyMs = this.#volume.pullEveryMs();
     if (everyMs === undefined) {

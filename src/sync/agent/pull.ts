@@ -1,8 +1,8 @@
 /**
- * One run of a downstream, from the question who is there to the last lock
+ * One run of a downstream, from the greeting to the last lock
  * (native-notes/design.md, section 7): locks before, the snapshots one after
- * the other, locks after each. Each step may be the last one before a crash:
- * the next run finds out by itself how far this one came.
+ * the other, locks after each. A crash may follow any of these actions: the
+ * next run finds out by itself how far this one came.
  */
 import { CommandError } from '../../lib/errors.js';
 import type { Calls } from './calls.js';
@@ -21,10 +21,10 @@ import type { RunKind } from './pull-clock.js';
 import type { Incoming, SyncVolume } from './sync-volume.js';
 import { refuseStrangers } from './upstream.js';
 
-/** So long a peer may take to answer, but for a piece of a stream. */
+/** Longest time for a peer's answer, except for a piece of a stream. */
 export const ANSWER_MAX_MS = 15_000;
 const PIECE_MAX_MS = 60_000;
-/** In one run a transfer is taken up again so often. */
+/** How often one run resumes a transfer. */
 const RESUMED_MAX = 20;
 
 export interface PullSetup {
@@ -32,17 +32,17 @@ export interface PullSetup {
   calls: Calls;
   incarnation: number;
   standing: () => Standing;
-  /** What people know this volume by, for its locks. */
+  /** The name that people use for this volume, shown in its locks. */
   name: string;
   dataset: string;
-  /** A snapshot that was locked there was deleted by force. */
+  /** Called when the peer deleted, by force, a snapshot that this volume had locked. */
   onBroken: (peer: string, snapshot: string) => void;
-  /** Is told what has to travel, also when that is nothing, and how far it is. */
+  /** Receives what has to travel (possibly nothing), and the progress. */
   lag: Lag;
 }
 
 export interface PullAnswer {
-  /** Names, in the order in which they came. */
+  /** Names, in the order of arrival. */
   received: readonly string[];
   theirs: Standing;
 }
@@ -52,7 +52,10 @@ export class Pull {
   #sequence: number;
   #transfers: number;
   #isStopped = false;
-  /** By peer: what it has deleted in spite of our locks, and has not heard that we know. */
+  /**
+   * By peer: snapshots that it has deleted in spite of our locks, and does not know yet that we
+   * know.
+   */
   readonly #broken = new Map<string, Set<string>>();
 
   constructor(setup: PullSetup) {
@@ -61,12 +64,15 @@ export class Pull {
     this.#transfers = setup.incarnation * NUMBERS_EACH;
   }
 
-  /** The run under way ends before its next step, keeping what came. */
+  /** The current run ends before its next action, and keeps what has arrived. */
   stop(): void {
     this.#isStopped = true;
   }
 
-  /** `locks`: says what is needed, and fetches nothing. Throws CommandError; what was adopted before stays. */
+  /**
+   * `locks`: tells what is needed, and fetches nothing. Throws CommandError; snapshots adopted
+   * before stay.
+   */
   async run(peer: string, kind: RunKind): Promise<PullAnswer> {
     this.#isStopped = false;
     const { volume, lag } = this.#setup;
@@ -81,7 +87,7 @@ export class Pull {
     await this.#sendLocks(peer, left);
     const { base } = plan;
     if (base !== undefined && plan.pending.length === 0 && volume.shown() !== base.uuid) {
-      // What it had from another upstream is newer than what this one has.
+      // The snapshots from another upstream are newer than those of this one.
       await volume.show(base.uuid, theirs.epoch);
     }
     const received: string[] = [];
@@ -147,7 +153,7 @@ export class Pull {
     );
   }
 
-  /** The next run finds something else to start from by itself. */
+  /** The next run finds another start by itself. */
   #hearOfBroken(peer: string, told: readonly string[], broken: readonly string[]): void {
     const known = this.#broken.get(peer) ?? new Set();
     for (const snapshot of told) known.delete(snapshot);
@@ -175,7 +181,7 @@ export class Pull {
     }
   }
 
-  /** One piece is stored while the next ones are on their way. */
+  /** Stores one piece while the next ones are on their way. */
   async #pieces(
     peer: string,
     from: string | null,
@@ -192,7 +198,7 @@ export class Pull {
     };
     const read = (index: number) => {
       const piece = calls.call(peer, { kind: 'read', transfer, request, index }, PIECE_MAX_MS);
-      // It may fail while nobody waits for it yet.
+      // It may fail before anything waits for it.
       piece.catch(() => undefined);
       return piece;
     };
@@ -210,8 +216,8 @@ export class Pull {
   }
 
   /**
-   * Before this volume follows the peer: locks there what a run would start from.
-   * Throws CommandError: `snapshot-gone`, and what a call throws.
+   * Call before this volume follows the peer: locks there the snapshot from which a run would
+   * start. Throws CommandError: `snapshot-gone`, and the errors of a call.
    */
   async hold(peer: string, theirs: readonly SyncSnapshot[]): Promise<SyncSnapshot | undefined> {
     this.#isStopped = false;
@@ -220,7 +226,7 @@ export class Pull {
     return base;
   }
 
-  /** Nothing of the peer is needed any more. */
+  /** This volume needs nothing of the peer any more. */
   async release(peer: string): Promise<void> {
     const sequence = ++this.#sequence;
     const seen = [...(this.#broken.get(peer) ?? [])];

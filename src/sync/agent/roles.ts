@@ -1,11 +1,12 @@
 /**
- * Changes of roles: promote, demote, revert (Figs 15B–D; native-notes/design.md,
- * section 10). Each is a question to the other side, which may refuse before
- * anything changes, and then one transaction; where two sides change one after
- * the other, each step finds out by itself how far it had come.
+ * Changes of roles: promote, demote, revert (Figs 15B–D;
+ * native-notes/design.md, section 10). Each is a question to the other side,
+ * which may refuse before anything changes, and then one transaction. Where two
+ * sides change one after the other, each finds out by itself how far the change
+ * has come.
  *
- * What must hold: a volume becomes primary only in an epoch that nobody else
- * has: its own UUID is part of it.
+ * What must hold: a volume becomes primary only in an epoch that no other
+ * volume has: its own UUID is part of it.
  */
 import { CommandError } from '../../lib/errors.js';
 import { epochAfter } from '../../volume/peers/role.js';
@@ -21,9 +22,9 @@ import {
 import type { SyncVolume } from './sync-volume.js';
 import { refuseStrangers } from './upstream.js';
 
-/** For a side that has to store what programs have written before it answers. */
+/** Time for a side that has to store the programs' writes before it answers. */
 const HAND_OVER_MAX_MS = 60_000;
-/** So long a command waits for a side that may be gone. */
+/** How long a command waits for a side that may be gone. */
 const LOOK_MAX_MS = 5000;
 
 export interface RolesSetup {
@@ -33,8 +34,9 @@ export interface RolesSetup {
   /** The highest epoch that any peer has shown. */
   highestSeen: () => Epoch;
   /**
-   * Locks at a peer that is about to be followed what both have and the next run starts from, the
-   * newest of `theirs`; from then on only force deletes it there. Undefined: nothing in common.
+   * Locks, at a peer that this volume is about to follow, the snapshot from which the next run
+   * starts: the newest of `theirs` that both have. From then on only force deletes it there.
+   * Undefined: nothing in common.
    */
   hold: (peer: string, theirs: readonly SyncSnapshot[]) => Promise<SyncSnapshot | undefined>;
 }
@@ -52,7 +54,7 @@ export class RoleChanges {
     return calls.call(peer, { kind: 'look', standing: standing() }, LOOK_MAX_MS);
   }
 
-  /** An epoch after all that were seen, for `volume`. Throws CommandError `epoch-exhausted`. */
+  /** An epoch above all known ones, for `volume`. Throws CommandError `epoch-exhausted`. */
   #nextEpoch(volume: string): Epoch {
     const { number } = this.#setup.highestSeen();
     const { epoch, handover } = this.#setup.volume.role();
@@ -61,8 +63,8 @@ export class RoleChanges {
   }
 
   /**
-   * Standby to primary. While its primary answers, that would make two: refused, unless forced.
-   * A primary that has met another one may be promoted once more, to be the newer of the two.
+   * Standby to primary. Refused, unless forced, while its primary answers: there would be two. A
+   * primary that has met another one may be promoted once more, to become the newer of the two.
    */
   async promote(force: boolean): Promise<Epoch> {
     const { volume } = this.#setup;
@@ -98,7 +100,10 @@ export class RoleChanges {
     );
   }
 
-  /** Primary to standby of a newer primary: what it does not have becomes a snapshot `diverged-…`. */
+  /**
+   * Primary to standby of a newer primary: changes that the other one lacks become a snapshot
+   * `diverged-…`.
+   */
   async demote(upstream: string): Promise<void> {
     const { volume, standing, hold } = this.#setup;
     const mine = standing();
@@ -138,9 +143,9 @@ export class RoleChanges {
   }
 
   /**
-   * On the standby: asks its primary to turn standby after a last snapshot. Refused (`peer-silent`)
-   * before anything changes when it does not answer. The snapshot is pulled and the place taken
-   * in the runs that follow.
+   * On the standby: asks its primary to turn standby after a last snapshot. Refused
+   * (`peer-silent`), before anything changes, when the primary does not answer. The runs that
+   * follow pull the snapshot and take the role.
    */
   async askForHandover(): Promise<Handover> {
     const { volume, calls } = this.#setup;
@@ -164,7 +169,7 @@ export class RoleChanges {
     return calls.call(upstream, { kind: 'hand-over', epoch }, HAND_OVER_MAX_MS);
   }
 
-  /** On the primary that was asked. Asked again in the same epoch, it gives the same answer. */
+  /** On the primary that was asked. A repeated question for the same epoch gets the same answer. */
   async handOver(to: string, asked: Epoch): Promise<Handover> {
     const { volume } = this.#setup;
     const { role, epoch, handover } = volume.role();
@@ -179,7 +184,7 @@ export class RoleChanges {
     );
   }
 
-  /** The last snapshot is here: takes the place that was handed over. */
+  /** The last snapshot is here: takes the role that was handed over. */
   async takeOver({ to, epoch, snapshot }: Handover): Promise<boolean> {
     const { volume } = this.#setup;
     const { role, epoch: mine } = volume.role();
@@ -190,8 +195,9 @@ export class RoleChanges {
   }
 
   /**
-   * Handed over, and the other side is primary: follows it. Did it become so without the last
-   * snapshot (promoted by hand), what it does not have is kept as for `demote`.
+   * This volume has handed over, and the other side is primary: follows it. If the other side
+   * became primary without the last snapshot (promoted by hand), changes that it lacks are kept as
+   * in `demote`.
    */
   async followHeir({ standing: theirs, snapshots }: LookAnswer): Promise<boolean> {
     const { volume, hold } = this.#setup;

@@ -1,6 +1,6 @@
 /**
  * What the agent needs of its volume. In a daemon the volume lives in another
- * thread; in the simulation it is a model. Whatever returns a promise is
+ * thread; in the simulation it is a model. The result of every promise is
  * durable, in one transaction, when the promise resolves (rule D7).
  */
 import type { TransferRequest } from '../stream/sender.js';
@@ -18,7 +18,7 @@ import type {
 export interface StoredRole {
   role: Role;
   epoch: Epoch;
-  /** Whom a standby follows, or followed before it was made primary. */
+  /** The volume that a standby follows, or followed before its promotion. */
   upstream?: string;
   handover?: Handover;
 }
@@ -26,8 +26,8 @@ export interface StoredRole {
 /** A snapshot being sent. */
 export interface Outgoing {
   /**
-   * The next piece of the stream; undefined after the last. Its bytes stay while PIECES_KEPT and
-   * PIECES_AHEAD more are asked for. Throws when something can't be read.
+   * The next piece of the stream; undefined after the last. Its bytes stay valid until PIECES_KEPT
+   * and PIECES_AHEAD more pieces have been requested. Throws when something can't be read.
    */
   next(): Promise<Uint8Array | undefined>;
   close(): void;
@@ -35,18 +35,18 @@ export interface Outgoing {
 
 /** A snapshot being received. */
 export interface Incoming {
-  /** Where an interrupted one goes on. */
+  /** Where an interrupted transfer resumes. */
   readonly resumed: StreamPosition | undefined;
   push(bytes: Uint8Array): Promise<void>;
   /**
-   * The last piece was pushed: adopts the snapshot, and moves the live view to it, when the volume
-   * is a standby. From then on the snapshot is what the volume needs of its upstream: it is locked
-   * here too, in place of the one before.
+   * Call after the last piece: adopts the snapshot, and moves the live view to it if the volume is
+   * a standby. From then on the volume needs this snapshot of its upstream, so it is also locked
+   * here, in place of the previous one.
    */
   finish(epoch: Epoch): Promise<void>;
-  /** Keeps what came, to go on from there later. */
+  /** Keeps what has arrived, to resume later. */
   suspend(): Promise<void>;
-  /** It can't be gone on with: nothing is kept. */
+  /** The transfer can't be resumed: keeps nothing. */
   drop(): Promise<void>;
 }
 
@@ -61,19 +61,19 @@ export interface SyncVolume {
   readonly uuid: string;
   readonly history: string;
   role(): StoredRole;
-  /** Those that can be sent, in the order in which they came to be. */
+  /** Snapshots that can be sent, in the order in which they were made. */
   snapshots(): readonly SyncSnapshot[];
-  /** UUID of the snapshot that a standby's live view shows; undefined: none of these. */
+  /** UUID of the snapshot that a standby's live view shows; undefined: it shows none of them. */
   shown(): string | undefined;
-  /** Moves a standby's live view; the snapshot is from then on what the volume needs of its upstream. */
+  /** Moves a standby's live view; from then on the volume needs this snapshot of its upstream. */
   show(snapshot: string, epoch: Epoch): Promise<void>;
-  /** Between two runs, when a person has said so; undefined: as soon as there is news. */
+  /** The interval between two runs that a person has set; undefined: pull on news. */
   pullEveryMs(): number | undefined;
-  /** The locks that downstreams have set here; not this volume's own. */
+  /** The locks that downstreams hold here; not this volume's own. */
   locksOfDownstreams(): readonly NeededSnapshot[];
   /**
-   * Replaces the set of a downstream, unless a newer one is stored. The same set once more is not
-   * stored again: nothing older can take its place.
+   * Replaces the set of a downstream, unless a newer one is stored. A set equal to the stored one
+   * is not written again: no older set can replace it.
    */
   storeLocks(from: string, set: LockSet): Promise<StoredLocks>;
 
@@ -81,14 +81,15 @@ export interface SyncVolume {
   send(request: TransferRequest): Outgoing;
   /** Bytes of that stream, at most; reads no content. Throws CommandError: `no-such-snapshot`. */
   sizeOf(request: TransferRequest): Promise<number>;
-  /** Throws CommandError when it can't be received here. */
+  /** Throws CommandError when the snapshot can't be received here. */
   receive(from: string | null, to: string): Promise<Incoming>;
 
   /** Standby to primary, with the live tree as it is. */
   promote(epoch: Epoch): Promise<void>;
   /**
-   * A primary, or one that has handed over, to a standby of `upstream`: the live view goes to `to` (undefined: it stays, for there is nothing
-   * in common, until the first snapshot arrives); what was written since becomes `diverged-…`.
+   * A primary, or a volume that has handed over, to a standby of `upstream`. The live view goes to
+   * `to` (undefined: nothing is in common, so it stays until the first snapshot arrives). Changes
+   * since then become `diverged-…`.
    */
   demote(to: string | undefined, epoch: Epoch, upstream: string): Promise<void>;
   /** Primary to standby, after a last snapshot, which the next primary must have. */

@@ -1,7 +1,7 @@
 /**
- * The side that is asked: answers who it is, stores what downstreams need, and
+ * The side that is asked: tells its standing, stores what downstreams need, and
  * gives out streams piece by piece. Holds at most one stream per downstream,
- * and of it the last few pieces, for an answer may get lost, and questions may
+ * and the last few pieces of it, since an answer may get lost and questions may
  * overtake each other.
  */
 import { CommandError } from '../../lib/errors.js';
@@ -19,7 +19,7 @@ import type { Outgoing, SyncVolume } from './sync-volume.js';
 interface Sending {
   transfer: number;
   stream: Outgoing;
-  /** Of the next piece. */
+  /** Index of the next piece. */
   index: number;
   pieces: Map<number, ReadAnswer>;
   /** Pieces are read one after the other. */
@@ -27,7 +27,7 @@ interface Sending {
   isOver: boolean;
 }
 
-/** What is asked for behind the end. */
+/** The answer to a question behind the end. */
 const END: ReadAnswer = { bytes: new Uint8Array(0), isLast: true };
 
 export class Upstream {
@@ -42,7 +42,10 @@ export class Upstream {
     return { standing: this.standing(), snapshots: this.volume.snapshots() };
   }
 
-  /** `theirs`: of the downstream that wants to pull. Throws CommandError when it can't from here. */
+  /**
+   * `theirs`: the standing of the downstream that wants to pull. Throws CommandError when it can't
+   * pull from here.
+   */
   greet(theirs: Standing): LookAnswer {
     const mine = this.standing();
     refuseStrangers(mine, theirs);
@@ -64,12 +67,12 @@ export class Upstream {
     return this.look();
   }
 
-  /** Asked for the same piece again, it gives the same; throws `transfer-lost` when it can't. */
+  /** A repeated question gets the same piece; throws `transfer-lost` when that is impossible. */
   async read(from: string, request: SyncRequest & { kind: 'read' }): Promise<ReadAnswer> {
     const { transfer, index } = request;
     let sending = this.#sending.get(from);
     if (sending === undefined || transfer > sending.transfer) {
-      // The stream is the same each time: who asks for one of the first can have it.
+      // The stream is the same each time: a question for one of the first pieces can be answered.
       if (index >= PIECES_AHEAD) throw lost();
       sending?.stream.close();
       sending = {
@@ -118,7 +121,7 @@ export class Upstream {
     sending.index++;
   }
 
-  /** The downstream is gone: what was held for it is let go. */
+  /** The downstream is gone: releases what was held for it. */
   forget(from: string): void {
     this.#sending.get(from)?.stream.close();
     this.#sending.delete(from);
@@ -135,7 +138,7 @@ function lost(): CommandError {
 
 /** Throws CommandError: `other-history`. */
 export function refuseStrangers(mine: Standing, theirs: Standing): void {
-  // A volume in which nothing was done yet has no history of its own.
+  // A volume in which nothing has been done has no history of its own.
   if (mine.history === theirs.history || theirs.history === '' || mine.history === '') return;
   throw new CommandError(
     'other-history',

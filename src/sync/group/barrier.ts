@@ -5,27 +5,30 @@
  * shows a different one; both are judged from the local table alone.
  *
  * What must hold: a row only moves forward. Messages may come late, twice and
- * out of order, and a director that was started anew must not pass for the one
- * before; so a row carries the director's incarnation and a sequence number.
+ * out of order, and a restarted director must not pass for its predecessor; so
+ * a row carries the director's incarnation and a sequence number.
  */
 
-/** A director's run, from its start to its end: no two have the same number, later ones a higher. */
+/**
+ * A run of a director, from start to end: no two have the same number, and later runs have higher
+ * numbers.
+ */
 export type Incarnation = number;
 
 export interface Row {
   incarnation: Incarnation;
-  /** Of the sender's messages in this incarnation. */
+  /** Sequence number of the sender's messages in this incarnation. */
   sequence: number;
   key: string;
 }
 
-/** The directors that a point is about, each with the incarnation that was asked. */
+/** The directors of a point, each with the incarnation that was asked. */
 export type Selected = ReadonlyMap<string, Incarnation>;
 
 export class BarrierTable {
   readonly #rows = new Map<string, Row>();
 
-  /** Takes over a row that is newer than the one there is; false when it is not. */
+  /** Stores a row that is newer than the present one; false when it is not. */
   update(director: string, row: Row): boolean {
     const known = this.#rows.get(director);
     if (known !== undefined) {
@@ -41,7 +44,7 @@ export class BarrierTable {
     return this.missing(selected, key).length === 0;
   }
 
-  /** Who does not show the key. */
+  /** The directors that do not show the key. */
   missing(selected: Selected, key: string): string[] {
     return [...selected]
       .filter(([director, incarnation]) => {

@@ -1,22 +1,23 @@
 /**
  * One mount's part in group saves (group-messages.ts has the protocol): parks
- * changes for a point, shows its key, and saves or lets go. Owns the director's
- * table and its own row in it, and sees to it that every tentative snapshot
+ * changes for a point, shows its key, and saves or unparks. Owns the director's
+ * table and its own row in it, and makes sure that every tentative snapshot
  * gets its outcome.
  *
- * What must hold: at most one point parks the mount at a time; whatever happens
- * it is let go after the point's time, but for the moment in which it saves.
+ * What must hold: at most one point parks the mount at a time. The mount is
+ * unparked when the point's time is over, whatever happens, except while it
+ * saves.
  */
 import { messageOf } from '../../lib/errors.js';
 import { BarrierTable, type Incarnation, type Selected } from './barrier.js';
 import type { Fabric, Timers } from '../fabric.js';
 import type { GroupMessage, GroupVolume, Outcome, Point } from './group-messages.js';
 
-/** How often something that may have been lost is sent again. */
+/** How often a message that may have been lost is sent again. */
 export const RESEND_MS = 20;
-/** How often the outcome of a tentative snapshot is asked for. */
+/** How often the director asks for the outcome of a tentative snapshot. */
 const ASK_MS = 250;
-/** So many points that ended are remembered, to know their late messages. */
+/** How many ended points are remembered, to recognise their late messages. */
 const ENDED_MAX = 1000;
 
 type Stage = 'parking' | 'arrived' | 'saving' | 'over';
@@ -34,13 +35,13 @@ export interface DirectorSetup {
   fabric: Fabric<GroupMessage>;
   timers: Timers;
   volume: GroupVolume;
-  /** Told of every change of a point: for the one who asked for it, and for logs. */
+  /** Called for every change of a point: for the initiator, and for logs. */
   onChange: (key: string) => void;
 }
 
 export class GroupDirector {
   readonly table = new BarrierTable();
-  /** By point: who was not there, or failed, and why. */
+  /** By point: the directors that were absent or failed, and why. */
   readonly #blamed = new Map<string, Record<string, string>>();
   readonly #setup: DirectorSetup;
   /** Saved, outcome unknown. */
@@ -76,7 +77,7 @@ export class GroupDirector {
     return this.#blamed.get(key) ?? {};
   }
 
-  /** Joins the point, if this is the director that was asked and it is free. */
+  /** Joins the point, if this director is meant and is free. */
   prepare(from: string, point: Point): void {
     const { fabric, name, incarnation } = this.#setup;
     const { key } = point;
@@ -108,7 +109,7 @@ export class GroupDirector {
     } else if (message.kind === 'key') {
       this.#seeKey(from, message);
     } else if (message.kind === 'ask') {
-      // Whoever knows of a commit may tell, also when the one who asked for the point is away.
+      // Any director that knows of a commit may tell, even when the initiator is away.
       const { about } = message;
       if (this.#ended.get(about) === 'committed')
         fabric.send([from], { kind: 'outcome', about, outcome: 'committed' });
@@ -127,7 +128,7 @@ export class GroupDirector {
       this.#active = undefined;
       return;
     }
-    // It failed meanwhile, and was left to be let go here.
+    // The point failed meanwhile, so the mount has to be unparked here.
     if (this.#stageOf(joined) === 'over') {
       this.#letGo();
       return;
@@ -139,7 +140,7 @@ export class GroupDirector {
     this.#look(joined);
   }
 
-  /** As a call, since the compiler takes a stage that was compared for settled. */
+  /** A method, since the compiler assumes that a compared stage no longer changes. */
   #stageOf(joined: Joined): Stage {
     return joined.stage;
   }
@@ -165,7 +166,9 @@ export class GroupDirector {
     fabric.send(to, { kind: 'key', about, incarnation, ...this.#row, isWaiting, blamed });
   }
 
-  /** Until it is over: the key may not have reached those who are not here yet. */
+  /**
+   * Repeats until the point is over: some of the missing directors may not have received the key.
+   */
   #sendAgain(joined: Joined): void {
     const { timers } = this.#setup;
     const { selected, point } = joined;
@@ -182,7 +185,7 @@ export class GroupDirector {
     const isNewer = this.table.update(from, { incarnation, sequence, key });
     const joined = this.#active;
     if (joined?.point.key !== about) {
-      // It may not have seen that this one was there, or that it failed.
+      // The sender may not have seen that this director had arrived, or that it failed.
       const isPast = this.#ended.has(about) || this.isSaved(about);
       if (isWaiting && isPast) this.#sendRow(about, [from], false);
       return;
@@ -193,7 +196,7 @@ export class GroupDirector {
     } else this.#look(joined);
   }
 
-  /** Passes the point when all are there. */
+  /** Passes the point when all directors have arrived. */
   #look(joined: Joined): void {
     if (joined.stage !== 'arrived') return;
     if (this.table.isComplete(joined.selected, joined.point.key)) void this.#pass(joined);
@@ -222,14 +225,14 @@ export class GroupDirector {
     this.#fail(joined, Object.fromEntries(absent.map((name) => [name, 'not there in time'])));
   }
 
-  /** Gives a point up that has not been passed. */
+  /** Gives up a point that has not been passed. */
   #fail(joined: Joined, blamed: Record<string, string>): void {
     const { point, stage } = joined;
     if (stage === 'saving' || stage === 'over') return;
     joined.stage = 'over';
     joined.callOff();
     this.#refuse(point, blamed);
-    // While it is still being parked, `#join` lets go when that is done.
+    // While the mount is still being parked, `#join` unparks it afterwards.
     if (stage === 'arrived') this.#letGo();
     this.#setup.onChange(point.key);
   }
@@ -243,7 +246,7 @@ export class GroupDirector {
     this.#sendRow(key, this.#others(point), false);
   }
 
-  /** The point was called off by the one who asked for it. */
+  /** The initiator called the point off. */
   callOff(key: string, blamed: Record<string, string>): void {
     if (this.#active?.point.key === key) this.#fail(this.#active, blamed);
   }
@@ -257,14 +260,14 @@ export class GroupDirector {
     this.#blamed.delete(oldest);
   }
 
-  /** Says that it has saved, and asks what came of it, until somebody tells. */
+  /** Says that it has saved, and asks for the outcome until a director tells it. */
   #doubt(point: Point): void {
     const { fabric, timers } = this.#setup;
     const { key, initiator } = point;
     const ask = (): void => {
       if (!this.#doubtful.has(key)) return;
       fabric.send([initiator], { kind: 'saved', about: key });
-      // This one too, if it was the one who asked: it may have stopped waiting for itself.
+      // Also itself, if it is the initiator: it may have stopped waiting for its own save.
       fabric.send([initiator, ...this.#others(point)], { kind: 'ask', about: key });
       timers.after(ASK_MS, ask);
     };
@@ -273,7 +276,7 @@ export class GroupDirector {
     timers.after(ASK_MS, ask);
   }
 
-  /** What came of a point. True when nothing is left to do for it here. */
+  /** Applies the outcome of a point. True when nothing is left to do for it here. */
   async settle(key: string, outcome: Outcome): Promise<boolean> {
     if (!this.#doubtful.has(key)) {
       if (outcome === 'dropped') this.callOff(key, {});

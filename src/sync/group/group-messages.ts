@@ -1,35 +1,35 @@
 /**
- * Group saves: several mounts, saved at one consistent point or none of them
+ * Group saves: several mounts, saved at one consistent point, or none of them
  * (native-notes/design.md, section 9, rows B1–B6).
  *
- * 1. The one who was asked greets the selected directors, which tells it their
- *    incarnations, and prepares them for a point with a key of its own.
+ * 1. The initiator greets the selected directors, learns their incarnations,
+ *    and prepares them for a point with a key of its own.
  * 2. A prepared director quiesces its mount, parks further changes, and shows
- *    the key to all. Who sees the key in every selected row passes: between
- *    the last parking and the first passing all of them stood still.
- * 3. Who passes saves a *tentative* snapshot, lets the parked changes go on,
- *    and tells the one who was asked. Who waits too long, or sees a different
- *    key, shows a different key himself and lets them go on without saving.
- * 4. Once all have saved, the one who was asked stores a *commit record* and
- *    tells everybody. Without it a tentative snapshot is dropped; who does not
- *    know the outcome asks for it until somebody tells.
+ *    the key to all. A director that sees the key in every selected row passes:
+ *    between the last parking and the first passing all of them stood still.
+ * 3. A director that passes saves a *tentative* snapshot, unparks its changes,
+ *    and tells the initiator. A director that waits too long, or sees a
+ *    different key, shows a different key itself and unparks without saving.
+ * 4. Once all have saved, the initiator stores a *commit record* and tells all
+ *    directors. Without the record a tentative snapshot is dropped. A director
+ *    that does not know the outcome asks until another one tells it.
  *
- * What must hold: changes are never parked for longer than the time that was
- * given; a key is never used twice; a director never joins a point that was
- * prepared for an earlier incarnation of it.
+ * What must hold: changes are never parked for longer than the given time; a
+ * key is never used twice; a director never joins a point that was prepared for
+ * an earlier incarnation of it.
  */
 import type { Incarnation } from './barrier.js';
 
-/** What all sides know of a point. */
+/** What all sides know about a point. */
 export interface Point {
   /** Never used twice: also the key that its directors show. */
   key: string;
   /** The snapshot's name, the same everywhere. */
   name: string;
   initiator: string;
-  /** [director, incarnation] of everybody who takes part, the initiator too. */
+  /** [director, incarnation] of every participant, the initiator included. */
   selected: [string, Incarnation][];
-  /** So long may changes be parked. */
+  /** Longest time for which changes may be parked. */
   parkMaxMs: number;
 }
 
@@ -46,39 +46,39 @@ export type GroupMessage =
       key: string;
       incarnation: Incarnation;
       sequence: number;
-      /** The sender still waits for others, and wants to be shown their keys. */
+      /** The sender still waits for others, and wants to see their keys. */
       isWaiting: boolean;
-      /** If it is a different one: who was not there, or failed, and why. */
+      /** For a different key: the directors that were absent or failed, and why. */
       blamed: Record<string, string>;
     }
-  /** Not taking part: nothing was done, and no row of the table changes. */
+  /** The director does not take part: it has done nothing, and no row of the table changes. */
   | { kind: 'refuse'; about: string; reason: string }
   | { kind: 'saved'; about: string }
   | { kind: 'ask'; about: string }
   | { kind: 'outcome'; about: string; outcome: Outcome }
   | { kind: 'settled'; about: string };
 
-/** What a director does to its mount. Everything may fail, and may be repeated after a crash. */
+/** What a director does to its mount. Every call may fail, and may be repeated after a crash. */
 export interface GroupVolume {
-  /** Writes out what programs wrote and parks further changes, for the point's time at most. */
+  /** Writes out the programs' writes and parks further changes, for the point's time at most. */
   park(point: Point): Promise<void>;
-  /** Lets parked changes go on. */
+  /** Unparks the changes. */
   unpark(): void;
-  /** Stores a tentative snapshot and the point, in one transaction; the tree as it is now. */
+  /** Stores a tentative snapshot of the present tree and the point, in one transaction. */
   saveTentative(point: Point): Promise<void>;
-  /** The snapshot is there for good: one transaction. Unknown points are none of its business. */
+  /** Makes the snapshot permanent, in one transaction. Ignores unknown points. */
   keep(key: string): Promise<void>;
   drop(key: string): Promise<void>;
-  /** The points of tentative snapshots, as after a crash. */
+  /** The points of tentative snapshots, for example after a crash. */
   tentative(): Point[];
 }
 
 /** Commit records, stored by the initiator. */
 export interface CommitRecords {
-  /** Durable when it returns; the directors that have to be told. */
+  /** Durable when it resolves; `directors`: those that have to be told. */
   add(key: string, directors: readonly string[]): Promise<void>;
   has(key: string): boolean;
-  /** Everybody knows. */
+  /** All directors know the outcome. */
   remove(key: string): Promise<void>;
   all(): { key: string; directors: readonly string[] }[];
 }
@@ -86,6 +86,6 @@ export interface CommitRecords {
 export interface GroupAnswer {
   outcome: Outcome;
   key: string;
-  /** Of a point that was dropped: who was not there in time, or failed, and why. */
+  /** For a dropped point: the directors that were late or failed, and why. */
   missing: Record<string, string>;
 }

@@ -1,10 +1,10 @@
-/** Whether what a peer sent is a message of group saves. */
+/** Whether a peer's message is a message of group saves. */
 import { isCount, isFields, isKey, isText } from '../../lib/fields.js';
 import type { GroupMessage, Point } from './group-messages.js';
 
 const DIRECTORS_MAX = 100;
 const REASON_MAX = 4096;
-/** What is above was not counted; believed once, it would keep out all that come after it. */
+/** No real count is higher; such a number, once accepted, would keep out all that come after it. */
 const NUMBER_MAX = 2 ** 52;
 /** A director that waits for one point takes part in no other. */
 const PARK_MAX_MS = 60_000;
@@ -51,7 +51,7 @@ function isPoint(value: unknown): value is Point {
     isKey(key) &&
     isText(name, REASON_MAX) &&
     isKey(initiator) &&
-    // Who passes messages on looks at the key only.
+    // A peer that passes messages on checks the key only.
     key.split('/')[0] === initiator &&
     isCount(parkMaxMs) &&
     parkMaxMs <= PARK_MAX_MS &&

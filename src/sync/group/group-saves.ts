@@ -1,6 +1,6 @@
 /**
- * Group saves of one mount: asks for them (the *initiator*), decides their
- * outcome, and sees to it that everybody hears of it. The protocol is in
+ * Group saves of one mount: starts them (as the *initiator*), decides their
+ * outcome, and makes sure that every director learns it. The protocol is in
  * group-messages.ts.
  *
  * What must hold: a point is committed only after every director has stored its
@@ -22,7 +22,7 @@ import type {
   Point,
 } from './group-messages.js';
 
-/** How often a commit is told to those who have not said that they know. */
+/** How often a commit is sent to directors that have not confirmed it. */
 const TELL_MS = 500;
 
 export interface GroupSavesSetup {
@@ -35,28 +35,28 @@ export interface GroupSavesSetup {
 }
 
 export interface GroupLimits {
-  /** So long directors may take to answer at all. Nothing is parked meanwhile. */
+  /** Longest time for a director's first answer. Nothing is parked meanwhile. */
   greetMaxMs: number;
-  /** So long changes may be parked. */
+  /** Longest time for which changes may be parked. */
   parkMaxMs: number;
-  /** So long directors may take to store their snapshots after that. */
+  /** Longest time for storing the snapshots after that. */
   saveMaxMs: number;
 }
 
 interface Asked {
   saved: Set<string>;
   refused: Map<string, string>;
-  /** Looks whether it is decided. */
+  /** Checks whether the point is decided. */
   look: () => void;
 }
 
 export class GroupSaves {
   readonly director: GroupDirector;
   readonly #setup: GroupSavesSetup;
-  /** Who answered a greeting. */
+  /** The directors that answered a greeting. */
   readonly #greeted = new Map<string, Map<string, Incarnation>>();
   readonly #untold = new Map<string, Set<string>>();
-  /** Points that are not decided yet, by key. */
+  /** Undecided points, by key. */
   readonly #asked = new Map<string, Asked>();
   #count = 0;
 
@@ -72,8 +72,8 @@ export class GroupSaves {
   }
 
   /**
-   * Saves this mount and the peers under one name at one point, or none of them.
-   * The name must be free everywhere: who has such a snapshot refuses.
+   * Saves this mount and the peers under one name at one point, or none of them. The name must be
+   * free everywhere: a director that has such a snapshot refuses.
    */
   async save(name: string, peers: readonly string[], limits: GroupLimits): Promise<GroupAnswer> {
     const key = `${this.#setup.name}/${this.#setup.incarnation}/${++this.#count}`;
@@ -125,7 +125,7 @@ export class GroupSaves {
     });
   }
 
-  /** Resolves with those who did not save in time; empty: all did. */
+  /** Resolves with the directors that did not save in time; empty: all did. */
   #toBeSaved(point: Point, { parkMaxMs, saveMaxMs }: GroupLimits): Promise<string[]> {
     const { fabric, timers, name } = this.#setup;
     const selected = new Map(point.selected);
@@ -164,14 +164,14 @@ export class GroupSaves {
   }
 
   async #commit(point: Point): Promise<Outcome> {
-    // This one is told as the others are: it may stop before it has heard.
+    // This director is told as the others are: it may stop before it learns the outcome.
     const directors = point.selected.map(([director]) => director);
     await this.#setup.records.add(point.key, directors);
     this.#tell(point.key, directors);
     return 'committed';
   }
 
-  /** Tells everybody again and again, until all have said that they know. */
+  /** Tells all directors repeatedly, until each has confirmed. */
   #tell(key: string, directors: readonly string[]): void {
     const { fabric, timers, records } = this.#setup;
     const untold = new Set(directors);
@@ -179,7 +179,7 @@ export class GroupSaves {
     const again = (): void => {
       if (untold.size === 0) {
         this.#untold.delete(key);
-        // A record that stays is told once more after the next start.
+        // A record that stays is sent again after the next start.
         records.remove(key).catch(() => undefined);
         return;
       }
@@ -189,7 +189,7 @@ export class GroupSaves {
     again();
   }
 
-  /** Who is to blame, as far as anybody said so; else all who have not saved. */
+  /** The directors to blame, as far as known; otherwise all that have not saved. */
   #blamedFor(point: Point, unsaved: readonly string[]): Record<string, string> {
     if (unsaved.length === 0) return {};
     const refused = Object.fromEntries(this.#asked.get(point.key)?.refused ?? []);
@@ -215,7 +215,7 @@ export class GroupSaves {
       }
       case 'ask':
         if (!message.about.startsWith(`${name}/`)) break;
-        // Not decided yet: silence. Decided and no record: dropped, also by an earlier incarnation.
+        // Undecided: no answer. Decided and no record: dropped, also by an earlier incarnation.
         if (this.#asked.has(message.about)) return;
         fabric.send([from], {
           kind: 'outcome',
@@ -230,7 +230,7 @@ export class GroupSaves {
             if (isSettled && outcome === 'committed')
               fabric.send([from], { kind: 'settled', about });
           },
-          // Whoever is told again tries again.
+          // The initiator repeats the outcome, and this tries again.
           () => undefined,
         );
         return;

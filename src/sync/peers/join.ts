@@ -1,4 +1,4 @@
-/** The joiner's side of pairing: one request at the address of the token that answers first. */
+/** The joiner's side of pairing: one request, at the token's address that answers first. */
 import { CommandError, type ErrnoName } from '../../lib/errors.js';
 import { formatAddress, type PeerAddress } from '../../format/text/peer-address.js';
 import { invitationId, type PairingToken } from '../../format/wire/pairing-token.js';
@@ -23,7 +23,7 @@ export interface JoinParts {
   self: Self;
 }
 
-/** Rejects with CommandError: what the other side says, or why it can't be reached. */
+/** Rejects with CommandError: the other side's refusal, or why it can't be reached. */
 export async function joinByToken(parts: JoinParts, token: PairingToken): Promise<JoinAnswer> {
   const failures: string[] = [];
   for (const address of token.addresses) {

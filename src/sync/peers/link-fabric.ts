@@ -1,11 +1,11 @@
 /**
- * Messages over the links to peers: what the agent and the barriers of group
- * saves send and hear, whoever is connected just now. A message is any JSON
- * value, in which bytes may stand; it travels as one or more frames, in order.
+ * Messages over the links to peers: carries the messages of the agent and of
+ * group saves, whichever peers are connected. A message is any JSON value,
+ * which may contain bytes; it travels as one or more frames, in order.
  *
- * What must hold: a message to one who is not connected is lost, as the fabric
- * may; of a message that comes in no more than MESSAGE_MAX_BYTES are kept, and
- * nothing of it once its link is gone.
+ * What must hold: a message to a peer that is not connected is lost, as the
+ * fabric allows. Of an incoming message at most MESSAGE_MAX_BYTES are
+ * kept, and nothing once its link is gone.
  */
 import { CommandError } from '../../lib/errors.js';
 import { type Frame, MAX_PAYLOAD_LENGTH } from '../../format/wire/frame.js';
@@ -13,12 +13,12 @@ import { decodeUtf8 } from '../../format/text/grammar.js';
 import type { Fabric } from '../fabric.js';
 import type { AgentPort, Link } from './link.js';
 
-/** Of one message, as it travels. */
+/** Longest message, in bytes as it travels. */
 export const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
-/** A message of so many bytes is one frame. */
+/** A message of at most this many bytes is one frame. */
 const SMALL_BYTES = 16 * 1024;
 const KIND = 'message';
-/** Stands in the JSON where bytes belong: `{"$bytes": [offset, length]}`. */
+/** Marks bytes in the JSON: `{"$bytes": [offset, length]}`. */
 const BYTES = '$bytes';
 
 interface Open {
@@ -29,13 +29,13 @@ interface Open {
 
 export class LinkFabric<Message> implements Fabric<Message>, AgentPort {
   readonly kinds = [KIND];
-  /** A peer may have two links for a while; what is sent takes the newer one. */
+  /** A peer may have two links for a while; messages go over the newer one. */
   readonly #open = new Map<Link, Open>();
   #handler: ((from: string, message: Message) => void) | undefined;
   readonly #self: string;
   readonly #later: (action: () => void) => void;
 
-  /** `self`: the UUID of this volume, which may be among those that a message goes to. */
+  /** `self`: the UUID of this volume, which may be among a message's recipients. */
   constructor(self: string, later: (action: () => void) => void) {
     this.#self = self;
     this.#later = later;
@@ -116,8 +116,8 @@ function framesOf(message: unknown): Frame[] {
 }
 
 /**
- * The message with a mark for each run of bytes in it. Not left to a replacer of
- * JSON.stringify: that is asked once a Buffer has been made into an array of numbers.
+ * Replaces each run of bytes in the message by a mark. A replacer of JSON.stringify can't do this:
+ * it sees a Buffer only after that has become an array of numbers.
  */
 function withoutBytes(value: unknown, mark: (bytes: Uint8Array) => unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
@@ -128,13 +128,13 @@ function withoutBytes(value: unknown, mark: (bytes: Uint8Array) => unknown): unk
   );
 }
 
-/** Undefined: it is none. */
+/** Undefined: the parts are no message. */
 function messageIn<Message>(parts: Uint8Array[], jsonLength: unknown): Message | undefined {
   if (!Number.isSafeInteger(jsonLength)) return undefined;
   const end = jsonLength as number;
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   if (end < 0 || end > length) return undefined;
-  // As a rule the text is a part of its own, and what it speaks of another one: nothing is copied.
+  // Usually the text is one part and its bytes another one: nothing is copied.
   const [first] = parts;
   const [head, rest] =
     first !== undefined && first.length === end

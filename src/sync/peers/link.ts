@@ -1,5 +1,5 @@
 /**
- * What the sync sees of a connection to a peer. No sockets here: the same code
+ * A connection to a peer, as the sync sees it. No sockets here: the same code
  * runs over TLS and over a simulated network.
  */
 import type { Frame } from '../../format/wire/frame.js';
@@ -11,40 +11,43 @@ export interface EndReason {
   /** Stable; codes are listed in the README. */
   code: string;
   message: string;
-  /** The other side said so. */
+  /** The other side gave this reason. */
   fromPeer: boolean;
 }
 
 /** Frames to and from one other side, which may still be a stranger. */
 export interface Connection {
-  /** SHA-256 of the certificate it has shown and holds the key of; empty: none. */
+  /** SHA-256 of the certificate whose key the other side holds; empty: none. */
   readonly fingerprint: string;
-  /** Where it is, for people. */
+  /** The address of the other side, for people. */
   readonly address: string;
   readonly lastHeardMs: number;
-  /** Bytes that were sent and are still here. */
+  /** Bytes that were sent and have not left this process. */
   readonly backlogBytes: number;
-  /** After the end: nothing happens. The payload must stay as it is. A backlog beyond BACKLOG_MAX_BYTES ends the connection. */
+  /**
+   * After the end it does nothing. The payload must not change. A backlog beyond BACKLOG_MAX_BYTES
+   * ends the connection.
+   */
   send(frame: Frame): void;
-  /** From now on frames of a peer are taken, not those of a stranger only. */
+  /** From now on accepts a peer's frames, not only those of a stranger. */
   trust(kinds: ReadonlySet<string>): void;
-  /** No more frames are handed over until `resume`; the other side is held up. */
+  /** Delivers no more frames until `resume`; the other side has to wait. */
   pause(): void;
   resume(): void;
-  /** Tells the other side why. */
+  /** Ends the connection and tells the other side why. */
   end(code: string, message: string): void;
   onFrame: ((frame: Frame) => void) | undefined;
   /** The backlog is gone. */
   onDrain: (() => void) | undefined;
-  /** Once. */
+  /** Called once. */
   onEnd: ((reason: EndReason) => void) | undefined;
 }
 
-/** A connection to a peer that both sides have agreed on. Handlers are set in `linkUp`. */
+/** A connection to a peer, after both sides have agreed. Handlers are set in `linkUp`. */
 export interface Link {
   /** The UUID of the peer's volume. */
   readonly peer: string;
-  /** How the peer is called here. */
+  /** The name of the peer here. */
   readonly name: string;
   readonly backlogBytes: number;
   send(frame: Frame): void;
@@ -56,23 +59,23 @@ export interface Link {
   onClose: ((reason: EndReason) => void) | undefined;
 }
 
-/** Who talks to the peers, once there is a link. */
+/** The part that talks to the peers, once there is a link. */
 export interface AgentPort {
-  /** The kinds of frames it sends and takes. */
+  /** The kinds of frames it sends and accepts. */
   readonly kinds: readonly string[];
   linkUp(link: Link, peer: PeerRecord): void;
-  /** The link's `onClose` was called just before. */
+  /** Called just after the link's `onClose`. */
   linkDown(link: Link): void;
 }
 
 export interface Listening {
-  /** With the port that was really taken. */
+  /** Has the actual port. */
   readonly address: PeerAddress;
   close(): void;
 }
 
 export interface ListenHandlers {
-  /** `admit`: it is a peer, and no longer one of the strangers who must hurry. */
+  /** `admit`: the other side is a peer, and no longer a stranger with limited time. */
   onConnection(connection: Connection, admit: () => void): void;
 }
 
@@ -82,12 +85,12 @@ export interface DialHandlers {
 }
 
 export interface Transport {
-  /** Of our own certificate. */
+  /** The fingerprint of our own certificate. */
   readonly fingerprint: string;
   listen(address: PeerAddress, handlers: ListenHandlers): Promise<Listening>;
   /**
-   * One attempt, one call of a handler. Only who holds the key of the certificate with this
-   * fingerprint is handed over. Gives what calls it off.
+   * One attempt, one call of a handler. Passes on a connection only if the other side holds the key
+   * of the certificate with this fingerprint. Returns a function that cancels the attempt.
    */
   dial(address: PeerAddress, fingerprint: string, handlers: DialHandlers): () => void;
 }

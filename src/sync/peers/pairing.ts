@@ -1,10 +1,11 @@
 /**
- * What two volumes say when they meet, and what they refuse. Pure.
+ * The messages of two volumes that meet, and what they refuse. Pure.
  *
- * Pairing: who has a token shows that it knows the secret, without telling it,
- * by an HMAC over both certificates as they are seen on this connection. One
- * who stands between the two has a certificate of its own on either side, so
- * what it passes on is not accepted. Afterwards the certificates are pinned.
+ * Pairing: the holder of a token proves that it knows the secret, without
+ * revealing it, by an HMAC over both certificates as seen on this connection.
+ * An attacker between the two sides has a certificate of its own on either
+ * side, so a proof that it passes on is not accepted. Afterwards the
+ * certificates are pinned.
  */
 import { isUuid } from '../../lib/fields.js';
 import { createHmac, timingSafeEqual } from 'node:crypto';
@@ -23,7 +24,7 @@ export const PEERING_VERSION = 1;
 
 /** Kinds of frames that are understood before the other side is known. */
 export const GREETINGS = ['hello', 'join', 'joined'] as const;
-/** Of the peering itself, between peers. */
+/** A kind of frame between peers, for the peering itself. */
 export const UPSTREAMS_KIND = 'upstreams';
 
 /** A refusal, in the same words on both sides. */
@@ -36,13 +37,13 @@ export class Refusal extends CommandError {
 
 export interface Party {
   volume: string;
-  /** Of the certificate that was seen on the connection. */
+  /** The fingerprint of the certificate that was seen on the connection. */
   fingerprint: string;
 }
 
 type Side = 'joiner' | 'inviter';
 
-/** That `side` knows the secret, on the connection between these two. */
+/** Proves that `side` knows the secret, on the connection between these two. */
 export function proofOf(side: Side, secret: Uint8Array, joiner: Party, inviter: Party): string {
   const mac = createHmac('sha256', secret);
   mac.update(`shadowfs ${side} ${PEERING_VERSION}\n`);
@@ -56,14 +57,14 @@ export function isSameProof(expected: string, given: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
-/** What every first frame says. */
+/** The content of every first frame. */
 export interface Greeting {
   protocol: number;
   volume: string;
-  /** The volume that is meant. */
+  /** The volume that the sender wants to reach. */
   to: string;
   epoch: number;
-  /** How it calls itself. */
+  /** The name that the sender calls itself. */
   name: string;
   upstreams: string[];
 }
@@ -77,7 +78,7 @@ export interface Self {
   volume: string;
   name: string;
   epoch: number;
-  /** Volumes above this one. */
+  /** The volumes above this one. */
   upstreams: string[];
 }
 
@@ -92,7 +93,7 @@ export function greetingFrame(
   return { kind, body: { ...greeting, ...more }, payload: NO_PAYLOAD };
 }
 
-/** Throws Refusal. What the other side calls itself becomes a name that is allowed here. */
+/** Throws Refusal. Turns the sender's name for itself into a name that is allowed here. */
 export function readGreeting(body: Record<string, unknown>, self: Self): Greeting {
   const { protocol, volume, to, epoch, name, upstreams } = body;
   if (!isCount(protocol) || protocol === 0)
@@ -132,7 +133,7 @@ export function readJoin(body: Record<string, unknown>, self: Self): Join {
   return { ...readGreeting(body, self), invitation, proof };
 }
 
-/** Throws Refusal: the certificate is right, but the volume is not the one it was pinned for. */
+/** Throws Refusal: the certificate is pinned, but for another volume. */
 export function checkIsPeer(greeting: Greeting, peer: PeerRecord, self: Self): void {
   if (greeting.volume !== peer.volume) {
     throw new Refusal(
@@ -144,7 +145,7 @@ export function checkIsPeer(greeting: Greeting, peer: PeerRecord, self: Self): v
   else refuseRing(greeting.volume, self.volume, self.upstreams);
 }
 
-/** Throws Refusal when the downstream is, however far, an upstream of its upstream. */
+/** Throws Refusal when the downstream is, directly or indirectly, an upstream of its upstream. */
 export function refuseRing(
   downstream: string,
   upstream: string,
@@ -159,7 +160,7 @@ export function refuseRing(
   );
 }
 
-/** The volumes above one that has these peers: each upstream and what is above it. */
+/** The volumes above a volume with these peers: each upstream and the volumes above it. */
 export function upstreamsOf(peers: Iterable<PeerRecord>): string[] {
   const all = new Set<string>();
   const upstreams = [...peers].filter(({ direction }) => direction === 'upstream');

@@ -1,10 +1,10 @@
 /**
- * The two kinds of messages that share the links to peers: the sync agent's and
- * those of group saves. Each gets a fabric of its own.
+ * The two kinds of messages that share the links to peers: those of the sync
+ * agent and those of group saves. Each kind gets its own fabric.
  *
- * Directors of a group save talk to each other, but may not be peers of each
- * other: the one who asked is everybody's peer, and passes on what they say of
- * its own points, and of no others.
+ * The directors of a group save talk to each other, but may not be peers of
+ * each other. The initiator is everybody's peer: it passes on their messages
+ * about its own points, and no others.
  */
 import type { CallMessage } from '../agent/calls.js';
 import type { Fabric } from '../fabric.js';
@@ -13,15 +13,15 @@ import { isGroupMessage } from '../group/group-parsing.js';
 
 interface GroupEnvelope {
   message: GroupMessage;
-  /** To be passed on to these. */
+  /** Pass the message on to these. */
   to?: readonly string[];
-  /** Passed on for this one. */
+  /** Passed on for this volume. */
   by?: string;
 }
 
 export type PeerMessage = { agent: CallMessage } | { group: GroupEnvelope };
 
-/** Links, and who is at their other ends. */
+/** The links, and the volumes at their other ends. */
 interface Links extends Fabric<PeerMessage> {
   isUp(peer: string): boolean;
 }
@@ -72,7 +72,7 @@ export class PeerChannels {
   }
 
   #receive(from: string, received: PeerMessage): void {
-    // Whoever sends a kind that is not known is newer: what it says is as good as lost.
+    // A sender of an unknown kind has a newer version: its message counts as lost.
     if (typeof received !== 'object' || received === null) return;
     if ('agent' in received) this.#agentHandler?.(from, received.agent);
     else if ('group' in received) this.#receiveGroup(from, received.group);
@@ -92,7 +92,7 @@ export class PeerChannels {
   }
 }
 
-/** Whose point the message is about: its key begins with that. */
+/** The initiator of the message's point: the point's key begins with its name. */
 function initiatorOf(message: GroupMessage): string | undefined {
   return 'about' in message ? message.about.split('/')[0] : undefined;
 }

@@ -1,8 +1,8 @@
 /**
- * One peer: its connections, and how it is. Dials it if it has addresses, and
- * again whenever the connection is lost. At most one connection for each
- * direction; a newer one takes the older one's place (the older one may be dead,
- * and nobody has noticed yet).
+ * One peer: its connections and its state. Dials the peer if it has addresses,
+ * and again whenever the connection is lost. At most one connection per
+ * direction: a newer one replaces the older one, which may be dead without
+ * notice.
  */
 import { type Frame, NO_PAYLOAD } from '../../format/wire/frame.js';
 import { isUpstreams, type PeerRecord } from '../../format/records/peer-record.js';
@@ -85,7 +85,7 @@ export class PeerContact {
     }
   }
 
-  /** A dialled connection ended before it was a link. */
+  /** A dialled connection ended before it became a link. */
   failed(reason: EndReason): void {
     this.note(reason);
     this.#dialer?.lost();
@@ -97,7 +97,7 @@ export class PeerContact {
     this.#parts.changed();
   }
 
-  /** Both sides have greeted and agreed. */
+  /** Both sides have exchanged greetings and agreed. */
   up(connection: Connection, greeting: Greeting, way: Way): void {
     const { agent, wallMs, log } = this.#parts;
     const older = this.#open.get(way);
@@ -134,7 +134,7 @@ export class PeerContact {
     if (way === 'dialled') this.#dialer?.lost();
   }
 
-  /** Its own upstreams; of interest when it is ours. */
+  /** The peer's own upstreams; they matter when the peer is our upstream. */
   #learn(upstreams: unknown): void {
     if (this.#peer.direction !== 'upstream' || !isUpstreams(upstreams)) return;
     if (upstreams.join() !== this.#peer.upstreams.join()) this.#parts.upstreamsChanged(upstreams);
@@ -151,7 +151,7 @@ export class PeerContact {
     for (const { connection } of this.#open.values()) connection.end(code, message);
   }
 
-  /** The transport's clock is not the one people read. */
+  /** Converts from the transport's clock to the wall clock. */
   #heard({ lastHeardMs }: Connection): void {
     const { timers, wallMs } = this.#parts;
     const heardMs = Math.round(wallMs() - (timers.nowMs() - lastHeardMs));

@@ -1,6 +1,6 @@
 /**
- * Keeps dialling one peer, at one of its addresses after the other, with
- * longer and longer pauses while that fails.
+ * Keeps dialling one peer, at one of its addresses after the other, with longer
+ * and longer pauses while that fails.
  */
 import type { PeerAddress } from '../../format/text/peer-address.js';
 import type { Timers } from '../fabric.js';
@@ -8,10 +8,10 @@ import type { Connection, EndReason, Transport } from './link.js';
 
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
-/** A connection that lived for so long was a good one: the pauses are short again. */
+/** A connection that lasted this long proves that the peer works: the pauses are short again. */
 const PROVEN_MS = 2_000;
 
-/** Before attempt number `failures` + 1: at random between half and the whole of a doubling pause. */
+/** Before attempt number `failures` + 1: a random time between half and all of a doubling pause. */
 export function pauseBefore(failures: number, random: () => number): number {
   const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 20));
   return longest * (0.5 + random() / 2);
@@ -47,7 +47,7 @@ export class PeerDialer {
     this.#addresses = addresses;
   }
 
-  /** The connection that was handed over has ended: another one is wanted. */
+  /** The current connection has ended: another one is wanted. */
   lost(): void {
     if (this.#isStopped) return;
     const { timers } = this.#parts;
@@ -72,7 +72,7 @@ export class PeerDialer {
     if (address === undefined) return;
     this.#cancel = transport.dial(address, this.#fingerprint, {
       onConnection: (connection) => {
-        // The one that answered is the first to be asked again.
+        // The next attempt starts with the address that answered.
         this.#next--;
         this.#connectedMs = timers.nowMs();
         onConnection(connection);

@@ -1,7 +1,7 @@
 /**
- * The connections of one volume: who is let in, who is dialled, what the links
- * are. Runs where sockets may wait (a thread of its own in the daemon), and over
- * whatever transport, clock and randomness it is given.
+ * The connections of one volume: which ones it accepts, which peers it dials,
+ * and its links. Runs where sockets may wait (a thread of its own in the
+ * daemon), over the given transport, clock and randomness.
  *
  * What must hold: a link goes to the agent only after both greetings were
  * checked; of two connections with one peer in one direction the newer one
@@ -40,16 +40,19 @@ export interface HubParts {
   wallMs: () => number;
   random: () => number;
   agent: AgentPort;
-  /** Stores a new peer; the answer tells when it is durable. Rejects with what the other side is told. */
+  /**
+   * Stores a new peer; resolves when that is durable. Rejects with the error that the other side
+   * gets.
+   */
   accept(request: AcceptRequest): Promise<void>;
-  /** An upstream has told what is above it now. */
+  /** An upstream has sent the present list of the volumes above it. */
   upstreamsChanged(volume: string, upstreams: string[]): void;
   onState(state: PeeringState): void;
   log(message: string): void;
 }
 
 const LISTEN_AGAIN_MS = 5_000;
-/** What is not urgent is told so often. */
+/** How often states are sent that are not urgent. */
 const STATE_EVERY_MS = 2_000;
 
 export class PeerHub {
@@ -121,7 +124,7 @@ export class PeerHub {
     this.#contacts.set(peer.volume, new PeerContact(parts, peer));
   }
 
-  /** We have dialled a peer: greet it and wait for its greeting. */
+  /** We have dialled a peer: send a greeting and wait for its greeting. */
   #greet(connection: Connection, contact: PeerContact): void {
     const { volume } = contact.peer;
     connection.onFrame = (frame) =>
@@ -135,7 +138,7 @@ export class PeerHub {
     connection.send(greetingFrame('hello', this.#self, volume));
   }
 
-  /** Somebody has connected. */
+  /** Another side has connected to us. */
   readonly #connected = (connection: Connection, admit: () => void): void => {
     let claims: string | null = null;
     connection.onFrame = (frame) => {
@@ -156,7 +159,10 @@ export class PeerHub {
     this.#tell();
   }
 
-  /** The peer this is, by its certificate: whatever a stranger says it is, it is shown apart. */
+  /**
+   * The peer with this certificate. The certificate alone counts: a stranger that claims to be a
+   * peer is shown apart.
+   */
   #contactOf({ fingerprint }: Connection): PeerContact | undefined {
     return [...this.#contacts.values()].find(({ peer }) => peer.fingerprint === fingerprint);
   }
@@ -203,7 +209,7 @@ export class PeerHub {
       throw new Refusal('wrong-proof', 'the other side does not know the secret of the token');
     }
     refuseRing(join.volume, volume, this.#self.upstreams);
-    // It has shown that it was invited; storing may take longer than strangers are given.
+    // It has proved that it was invited; storing may take longer than the time for strangers.
     admit();
     connection.onFrame = (more) =>
       this.#orRefuse(connection, undefined, () => {
@@ -222,7 +228,7 @@ export class PeerHub {
     const proof = proofOf('inviter', Buffer.from(secret, 'hex'), joiner, inviter);
     connection.onEnd = undefined;
     connection.send(greetingFrame('joined', this.#self, volume, { proof }));
-    // The joiner ends it as soon as it has heard.
+    // The joiner ends the connection as soon as it has the answer.
     this.#parts.timers.after(LISTEN_AGAIN_MS, () => connection.end('joined', 'paired'));
   }
 
@@ -241,11 +247,11 @@ export class PeerHub {
     if (contact === undefined) this.#strangers.say(line);
     else this.#parts.log(line);
     contact?.note({ code, message, fromPeer: false });
-    // Its handler notes who was refused, or dials again.
+    // The connection's handler notes the refusal, or dials again.
     connection.end(code, message);
   }
 
-  /** Takes the place, which may be another one than before. Throws CommandError. */
+  /** Listens at the address, which may differ from the previous one. Throws CommandError. */
   listen(address: PeerAddress): Promise<Listening> {
     const run = this.#listenRun.then(async () => {
       const now = this.#listening;
@@ -264,7 +270,7 @@ export class PeerHub {
     return run;
   }
 
-  /** Somebody may come: a peer that dials, or one with a token. */
+  /** True when a peer may dial us, or a volume with a token may come. */
   get #isAwaiting(): boolean {
     const { peers, invitations } = this.#config;
     return invitations.length > 0 || peers.some(({ addresses }) => addresses.length === 0);
@@ -307,7 +313,7 @@ export class PeerHub {
     });
   }
 
-  /** Soon, and once for all that happens in one turn. */
+  /** Sends the state soon, and once for all changes in one turn. */
   #tell(): void {
     if (this.#stateIsDue) return;
     this.#stateIsDue = true;
@@ -335,7 +341,7 @@ function said({ code, message }: { code: string; message: string }): {
   return { code, message };
 }
 
-/** What the other side is told: nothing of what went wrong inside. */
+/** The error that the other side gets: it does not reveal internal errors. */
 function refusalOf(error: unknown): { code: string; message: string } {
   const code = (error as { code?: unknown }).code;
   if (error instanceof Error && typeof code === 'string' && /^[a-z][a-z-]*$/.test(code)) {

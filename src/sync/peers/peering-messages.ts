@@ -1,18 +1,18 @@
 /**
- * What the peering tells the volume's owner and is told by it. Plain data: the
+ * Messages between the peering and the volume's owner. Plain data, since the
  * two live in different threads.
  */
 import type { PeerAddress } from '../../format/text/peer-address.js';
 import type { InvitationRecord, PeerRecord } from '../../format/records/peer-record.js';
 import type { Self } from './pairing.js';
 
-/** All that is stored about peers, as it is now. */
+/** Everything that is stored about peers, as it is now. */
 export interface PeeringConfig {
   self: Omit<Self, 'upstreams'>;
-  /** Null: never asked for. */
+  /** Null: listening was never requested. */
   listen: PeerAddress | null;
   peers: PeerRecord[];
-  /** Those that can still be used. */
+  /** Invitations that can still be used. */
   invitations: InvitationRecord[];
 }
 
@@ -20,11 +20,11 @@ export interface PeeringConfig {
 export interface ListenAnswer {
   fingerprint: string;
   listen: PeerAddress;
-  /** Where others may reach it. */
+  /** Addresses at which others may reach the volume. */
   addresses: PeerAddress[];
 }
 
-/** Who has joined on the other side, or whom we have joined. */
+/** The peer on the other side of a join: the volume that joined us, or that we joined. */
 export interface JoinAnswer {
   volume: string;
   name: string;
@@ -33,7 +33,7 @@ export interface JoinAnswer {
   address: PeerAddress;
 }
 
-/** Somebody who has proved to know an invitation's secret. */
+/** A volume that has proved to know an invitation's secret. */
 export interface AcceptRequest {
   invitation: string;
   volume: string;
@@ -49,11 +49,11 @@ export interface PeeringError {
   message: string;
 }
 
-/** How a peer is right now. */
+/** The present state of a peer. */
 export interface PeerState {
   volume: string;
   isConnected: boolean;
-  /** Of the connection; empty: none. */
+  /** The address of the connection; empty: not connected. */
   address: string;
   connectedMs: number | null;
   lastHeardMs: number | null;
@@ -64,7 +64,7 @@ export interface PeerState {
 export interface PeeringState {
   listening: PeerAddress | null;
   listenError: PeeringError | null;
-  /** The last stranger who was sent away; `claims`: how the peer is called here that it says it is. */
+  /** The last refused stranger; `claims`: our name for the peer that it claims to be. */
   refused: (PeeringError & { from: string; claims: string | null }) | null;
   peers: PeerState[];
 }

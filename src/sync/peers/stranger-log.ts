@@ -1,17 +1,17 @@
 /**
- * What is logged of strangers at the port. Anybody may knock, again and again:
- * of each minute the first few are named, the others counted.
+ * The log of strangers at the port. Anyone may connect, again and again: in
+ * each minute the first few are named, the others counted.
  */
 import type { Timers } from '../fabric.js';
 
 const EVERY_MS = 60_000;
-/** Lines in that time, and one more for the count. */
+/** Lines in that time, plus one for the count. */
 export const STRANGER_LINES = 10;
 
 export class StrangerLog {
   readonly #timers: Timers;
   readonly #log: (message: string) => void;
-  /** Since the time began that is counted now. */
+  /** The count since the start of the present interval. */
   #count = 0;
 
   constructor(timers: Timers, log: (message: string) => void) {

@@ -4,9 +4,10 @@
  * was never changed has no record but its path.
  *
  * A directory that only one of the views has (removed with everything in it, or
- * back after a restore) may have no changed names of its own: what was in it
- * went with it, and the collector takes what is stored of that. So it is walked
- * in the view that has it, which costs what was removed or came back.
+ * back after a restore) may have no changed names of its own: its content went
+ * with it, and the collector removes what was stored about that. So it is
+ * walked in the view that has it, which costs as much as was removed or came
+ * back.
  */
 import { CommandError } from '../../lib/errors.js';
 import { entryNameOf, inodeOf } from '../../format/records/keys.js';
@@ -31,7 +32,7 @@ type Change = keyof NamesChanged;
 
 export class BaseNames {
   readonly #changed = new Map<number, NamesChanged>();
-  /** Directories of which all names are noted, by the change that they are. */
+  /** Directories whose names are all noted, as added or as removed. */
   readonly #walked = { added: new Set<number>(), removed: new Set<number>() };
 
   constructor(
@@ -44,7 +45,7 @@ export class BaseNames {
     return this.#changed.get(ino) ?? { added: [], removed: [] };
   }
 
-  /** `places`: those of the changed names. Costs two passes over them. */
+  /** `places`: the places of the changed names. Costs two passes over them. */
   collect(places: () => MergedKeys): void {
     // Paths first: a name may be noted only once the file behind it can be found.
     this.#eachChange(places(), (change, _parent, _name, entry) => {
@@ -72,7 +73,7 @@ export class BaseNames {
     }
   }
 
-  /** Everything below a directory that only one view has: paths and names. */
+  /** Notes paths and names of everything below a directory that only one view has. */
   #walk(change: Change, top: number): void {
     const { volume } = this;
     const [view, other] = change === 'added' ? [this.to, this.from] : [this.from, this.to];
@@ -117,15 +118,15 @@ export interface Pair {
   after: Inode | undefined;
 }
 
-/** An inode in both views, as far as it is there. */
+/** An inode in both views, as far as it exists there. */
 export function pairOf(volume: ReadableVolume, from: View, to: View, ino: number): Pair {
-  // Either record may be the one that tells where a base file lies.
+  // Either record may be the one that tells the base file's path.
   const after = volume.inode(to, ino);
   const before = volume.inode(from, ino);
   return { before: alive(before), after: alive(after ?? volume.inode(to, ino)) };
 }
 
-/** What has no name is not there. */
+/** An inode without a name does not exist in the view. */
 function alive(inode: Inode | undefined): Inode | undefined {
   return inode === undefined || inode.nlink === 0 ? undefined : inode;
 }

@@ -1,9 +1,9 @@
 /**
  * The plan of a full stream: everything a view shows, directory by directory
- * from the root, base and all (rule D14). Each directory comes before what
- * lies in it.
+ * from the root, the base included (rule D14). Each directory comes before its
+ * content.
  *
- * What must hold: names and link counts are those of the tree that is sent; a
+ * What must hold: names and link counts are those of the tree that is sent. A
  * base file may have names elsewhere on the host, which don't count here.
  * Memory grows with the depth of the tree and with the files that have several
  * names, not with the number of files.
@@ -30,12 +30,12 @@ interface Linked {
 
 interface Level {
   directory: Inode;
-  /** What lies in it and has not been visited. */
+  /** Content of the directory that has not been visited. */
   left: Generator<Listed>;
 }
 
 export class FullPlan {
-  /** Base files with several names: told at the end, when all names are known. */
+  /** Base files with several names: sent at the end, when all names are known. */
   readonly #linked = new Map<number, Linked>();
   readonly #told = new Set<number>();
   readonly #contents: Contents;
@@ -82,7 +82,7 @@ export class FullPlan {
   *#directory(directory: Inode, links: LinkName[]): Generator<PlannedRecord> {
     yield* this.#inode(directory, links, 2);
     for (const listed of names(this.volume, this.view, directory)) {
-      // A name of the base that has gone since has no inode.
+      // A base name that has gone since has no inode.
       if (directory.base !== undefined && !this.#isThere(directory, listed)) continue;
       yield { kind: 'entry', ...listed };
     }

@@ -1,11 +1,11 @@
 /**
- * The plan of an incremental stream: what differs between two views
+ * The plan of an incremental stream: the differences between two views
  * (native-notes/design.md, row S14), inode by inode in the order of their
- * numbers. Starts from the delta maps of the layers that only one of the views
- * sees, so it costs what changed, not what there is, and works across a restore
- * as well.
+ * numbers. It starts from the delta maps of the layers that only one of the
+ * views sees, so it costs what changed, not what exists, and it also works
+ * across a restore.
  *
- * What must hold: only what differs is told, judged by what the views show and
+ * What must hold: only differences are sent, judged by what the views show and
  * not by what the delta maps name, since the collector may shrink those.
  */
 import { firstDifference } from '../../format/clips.js';
@@ -74,8 +74,8 @@ export class IncrementalPlan {
   }
 
   /**
-   * The way back: a volume with a base knows a file that was not touched there
-   * by its place only. A volume without one knows the places of all.
+   * Sends an inode's path. A receiver with a base knows a file that was not touched there by its
+   * path only. A receiver without a base knows the paths of all files.
    */
   *#path(ino: number): Generator<PlannedRecord> {
     const { volume } = this;
@@ -179,15 +179,15 @@ export class IncrementalPlan {
   }
 }
 
-/** The same without a look at it. */
+/** True when both sources are the same, without a look at the bytes. */
 function isSameSource(a: BlockSource, b: BlockSource): boolean {
   return a.where === 'stored' ? isSameVersion(a, b) : a.where === b.where;
 }
 
-/** From which byte on what the older view shows was cut off on the way to either. */
+/** The byte from which a cut, on the way to either view, removed what the older view showed. */
 function firstCut(before: Inode, after: Inode): number | undefined {
   const cut = firstDifference(before.clips, after.clips);
-  // Across a restore it may have become shorter without having been cut.
+  // Across a restore the file may have become shorter without a cut.
   if (!after.isRegular || after.size >= before.size) return cut;
   return Math.min(cut ?? after.size, after.size);
 }

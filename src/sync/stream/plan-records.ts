@@ -1,9 +1,9 @@
 /**
- * What a stream will hold, as plans: records, and blocks whose bytes are read
+ * The content of a stream, as plans: records, and blocks whose bytes are read
  * only when they are sent. Common to full and incremental streams.
  *
  * What must hold: the plans of two snapshots are the same however often and
- * whenever they are made, so that an interrupted stream goes on by counting.
+ * whenever they are made, so that an interrupted stream can resume by counting.
  */
 import type { StreamLink, StreamRecord } from '../../format/wire/stream-records.js';
 import { TABLE } from '../../format/records/tables.js';
@@ -18,14 +18,14 @@ import type { View } from '../../volume/view.js';
 const PIECE_BLOCKS = 64;
 /** Names read at a time. */
 const PIECE_NAMES = 512;
-/** Besides its bytes. */
+/** Bytes of a block's record besides its data. */
 const BLOCK_RECORD_BYTES = 11;
 
 export type PlannedRecord =
   | StreamRecord
-  /** Read when it is sent. Nothing, when what is stored says that nothing is there. */
+  /** Read when it is sent. Becomes no record if the stored value says that there is nothing. */
   | { kind: 'stored-block'; inode: Inode; index: number; version: BlockVersion }
-  /** A block, or a hole when it has only zeros. */
+  /** A block; a hole when it has only zeros. */
   | { kind: 'base-block'; inode: Inode; index: number }
   /** All blocks of a file, in an estimate. */
   | { kind: 'data'; inode: Inode };
@@ -80,7 +80,7 @@ export interface Listed {
 
 /**
  * The names of a directory in the order of their hashes, read piece by piece.
- * `withInodes`: their inodes will be asked for.
+ * `withInodes`: the caller will ask for their inodes.
  */
 export function* names(
   volume: ReadableVolume,
@@ -93,7 +93,7 @@ export function* names(
     const piece: Listed[] = [];
     isLast = true;
     const take = (name: string, ino: number, type: number, hash: number): boolean => {
-      // Names of one hash stay together: the next piece begins after it.
+      // Names with the same hash stay together: the next piece begins after them.
       if (piece.length >= PIECE_NAMES && hash !== last) {
         isLast = false;
         return false;
@@ -107,7 +107,7 @@ export function* names(
   }
 }
 
-/** What belongs to an inode besides its record and its names, as one view shows it. */
+/** What belongs to an inode besides its record and its names, in one view. */
 export class Contents {
   readonly #bare: InodeGaps;
 
@@ -120,10 +120,10 @@ export class Contents {
     this.#bare = gapsOfTable(volume.core.reader, TABLE.attributes, view.fileset);
   }
 
-  /** All attributes, in the order of their names. */
+  /** All xattrs, in the order of their names. */
   *attributes(inode: Inode): Generator<StreamRecord> {
     const { volume, view } = this;
-    // Of a base file only the host knows.
+    // Only the host knows the xattrs of a base file.
     if (inode.base === undefined && this.#bare.has(inode.ino)) return;
     for (const name of volume.listAttributes(view, inode).sort()) {
       const value = volume.readAttribute(view, inode, name);
@@ -131,11 +131,11 @@ export class Contents {
     }
   }
 
-  /** The data blocks at or above `first`, ascending; what lies between is holes. */
+  /** The data blocks at or above `first`, ascending; the gaps between them are holes. */
   *blocks(inode: Inode, first = 0): Generator<PlannedRecord> {
     const { volume, view } = this;
     const { blockSize } = volume.options;
-    // With less room than bytes it is sparse, or comes from a host that needs less.
+    // A file with less space than bytes is sparse, or comes from a host that needs less space.
     const isWhole = inode.base === undefined && inode.allocated >= inode.size;
     if (this.isEstimate && first === 0 && isWhole) {
       yield { kind: 'data', inode };
@@ -144,7 +144,7 @@ export class Contents {
     const end = Math.ceil(inode.size / blockSize);
     let at = first;
     while (at < end) {
-      // A few are as soon looked up as the first of them is found.
+      // Looking up a few blocks is as fast as finding the first of them.
       if (end - at > PIECE_BLOCKS) at = volume.blocks.firstBlock(view, inode, at, 'data');
       if (at >= end) return;
       const last = Math.min(at + PIECE_BLOCKS, end) - 1;
@@ -157,7 +157,7 @@ export class Contents {
   }
 }
 
-/** Undefined: nothing is there. */
+/** Undefined: there is no data. */
 export function planOf(
   inode: Inode,
   index: number,
@@ -171,12 +171,18 @@ export function planOf(
   return undefined;
 }
 
-/** Will it be a record? What the collector has cleared away and what it will are the same. */
+/**
+ * Whether the plan becomes a record. Blocks that the collector has removed, or will remove, give
+ * none.
+ */
 export function isTold(plan: PlannedRecord): boolean {
   return plan.kind !== 'stored-block' || !plan.version.isHole;
 }
 
-/** Reads what a plan promises; undefined: no record. Throws CorruptionError, EIO when the base has changed. */
+/**
+ * Reads the content of a plan; undefined: no record. Throws CorruptionError, EIO when the base has
+ * changed.
+ */
 export function readPlanned(
   volume: ReadableVolume,
   view: View,
@@ -186,7 +192,8 @@ export function readPlanned(
   if (plan.kind !== 'stored-block' && plan.kind !== 'base-block') return plan;
   const { inode, index } = plan;
   const { blockSize } = volume.options;
-  // Behind the base's own end are zeros, which a restore may cut off: the block is the base's before and after.
+  // Zeros follow the base's own end, and a restore may cut them off: the block is the base's before
+  // and after.
   const end =
     plan.kind === 'base-block' ? Math.min(inode.size, volume.blocks.baseEnd(inode)) : inode.size;
   const length = Math.min(blockSize, end - index * blockSize);
@@ -202,7 +209,7 @@ export function readPlanned(
   return { kind: 'block', index, bytes };
 }
 
-/** How many records it becomes, and their bytes in the stream: at most so many. */
+/** Number of records that the plan becomes, and their bytes in the stream: upper bounds. */
 export function plannedSize(
   volume: ReadableVolume,
   plan: PlannedRecord,

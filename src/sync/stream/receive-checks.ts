@@ -1,4 +1,4 @@
-/** Whether a stream fits to the volume that is to receive it. */
+/** Whether a stream fits the volume that is to receive it. */
 import { CommandError } from '../../lib/errors.js';
 import { checkSnapshotName } from '../../format/text/grammar.js';
 import type { StreamHeader } from '../../format/wire/stream.js';
@@ -7,7 +7,7 @@ import { hasBase } from '../../volume/has-base.js';
 import type { Volume } from '../../volume/volume.js';
 import { isPristine } from './receiving.js';
 
-/** Nothing has been done in the volume, and it lies over nothing: a snapshot may come in full. */
+/** Nothing has been done in the volume, and it has no base: it can receive a full snapshot. */
 export function takesAll(volume: Volume): boolean {
   return isPristine(volume) && !hasBase(volume.core.reader);
 }
@@ -47,7 +47,7 @@ export function checkName(volume: Volume, name: string): void {
     throw new CommandError('stream-damaged', 'EIO', `the snapshot's name: ${problem}`);
   }
   const { catalog, isStandby } = volume;
-  // On a standby one of its own makes way; a name that is reserved does not.
+  // On a standby a local snapshot is renamed; a reserved name is refused.
   if (!catalog.isTaken(name) || (isStandby && catalog.snapshots.has(name))) return;
   throw new CommandError(
     'snapshot-exists',
@@ -57,7 +57,10 @@ export function checkName(volume: Volume, name: string): void {
   );
 }
 
-/** What the stream starts from; undefined: from nothing. Throws CommandError `base-snapshot-missing`. */
+/**
+ * The snapshot from which the stream starts; undefined: a full stream. Throws CommandError
+ * `base-snapshot-missing`.
+ */
 export function requireBase(volume: Volume, { from }: StreamHeader): Snapshot | undefined {
   if (from === null) return undefined;
   const base = volume.snapshots().find(({ uuid }) => uuid === from.uuid);

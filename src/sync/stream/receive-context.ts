@@ -1,6 +1,7 @@
 /**
- * What a receiver needs of where its volume is: a mounted one has programs
- * that must not wait, and a kernel that must hear of what changes under it.
+ * What a receiver needs to know about its volume's surroundings: a mounted
+ * volume has programs that must not wait, and a kernel that must learn of
+ * changes.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
@@ -9,16 +10,16 @@ import type { AdoptAnswer, RoleMove } from '../../volume/peers/role-commands.js'
 import type { Volume } from '../../volume/volume.js';
 
 export interface ReceiveContext {
-  /** With so much in the open group it is stored before more comes in. */
+  /** When the open txg holds this many bytes, it is stored before more comes in. */
   readonly txgBytes: number;
   readonly txgRecords: number;
-  /** The writer is behind: settles when it is worth another look. */
+  /** The writer is behind: settles when the caller should check again. */
   pause(): Deferred<void>;
-  /** Settles when the change is durable and no program sees what was before. */
+  /** Settles when the change is durable and no program sees the old state. */
   adopt(change: () => RoleMove<AdoptAnswer>): Deferred<AdoptAnswer>;
 }
 
-/** Nobody else uses the volume. */
+/** The context of a volume that no other process uses. */
 export function unmountedContext(volume: Volume): ReceiveContext {
   return {
     txgBytes: TXG_BYTES,

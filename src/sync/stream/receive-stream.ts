@@ -1,6 +1,6 @@
 /**
- * One stream after the other, from bytes: decodes, and hands over to a
- * receiver. What takes in bytes (a pipe, a connection) drives it: in pieces
+ * Receives one stream after the other, from bytes: decodes, and calls a
+ * receiver. The source of the bytes (a pipe, a connection) drives it: in pieces
  * beside other work (`StreamIntake`), or each chunk at once (`StreamReceiver`).
  */
 import { CommandError } from '../../lib/errors.js';
@@ -13,10 +13,10 @@ export class StreamIntake {
   #receiver: Receiver | undefined;
   #isBetween = true;
 
-  /** `open`: called with the header of each stream; gives the receiver for it. */
+  /** `open`: called with the header of each stream; returns the receiver for it. */
   constructor(readonly open: (header: StreamHeader) => Receiver) {}
 
-  /** Takes the next bytes; an answer for each stream that has come to its end. */
+  /** Takes the next bytes; returns an answer for each stream that has ended. */
   *push(chunk: Buffer): Work<ReceiveAnswer[]> {
     const answers: ReceiveAnswer[] = [];
     let bytes = chunk;
@@ -55,7 +55,7 @@ export class StreamIntake {
     return undefined;
   }
 
-  /** The memory of the chunk pushed last may be used again. */
+  /** Call before the memory of the last chunk is reused. */
   keep(): void {
     this.#decoder.keep();
   }
@@ -66,7 +66,10 @@ export class StreamIntake {
     throw new CommandError('stream-incomplete', 'EIO', 'the stream ends before its end');
   }
 
-  /** Keeps what came of an unfinished stream; the token to go on with, if there is any. */
+  /**
+   * Keeps the received part of an unfinished stream; returns the token to resume with, if there is
+   * one.
+   */
   *suspend(): Work<string | undefined> {
     const receiver = this.#receiver;
     this.#receiver = undefined;
@@ -74,7 +77,7 @@ export class StreamIntake {
   }
 }
 
-/** For a volume that nobody has mounted: returns when what it was given is taken in. */
+/** For an unmounted volume: `push` returns when the bytes are taken in. */
 export class StreamReceiver {
   readonly #intake: StreamIntake;
   #receiver: Receiver | undefined;
@@ -90,7 +93,7 @@ export class StreamReceiver {
     return workNow(work, () => this.#receiver?.volume.flush());
   }
 
-  /** The memory of `chunk` may be used again when this returns. */
+  /** The memory of `chunk` may be reused when this returns. */
   push(chunk: Buffer): ReceiveAnswer[] {
     const answers = this.#now(this.#intake.push(chunk));
     this.#intake.keep();

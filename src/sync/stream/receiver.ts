@@ -1,7 +1,7 @@
 /**
- * Receiving: takes the events of one stream and fills a staging layer; when
- * all is there and right, one transaction makes it a snapshot and moves the
- * live tree to it (native-notes/design.md, section 7 and row S11).
+ * Receiving: takes the events of one stream and fills a staging layer. When
+ * everything has arrived and is right, one transaction makes it a snapshot and
+ * moves the live tree to it (native-notes/design.md, section 7 and row S11).
  *
  * What must hold: until then the volume shows what it showed before, whatever
  * happens; how far a stream has come is stored in the same transaction as what
@@ -37,7 +37,7 @@ import {
 } from './receiving.js';
 
 export interface ReceiveOptions {
-  /** Changes of the live tree are no reason to refuse: they become an undo snapshot. */
+  /** Changes of the live tree don't cause a refusal: they become an undo snapshot. */
   force: boolean;
   /** Numbers in [0, 1). */
   random: () => number;
@@ -64,7 +64,7 @@ export class Receiver {
   #base: Snapshot | undefined;
   #position: StreamPosition = { records: 0, chain: '' };
   #ahead = 0;
-  /** What came since it was noted how far the stream is. */
+  /** Data has arrived since the position was last noted. */
   #isBehind = false;
   #letGo: (() => void) | undefined;
 
@@ -74,7 +74,7 @@ export class Receiver {
     readonly context: ReceiveContext = unmountedContext(volume),
   ) {}
 
-  /** Throws CommandError when the stream can't be received here; nothing is changed then. */
+  /** Throws CommandError when the stream can't be received here; then nothing has changed. */
   *begin(header: StreamHeader): Work<void> {
     const { volume } = this;
     this.#header = header;
@@ -103,7 +103,10 @@ export class Receiver {
     return this.#base?.layer ?? BASE_LAYER;
   }
 
-  /** Until the stream ends here, whatever is stored says how far it is, and what it stands on stays. */
+  /**
+   * Until the stream ends here, its position is stored with every txg, and the layer below it is
+   * kept.
+   */
   #hold(parent: number): void {
     const { volume } = this;
     const removeListener = volume.core.onClose(() => {
@@ -130,7 +133,7 @@ export class Receiver {
     );
   }
 
-  /** The live tree has something that neither the base snapshot has nor an empty volume. */
+  /** The live tree has changes, compared with the base snapshot or with an empty volume. */
   #hasMovedOn(): boolean {
     const { volume } = this;
     if (this.#base === undefined) return !isPristine(volume);
@@ -138,7 +141,7 @@ export class Receiver {
     return !volume.changes(volume.viewAt(this.#parent), volume.live).next().done;
   }
 
-  /** What the new snapshot does to the live tree: a standby follows, a primary is its own. */
+  /** What the new snapshot does to the live tree: a standby follows it, a primary does not. */
   #move(): LiveMove {
     switch (this.volume.roles.current.role) {
       case 'standby':
@@ -147,7 +150,7 @@ export class Receiver {
         return 'stay';
       case 'none':
         if (!this.#hasMovedOn()) return 'move';
-        // Somebody has changed it since the stream began.
+        // A program has changed the tree since the stream began.
         return this.options.force ? 'move-keep-undo' : 'stay';
     }
   }
@@ -183,7 +186,7 @@ export class Receiver {
     if (layer.state === 'staging') new Staging(this.volume, layer).drop();
   }
 
-  /** The volume becomes part of the history, and hears of the other volumes that are (rule D6). */
+  /** The volume becomes part of the history, and learns of the other volumes in it (rule D6). */
   #meet({ history, allocators }: StreamHeader): void {
     const { catalog, uuid } = this.volume;
     const { random } = this.options;
@@ -200,7 +203,7 @@ export class Receiver {
     });
   }
 
-  /** One frame. */
+  /** Applies one frame. */
   *apply(records: readonly StreamRecord[], position: StreamPosition): Work<void> {
     const staging = this.#staging;
     if (staging === undefined) return;
@@ -208,7 +211,7 @@ export class Receiver {
       yield* this.#room();
       const slice = sliceOf(records, this.#ahead);
       const bytes = slice.reduce((sum, record) => sum + blockBytes(record), 0);
-      // All at once, so that it is taken whole or refused whole (ENOSPC).
+      // Admitted as a whole, so that it is taken or refused as a whole (ENOSPC).
       this.volume.core.admit(2 * slice.length, 400 * slice.length, bytes);
       try {
         this.volume.core.withReserve(() => {
@@ -227,7 +230,7 @@ export class Receiver {
     this.#isBehind = true;
   }
 
-  /** Waits until the writer is not behind. What programs change has its own share of each group. */
+  /** Waits until the writer is not behind. Each txg reserves a share for programs' changes. */
   *#room(): Work<void> {
     const { core } = this.volume;
     const { txgBytes: groupBytes, txgRecords: groupRecords } = this.context;
@@ -239,7 +242,7 @@ export class Receiver {
     throw new FsError('EIO', 'receive', 'the volume');
   }
 
-  /** One group is filled while the one before it is stored: only for that one it waits. */
+  /** Fills one txg while the previous one is stored: it waits only for that one. */
   *#handOn(): Work<void> {
     const { volume } = this;
     const { closing } = volume.core;
@@ -261,7 +264,7 @@ export class Receiver {
     yield volume.whenCommitted(volume.commit());
   }
 
-  /** How far the stream is goes into the open group. */
+  /** Puts the position in the stream into the open txg. */
   #note(): void {
     const header = this.#header;
     const staging = this.#staging;
@@ -278,7 +281,7 @@ export class Receiver {
     putReceiving(this.volume, receiving);
   }
 
-  /** What came so far, durably, and how far that is. */
+  /** Stores what has arrived, together with the position, durably. */
   *#store(): Work<void> {
     const { volume } = this;
     if (this.#staging === undefined) return;
@@ -288,19 +291,22 @@ export class Receiver {
     this.#forgetDecoded();
   }
 
-  /** Only changed records are looked at again: what is decoded is not needed. */
+  /** Only changed records are read again: decoded inodes are not needed. */
   #forgetDecoded(): void {
     this.#staging?.goOn(this.#staging.currentIno);
   }
 
-  /** The stream has ended too early: what came is kept, to go on from there. The token. */
+  /**
+   * The stream has ended too early: keeps what has arrived, to resume from there. Returns the
+   * token.
+   */
   *suspend(): Work<string | undefined> {
     if (this.#staging !== undefined) yield* this.#store();
     this.#letGo?.();
     return resumeToken(this.volume);
   }
 
-  /** The stream is there as a whole. */
+  /** The whole stream has arrived. */
   *finish(): Work<ReceiveAnswer> {
     const header = this.#header as StreamHeader;
     const { name, uuid } = header.to;
@@ -338,7 +344,7 @@ export class Receiver {
     };
   }
 
-  /** Whatever has happened to the volume while the stream came, it still fits. */
+  /** Checks that the stream still fits, whatever happened to the volume meanwhile. */
   #adopt(header: StreamHeader, staging: Staging): RoleMove<AdoptAnswer> {
     const { volume } = this;
     const { name, uuid, createdMs, isAuto } = header.to;

@@ -1,4 +1,4 @@
-/** What a volume keeps of the stream that is coming in, and how a stream's records are cut up. */
+/** What a volume stores about the incoming stream, and how a stream's records are divided. */
 import type { StreamPosition } from '../../format/wire/stream.js';
 import type { StreamRecord } from '../../format/wire/stream-records.js';
 import { BASE_LAYER, TABLE } from '../../format/records/tables.js';
@@ -7,13 +7,13 @@ import type { Volume } from '../../volume/volume.js';
 import { encodeToken } from './sender.js';
 
 const RECEIVING_KEY = Buffer.from('receiving');
-/** Stored with every group: what is being received, and how far it has come. */
+/** Stored with every txg: what is being received, and the position reached. */
 export interface Receiving {
   layer: number;
   from: string | null;
   to: string;
   position: StreamPosition;
-  /** Records behind the position that are here already. */
+  /** Records behind the position that have already arrived. */
   ahead?: number;
   /** The inode that the next record may belong to. */
   ino: number;
@@ -24,7 +24,7 @@ export function readReceiving(volume: Volume): Receiving | undefined {
   return value === undefined ? undefined : decodeJson<Receiving>(value, 'peers/receiving');
 }
 
-/** Of the stream that was interrupted last; undefined: there is none. */
+/** The token of the last interrupted stream; undefined: there is none. */
 export function resumeToken(volume: Volume): string | undefined {
   const receiving = readReceiving(volume);
   if (receiving === undefined || receiving.position.records === 0) return undefined;
@@ -32,7 +32,7 @@ export function resumeToken(volume: Volume): string | undefined {
   return encodeToken({ from, to, ...position });
 }
 
-/** Nothing has been done in it yet. */
+/** True when nothing has been done in the volume yet. */
 export function isPristine(volume: Volume): boolean {
   const { catalog, live, core } = volume;
   return (
@@ -43,13 +43,13 @@ export function isPristine(volume: Volume): boolean {
   );
 }
 
-/** Goes into the open group; undefined: nothing is being received. */
+/** Puts it into the open txg; undefined: nothing is being received. */
 export function putReceiving(volume: Volume, receiving: Receiving | undefined): void {
   const value = receiving === undefined ? undefined : encodeJson(receiving);
   volume.core.putSystem(TABLE.peers, RECEIVING_KEY, value);
 }
 
-/** Commands that leave nothing in a tree. */
+/** Commands that change nothing in a tree. */
 const TREELESS_COMMANDS = new Set([
   'promote',
   'demote',
@@ -62,7 +62,7 @@ const TREELESS_COMMANDS = new Set([
   'peer-remove',
 ]);
 const HISTORY_LOOK = 100;
-/** Taken in between two requests of programs. */
+/** Number of records taken in between two requests of programs. */
 const SLICE_RECORDS = 8;
 const SLICE_BYTES = 64 * 1024;
 

@@ -1,7 +1,7 @@
 /**
- * Sending: one snapshot, whole or from another one on, as the frames of a
- * stream (native-notes/stream.md). Reads one committed state of a volume that
- * somebody else may have mounted; writes nothing.
+ * Sending: one snapshot, in full or as a difference to another one, as the
+ * frames of a stream (native-notes/stream.md). Reads one committed state of a
+ * volume that another process may have mounted; writes nothing.
  */
 import { CommandError } from '../../lib/errors.js';
 import {
@@ -18,18 +18,18 @@ import { isTold, plannedSize, type PlannedRecord, readPlanned } from './plan-rec
 
 export interface SendRequest {
   to: Snapshot;
-  /** Only what differs from it. */
+  /** Send only the differences to this snapshot. */
   from?: Snapshot;
   resumed?: StreamPosition;
 }
 
-/** Of the stream, at most. */
+/** Size of the stream, at most. */
 export interface SendEstimate {
   records: number;
   bytes: number;
 }
 
-/** What a receiver prints when a stream was interrupted, and `send --resume` takes. */
+/** A receiver prints it when a stream was interrupted, and `send --resume` takes it. */
 export interface ResumeToken extends StreamPosition {
   from: string | null;
   to: string;
@@ -50,7 +50,7 @@ export function decodeToken(text: string): ResumeToken {
       return token;
     }
   } catch {
-    // Told below.
+    // The error is thrown below.
   }
   throw new CommandError('bad-token', 'EINVAL', 'this is not a token of shadowfs receive');
 }
@@ -62,7 +62,7 @@ export function snapshotOfUuid(volume: ReadableVolume, uuid: string): Snapshot {
   throw new CommandError('no-such-snapshot', 'ENOENT', `the snapshot ${uuid} is not here any more`);
 }
 
-/** What travels from one snapshot to another, by their UUIDs, maybe from where it was interrupted. */
+/** A transfer from one snapshot to another, by their UUIDs, possibly resumed. */
 export interface TransferRequest {
   from: string | null;
   to: string;
@@ -83,7 +83,7 @@ export function requestOf(
   };
 }
 
-/** What the interrupted stream lacks. Throws CommandError `no-such-snapshot`. */
+/** The rest of the interrupted stream. Throws CommandError `no-such-snapshot`. */
 export function requestOfToken(volume: ReadableVolume, token: ResumeToken): SendRequest {
   return requestOf(volume, { from: token.from, to: token.to, resumed: token });
 }
@@ -98,14 +98,16 @@ function planOf(
   return new IncrementalPlan(volume, volume.viewOf(from), view, isEstimate).records();
 }
 
-/** Looks at what would be sent, and reads no content. */
+/** Measures what would be sent, without reading content. */
 export function estimate(volume: ReadableVolume, request: SendRequest): SendEstimate {
   let last: SendEstimate = { records: 0, bytes: 0 };
   for (const sum of estimates(volume, request)) last = sum;
   return last;
 }
 
-/** The same as sums after every few records, for a thread that has other work in between. */
+/**
+ * The same, yielding a sum after every few records, for a thread that has other work in between.
+ */
 export function* estimates(
   volume: ReadableVolume,
   request: SendRequest,
@@ -115,7 +117,7 @@ export function* estimates(
   let records = 0;
   let bytes = 0;
   let looked = 0;
-  // What is to be skipped has to be counted one by one.
+  // Skipped records have to be counted one by one.
   for (const plan of planOf(volume, request, skipped === 0)) {
     if (passed < skipped) {
       if (isTold(plan)) passed++;
@@ -149,7 +151,7 @@ export function headerOf(volume: ReadableVolume, { to, from, resumed }: SendRequ
   };
 }
 
-/** A name that only a restore gives can't be given at the other end. */
+/** A name that only a restore gives can't be used at the other end. */
 function refuseUndo({ to }: SendRequest): void {
   if (to.kind !== 'undo') return;
   throw new CommandError(
@@ -160,9 +162,9 @@ function refuseUndo({ to }: SendRequest): void {
 }
 
 /**
- * The stream, frame by frame. Not more than a frame is held; between two of
- * them the caller may take its time; `room` gives the memory of each. Throws CorruptionError or EIO when
- * something can't be read: then there is no trailer, and nothing is adopted.
+ * The stream, frame by frame. Holds one frame at most; the caller may take its time between two
+ * frames; `room` gives the memory of each. Throws CorruptionError or EIO when something can't be
+ * read: then there is no trailer, and the receiver adopts nothing.
  */
 export function* sendStream(
   volume: ReadableVolume,

@@ -1,7 +1,7 @@
 /**
  * Makes the certificate by which a volume is known to its peers. Node reads
- * X.509 but can't write it; a self-signed certificate of one fixed form is this
- * short, since nobody reads it for what it says: peers pin its fingerprint
+ * X.509 but can't write it. A self-signed certificate of one fixed form is this
+ * short, since its content does not matter: peers pin its fingerprint
  * (native-notes/decisions/0009-certificates.md).
  */
 import {
@@ -29,7 +29,7 @@ const TAG = {
   set: 0x31,
   version: 0xa0,
 };
-/** 1.3.101.112 and 2.5.4.3. */
+/** OIDs 1.3.101.112 and 2.5.4.3. */
 const ED25519 = Buffer.from('2b6570', 'hex');
 const COMMON_NAME = Buffer.from('550403', 'hex');
 const X509_V3 = 2;
@@ -40,7 +40,7 @@ function lengthBytes(length: number): Buffer {
   return Buffer.of(0x82, length >>> 8, length & 0xff);
 }
 
-/** Tag, length, content: all of DER that is needed. Content below 64 KiB. */
+/** Tag, length, content: the only part of DER that is needed. Content below 64 KiB. */
 function der(tag: number, ...parts: Uint8Array[]): Buffer {
   const content = Buffer.concat(parts);
   return Buffer.concat([Buffer.of(tag), lengthBytes(content.length), content]);
@@ -48,12 +48,12 @@ function der(tag: number, ...parts: Uint8Array[]): Buffer {
 
 function serialNumber(): Buffer {
   const serial = randomBytes(16);
-  // Positive, and not shortened by a leading zero.
+  // The serial number is positive, and no leading zero shortens it.
   serial[0] = ((serial[0] as number) & 0x7f) | 0x40;
   return serial;
 }
 
-/** DER of a certificate for the key, signed with it. It has no end: what ends it is its removal. */
+/** DER of a certificate for the key, signed with it. It does not expire: removing it revokes it. */
 function certificateOf(key: KeyObject): Buffer {
   const algorithm = der(TAG.sequence, der(TAG.oid, ED25519));
   const name = der(
@@ -63,7 +63,7 @@ function certificateOf(key: KeyObject): Buffer {
       der(TAG.sequence, der(TAG.oid, COMMON_NAME), der(TAG.utf8, Buffer.from('shadowfs'))),
     ),
   );
-  // "No well-defined end" in the words of RFC 5280.
+  // RFC 5280's "no well-defined expiration date".
   const validity = der(
     TAG.sequence,
     der(TAG.utcTime, Buffer.from('200101000000Z')),

@@ -1,10 +1,10 @@
 /**
  * Frames over one TLS socket whose handshake is done.
  *
- * Memory of a connection: the frame that is coming in (1.1 MiB at most; 64 KiB
- * from a stranger), what waits to be sent (BACKLOG_MAX_BYTES and one frame), and
- * what Node and the kernel keep for a socket. What must hold: `onEnd` is called
- * exactly once, and nothing after it.
+ * Memory of a connection: the incoming frame (1.1 MiB at most; 64 KiB from a
+ * stranger), the frames that wait to be sent (BACKLOG_MAX_BYTES and one frame),
+ * and what Node and the kernel keep for a socket. What must hold: `onEnd` is
+ * called exactly once, and no other handler after it.
  */
 import type { TLSSocket } from 'node:tls';
 import {
@@ -25,21 +25,21 @@ import { fingerprintOf } from './certificate.js';
 import type { OneBuffer } from './one-buffer.js';
 import { payloadRooms } from './payload-rooms.js';
 
-/** Who sends more without waiting for `onDrain` loses the connection. */
+/** A sender that does not wait for `onDrain` and exceeds this loses the connection. */
 export const BACKLOG_MAX_BYTES = 16 * 1024 * 1024;
-/** A payload of so many bytes is handed over as it is, not copied behind its header. */
+/** A payload of at least this many bytes is passed on as it is, not copied behind its header. */
 const APART_BYTES = 64 * 1024;
 /** Kinds that this layer itself uses. */
 const PING = 'ping';
 const END = 'end';
-/** How long the other side may take to hear why we end. */
+/** How long the other side may take to receive our reason for ending. */
 const FAREWELL_MS = 1_000;
 
 export interface SocketOptions {
   timers: Timers;
   /** Kinds a stranger may send. */
   greetings: readonly string[];
-  /** Nothing heard for so long: the other side is dead. */
+  /** A peer that sends nothing for this long is dead. */
   silentMs: number;
 }
 
@@ -58,7 +58,7 @@ export class FrameSocket implements Connection {
   #isPaused = false;
   #stopTimer: () => void = () => undefined;
 
-  /** `received`: where what comes in is to be had, if the socket was made so. */
+  /** `received`: the buffer of incoming bytes, if the socket was made with one. */
   constructor(socket: TLSSocket, options: SocketOptions, received?: OneBuffer) {
     this.#socket = socket;
     this.#options = options;
@@ -166,7 +166,7 @@ export class FrameSocket implements Connection {
     );
   }
 
-  /** Pings while there is nothing else to say; gives a silent peer up. */
+  /** Pings while there is nothing else to send; ends the connection of a silent peer. */
   #watch(): void {
     const { timers, silentMs } = this.#options;
     const everyMs = Math.max(1, Math.floor(silentMs / 3));
@@ -188,7 +188,7 @@ export class FrameSocket implements Connection {
     this.#isEnded = true;
     this.#stopTimer();
     const socket = this.#socket;
-    // What still comes is not looked at, but must be taken for the other side to see the end.
+    // Later bytes are ignored, but must be read so that the other side sees the end.
     socket.resume();
     socket.end();
     const { timers } = this.#options;

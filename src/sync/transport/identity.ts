@@ -1,6 +1,6 @@
 /**
  * The key and certificate of a volume, in one file `identity.pem` (mode 0600)
- * of the volume's directory: made when first needed, whole or not at all.
+ * in the volume's directory: made when first needed, as a whole or not at all.
  */
 import { constants, X509Certificate } from 'node:crypto';
 import {
@@ -27,7 +27,10 @@ export interface TransportIdentity {
   context: SecureContext;
 }
 
-/** Throws CommandError `identity-damaged`; nothing is made anew then, since peers have pinned it. */
+/**
+ * Throws CommandError `identity-damaged`; it never replaces a damaged file, since peers have pinned
+ * the certificate.
+ */
 export function identityOf(volumeDirectory: string): TransportIdentity {
   const path = join(volumeDirectory, IDENTITY_FILE);
   const pem = readIfThere(path) ?? makeIdentity(volumeDirectory, path);
@@ -40,7 +43,7 @@ export function identityOf(volumeDirectory: string): TransportIdentity {
         cert: pem,
         minVersion: 'TLSv1.3',
         maxVersion: 'TLSv1.3',
-        // Each connection shows its certificate anew.
+        // Each connection must show its certificate again.
         secureOptions: constants.SSL_OP_NO_TICKET,
       }),
     };

@@ -1,8 +1,8 @@
 /**
- * What a socket receives, in one buffer that is used again and again: a new one
- * for every 16 KiB, as Node makes them, would have V8 collect garbage all the
- * time while a transfer comes in. Node gives this to sockets that it connects
- * itself, not to those that it accepts.
+ * The bytes that a socket receives, in one buffer that is reused. A new buffer
+ * for every 16 KiB, as Node makes them, would keep V8's garbage collector busy
+ * during a transfer. Node offers this for sockets that it connects itself, not
+ * for those that it accepts.
  */
 import type { OnReadOpts } from 'node:net';
 
@@ -10,10 +10,10 @@ const BUFFER_BYTES = 64 * 1024;
 
 export class OneBuffer {
   #take: ((bytes: Uint8Array) => void) | undefined;
-  /** What came before anybody took it. */
+  /** Bytes that came before `to` was called. */
   #early: Uint8Array[] = [];
 
-  /** For tls.connect, whose types don't know it (its documentation does). */
+  /** For tls.connect, whose types lack the option (its documentation has it). */
   readonly options: { onread: OnReadOpts } = {
     onread: {
       buffer: Buffer.allocUnsafeSlow(BUFFER_BYTES),
@@ -26,12 +26,12 @@ export class OneBuffer {
     },
   };
 
-  /** Once. The bytes may be looked at until `take` returns. */
+  /** Call once. The bytes are valid until `take` returns. */
   to(take: (bytes: Uint8Array) => void): void {
     this.#take = take;
     const early = this.#early;
     this.#early = [];
-    // Whoever calls may have to get ready; more comes only after that.
+    // The caller may have to get ready; more bytes come only after that.
     queueMicrotask(() => early.forEach(take));
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Connections between peers: TCP with TLS 1.3, a certificate on both sides,
- * known by its fingerprint alone. There are no authorities and no host names
- * to check; TLS proves that the other side holds the certificate's key.
+ * Connections between peers: TCP with TLS 1.3, with a certificate on both
+ * sides, known by its fingerprint alone. There are no authorities and no host
+ * names to check; TLS proves that the other side holds the certificate's key.
  *
  * Strangers: at most PENDING_MAX at a time, each for `greetMs`; when there are
  * more, the one that has waited longest goes, so that whoever only holds
@@ -26,13 +26,13 @@ import type { TransportIdentity } from './identity.js';
 import { OneBuffer } from './one-buffer.js';
 
 export const PENDING_MAX = 32;
-/** Above PENDING_MAX and a connection in both directions for every peer. */
+/** More than PENDING_MAX plus a connection in both directions for every peer. */
 const CONNECTIONS_MAX = 256;
 
 export interface TlsTransportOptions {
   timers: Timers;
   greetings: readonly string[];
-  /** Until a stranger must have shown who it is; until a dialled one must have answered. */
+  /** Time for a stranger to show who it is, and for a dialled side to answer. */
   greetMs?: number;
   silentMs?: number;
 }
@@ -70,7 +70,7 @@ export class TlsTransport implements Transport {
       address: { host: address.host, port },
       close: () => {
         server.close();
-        // Links are ended by those who hold them, with a word of farewell.
+        // The owners of links end them, with a farewell message.
         for (const raw of waiting) raw.destroy();
         waiting.clear();
       },
@@ -95,7 +95,7 @@ export class TlsTransport implements Transport {
       isServer: true,
       secureContext: this.#identity.context,
       requestCert: true,
-      // There is no authority to ask: whoever takes the connection looks at the fingerprint.
+      // There is no authority to ask: the user of the connection checks the fingerprint.
       rejectUnauthorized: false,
     });
     socket.on('error', () => raw.destroy());
@@ -164,7 +164,7 @@ function dialFailure(where: string, error: Error): string {
   }
 }
 
-/** Gives the port. All addresses: IPv6 and IPv4, or what the machine has of them. */
+/** Returns the port. Listens on all addresses: IPv6 and IPv4, or those that the machine has. */
 async function listenOn(server: Server, { host, port }: PeerAddress): Promise<number> {
   const hosts = host === '' ? ['::', '0.0.0.0'] : [host];
   for (;;) {
