@@ -1,9 +1,9 @@
 /**
- * Questions and answers between two threads, over anything that carries
- * messages both ways in their order.
+ * Questions and answers between two threads, over any channel that carries
+ * messages both ways in order.
  *
- * Each direction is an interface, which names what the other thread can be
- * asked or told:
+ * Each direction is an interface, which names the questions and messages that
+ * the other thread accepts:
  *
  *     interface ToStore {
  *       read: { args: { key: string }; answer: Uint8Array };
@@ -11,8 +11,8 @@
  *       progress: { args: number };
  *     }
  *
- * The compiler checks whoever calls and the handlers of the other thread by it,
- * so a new question is a line there, a handler, and its caller.
+ * The compiler checks the callers and the other thread's handlers against it,
+ * so a new question takes a line there, a handler, and its caller.
  *
  * What must hold: a question is answered once, or fails when the other thread
  * is lost; an error arrives with its code, errno, message and details.
@@ -30,10 +30,13 @@ type Told<M> = Exclude<keyof M, Asked<M>>;
 type ArgsOf<M, K extends keyof M> = M[K] extends { args: infer A } ? A : never;
 type AnswerOf<M, K extends keyof M> = M[K] extends { answer: infer R } ? R : never;
 type NowOrLater<R> = R | Deferred<R> | Promise<R>;
-/** An answer of `undefined` says that it is done. */
+/** An answer of `undefined` only says that the work is done. */
 type Given<R> = [R] extends [undefined] ? NowOrLater<void> | NowOrLater<undefined> : NowOrLater<R>;
 
-/** What one thread does when it is asked or told. What a handler throws is the answer, too. */
+/**
+ * What one thread does when it gets a question or a message. An error that a handler throws is the
+ * answer, too.
+ */
 export type Handlers<M> = {
   [K in keyof M]: (
     args: ArgsOf<M, K>,
@@ -58,11 +61,11 @@ type CallMessage =
 export interface ThreadCallsParts<In> {
   post(message: unknown, transfer: readonly Transferable[]): void;
   handlers: Handlers<In>;
-  /** Called when a question has been answered here, before the other thread hears of it. */
+  /** Called when this thread has answered a question, before the other thread gets the answer. */
   beforeAnswer?(method: keyof In): void;
 }
 
-/** One thread's end: `Out` is what it asks, `In` what it is asked. */
+/** One thread's end: `Out` is what it asks, `In` what it answers. */
 export class ThreadCalls<Out extends Direction<Out>, In extends Direction<In>>
   implements Asking<Out>
 {
@@ -101,7 +104,7 @@ export class ThreadCalls<Out extends Direction<Out>, In extends Direction<In>>
     return new Promise((resolve, reject) => answer.settled(resolve, reject));
   }
 
-  /** Nothing comes back. A thread that is lost does not hear it. */
+  /** Sends a message that has no answer. A lost thread does not get it. */
   tell<K extends Told<Out>>(
     method: K,
     args: ArgsOf<Out, K>,
@@ -115,7 +118,7 @@ export class ThreadCalls<Out extends Direction<Out>, In extends Direction<In>>
     this.#parts.post(message, transfer);
   }
 
-  /** To be called with each message of the other end. */
+  /** Call with each message from the other end. */
   receive(message: unknown): void {
     const received = message as CallMessage;
     switch (received.kind) {
@@ -134,7 +137,7 @@ export class ThreadCalls<Out extends Direction<Out>, In extends Direction<In>>
     }
   }
 
-  /** The other thread is gone: what waits for it fails, and what is asked from now on. */
+  /** The other thread is gone: fails all waiting questions, and all later ones. */
   lost(error: Error): void {
     this.#lost ??= error;
     const waiting = [...this.#waiting.values()];

@@ -1,8 +1,8 @@
 /**
- * The commands of a mounted volume, step by step: write out what programs have
- * written (quiesce), switch in memory, make it durable, make the kernel's caches
- * agree. Runs in the serving thread, so that nothing comes between the switch
- * and what follows it in the same step.
+ * The commands of a mounted volume, in stages: write out the programs' writes
+ * (quiesce), switch in memory, make it durable, make the kernel's caches agree.
+ * Runs in the serving thread, so that nothing comes between the switch and what
+ * follows it in the same turn.
  *
  * What must hold: one command at a time; an answer comes only when the command
  * is durable; a command that fails before the switch leaves everything as it was.
@@ -47,13 +47,13 @@ export interface CommandVolume<V> {
   whenCommitted(ticket: number): Deferred<void>;
 }
 
-/** What is asked of another thread, on the committed volume. */
+/** A question to another thread, about the committed volume. */
 export interface InspectRequest {
   command: 'check' | 'diff' | 'versions';
   args: CommandArguments;
 }
 
-/** What a change answers, and the views when it has moved the live tree. */
+/** The answer of a change, and the views if it has moved the live tree. */
 export interface TreeMove<V, A = object> {
   answer: A;
   moved?: { from: V; to: V };
@@ -64,9 +64,8 @@ export interface CommandParts<V> {
   /** Settles when every write that had returned to its program has reached the volume. */
   quiesce(): Deferred<void>;
   /**
-   * Called at once when a restore has switched the live view. What it gives is
-   * run when the restore is durable, and settles when no cache of the kernel
-   * shows the old view any more.
+   * Called as soon as a restore has switched the live view. The returned function runs when the
+   * restore is durable, and settles when no cache of the kernel shows the old view any more.
    */
   restored(from: V, to: V): () => Deferred<Answer>;
   inspect(request: InspectRequest): Deferred<Answer>;
@@ -74,7 +73,7 @@ export interface CommandParts<V> {
   checkDemotion(): void;
   /** Numbers in [0, 1). */
   random(): number;
-  /** Commands about peers: they wait for the network, and store what they change by `runChange`. */
+  /** Commands about peers: they wait for the network, and store their changes by `runChange`. */
   peering(command: PeeringCommand, args: CommandArguments, source: string): Deferred<Answer>;
   /** Commands that the sync agent carries out; undefined: there are no peers to ask. */
   agent(
@@ -87,12 +86,12 @@ export interface CommandParts<V> {
   log(message: string): void;
 }
 
-/** What `status` shows of the command under way. */
+/** What `status` shows about the current command. */
 export interface CommandProgress {
   command: string;
   phase: string;
   elapsedMs: number;
-  /** Of an inspection; total 0: not known yet. */
+  /** Progress of an inspection; total 0: not known yet. */
   done?: number;
   total?: number;
 }
@@ -100,11 +99,14 @@ export interface CommandProgress {
 export class VolumeCommands<V> implements Commands {
   readonly #parts: CommandParts<V>;
   readonly #queue = new CommandQueue<Answer>();
-  /** Inspections take long and change nothing: they wait for each other only. */
+  /** Inspections take long and change nothing: they wait only for each other. */
   readonly #inspections = new CommandQueue<Answer>();
-  /** What waits for another machine must not hold up a save. */
+  /** Commands that wait for another machine must not delay a save. */
   readonly #peerings = new CommandQueue<Answer>();
-  /** Whoever carries them out, one change of the role at a time. A failover does not wait for a transfer. */
+  /**
+   * Changes of the role, one at a time, by whichever side carries them out. A failover does not
+   * wait for a transfer.
+   */
   readonly #roleChanges = new CommandQueue<Answer>();
   #inspected = { done: 0, total: 0 };
   #phase = '';
@@ -157,7 +159,9 @@ export class VolumeCommands<V> implements Commands {
     return answer;
   }
 
-  /** What the schedule does when it is due, in its turn; `result` stays that of a user's command. */
+  /**
+   * Runs the schedule's save when it is due, in its turn; `result` stays that of a user's command.
+   */
   runSchedule(): Deferred<Answer> {
     const answer = this.#change('scheduled', true, () => this.#parts.volume.runSchedule());
     answer.settled(
@@ -169,7 +173,7 @@ export class VolumeCommands<V> implements Commands {
     return answer;
   }
 
-  /** Everything programs have written is stored: for an unmount. */
+  /** Stores everything that programs have written: for an unmount. */
   storeAll(): Deferred<Answer> {
     return this.#queue.run('store', () => {
       const timings = this.#begin();
@@ -177,7 +181,7 @@ export class VolumeCommands<V> implements Commands {
     });
   }
 
-  /** How far the inspection under way has come. */
+  /** The progress of the current inspection. */
   inspectProgress(done: number, total: number): void {
     this.#inspected = { done, total };
   }
@@ -249,7 +253,10 @@ export class VolumeCommands<V> implements Commands {
     }
   }
 
-  /** By the agent when a peer has a say in it. Nobody is asked before the change has its turn. */
+  /**
+   * The agent carries it out when a peer is involved. The peer is asked only when the change has
+   * its turn.
+   */
   #changeRole(command: RoleCommand, args: CommandArguments, source: string): Deferred<Answer> {
     const { volume, agent, random, checkDemotion } = this.#parts;
     const { name, epoch, peerName } = args;
@@ -264,12 +271,12 @@ export class VolumeCommands<V> implements Commands {
     });
   }
 
-  /** A change that has nothing to do with the live tree, in its turn; settles when it is durable. */
+  /** Runs a change that does not touch the live tree, in its turn; settles when it is durable. */
   runChange(name: string, change: () => object): Deferred<Answer> {
     return this.#change(name, false, change);
   }
 
-  /** From a moment at which all that was written has arrived no command runs until `held` settles. */
+  /** Quiesces, then runs no other command until `held` settles. */
   hold(name: string, held: () => Deferred<Answer>): Deferred<Answer> {
     return this.#queue.run(name, () => after(this.#quiesce(this.#begin()), held));
   }
@@ -280,7 +287,7 @@ export class VolumeCommands<V> implements Commands {
     throw new CommandError('no-peers', 'ENOENT', 'this volume has no peers (shadowfs peer join)');
   }
 
-  /** `quiesced`: the command concerns what is in the live tree. */
+  /** `quiesced`: the command depends on the content of the live tree. */
   #change(command: string, quiesced: boolean, change: () => object): Deferred<Answer> {
     return this.#queue.run(command, () => {
       const timings = this.#begin();
@@ -289,12 +296,12 @@ export class VolumeCommands<V> implements Commands {
     });
   }
 
-  /** A received layer becomes a snapshot, and maybe the live tree. */
+  /** A received layer becomes a snapshot, and possibly the live tree. */
   adopt<A extends object>(change: () => TreeMove<V, A>): Deferred<A> {
     return this.move('receive', change);
   }
 
-  /** A change of the agent's that may move the live tree. */
+  /** A change by the agent that may move the live tree. */
   move<A extends object>(name: string, change: () => TreeMove<V, A>): Deferred<A> {
     const made: A[] = [];
     const done = this.#moveTree(name, () => {
@@ -309,7 +316,7 @@ export class VolumeCommands<V> implements Commands {
     return after(done, () => made[0] as A);
   }
 
-  /** A change that may switch the live view; programs see the one or the other. */
+  /** A change that may switch the live view; programs see either the old or the new one. */
   #moveTree(command: string, change: () => TreeMove<V>): Deferred<Answer> {
     return this.#queue.run(command, () => {
       const timings = this.#begin();
@@ -356,7 +363,7 @@ export class VolumeCommands<V> implements Commands {
     });
   }
 
-  /** `latest` as a name. */
+  /** Resolves `latest` to a name. */
   #resolved(name: string): string {
     if (name !== LATEST_NAME) return name;
     const latest = this.#parts.volume.latest();

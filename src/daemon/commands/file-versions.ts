@@ -1,8 +1,8 @@
 /**
- * The versions of the file at a path, newest first. A file is followed by its
- * inode, through renames; where an older snapshot does not have that inode, the
- * file of the same name counts, since many programs write a new file and rename
- * it over the old one.
+ * The versions of the file at a path, newest first. Follows a file by its
+ * inode, through renames. Where an older snapshot lacks that inode, the file of
+ * the same name counts, since many programs write a new file and rename it over
+ * the old one.
  */
 import { ROOT_INODE } from '../../format/records/tables.js';
 import type { Inode } from '../../volume/inode.js';

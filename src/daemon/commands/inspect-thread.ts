@@ -31,6 +31,6 @@ const calls = new ThreadCalls<FromInspection, ToInspection>({
   },
 });
 
-// Says that this thread is up.
+// Tells the starter that this thread runs.
 threadData();
 port.once('message', (message) => calls.receive(message));

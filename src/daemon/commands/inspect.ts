@@ -1,6 +1,6 @@
 /**
- * `check`, `diff` and `versions` on the committed state of a volume, in
- * whatever thread: nothing is written, and the volume may be mounted.
+ * `check`, `diff` and `versions` on the committed state of a volume, in any
+ * thread: they write nothing, and the volume may be mounted.
  */
 import { CommandError } from '../../lib/errors.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
@@ -19,13 +19,13 @@ import { peerLines } from '../peers/peer-rules.js';
 
 export type { Finding };
 
-/** As the volume tells it, paths as text for people. */
+/** A change as the volume reports it, with paths as text for people. */
 export type DiffChange = DiffLine;
 
 export interface FileVersion {
-  /** Those that show this version, oldest first. */
+  /** The snapshots that show this version, oldest first. */
   snapshots: string[];
-  /** It is what the tree shows now. */
+  /** The live tree shows it now. */
   isLive: boolean;
   path: string;
   size: number;
@@ -34,11 +34,11 @@ export interface FileVersion {
 
 export interface InspectTarget {
   volume: string;
-  /** Where the base can be read, which is not its path when a mount covers it. */
+  /** `openPath`: where the base can be read; a mount may cover `path`. */
   base?: { path: string; openPath: string };
 }
 
-/** Items in an answer, which is held in memory, unless asked for more or fewer. */
+/** Number of items in an answer, which is held in memory, unless the caller sets another limit. */
 const DEFAULT_LIMIT = 100_000;
 
 export type OnProgress = (done: number, total: number) => void;
@@ -59,7 +59,7 @@ export function inspectVolume(
   }
 }
 
-/** Between a snapshot and another one, or the live tree. */
+/** The differences between a snapshot and another one, or the live tree. */
 function diffAnswer(volume: Volume, { name, to, limit = DEFAULT_LIMIT }: CommandArguments): Answer {
   const from = volume.viewOf(snapshotOf(volume, name));
   const target = to === undefined ? volume.live : volume.viewOf(snapshotOf(volume, to));
@@ -126,7 +126,7 @@ function checkAnswer(place: InspectTarget, onProgress: OnProgress): Answer {
   }
 }
 
-/** The base of the place; of a volume that is not mounted the one it remembers, if it can be read. */
+/** The given base; for an unmounted volume, the base that it remembers, if that can be read. */
 function openBase(place: InspectTarget): { path: string; directory: BaseDirectory } | undefined {
   const { base } = place;
   if (base !== undefined) {
@@ -139,7 +139,8 @@ function openBase(place: InspectTarget): { path: string; directory: BaseDirector
     if (stored === undefined) return undefined;
     return { path: stored.path, directory: BaseDirectory.open(byteStringOfText(stored.path)) };
   } catch {
-    // What is wrong with the volume is found by whoever opens it; without the base less is known.
+    // The caller that opens the volume finds what is wrong with it; without the base the answer
+    // knows less.
     return undefined;
   }
 }
@@ -152,7 +153,7 @@ export interface VolumeState {
   peers: Answer[];
 }
 
-/** What the state files of a mount show, for a volume that is not mounted. */
+/** What the state files of a mount show, for an unmounted volume. */
 export function readVolumeState(path: string): VolumeState {
   return withVolume({ volume: path }, (volume) => ({
     status: {

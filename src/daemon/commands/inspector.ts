@@ -15,7 +15,7 @@ export class Inspector {
   readonly #baseFd: number | undefined;
   readonly #onProgress: (progress: Progress) => void;
 
-  /** Before anything is mounted. */
+  /** Call before anything is mounted. */
   constructor(plan: MountPlan, onProgress: (progress: Progress) => void) {
     this.#plan = plan;
     const { base } = plan;
@@ -24,7 +24,7 @@ export class Inspector {
     this.#onProgress = onProgress;
   }
 
-  /** Rejects with a CommandError, or with how the thread has failed. */
+  /** Rejects with a CommandError, or with the thread's failure. */
   run(request: InspectRequest): Promise<Answer> {
     const { volume, base } = this.#plan;
     const target: InspectTarget = { volume };

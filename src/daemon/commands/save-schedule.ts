@@ -1,4 +1,4 @@
-/** The schedule of saves of a mounted volume, as something to be run when it is due. */
+/** The schedule of saves of a mounted volume, as a task that runs when it is due. */
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import type { VolumeCommands } from './commands.js';
@@ -9,7 +9,7 @@ export class SaveSchedule {
   readonly #volume: Volume;
   readonly #runner: ScheduleRunner;
 
-  /** `isReady`: the mount is there, so that a save can have programs' writes sent. */
+  /** `isReady`: the mount exists, so that a save can have the programs' writes written out. */
   constructor(
     volume: Volume,
     commands: VolumeCommands<View>,
@@ -46,7 +46,7 @@ export class SaveSchedule {
     }
   }
 
-  /** Null: there is none. */
+  /** Null: there is no schedule. */
   status(): Record<string, unknown> | null {
     const { text } = this.#volume.schedules;
     return text === undefined ? null : { text, ...this.#runner.status() };

@@ -1,19 +1,19 @@
 /**
- * Runs something when it is due, in the thread that serves.
+ * Runs a task when it is due, in the serving thread.
  *
- * What must hold: at most one run at a time, and one for all that was missed;
- * a clock that is set back delays a run by one interval at most. The clock is
- * looked at every half minute, since timers stand still while a machine sleeps.
+ * What must hold: at most one run at a time, and one for all missed times. A
+ * clock that is set back delays a run by one interval at most. The clock is
+ * read every half minute, since timers stop while a machine sleeps.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import type { Answer } from '../../control/command.js';
 import { toPlainError } from '../calls/plain-error.js';
 
-/** What is run, and how often. */
+/** The task, and how often it runs. */
 export interface SchedulePort {
   /** Undefined: off. */
   readonly everyMs: number | undefined;
-  /** When it was last done, as far as is stored. */
+  /** When it was last done, as far as that is stored. */
   readonly lastMs: number | undefined;
   /** False: not yet; it is asked again soon. */
   isReady(): boolean;
@@ -26,7 +26,7 @@ export interface SchedulePort {
 const LOOK_MAX_MS = 30_000;
 const READY_LOOK_MS = 200;
 
-/** When it is due next; pure. A last run in the future is one of a clock that was set back. */
+/** When it is due next; pure. A last run in the future means that the clock was set back since. */
 export function dueMs(everyMs: number, lastMs: number | undefined, nowMs: number): number {
   return lastMs === undefined ? nowMs : Math.min(lastMs, nowMs) + everyMs;
 }
@@ -34,7 +34,7 @@ export function dueMs(everyMs: number, lastMs: number | undefined, nowMs: number
 export class ScheduleRunner {
   readonly #port: SchedulePort;
   #lastMs: number | undefined;
-  /** Timers can't be taken back: those of an earlier start do nothing. */
+  /** Timers can't be cancelled: those of an earlier start do nothing. */
   #generation = 0;
   #isRunning = false;
   #lastResult: Answer | undefined;
@@ -43,7 +43,7 @@ export class ScheduleRunner {
     this.#port = port;
   }
 
-  /** Begins, or begins anew after a change. */
+  /** Starts, or restarts after a change. */
   start(): void {
     this.#lastMs = this.#port.lastMs;
     this.#generation++;
@@ -64,7 +64,7 @@ export class ScheduleRunner {
       return;
     }
     const nowMs = port.nowMs();
-    // A clock that was set back stays believed: from now on it counts from here.
+    // A clock that was set back stays so: intervals count from the new time.
     if (this.#lastMs !== undefined && this.#lastMs > nowMs) this.#lastMs = nowMs;
     const waitMs = dueMs(everyMs, this.#lastMs, nowMs) - nowMs;
     if (waitMs > 0) {

@@ -1,7 +1,10 @@
 /** The options of a mount and of a new volume, from `-o key=value,…` and long options. Pure. */
 import { CommandError } from '../../lib/errors.js';
 
-/** What a new volume is set to; absent: the default. For an existing volume they must agree or be changeable. */
+/**
+ * Options of a new volume; absent: the default. For an existing volume they must agree or be
+ * changeable.
+ */
 export interface CreationOptions {
   blockSize?: number;
   compression?: boolean;
@@ -19,13 +22,12 @@ export interface MountOptions {
   nosuid: boolean;
   nodev: boolean;
   noexec: boolean;
-  /** Take a base that is another directory than the volume's. */
+  /** Accept a base that is a different directory from the volume's. */
   reattach: boolean;
   /**
-   * The kernel may keep written data for up to half a minute and write it in
-   * larger pieces: many small writes into large files are faster, everything
-   * else is slower (decision 0005). Off: a write has reached the volume when it
-   * returns.
+   * The kernel may keep written data for up to half a minute and write it in larger pieces. Many
+   * small writes into large files become faster, everything else slower (decision 0005). Off: a
+   * write has reached the volume when it returns.
    */
   writeback: boolean;
 }
@@ -65,7 +67,7 @@ function parseCount(key: string, text: string): number {
 
 const ACCESS_TIMES = new Set(['atime', 'relatime', 'strictatime', 'diratime']);
 
-/** Why the option can't be had, if it asks that reads change access times. */
+/** Why the option is refused, if it asks that reads change access times. */
 export function accessTimeRefusal(key: string): string | undefined {
   if (!ACCESS_TIMES.has(key)) return undefined;
   return `${key}: reads never change access times, the mount is noatime`;
@@ -90,7 +92,7 @@ const SETTERS: Record<string, Setter> = {
   dev: (o) => (o.nodev = false),
   noexec: (o) => (o.noexec = true),
   exec: (o) => (o.noexec = false),
-  // So it is always.
+  // The mount always works so.
   noatime: () => undefined,
   'allow-other': (o, key, value) => (o.allowOther = parseSwitch(key, value)),
   allow_other: (o, key, value) => (o.allowOther = parseSwitch(key, value)),

@@ -39,10 +39,10 @@ export type DriverChoice = Driver | 'auto';
 export interface MountRequest {
   /** Absent: no base. */
   base: string | undefined;
-  /** What df and mount show as the device. Absent: the base, else `shadowfs`. */
+  /** The device that df and mount show. Absent: the base, else `shadowfs`. */
   source?: string | undefined;
   mountpoint: string;
-  /** Absent: the default place, or where the registry says. */
+  /** Absent: the default path, or the path in the registry. */
   volume: string | undefined;
   driver: DriverChoice;
   options: MountOptions;
@@ -58,11 +58,11 @@ export interface MountPlan {
   controlMount: string;
   log: string;
   driver: Driver;
-  /** Why it is not the kernel driver, when that was not asked for. */
+  /** Why it is not the kernel driver, if another one was not requested. */
   driverReason?: string;
   options: MountOptions;
   paths: StatePaths;
-  /** Things worth a warning; the mount goes on. */
+  /** Warnings; the mount goes on. */
   notes: string[];
 }
 
@@ -103,7 +103,7 @@ export function planMount(request: MountRequest, paths: StatePaths): MountPlan {
   };
 }
 
-/** `auto`: the kernel driver, and where that can't be used the other, with a word on why. */
+/** `auto`: the kernel driver; where that can't be used, the other one, with the reason. */
 function chosenDriver(
   { driver, options }: MountRequest,
   notes: string[],
@@ -185,7 +185,7 @@ function refuseMountpointInUse(
       `${mountpoint} is mounted already (shadowfs umount ${mountpoint} ends that)`,
     );
   }
-  // A disk's own mountpoint is a fine directory to put under history in place.
+  // A disk's own mountpoint can be put under history in place.
   if (inPlace) return;
   throw refusal(
     'mountpoint-in-use',
@@ -225,7 +225,7 @@ function refuseVolumeInside(volume: string, mountpoint: string): void {
   );
 }
 
-/** The real path, as far as the path exists: the rest will be made. */
+/** The real path of the part that exists, followed by the rest, which will be made. */
 function realpathOfExisting(path: string): string {
   let existing = path;
   let rest = '';
@@ -265,7 +265,10 @@ export function cleanControlMount(path: string): void {
   }
 }
 
-/** True for a mount whose process is gone. Attributes may be cached for long, so `stat` would not tell. */
+/**
+ * True for a mount whose process is gone. Attributes may stay cached for long, so `stat` would not
+ * tell.
+ */
 export function isDead(path: string): boolean {
   try {
     statfsSync(path);

@@ -1,7 +1,7 @@
 /**
- * What is known about a mount besides the kernel's table: which process serves
- * it, where its control files, its volume and its log are, and how it ended.
- * One small JSON file per mountpoint in the state directory, replaced as a whole.
+ * What is known about a mount besides the kernel's table: its serving process,
+ * the paths of its control files, its volume and its log, and how it ended. One
+ * small JSON file per mountpoint in the state directory, replaced as a whole.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,7 +10,7 @@ import { type StatePaths, recordPath } from './paths.js';
 
 export interface MountRecord {
   pid: number;
-  /** Start time of the process in clock ticks: a pid alone may be another's by now. */
+  /** Start time of the process in clock ticks: another process may have the pid by now. */
   startTicks: number;
   mountpoint: string;
   controlMount: string;
@@ -52,7 +52,7 @@ export function readMountRecords(paths: StatePaths): MountRecord[] {
 function readRecord(path: string): MountRecord | undefined {
   try {
     const record: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    // Written by ourselves as a whole; anything else is as good as nothing.
+    // This program writes the file as a whole; any other content counts as none.
     const isRecord = typeof record === 'object' && record !== null && 'mountpoint' in record;
     return isRecord ? (record as MountRecord) : undefined;
   } catch {
@@ -63,12 +63,12 @@ function readRecord(path: string): MountRecord | undefined {
 /** Start time of a process in clock ticks, or undefined when there is none. */
 export function startTicksOf(pid: number): number | undefined {
   const fields = statFields(pid);
-  // A zombie serves nothing any more.
+  // A zombie no longer serves.
   if (fields === undefined || fields[STAT_FIELD.state] === 'Z') return undefined;
   return Number(fields[STAT_FIELD.startTicks]);
 }
 
-/** True while the very process of the record runs. */
+/** True while exactly the process of the record runs. */
 export function isRunning(record: MountRecord): boolean {
   return startTicksOf(record.pid) === record.startTicks;
 }

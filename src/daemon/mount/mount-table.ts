@@ -1,4 +1,4 @@
-/** What is mounted where, from /proc/self/mountinfo. Pure but for `readMountTable`. */
+/** What is mounted where, from /proc/self/mountinfo. Pure except for `readMountTable`. */
 import { readFileSync } from 'node:fs';
 
 export interface MountEntry {
@@ -58,7 +58,7 @@ export function isWithin(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
-/** The mount on top at exactly this mountpoint. */
+/** The topmost mount at exactly this mountpoint. */
 export function mountAt(table: readonly MountEntry[], mountpoint: string): MountEntry | undefined {
   return table.findLast((entry) => entry.mountpoint === mountpoint);
 }

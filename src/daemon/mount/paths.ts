@@ -1,16 +1,16 @@
 /**
- * Where things lie: volumes, log files and mount records in the state
- * directory, control mounts in the run-time directory.
+ * The paths of the program's files: volumes, log files and mount records in the
+ * state directory, control mounts in the run-time directory.
  *
- * Everything here is of one user: directories are 0700 and must belong to the
- * caller, since /tmp (the last resort) is everybody's.
+ * Everything here belongs to one user: directories are 0700 and must belong to
+ * the caller, since every user can write to /tmp (the last resort).
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { CommandError, messageOf } from '../../lib/errors.js';
 
-/** What the places depend on; passed in so that tests can. */
+/** What the paths depend on; a parameter, so that tests can set it. */
 export interface Surroundings {
   uid: number;
   env: Readonly<Record<string, string | undefined>>;
@@ -46,7 +46,9 @@ function isAbsolute(path: string | undefined): path is string {
   return path?.startsWith('/') === true;
 }
 
-/** A file name for a path: what people recognise, and a hash that tells paths apart. Pure. */
+/**
+ * A file name for a path: a part that people recognise, and a hash that tells paths apart. Pure.
+ */
 export function slugOf(path: string): string {
   const name = (basename(path) || 'root')
     .replace(/[^A-Za-z0-9._-]+/g, '_')
@@ -72,8 +74,8 @@ export function controlMountPath(paths: StatePaths, mountpoint: string): string 
 }
 
 /**
- * Makes the directory (and those above it) when it is missing. CommandError
- * `unsafe-directory` when it is not a directory of `uid` alone to write to.
+ * Makes the directory (and its parents) when it is missing. CommandError
+ * `unsafe-directory` unless it is a directory that only `uid` can write to.
  */
 export function ensurePrivateDirectory(path: string, uid: number): void {
   try {

@@ -1,6 +1,6 @@
 /**
  * Which processes use a mount, as far as /proc shows it to this user. Never
- * called in the serving thread: it looks into the mount.
+ * call it in the serving thread: it looks into the mount.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { ERRNO } from '../../lib/errors.js';
@@ -15,7 +15,7 @@ export interface MountUse {
   fd?: number;
 }
 
-/** Every use of the mount by a process this user may look at; at most `limit`. */
+/** Every use of the mount by a process that this user may inspect; at most `limit`. */
 export function usesOfMount(mount: MountEntry, limit = 1000): MountUse[] {
   const uses: MountUse[] = [];
   for (const name of readdirSync('/proc')) {
@@ -71,11 +71,11 @@ export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
       const { nlink, ctimeMs } = statSync(`/proc/${use.pid}/fd/${use.fd}`);
       return nlink === 0 && ctimeMs >= sinceMs;
     } catch (error) {
-      // Node has no name for this one.
+      // Node has no name for ESTALE.
       return (error as NodeJS.ErrnoException).errno === -ERRNO.ESTALE;
     }
   });
-  // A kernel that can't let a name merely expire says of a changed file that it is deleted.
+  // A kernel that can't expire a name without removing it reports a changed file as deleted.
   return stale.map((use) => ({ ...use, path: use.path.replace(/ \(deleted\)$/, '') }));
 }
 
@@ -105,7 +105,7 @@ function hexDevice(device: string): string {
     .join(':');
 }
 
-/** Processes come and go, and other users' are closed to us. */
+/** Processes come and go, and those of other users can't be inspected. */
 function attempt<T>(look: () => T): T | undefined {
   try {
     return look();

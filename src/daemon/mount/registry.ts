@@ -1,13 +1,13 @@
 /**
- * Finds a volume again by the base it was made over (or, without a base, by
- * its mountpoint). One small JSON file per base; a volume in the default place
- * is found even without one, since its name follows from the base's path.
+ * Finds a volume again by its base (or, without a base, by its mountpoint). One
+ * small JSON file per base. A volume at the default path is found even without
+ * one, since its name follows from the base's path.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type StatePaths, slugOf, volumesDirectory } from './paths.js';
 
-/** What a volume is looked up by. Pure. */
+/** The key by which a volume is looked up. Pure. */
 export function volumeKey(base: string | undefined, mountpoint: string): string {
   return base ?? `no-base:${mountpoint}`;
 }
@@ -16,7 +16,7 @@ function entryPath(paths: StatePaths, key: string): string {
   return join(paths.stateDirectory, 'registry', `${slugOf(key)}.json`);
 }
 
-/** Where the volume for `key` is, or would be made. */
+/** The path of the volume for `key`, whether it exists or not. */
 export function volumePathFor(paths: StatePaths, key: string): string {
   try {
     const entry: unknown = JSON.parse(readFileSync(entryPath(paths, key), 'utf8'));
@@ -28,7 +28,7 @@ export function volumePathFor(paths: StatePaths, key: string): string {
   return join(volumesDirectory(paths), slugOf(key));
 }
 
-/** Where the volume for `key` is, or undefined when there is none yet. */
+/** The path of the volume for `key`, or undefined when there is none yet. */
 export function findVolume(paths: StatePaths, key: string): string | undefined {
   const path = volumePathFor(paths, key);
   return existsSync(join(path, 'data.mdb')) ? path : undefined;

@@ -1,6 +1,6 @@
 /**
- * What `shadowfs umount` does: the kernel's unmount (which writes dirty pages
- * out), then waiting until the serving process has stored everything and ended.
+ * `shadowfs umount`: the kernel unmounts (which writes dirty pages out), then
+ * this waits until the serving process has stored everything and ended.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError } from '../../lib/errors.js';
@@ -28,7 +28,7 @@ export async function umountAndWait(
   say: (message: string) => void,
 ): Promise<UmountOutcome> {
   const record = readMountRecord(paths, mount.mountpoint);
-  // The use that would be in the way may be the very directory we were called from.
+  // This process's own working directory may be what keeps the mount busy.
   if (process.cwd() === mount.mountpoint || process.cwd().startsWith(`${mount.mountpoint}/`)) {
     process.chdir('/');
   }
@@ -45,7 +45,7 @@ export async function umountAndWait(
     return { ended: true };
   }
   await waitForEnd(record, say);
-  // A daemon that was killed could not do this itself.
+  // A killed daemon could not do this itself.
   cleanControlMount(record.controlMount);
   const after = readMountRecord(paths, mount.mountpoint);
   if (after?.pid === record.pid && after.state !== 'stored') {

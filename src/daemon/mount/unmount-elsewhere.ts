@@ -1,4 +1,4 @@
-/** Unmounting in a thread or process of its own, for a process that serves the mount itself. */
+/** Unmounts in a separate thread or process, for a process that serves the mount itself. */
 import { spawn } from 'node:child_process';
 import { startThread } from '../../lib/threads.js';
 import { HELPER } from '../../fuse/mount/kernel-mount.js';
@@ -14,7 +14,7 @@ export function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
   });
 }
 
-/** At once, whoever uses it; does not wait for it. */
+/** Detaches the mount at once, even while programs use it; does not wait for that. */
 export function detachLater(mountpoint: string): void {
   const words = process.geteuid?.() === 0 ? ['umount', '-l'] : [HELPER, '-uz'];
   const [command = '', ...options] = words;

@@ -1,7 +1,7 @@
 /**
  * Entry of a thread that unmounts, for a process whose main thread serves the
- * mount: an unmount waits for answers of the mount, and looking for those who
- * use it asks it, too.
+ * mount: an unmount waits for answers of the mount, and so does the search for
+ * its users.
  */
 import { messageOf } from '../../lib/errors.js';
 import { threadData } from '../../lib/threads.js';
@@ -12,18 +12,18 @@ import { describeUse, usesOfMount } from './processes.js';
 
 export interface UnmountTask {
   mountpoint: string;
-  /** At once, whoever uses it. */
+  /** Detach at once, even while programs use the mount. */
   lazy: boolean;
 }
 
 export interface UnmountReport {
-  /** It was in use, and has been detached from its users. */
+  /** The mount was in use, and has been detached from its users. */
   wasBusy: boolean;
   /** For the log. */
   lines: string[];
 }
 
-/** Unmounts; what is in use is detached from its users, who are named. */
+/** Unmounts; detaches a mount that is in use, and names the processes that use it. */
 export function unmountOrDetach({ mountpoint, lazy }: UnmountTask): UnmountReport {
   const lines: string[] = [];
   const mount = mountAt(readMountTable(), mountpoint);
