@@ -1,7 +1,7 @@
 /**
- * The soft locks of the sync, as the volume's table holds them: those that
- * downstreams have set, and the one by which a standby keeps what its next
- * run starts from.
+ * The soft locks of the sync, in the volume's table: those that downstreams
+ * hold, and the one by which a standby keeps the snapshot from which its next
+ * run starts.
  */
 import { after, type Deferred } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
@@ -14,7 +14,7 @@ import type { VolumeCommands } from '../commands/commands.js';
 
 type StoredItem = Parameters<SoftLocks['set']>[2][number];
 
-/** Those that others have set here; not this volume's own. */
+/** The locks that other volumes hold here; not this volume's own. */
 export function locksOfDownstreams(volume: Volume): NeededSnapshot[] {
   return volume.locks
     .all()
@@ -24,7 +24,7 @@ export function locksOfDownstreams(volume: Volume): NeededSnapshot[] {
     });
 }
 
-/** Settles when the set is durable; the same set once more costs nothing. */
+/** Settles when the set is durable; repeating the stored set costs nothing. */
 export function storeLocks(
   volume: Volume,
   commands: VolumeCommands<View>,
@@ -75,7 +75,7 @@ function isSameSet(a: readonly StoredItem[], b: readonly StoredItem[]): boolean 
   return texts(a) === texts(b);
 }
 
-/** What the next run starts from stays here, too: in the open group. */
+/** Keeps the snapshot from which the next run starts, in the open txg. */
 export function keepForSync(volume: Volume, snapshot: string): void {
   const { upstream = '' } = volume.roles.current;
   const name = volume.peers.nameOf(upstream) ?? upstream;

@@ -1,4 +1,7 @@
-/** What the sync agent, in the thread of the connections, and its volume, in the serving thread, tell each other. */
+/**
+ * Messages between the sync agent, in the thread of the connections, and its
+ * volume, in the serving thread.
+ */
 import type { StreamPosition } from '../../format/wire/stream.js';
 import type { NeededSnapshot, SyncSnapshot } from '../../sync/agent/messages.js';
 import type { StoredRole } from '../../sync/agent/sync-volume.js';
@@ -10,46 +13,46 @@ export interface AgentStarted {
   groups: GroupStored;
 }
 
-/** What is stored of group saves. */
+/** What is stored about group saves. */
 export interface GroupStored {
   tentative: Point[];
   commits: { key: string; directors: readonly string[] }[];
 }
 
 export interface AgentReceiving {
-  /** Where an interrupted stream goes on. */
+  /** Where an interrupted stream resumes. */
   resumed: StreamPosition | null;
 }
 
-/** What the agent knows of its volume without asking. */
+/** What the agent knows about its volume without asking. */
 export interface AgentState {
   history: string;
   role: StoredRole;
-  /** Those that can be sent, in the order in which they came to be. */
+  /** Snapshots that can be sent, in the order in which they were made. */
   snapshots: SyncSnapshot[];
   locks: NeededSnapshot[];
   shown: string | null;
-  /** Null: as soon as there is news. */
+  /** Null: pull on news. */
   pullEveryMs: number | null;
 }
 
-/** How the sync stands, for people. */
+/** The state of the sync, for people. */
 export interface AgentReport {
-  /** UUID of the volume that is followed. */
+  /** UUID of the upstream. */
   upstream: string | null;
   isRunning: boolean;
   isPaused: boolean;
-  /** Not here yet, oldest first. */
+  /** Snapshots that are not here yet, oldest first. */
   pending: { name: string; createdMs: number }[];
-  /** Of what is pending, at most; null: not known yet. */
+  /** Bytes of the pending snapshots, at most; null: not known yet. */
   bytes: number | null;
-  /** Of the one under way. */
+  /** Bytes received of the current transfer. */
   received: number;
   error: string | null;
   conflicts: { peer: string; mine: number; theirs: number }[];
 }
 
-/** `group-save` is carried out beside the agent. */
+/** The agent does not carry out `group-save`; it runs beside the agent. */
 export type AskedCommand = AgentCommand | 'group-save';
 export type RoleCommand = 'promote' | 'demote' | 'revert';
 export type AgentCommand = 'sync' | 'pause' | 'resume' | RoleCommand;
@@ -63,6 +66,6 @@ export interface AgentOrder {
 
 export interface GroupOrder {
   name: string;
-  /** UUIDs of their volumes. */
+  /** UUIDs of the peers' volumes. */
   peers: readonly string[];
 }

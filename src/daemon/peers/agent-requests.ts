@@ -1,5 +1,5 @@
 /**
- * What the sync agent asks of its volume, carried out as commands in their
+ * The sync agent's requests to its volume, carried out as commands in their
  * turn. Runs in the serving thread.
  */
 import { CommandError } from '../../lib/errors.js';
@@ -33,7 +33,7 @@ export interface AgentRequestsParts {
   groups: GroupMember;
   /** Throws CommandError when the volume can't be a standby as it is mounted. */
   checkDemotion(): void;
-  /** The agent begins. */
+  /** The agent starts. */
   started(): void;
 }
 
@@ -80,8 +80,8 @@ export class AgentRequests {
   };
 
   /**
-   * What this volume is to a new peer: the first one to write, or one that has nothing yet;
-   * others are partners of group saves.
+   * Sets this volume's role towards a new peer: primary for a downstream, standby if it is still
+   * empty. Volumes with other roles are partners of group saves.
    */
   paired(direction: PeerDirection, peer: string): void {
     const { volume } = this.#parts;
@@ -93,7 +93,7 @@ export class AgentRequests {
     }
   }
 
-  /** The agent is gone: what was coming in is kept as far as it came. */
+  /** The agent is gone: keeps the part of the stream that has arrived. */
   lost(): void {
     this.#suspend();
   }
@@ -132,7 +132,7 @@ export class AgentRequests {
     return snapshotOfUuid(this.#parts.volume, uuid);
   }
 
-  /** The role may have changed since the agent began. */
+  /** The role may have changed since the agent started. */
   #requireStandby(epoch: Epoch): void {
     const { isStandby, roles } = this.#parts.volume;
     const mine = roles.current;
@@ -179,7 +179,7 @@ export class AgentRequests {
   }
 }
 
-/** The same memory. */
+/** Uses the same memory. */
 function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -1,6 +1,6 @@
 /**
- * The sync agent in the thread of the connections: put together from the links
- * to the peers, the volume as it is seen from here, and this thread's clock.
+ * The sync agent in the thread of the connections: it consists of the links to
+ * the peers, the volume as seen from here, and this thread's clock.
  */
 import { CommandError } from '../../lib/errors.js';
 import { Agent } from '../../sync/agent/agent.js';
@@ -16,18 +16,18 @@ import { RemoteVolume } from './remote-volume.js';
 import { GroupRunner } from './group-runner.js';
 import type { SendSource } from '../transfer/sending.js';
 
-/** Between two runs when there is no news, unless a person has said how often. */
+/** Interval between two runs without news, unless a person has set another one. */
 const IDLE_MS = 60_000;
 const REPORT_EVERY_MS = 500;
 
 export interface AgentRunnerParts {
   volume: string;
-  /** What peers know this volume by. */
+  /** The name by which peers know this volume. */
   name: string;
   place: SendSource;
   timers: Timers;
   peers: () => readonly string[];
-  /** What people call a peer. */
+  /** The name that people use for a peer. */
   nameOf: (peer: string) => string;
   calls: CallsToVolume;
   log(message: string): void;
@@ -51,7 +51,7 @@ export class AgentRunner {
     this.#start().catch((error: unknown) => parts.log(`the sync agent: ${String(error)}`));
   }
 
-  /** What the connections tell of links. */
+  /** The port through which the connections report links. */
   get port(): AgentPort {
     const fabric = this.#fabric;
     return {
@@ -95,7 +95,7 @@ export class AgentRunner {
     this.#reportNowAndThen();
   }
 
-  /** The serving thread tells, before it answers what has changed it. */
+  /** Called by the serving thread before it answers the request that changed the state. */
   volumeState(state: AgentState): void {
     const isNew = newest(this.#state) !== newest(state);
     const wasRole = this.#state?.role.role;
@@ -142,7 +142,7 @@ export class AgentRunner {
     this.#parts.timers.after(REPORT_EVERY_MS, () => this.#reportNowAndThen());
   }
 
-  /** Tells how the sync stands, if that has changed. */
+  /** Reports the state of the sync, if that has changed. */
   report(): void {
     if (this.#agent === undefined) return;
     const { upstream, isRunning, isPaused, pending, bytes, received, error, conflicts } =

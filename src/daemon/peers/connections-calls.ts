@@ -1,11 +1,11 @@
 /**
- * What the serving thread and the thread of the peers' connections ask of each
- * other: every question between a command and a peer is a line here. Handlers
- * of ToConnections stand in connections-thread.ts, those of ToVolume in
- * peering.ts, agent-requests.ts, group-member.ts and mount-server.ts.
+ * The calls between the serving thread and the thread of the peers'
+ * connections: every question between a command and a peer is a line here. The
+ * handlers of ToConnections stand in connections-thread.ts, those of ToVolume
+ * in peering.ts, agent-requests.ts, group-member.ts and mount-server.ts.
  *
- * What must hold: the volume answers when what was changed is durable, and
- * after it told the state that this led to.
+ * What must hold: the volume answers when the change is durable, and after it
+ * has sent the state that resulted.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Answer } from '../../control/command.js';
@@ -30,10 +30,10 @@ import type {
   GroupOrder,
 } from './agent-messages.js';
 
-/** What the thread of the connections is asked and told. */
+/** Questions and messages to the thread of the connections. */
 export interface ToConnections {
   config: { args: PeeringConfig };
-  /** Be ready for somebody who joins. */
+  /** Listen for a joining volume. */
   listen: { args: { address: PeerAddress | null }; answer: ListenAnswer };
   join: { args: { token: string }; answer: JoinAnswer };
   volumeState: { args: AgentState };
@@ -41,7 +41,7 @@ export interface ToConnections {
   groupSave: { args: GroupOrder; answer: GroupAnswer };
 }
 
-/** What the volume, in the serving thread, is asked and told. */
+/** Questions and messages to the volume, in the serving thread. */
 export interface ToVolume extends PeeringToVolume, AgentToVolume, GroupToVolume {
   report: { args: AgentReport };
 }
@@ -53,13 +53,13 @@ export interface PeeringToVolume {
 }
 
 export interface AgentToVolume {
-  /** Once, before all others. */
+  /** Called once, before all others. */
   start: { args: undefined; answer: AgentStarted };
   storeLocks: { args: { from: string; set: LockSet }; answer: StoredLocks };
   receive: { args: { from: string | null; to: string }; answer: AgentReceiving };
   /**
-   * `bytes` here and in `adopt`: shared memory, which is let alone until the answer, or a buffer of
-   * its own, which moves along.
+   * `bytes` here and in `adopt`: shared memory, which must not change until the answer, or a buffer
+   * of its own, which is transferred.
    */
   push: { args: { bytes: Uint8Array }; answer: undefined };
   adopt: { args: { snapshot: string; bytes: Uint8Array; epoch: Epoch }; answer: undefined };
@@ -72,7 +72,7 @@ export interface AgentToVolume {
 }
 
 export interface GroupToVolume {
-  /** Changes wait from the answer on, until the point is saved, given up, or its time is over. */
+  /** From the answer on, changes wait until the point is saved or given up, or its time is over. */
   groupPark: { args: { point: Point }; answer: undefined };
   groupUnpark: { args: undefined; answer: undefined };
   groupSave: { args: { point: Point }; answer: undefined };
@@ -87,16 +87,16 @@ export type CallsToConnections = ThreadCalls<ToConnections, ToVolume>;
 /** The end of the thread of the connections. */
 export type CallsToVolume = ThreadCalls<ToVolume, ToConnections>;
 
-/** The serving thread wants a thread of connections. */
+/** The serving thread needs a thread of connections. */
 export interface ConnectionsStart {
-  /** Counts the threads that were started. */
+  /** Counts the started threads. */
   number: number;
   config: PeeringConfig;
   /** Its end of the calls. */
   port: MessagePort;
 }
 
-/** The thread is gone, and was not meant to. */
+/** The thread ended unexpectedly. */
 export interface ConnectionsLoss {
   number: number;
   message: string;
@@ -104,7 +104,7 @@ export interface ConnectionsLoss {
 
 /** `workerData` of the thread. */
 export interface ConnectionsData {
-  /** Where the volume keeps its key. */
+  /** The directory with the volume's key. */
   directory: string;
   mountpoint: string;
   config: PeeringConfig;
@@ -114,7 +114,7 @@ export interface ConnectionsData {
 }
 
 /**
- * The main thread has the thread end. `config`: the last one, if it has changed. The thread says
+ * The main thread ends the thread. `config`: the last one, if it has changed. The thread sends
  * `stopped` when its connections are closed.
  */
 export interface ConnectionsEnd {

@@ -1,7 +1,6 @@
 /**
  * Starts the thread of the peers' connections and ends it, for the serving
- * thread. Lives in the main thread, which has an event loop and hears of a
- * thread's end.
+ * thread. Lives in the main thread, whose event loop learns of a thread's end.
  */
 import type { Worker } from 'node:worker_threads';
 import { SYNC_LIMITS } from '../../lib/thread-limits.js';
@@ -14,7 +13,7 @@ import type {
   ConnectionsStart,
 } from './connections-calls.js';
 
-/** How long peers may take to hear that we go. */
+/** How long peers may take to receive the farewell. */
 const FAREWELL_MS = 1_000;
 
 export class ConnectionsLauncher {
@@ -58,7 +57,7 @@ export class ConnectionsLauncher {
         clearTimeout(timer);
         resolve();
       };
-      // It says one thing only: that all connections are closed.
+      // Its only message: all connections are closed.
       worker.once('message', done);
       worker.once('exit', done);
       worker.postMessage({ config } satisfies ConnectionsEnd);

@@ -1,7 +1,7 @@
 /**
  * Entry of the thread that holds the connections to the peers: sockets need an
- * event loop, which the serving thread has no time for. It is given what is
- * stored about peers and asks for every change of it; it holds nothing that
+ * event loop, for which the serving thread has no time. It receives what is
+ * stored about peers and requests every change of it; it holds no state that
  * must outlive it.
  */
 import { getPriority, networkInterfaces, setPriority } from 'node:os';
@@ -27,7 +27,7 @@ import { log } from '../serve/log.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
 import type { CallsToVolume, ConnectionsData, ConnectionsEnd } from './connections-calls.js';
 
-/** Taken when nobody says where to listen; if it is taken, any port that is free. */
+/** The default port; if it is taken, any free port. */
 const DEFAULT_PORT = 7433;
 
 invariant(parentPort !== null, 'this file is the entry of a thread');
@@ -51,8 +51,8 @@ const calls: CallsToVolume = new ThreadCalls({
 });
 
 /**
- * A transfer takes what programs leave over: this thread has a tenth of the weight of the one that
- * serves them. On Linux a priority is a thread's own.
+ * A transfer uses the processor time that programs leave: this thread has a tenth of the weight of
+ * the serving thread. On Linux each thread has its own priority.
  */
 const NICE = 10;
 try {
@@ -103,7 +103,9 @@ const hub: PeerHub = new PeerHub(
   config,
 );
 
-/** Where others may reach a place: itself, or all addresses of this machine. */
+/**
+ * The addresses at which others may reach a listener: its own, or all addresses of this machine.
+ */
 function addressesOf({ host, port }: PeerAddress): PeerAddress[] {
   if (host !== '') return [{ host, port }];
   const found = Object.values(networkInterfaces())
@@ -140,6 +142,6 @@ main.once('message', (end: ConnectionsEnd) => {
   if (end.config !== undefined) hub.configure(end.config);
   agent.close();
   hub.close();
-  // What was said last is still on its way out.
+  // The last messages are still on their way out.
   setTimeout(() => main.postMessage('stopped'), 50);
 });

@@ -1,10 +1,10 @@
 /**
- * The serving thread's way to the thread of the peers' connections: has the
- * main thread start it when it is first needed and end it when nobody needs it,
- * and holds this end of the calls. The two threads talk directly.
+ * The serving thread's access to the thread of the peers' connections: has the
+ * main thread start it when it is first needed and end it when it is no longer
+ * needed, and holds this end of the calls. The two threads talk directly.
  *
- * What must hold: what a thread was asked fails when it ends; nothing is heard
- * of a thread that was lost, or that is being ended.
+ * What must hold: questions to a thread fail when it ends; messages of a lost
+ * or ending thread are ignored.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';
@@ -22,10 +22,10 @@ import type {
 export interface ConnectionsParts {
   main: ThreadCalls<ToMainThread, ToServingThread>;
   handlers: Handlers<ToVolume>;
-  /** Handles the messages of a port in this thread. Returns what ends that. */
+  /** Handles the messages of a port in this thread. Returns a function that stops this. */
   onPort(port: MessagePort, handle: (message: unknown) => void): () => void;
   beforeAnswer(method: keyof ToVolume): void;
-  /** The thread is gone. `failure`: it was not meant to. */
+  /** The thread is gone. `failure`: it ended unexpectedly. */
   ended(failure: string | undefined): void;
 }
 
@@ -72,7 +72,7 @@ export class Connections implements Asking<ToConnections> {
       return;
     }
     if (this.#open === undefined) return;
-    // The last peer hears that it was removed, not that we are being unmounted.
+    // The last peer learns that it was removed, not that this volume is being unmounted.
     this.#parts.main.tell('endConnections', config);
     this.#end(undefined, 'the connections to the peers are closed');
   }
@@ -99,12 +99,12 @@ export class Connections implements Asking<ToConnections> {
     const open = this.#open;
     this.#open = undefined;
     open?.close();
-    // Before others hear that what they asked has failed, and may start the next thread.
+    // Before other callers learn that their questions failed, and may start the next thread.
     this.#parts.ended(failure);
     open?.calls.lost(new CommandError('internal-error', 'EIO', message));
   }
 
-  /** This thread ends, too. */
+  /** The serving thread ends, too. */
   close(): void {
     this.#open?.close();
     this.#open = undefined;

@@ -1,11 +1,14 @@
-/** The answer to the command `group-save`: what came of it, in the names that people use. */
+/** The answer to the command `group-save`: the outcome, with the names that people use. */
 import { CommandError } from '../../lib/errors.js';
 import type { Answer } from '../../control/command.js';
 import type { GroupAnswer } from '../../sync/group/group-messages.js';
 import type { Volume } from '../../volume/volume.js';
 import type { GroupMember } from './group-member.js';
 
-/** Throws `group-save-failed`, which names who was missing and why: then nobody has the snapshot. */
+/**
+ * Throws `group-save-failed`, which names the absent members and the reasons: then no member has
+ * the snapshot.
+ */
 export function groupAnswer(
   answer: GroupAnswer,
   name: string,

@@ -1,10 +1,10 @@
 /**
  * A volume's part in group saves, in the serving thread: parks the mount's
- * changes, takes the snapshot while they wait, and stores what came of it.
+ * changes, takes the snapshot while they wait, and stores the outcome.
  *
- * What must hold: while changes are parked no other command runs; they are let
- * go as soon as the tree is a layer of its own, and at the latest when the
- * point's time is over, whether or not the thread of the connections still is.
+ * What must hold: while changes are parked no other command runs. They are
+ * unparked as soon as the tree is a layer of its own, and at the latest when
+ * the point's time is over, even if the thread of the connections is gone.
  */
 import { performance } from 'node:perf_hooks';
 import { after, Deferred } from '../../lib/deferred.js';
@@ -21,15 +21,15 @@ import type { GroupStored } from './agent-messages.js';
 import type { GroupToVolume } from './connections-calls.js';
 import { round } from '../../lib/round.js';
 
-/** Whatever another volume asks for. */
+/** An upper bound, whatever another volume asks for. */
 const PARK_MAX_MS = 10_000;
-/** How long the last ones were parked is remembered for so many. */
+/** For how many points the time of parking is remembered. */
 const REMEMBERED_MAX = 100;
 
 export interface GroupMemberParts {
   volume: Volume;
   commands: VolumeCommands<View>;
-  /** Changes of programs wait from now on. */
+  /** From now on, programs' changes wait. */
   holdChanges(): void;
   letGo(): void;
   later(delayMs: number, run: () => void): void;
@@ -38,7 +38,7 @@ export interface GroupMemberParts {
 interface Parked {
   key: string;
   sinceMs: number;
-  /** Settled when the changes are let go. */
+  /** Settled when the changes are unparked. */
   until: Deferred<Answer>;
 }
 
@@ -46,11 +46,11 @@ export class GroupMember {
   readonly #parts: GroupMemberParts;
   readonly #points: GroupPoints;
   #parked: Parked | undefined;
-  /** So long changes were parked, by point. */
+  /** How long changes were parked, by point. */
   readonly #parkedMs = new Map<string, number>();
-  /** Counts the threads of the connections that were lost: their points park nothing any more. */
+  /** Counts the lost threads of the connections: their points park nothing any more. */
   #lost = 0;
-  /** Who gave the command that is under way here. */
+  /** The source of the current command. */
   source = 'control';
 
   constructor(parts: GroupMemberParts) {
@@ -63,7 +63,7 @@ export class GroupMember {
     return { tentative: this.#points.tentative() as Point[], commits: this.#points.commits() };
   }
 
-  /** What the thread of the connections asks for. */
+  /** Requests of the thread of the connections. */
   readonly handlers: Handlers<GroupToVolume> = {
     groupPark: ({ point }) => this.#park(point),
     groupUnpark: () => this.#letGo(this.#parked),
@@ -81,7 +81,9 @@ export class GroupMember {
     this.#letGo(this.#parked);
   }
 
-  /** Nobody will ever tell what came of its points; after the last peer, nobody asks for ours. */
+  /**
+   * No peer will ever tell the outcome of its points; after the last peer, none asks about ours.
+   */
   peerRemoved(peer: string): void {
     const { uuid, peers } = this.#parts.volume;
     const commits = this.#points.commits().map(({ key }) => key);
@@ -95,7 +97,7 @@ export class GroupMember {
     if (peers.peers.size === 0) for (const key of commits) this.#points.removeCommit(key);
   }
 
-  /** For answers and the history. */
+  /** The time of parking, for answers and the history. */
   parked(key: string): { parkedMs?: number } {
     const parkedMs = this.#parkedMs.get(key);
     return parkedMs === undefined ? {} : { parkedMs };
@@ -118,7 +120,8 @@ export class GroupMember {
     const lost = this.#lost;
     const held = commands.hold('group-save', () => {
       if (lost !== this.#lost) throw overdue(point.name);
-      // The role may have changed, or the name been taken, while this waited for its turn.
+      // While this waited for its turn, the role may have changed or another snapshot may have
+      // taken the name.
       this.check(point.name);
       const until = new Deferred<Answer>();
       const now: Parked = { key: point.key, sinceMs: performance.now(), until };
@@ -157,7 +160,7 @@ export class GroupMember {
     volume.core.withReserve(() => this.#points.save(key, name, point, source));
     failpoint('group:switched');
     const ticket = volume.commit();
-    // What comes now goes into another layer.
+    // Later changes go into another layer.
     this.#letGo(parked);
     return after(volume.whenCommitted(ticket), () => failpoint('group:saved'));
   }

@@ -1,7 +1,7 @@
 /**
- * Group saves in the thread of the connections: the protocol, put together with
- * the volume as it is seen from here. What is stored is known here as it was at
- * the start, and as it was changed from here since: nobody else changes it.
+ * Group saves in the thread of the connections: the protocol, together with the
+ * volume as seen from here. This thread knows the stored state from the start
+ * and updates it with its own changes: no other thread changes it.
  */
 import { testLimitMs } from '../../lib/test-limit.js';
 import type { Fabric, Timers } from '../../sync/fabric.js';
@@ -56,7 +56,7 @@ function volumeOf({ stored, calls, log }: GroupRunnerParts): GroupVolume {
   return {
     park: (point) => calls.promise('groupPark', { point }),
     unpark: () => {
-      // The serving thread lets go by itself should it not hear of this.
+      // If the serving thread does not receive this, it unparks by itself.
       const failed = (error: unknown): void => log(`group saves: ${String(error)}`);
       calls.call('groupUnpark', undefined).settled(() => undefined, failed);
     },

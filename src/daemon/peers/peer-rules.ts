@@ -1,7 +1,8 @@
 /**
  * What must hold among the stored peers, and who may become one: no two have
- * one name, one volume or one certificate; an invitation is used by one volume
- * only (which may ask again, if it did not hear the answer); none follows itself.
+ * the same name, volume or certificate. Only one volume uses an invitation (and
+ * may repeat its request if it did not get the answer). No volume follows
+ * itself.
  */
 import { CommandError } from '../../lib/errors.js';
 import { nearMatches } from '../../format/text/grammar.js';
@@ -43,7 +44,7 @@ export function refuseTooMany(table: PeerTable): void {
   throw new CommandError('too-many-peers', 'EBUSY', `the volume has ${MAX_PEERS} peers already`);
 }
 
-/** The name, or one like it that no peer has. */
+/** The name, or a similar one that no peer has. */
 export function freePeerName(table: PeerTable, wanted: string): string {
   let name = wanted;
   for (let n = 2; table.byName(name) !== undefined; n++) name = `${peerNameFrom(wanted)}-${n}`;
@@ -66,7 +67,10 @@ export function alreadyThere({ name, volume }: PeerRecord): CommandError {
   return new CommandError('peer-exists', 'EEXIST', message, { name, volume });
 }
 
-/** Before somebody is asked to let the volume join. Throws `peer-ring`, `peer-exists`, `too-many-peers`. */
+/**
+ * Call before another volume is asked to let this one join. Throws `peer-ring`, `peer-exists`,
+ * `too-many-peers`.
+ */
 export function refuseToJoin(
   table: PeerTable,
   volume: string,
@@ -80,7 +84,10 @@ export function refuseToJoin(
   refuseTooMany(table);
 }
 
-/** Stores one who has proved to know an invitation's secret. Throws CommandError; gives its name. */
+/**
+ * Stores a volume that has proved to know an invitation's secret. Throws CommandError; returns its
+ * name.
+ */
 export function acceptPeer(
   table: PeerTable,
   volume: string,
@@ -101,7 +108,7 @@ export function acceptPeer(
     throw new CommandError('used-invitation', 'EACCES', message);
   }
   refuseExpired(invitation, nowMs);
-  // One that we know by this certificate has removed us, and was invited once more.
+  // A peer that we know by this certificate has removed us, and was invited again.
   const isBack = known?.fingerprint === request.fingerprint && known.direction === 'downstream';
   if (known !== undefined && !isBack) throw alreadyThere(known);
   for (const peer of table.peers.values()) {
@@ -135,7 +142,7 @@ export interface PeerLine {
   upstreams: string[];
 }
 
-/** What is stored about the peers, for people; oldest first. */
+/** The stored state of the peers, for people; oldest first. */
 export function peerLines(table: PeerTable): PeerLine[] {
   return [...table.peers.values()]
     .sort((a, b) => a.sinceMs - b.sinceMs)

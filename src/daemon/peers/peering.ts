@@ -51,34 +51,34 @@ export interface PeeringParts {
   table: PeerTable;
   /** The UUID of the volume. */
   volume: string;
-  /** How the volume calls itself to others. */
+  /** The name that the volume gives itself towards others. */
   selfName: string;
   readOnly: boolean;
-  /** The role epoch as it is now. */
+  /** The present role epoch. */
   epoch(): number;
   /** Runs a change as a command: its turn, then durable. */
   change(name: string, change: () => object): Deferred<Answer>;
-  /** Runs something once, in this thread. */
+  /** Runs a function once, in this thread. */
   later(delayMs: number, run: () => void): void;
   connections: Pick<Connections, 'start' | 'configure' | 'call'>;
   /** A new peer is stored. */
   paired(direction: PeerDirection, volume: string): void;
-  /** Snapshots that are kept for this peer. */
+  /** Snapshots that are locked for this peer. */
   locksOf(volume: string): readonly object[];
-  /** Nobody would ever release them once the peer is gone. */
+  /** Once the peer is gone, it can't release its locks. */
   releaseLocks(volume: string, source: string): void;
-  /** In the group of the removal. */
+  /** Called in the txg of the removal. */
   removed(volume: string): void;
   nowMs(): number;
   log(message: string): void;
 }
 
 const DEFAULT_VALID_MS = 3600_000;
-/** What was used or has expired is remembered so long, to say so. */
+/** How long used and expired invitations are remembered, to give a precise refusal. */
 const KEEP_USED_MS = 7 * 24 * 3600_000;
 const START_AGAIN_MS = 5_000;
 const STORE_HEARD_MS = 60_000;
-/** Above what joining can take. */
+/** Longer than joining can take. */
 const ANSWER_MS = 120_000;
 
 export class Peering {
@@ -89,7 +89,7 @@ export class Peering {
     this.#parts = parts;
   }
 
-  /** Connects to the peers there are, and tells them what may have changed: the role epoch. */
+  /** Connects to the stored peers, and tells them the role epoch, which may have changed. */
   start(): void {
     const { readOnly, table } = this.#parts;
     if (!readOnly && table.peers.size + table.invitations.size > 0) this.#configure();
@@ -107,7 +107,7 @@ export class Peering {
     }
   }
 
-  /** What the thread of the connections asks for. */
+  /** Requests of the thread of the connections. */
   readonly handlers: Handlers<PeeringToVolume> = {
     accept: (request) => this.#accept(request),
     upstreams: ({ volume, upstreams }) => this.#learn(volume, upstreams),
@@ -170,7 +170,7 @@ export class Peering {
     const joining = after(joined, (answer) =>
       this.#parts.change('peer-join', () => {
         const name = freePeerName(table, args.peerName ?? answer.name);
-        // The one that has answered is dialled first.
+        // The address that answered is dialled first.
         const addresses = [answer.address, ...token.addresses].filter(isFirst);
         const peer = newPeer(name, answer, 'upstream', this.#parts.nowMs());
         table.putPeer({ ...peer, addresses });
@@ -213,7 +213,7 @@ export class Peering {
     return this.#thenConfigure(removed);
   }
 
-  // What the other thread asks for
+  // Requests of the other thread
 
   #accept(request: AcceptRequest): Deferred<void> {
     const { table, volume, nowMs } = this.#parts;
@@ -234,7 +234,7 @@ export class Peering {
     this.#configure();
   }
 
-  /** Now and then, with whatever is stored next: not worth a transaction of its own. */
+  /** Stored now and then, with the next txg: not worth a transaction of its own. */
   #storeHeard(): void {
     const { table } = this.#parts;
     for (const { volume, lastHeardMs } of this.#state?.peers ?? []) {
@@ -252,7 +252,7 @@ export class Peering {
     this.#parts.later(START_AGAIN_MS, () => this.start());
   }
 
-  // What is shown
+  // State for people
 
   /** For the state file `peers`, oldest first. */
   list(): object[] {
@@ -286,7 +286,7 @@ export class Peering {
     };
   }
 
-  // Parts
+  // Internals
 
   #config(): PeeringConfig {
     const { table, volume, selfName, epoch } = this.#parts;
@@ -306,7 +306,7 @@ export class Peering {
     );
   }
 
-  /** Tells the other thread what is stored now. */
+  /** Sends the stored state to the other thread. */
   #configure(): void {
     const { table, connections } = this.#parts;
     this.#forgetOld();
@@ -328,7 +328,7 @@ export class Peering {
     return done;
   }
 
-  /** The connections, which may not have been needed yet. */
+  /** Returns the connections, and starts them if they were not needed before. */
   #started(): PeeringParts['connections'] {
     const { connections } = this.#parts;
     connections.start(this.#config());
@@ -347,7 +347,7 @@ export class Peering {
 }
 
 function isFirst(address: PeerAddress, index: number, all: readonly PeerAddress[]): boolean {
-  // By what they say: the one that has answered comes from another thread, as an object of its own.
+  // By text: the address that answered comes from another thread, as a different object.
   const text = formatAddress(address);
   return all.findIndex((other) => formatAddress(other) === text) === index;
 }

@@ -1,7 +1,7 @@
 /**
- * The sync agent as the serving thread sees it: is given commands, is told what
- * it needs to know of the volume, and reports how the sync stands. What it asks
- * of the volume is in agent-requests.ts.
+ * The sync agent as the serving thread sees it: takes commands, gets the state
+ * of the volume that it needs, and reports the state of the sync.
+ * agent-requests.ts has its requests to the volume.
  */
 import { after, type Deferred } from '../../lib/deferred.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
@@ -17,7 +17,7 @@ import { groupAnswer } from './group-answer.js';
 import type { GroupMember } from './group-member.js';
 import { requirePeer } from './peer-rules.js';
 
-/** More are not told: an answer to a peer has a greatest length. The newest count. */
+/** At most this many are sent, the newest: an answer to a peer has a maximum length. */
 const SNAPSHOTS_MAX = 4000;
 
 export interface RemoteAgentParts {
@@ -28,7 +28,7 @@ export interface RemoteAgentParts {
 
 export class RemoteAgent {
   readonly #parts: RemoteAgentParts;
-  /** The state that the agent was told last; undefined: there is no agent. */
+  /** The state that the agent got last; undefined: there is no agent. */
   #told: string | undefined;
   #report: AgentReport | undefined;
 
@@ -60,7 +60,7 @@ export class RemoteAgent {
     return !volume.isStandby || volume.snapshots().length > 0;
   }
 
-  /** Asks the agent; the answer comes when it has done what was asked. */
+  /** Asks the agent; the answer comes when the agent is done. */
   command(command: AgentCommand, { peerName, force }: CommandArguments): Deferred<Answer> {
     const { volume, connections } = this.#parts;
     const peer = peerName === undefined ? '' : requirePeer(volume.peers, peerName).volume;
@@ -77,7 +77,7 @@ export class RemoteAgent {
     return after(done, (answer) => groupAnswer(answer, name, peers, volume, groups));
   }
 
-  /** What it told of itself. */
+  /** The agent's report. */
   reported(report: AgentReport): void {
     this.#report = report;
   }
@@ -114,12 +114,12 @@ export class RemoteAgent {
     };
   }
 
-  /** From here on it is told what is new. */
+  /** From here on the agent gets every new state. */
   started(): void {
     this.#told = '';
   }
 
-  /** To be called after each command; tells the agent, if there is one, what is new. */
+  /** Call after each command; sends the new state to the agent, if there is one. */
   changed(): void {
     if (this.#told === undefined) return;
     const state = this.state();

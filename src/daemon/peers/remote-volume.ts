@@ -1,6 +1,6 @@
 /**
- * The agent's volume as it is seen from the thread of the connections: changes
- * are asked of the serving thread, snapshots to send are read from the store
+ * The agent's volume as seen from the thread of the connections: changes are
+ * requests to the serving thread; snapshots to send are read from the store
  * here.
  */
 import { setImmediate } from 'node:timers/promises';
@@ -32,9 +32,12 @@ import type { CallsToVolume } from './connections-calls.js';
 import { payloadRooms } from '../../sync/transport/payload-rooms.js';
 import { openForSending, type SendSource } from '../transfer/sending.js';
 
-/** Of a stream, at least; up to a frame more. Its frames of records are as large: one is a piece. */
+/**
+ * Least bytes of a piece of a stream; it may have up to one frame more. Frames of records are as
+ * large: each is a piece.
+ */
 const PIECE_BYTES = 768 * 1024;
-/** Smaller frames are not worth memory of their own. */
+/** Smaller frames are not worth separate memory. */
 const LARGE_BYTES = 256 * 1024;
 
 export interface RemoteVolumeParts {
@@ -53,7 +56,7 @@ export class RemoteVolume implements SyncVolume {
     this.#state = parts.state;
   }
 
-  /** The serving thread tells, before it answers what has changed it. */
+  /** Called by the serving thread before it answers the request that changed the state. */
   update(state: AgentState): void {
     this.#state = state;
   }
@@ -128,7 +131,8 @@ export class RemoteVolume implements SyncVolume {
   async receive(from: string | null, to: string): Promise<Incoming> {
     const { calls } = this.#parts;
     const { resumed } = await calls.promise('receive', { from, to });
-    // The last piece adopts: it is held back until it is known to be the last.
+    // The last piece adopts the snapshot, so each piece is kept until it is known not to be the
+    // last.
     let held: Uint8Array | undefined;
     const send = async (): Promise<void> => {
       const bytes = held;
@@ -155,7 +159,7 @@ export class RemoteVolume implements SyncVolume {
         held = undefined;
       },
       suspend,
-      // What does not fit was dropped when that was found.
+      // A stream that does not fit was dropped when that was found.
       drop: suspend,
     };
   }
@@ -181,22 +185,22 @@ export class RemoteVolume implements SyncVolume {
   }
 }
 
-/** Bytes that another thread may have: in memory that is shared, or that nothing else is in. */
+/** Bytes that another thread may have: in shared memory, or in a buffer that holds nothing else. */
 function movable(bytes: Uint8Array): Uint8Array {
   const { buffer } = bytes;
   const isAlone = buffer instanceof SharedArrayBuffer || buffer.byteLength === bytes.byteLength;
   return isAlone ? bytes : bytes.slice();
 }
 
-/** What moves to the other thread with them: it is not here any longer. */
+/** The buffers that move to the other thread: they are no longer usable here. */
 function buffersOf({ buffer }: Uint8Array): ArrayBuffer[] {
   return buffer instanceof ArrayBuffer ? [buffer] : [];
 }
 
 /**
- * Memory for frames, the same again after `count` of them: new memory for each would have V8
- * collect garbage every few of them. Whoever asks for a piece has received all that are more than
- * PIECES_AHEAD older, second answers included, since a connection keeps the order.
+ * Memory for frames, reused after `count` frames: new memory for each would make V8 collect garbage
+ * every few frames. A question for a piece shows that all pieces more than PIECES_AHEAD older have
+ * arrived, second answers included, since a connection keeps the order.
  */
 function roomsInTurn(count: number): (length: number) => Buffer {
   const rooms: Buffer[] = [];
@@ -210,7 +214,7 @@ function roomsInTurn(count: number): (length: number) => Buffer {
   };
 }
 
-/** Some frames together: each piece is a question to the other side. */
+/** Several frames together: each piece takes a question to the other side. */
 function nextPiece(frames: Generator<Buffer, void>): Uint8Array | undefined {
   const piece: Buffer[] = [];
   for (let bytes = 0; bytes < PIECE_BYTES; ) {

@@ -1,7 +1,7 @@
 /**
  * The main thread of a process that serves a mount: starts the serving thread
- * and its helpers, listens to signals, does what the serving thread must never
- * wait for (unmounting, inspections), and ends when the mount is gone.
+ * and its helpers, handles signals, does the work for which the serving thread
+ * must never wait (unmounting, inspections), and ends when the mount is gone.
  *
  * What must hold: it ends only when everything is stored or has failed; it
  * never leaves a mount behind that nobody serves, whenever a signal comes.
@@ -38,12 +38,15 @@ import { detachLater, unmountElsewhere } from '../mount/unmount-elsewhere.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
 
 const READAHEAD_BYTES = 1024 * 1024;
-/** A signal has come: so long the kernel may take to greet a mount, and a server to end. */
+/** After a signal: how long the kernel may take to greet a mount, and a server to end. */
 const GIVE_UP_MS = 10_000;
-/** More than the serving thread takes to end its own threads. */
+/** Longer than the serving thread takes to end its own threads. */
 const THREADS_END_MS = 15_000;
 
-/** Serves until the mount is gone. Gives the failure, if there was one. Throws when it can't mount. */
+/**
+ * Serves until the mount is gone. Returns the failure, if there was one. Throws when it can't
+ * mount.
+ */
 export async function serve(plan: MountPlan, onReady: () => void): Promise<PlainError | undefined> {
   try {
     const daemon = new Daemon(plan);
@@ -69,14 +72,14 @@ class Daemon {
   readonly #data: ServeData;
   #record: MountRecord | undefined;
   #isEnding = false;
-  /** The mount has been asked for; it is in use, or may be there in a moment. */
+  /** The mount has been requested; it exists, or may appear at any moment. */
   #isMounting = false;
-  /** Programs can use it. */
+  /** Programs can use the mount. */
   #isReady = false;
-  /** A signal that came before. */
+  /** A signal that came before the mount was ready. */
   #early: string | undefined;
   #isOpen = false;
-  /** The serving thread has said that it is done. */
+  /** The serving thread has reported its end. */
   #hasEnded = false;
   #hasMount = false;
   #hasControlMount = false;
@@ -165,7 +168,7 @@ class Daemon {
     const promise = new Promise<void>((resolve, reject) => {
       this.#waiting.push({ kind, resolve, reject });
     });
-    // Whoever waits for it hears of a failure; before that it is not unhandled.
+    // The waiting caller gets the failure; without a caller it must not count as unhandled.
     promise.catch(() => undefined);
     return promise;
   }
@@ -174,7 +177,7 @@ class Daemon {
     return this.#plan.driver === 'fuse-native';
   }
 
-  /** In a thread of its own; but fuse-native works in the main thread only. */
+  /** Runs in a thread of its own, except that fuse-native works in the main thread only. */
   async #startServer(): Promise<void> {
     if (this.#servesItself) {
       const { serveNative } = await import('./serve-native.js');
@@ -190,7 +193,8 @@ class Daemon {
     });
     const lost = (error: Error): void => {
       if (this.#hasEnded) return;
-      // Whoever asks the mount something waits for ever, this process included.
+      // Without the serving thread, a process that asks the mount waits for ever, and this process
+      // may be one.
       if (this.#hasMount) this.#die('the serving thread', error);
       for (const { reject } of this.#waiting) reject(error);
       this.#calls.lost(error);
@@ -209,9 +213,9 @@ class Daemon {
         return false;
       });
       if (message.kind === 'opened') this.#isOpen = true;
-      // Without a volume there is nothing that it could serve.
+      // Without a volume it has nothing to serve.
       else if (message.kind === 'failed' && !this.#isOpen) this.#onEnded?.(message.error);
-      // What comes from here on has nobody to be answered to.
+      // The serving thread no longer takes answers.
       if (this.#hasEnded) return;
       if (message.kind === 'call') this.#calls.receive(message.message);
       else if (message.kind === 'start-writer')
@@ -276,7 +280,7 @@ class Daemon {
     this.#isReady = true;
   }
 
-  /** Before anything is mounted: what a signal does by itself would leave a dead mount behind. */
+  /** Before anything is mounted: a signal's default action would leave a dead mount behind. */
   #listenToSignals(): void {
     for (const signal of END_SIGNALS) process.on(signal, () => this.#onSignal(signal));
     // Not SIGUSR1: that one opens Node's inspector.
@@ -298,7 +302,7 @@ class Daemon {
     const giveUp = (): void => {
       for (const { reject } of this.#waiting) reject(mountInterrupted(signal, mountpoint));
     };
-    // What is being mounted is unmounted when it answers, as any mount.
+    // A mount in progress is unmounted when it answers, like any mount.
     if (this.#isMounting) setTimeout(giveUp, GIVE_UP_MS).unref();
     else giveUp();
   }
@@ -325,7 +329,9 @@ class Daemon {
     eventfdSignal(this.#wakeFd);
   }
 
-  /** A signal: store, unmount, and when programs still use the mount, detach it from them. */
+  /**
+   * After a signal: stores, unmounts, and if programs still use the mount, detaches it from them.
+   */
   async #end(signal: string): Promise<void> {
     const { mountpoint } = this.#plan;
     if (this.#isEnding) return;
@@ -345,9 +351,10 @@ class Daemon {
     return mountAt(readMountTable(), this.#plan.mountpoint)?.type === MOUNT_TYPE;
   }
 
-  /** Whoever serves the mount must not wait for it. */
+  /** The thread that serves the mount must not wait for it. */
   async #unmount(task: UnmountTask): Promise<UnmountReport> {
-    // One that is not lazy writes dirty pages out: this thread must hear meanwhile who has failed.
+    // An unmount that is not lazy writes dirty pages out: meanwhile this thread must learn of
+    // failures.
     const isElsewhere = this.#servesItself || !task.lazy;
     const report = isElsewhere ? await unmountElsewhere(task) : unmountOrDetach(task);
     for (const line of report.lines) log(line);
@@ -362,11 +369,11 @@ class Daemon {
     try {
       rmdirSync(controlMount);
     } catch {
-      // The next mount uses it again.
+      // The next mount reuses it.
     }
   }
 
-  /** What this process has mounted and can't serve. */
+  /** Removes the mounts that this process has made and can't serve. */
   async #removeMounts(): Promise<void> {
     const { mountpoint } = this.#plan;
     if (this.#hasMount && this.#isMounted()) await this.#unmount({ mountpoint, lazy: true });
@@ -379,7 +386,7 @@ class Daemon {
     await this.#removeMounts();
     this.#tellEnd(failure);
     this.#port.close();
-    // What has failed may be a thread that never ends.
+    // The failed thread may never end.
     if (failure !== undefined) process.once('exit', (code) => exitNow(code));
   }
 
@@ -395,11 +402,14 @@ class Daemon {
     log(failure === undefined ? 'ended; everything is stored' : `failed: ${failure.message}`);
   }
 
-  /** Past this point going on would be wrong: what is stored is whole, and the next mount starts there. */
+  /**
+   * Ends the process, since going on would be wrong: stored data is whole, and the next mount
+   * starts there.
+   */
   #die(where: string, error: Error): never {
     log(`${where} failed: ${error.stack ?? error.message}`);
     this.#tellEnd(toPlainError(error));
-    // In processes of their own: they may have to wait until this one is gone.
+    // In separate processes: the unmounts may have to wait until this process is gone.
     const { mountpoint, controlMount } = this.#plan;
     if (this.#hasMount && this.#isMounted()) detachLater(mountpoint);
     if (this.#hasControlMount && mountAt(readMountTable(), controlMount) !== undefined) {

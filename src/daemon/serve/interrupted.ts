@@ -1,4 +1,7 @@
-/** Signals that end a mount, and what is said when one came before it could be used. */
+/**
+ * The signals that end a mount, and the error for a signal that came before the
+ * mount was ready.
+ */
 import { CommandError } from '../../lib/errors.js';
 
 export const END_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;

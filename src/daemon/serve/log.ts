@@ -6,7 +6,7 @@
 import { mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** A log that is longer when a mount starts is put aside as `.1`. */
+/** At the start of a mount, a longer log is renamed to `.1`. */
 const MAX_LOG_BYTES = 1024 * 1024;
 
 export function log(message: string): void {
@@ -23,7 +23,7 @@ export function openLog(path: string): number {
   try {
     if (statSync(path).size > MAX_LOG_BYTES) renameSync(path, `${path}.1`);
   } catch {
-    // There is none yet.
+    // There is no log yet.
   }
   return openSync(path, 'a', 0o600);
 }

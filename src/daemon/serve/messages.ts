@@ -1,4 +1,4 @@
-/** What the main thread and the serving thread of a mount say to each other. */
+/** Messages between the main thread and the serving thread of a mount. */
 import type { Answer } from '../../control/command.js';
 import type { PlainError } from '../calls/plain-error.js';
 import type { HelperPorts } from '../../fuse/helpers/helper-client.js';
@@ -23,37 +23,37 @@ export interface ServeData {
 export type ToServer =
   /** The FUSE descriptors of the two mounts. */
   | { kind: 'mounted'; fd: number; controlFd: number }
-  /** fuse-native mounts in the thread that serves. */
+  /** fuse-native mounts in the serving thread. */
   | { kind: 'mount' }
-  /** SIGUSR2: save under a name made from the time. */
+  /** SIGUSR2: save under a name derived from the time. */
   | { kind: 'save' }
   /** End, whether the mount is gone or not. */
   | { kind: 'stop' }
-  /** Of the calls between the two threads. */
+  /** A message of the calls between the two threads. */
   | { kind: 'call'; message: unknown };
 
 export type FromServer =
   /** The volume and its base are open: now the mounts may cover the base. */
   | { kind: 'opened' }
-  /** The kernel and the volume's mount have agreed. */
+  /** The kernel and the volume's mount have negotiated. */
   | { kind: 'ready' }
   | { kind: 'failed'; error: PlainError }
-  /** The volume's writer thread is wanted, in a thread that hears of its end. */
+  /** The volume's writer thread is needed, started by a thread that learns of its end. */
   | { kind: 'start-writer'; data: WriterData }
-  /** Of the calls between the two threads. */
+  /** A message of the calls between the two threads. */
   | { kind: 'call'; message: unknown }
   /** The mount is gone and everything is stored, or `error` says why not. */
   | { kind: 'ended'; error?: PlainError };
 
-/** What the serving thread asks of the main thread. */
+/** The serving thread's questions to the main thread. */
 export interface ToMainThread {
   inspect: { args: InspectRequest; answer: Answer };
   startConnections: { args: ConnectionsStart };
-  /** With what the peers are to hear before they go. */
+  /** `args`: what the peers must learn before the connections end. */
   endConnections: { args: PeeringConfig };
 }
 
-/** What the main thread asks of the serving thread. */
+/** The main thread's questions to the serving thread. */
 export interface ToServingThread {
   /** Store everything that programs have written, for an unmount. */
   store: { args: undefined; answer: undefined };

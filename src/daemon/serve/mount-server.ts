@@ -1,7 +1,7 @@
 /**
- * What serves a mount, whatever the driver: the volume, the tree, the commands
- * and the control files, put together. Lives in the thread that answers the
- * kernel; how that thread waits and runs is its driver's business (`ServingThread`).
+ * The parts that serve a mount, whatever the driver: the volume, the tree, the
+ * commands and the control files. Lives in the thread that answers the kernel.
+ * The driver decides how that thread waits and runs (`ServingThread`).
  */
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
@@ -33,29 +33,29 @@ import { GroupMember } from '../peers/group-member.js';
 import { Peering } from '../peers/peering.js';
 import { type Connection, mountState } from './state.js';
 
-/** The writer is behind: until it is looked at again. */
+/** The writer is behind: time until the next check. */
 const PAUSE_MS = 2;
 
 export interface ServingThread {
   /** Settles when every write that had returned to its program has reached the volume. */
   quiesce(): Deferred<void>;
-  /** Changes of programs wait, until `letGo`. Not while a quiesce is under way. */
+  /** Programs' changes wait until `letGo`. Not allowed during a quiesce. */
   holdChanges(): void;
   letGo(): void;
   /** Runs `next` in the thread's spare time until it returns true. */
   addJob(next: () => boolean): void;
-  /** What is known of the conversation with the kernel. */
+  /** What is known about the connection to the kernel. */
   connection(): Connection | undefined;
-  /** Runs something once, in this thread. */
+  /** Runs a function once, in this thread. */
   later(delayMs: number, run: () => void): void;
-  /** Tells the sink of each request from now on; undefined: nobody follows them any more. */
+  /** Reports each request to the sink from now on; undefined: stops that. */
   trace(sink: TraceSink | undefined): void;
   post(message: FromServer, transfer?: readonly Transferable[]): void;
-  /** Handles the messages of a port in this thread. Returns what ends that. */
+  /** Handles the messages of a port in this thread. Returns a function that stops this. */
   onPort(port: MessagePort, handle: (message: unknown) => void): () => void;
 }
 
-/** Messages that mean the same for every driver. */
+/** Messages with the same meaning for every driver. */
 export type ServerMessage = Exclude<ToServer, { kind: 'mounted' | 'mount' | 'stop' }>;
 
 export class MountServer {
@@ -74,7 +74,7 @@ export class MountServer {
     plan: MountPlan,
     who: { uid: number; gid: number },
     thread: ServingThread,
-    /** For tests: few nodes count as too many. */
+    /** For tests: a low limit of nodes. */
     nodesMax?: number,
   ) {
     this.#thread = thread;
@@ -131,7 +131,7 @@ export class MountServer {
         report: (report) => this.agent.reported(report),
       },
       onPort: (port, handle) => thread.onPort(port, handle),
-      // A piece of a stream changes nothing that the agent is told, and there are many.
+      // A piece of a stream changes nothing that the agent sees, and there are many pieces.
       beforeAnswer: (method) => {
         if (method !== 'push') this.agent.changed();
       },
@@ -222,8 +222,8 @@ export class MountServer {
   }
 
   /**
-   * With a writeback cache the kernel takes what programs write and shows it to
-   * others before we are asked: a standby would show what it refuses.
+   * With a writeback cache the kernel accepts programs' writes and shows them to other programs
+   * before it asks us: a standby would show data that it refuses.
    */
   #checkDemotion(): void {
     if (!this.tree.writeback) return;
@@ -268,7 +268,7 @@ export class MountServer {
     };
   }
 
-  /** In spare time; where the job waits for an answer, the thread goes on without it. */
+  /** Runs a job in spare time; while the job waits for an answer, the thread goes on without it. */
   #runJob<T>(job: Generator<Deferred<void> | undefined, T>, done: (result: T) => void): void {
     const next = (): boolean => {
       const { value, done: isDone } = job.next();
@@ -278,7 +278,7 @@ export class MountServer {
       }
       if (value === undefined) return false;
       const goOn = (): void => this.#thread.addJob(next);
-      // A notification that could not be sent leaves the kernel to its time-outs; the rest goes on.
+      // If a notification could not be sent, the kernel's time-outs apply; the rest goes on.
       value.settled(goOn, goOn);
       return true;
     };

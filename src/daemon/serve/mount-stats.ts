@@ -1,4 +1,4 @@
-/** The figures of a mounted volume, put together when somebody asks for them. */
+/** The figures of a mounted volume, collected on request. */
 import { readFileSync } from 'node:fs';
 import type { StatsReport } from '../../measure/stats-report.js';
 import type { MountedParts } from './state.js';
@@ -15,7 +15,7 @@ export class MountStats {
     this.#sinceMs = mountedMs;
   }
 
-  /** Counts from nothing again. */
+  /** Resets the counts to zero. */
   reset(): void {
     this.parts.connection()?.reset();
     this.parts.volume.core.commits.reset();
@@ -50,7 +50,7 @@ export class MountStats {
   }
 }
 
-/** The whole process's, and the serving thread's heap. */
+/** Memory of the whole process, and the serving thread's heap. */
 function memory(): StatsReport['memory'] {
   const { heapUsed, heapTotal, external } = process.memoryUsage();
   const [, rssAnonKb] =

@@ -1,4 +1,7 @@
-/** Opens a mount's volume and base, making the volume when there is none. Before anything is mounted. */
+/**
+ * Opens a mount's volume and base, and makes the volume when there is none.
+ * Runs before anything is mounted.
+ */
 import { mkdirSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { realClock } from '../../lib/clock.js';
@@ -22,11 +25,11 @@ import type { CreationOptions } from '../mount/mount-options.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
 
-/** An owner that is just closing is waited for, and tools that just look. */
+/** How long to wait for an owner that is closing the volume, and for tools that read it. */
 const OWNER_WAIT_MS = 10_000;
 const LOOK_WAIT_MS = 1000;
 
-/** What a new volume is set to. Pure. */
+/** The options of a new volume. Pure. */
 export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
   return {
     blockSize: creation.blockSize ?? DEFAULT_OPTIONS.blockSize,
@@ -79,7 +82,7 @@ export function openVolume(
   }
 }
 
-/** Beside others that only read; nothing of the volume's directory is written. */
+/** Opens beside other readers; writes nothing in the volume's directory. */
 function openToRead(plan: MountPlan, base: OpenedBase | undefined): Volume {
   const share = shareVolume(plan.volume, ownerWaitMs(plan.volume));
   if (share === undefined) throw inUse(plan.volume);
@@ -105,7 +108,7 @@ interface OpenedBase {
 
 function openBase(plan: MountPlan, path: string): OpenedBase {
   const directory = BaseDirectory.open(byteStringOfText(path));
-  // What will be mounted inside the base must not be met through it: it is served by this thread.
+  // The mounts inside the base must not be reached through it: this thread serves them.
   for (const covered of [plan.mountpoint, plan.controlMount]) {
     if (covered === path || !isWithin(covered, path)) continue;
     directory.pin(byteStringOfText(relative(path, covered)));
@@ -139,7 +142,7 @@ function isServed({ mountpoint }: OwnerRecord): boolean {
   return mountpoint !== undefined && mountAt(readMountTable(), mountpoint)?.type === MOUNT_TYPE;
 }
 
-/** Options of an existing volume are its own; asking for others is a mistake worth telling. */
+/** An existing volume keeps its own options; a request for others is a mistake to report. */
 function refuseOtherOptions(volume: Volume, creation: CreationOptions): void {
   const wanted = newVolumeOptions(creation);
   const has = volume.options;

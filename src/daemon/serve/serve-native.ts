@@ -1,7 +1,7 @@
 /**
- * Serves a mount of the fuse-native driver in the main thread: the package
- * works in no other. Everything runs in the event loop; the volume's writer and
- * the helper threads wake it through the event counter.
+ * Serves a mount of the fuse-native driver in the main thread, since the
+ * package works in no other. Everything runs in the event loop; the volume's
+ * writer and the helper threads wake it through the event counter.
  */
 import { performance } from 'node:perf_hooks';
 import { read } from 'node:fs';
@@ -25,10 +25,10 @@ import { CONTROL_SUBTYPE, SUBTYPE } from '../mount/mount-table.js';
 import { openVolume } from './open-volume.js';
 import type { Connection } from './state.js';
 
-/** What programs stored through maps is on its way until nothing came for this long. */
+/** Programs' stores through maps may be on their way until no write has come for this long. */
 const DRAIN_LOOK_MS = 2;
 const DRAIN_LOOKS = 3;
-/** Others that write all the time must not hold a command up for longer. */
+/** Other programs that write all the time must not delay a command for longer. */
 const DRAIN_MAX_MS = 200;
 
 class NativeServer implements ServingThread {
@@ -49,7 +49,7 @@ class NativeServer implements ServingThread {
       data.helpers,
     );
     this.#server = new MountServer(volume, data.plan, data, this);
-    // Old and new versions of a file would meet in one page cache.
+    // With this driver, old and new versions of a file meet in one page cache.
     this.#server.tree.sharesPages = true;
   }
 
@@ -158,7 +158,7 @@ class NativeServer implements ServingThread {
     const timer = setTimeout(() => {
       if (!this.#isClosed) run();
     }, delayMs);
-    // What is due much later does not hold up the end.
+    // Work that is due much later does not delay the end.
     timer.unref();
   }
 
@@ -183,8 +183,8 @@ class NativeServer implements ServingThread {
   }
 
   /**
-   * A write that has returned was answered here: nothing is left to wait for but
-   * the stores through shared maps, which the kernel writes out when asked to.
+   * A returned write was answered here. So the only thing left to wait for are stores through
+   * shared maps, which the kernel writes out on request.
    */
   quiesce(): Deferred<void> {
     const done = new Deferred<void>();
@@ -215,7 +215,7 @@ class NativeServer implements ServingThread {
         setTimeout(look, DRAIN_LOOK_MS);
         return;
       }
-      // After a restore names lead elsewhere. What follows comes in this very step.
+      // After a restore names lead elsewhere. The switch follows in this same turn.
       operations.paths.clear();
       done.resolve();
     };
@@ -240,9 +240,9 @@ class NativeServer implements ServingThread {
   }
 }
 
-/** Opens the volume and waits for messages on the port. Failures go there, too. */
+/** Opens the volume and waits for messages on the port. Failures go to the port, too. */
 export function serveNative(data: ServeData): void {
-  // The kernel may wait for this thread while memory is short. Only root may ask for it.
+  // The kernel may wait for this thread while memory is short. Only root may ask for this.
   markIoFlusher();
   let volume: Volume;
   try {

@@ -1,4 +1,4 @@
-/** Entry of the background process: gets its plan from the one that started it. */
+/** Entry of the background process: gets its plan from its parent. */
 import { serve } from './daemon.js';
 import { log } from './log.js';
 import { toPlainError } from '../calls/plain-error.js';
@@ -8,7 +8,7 @@ import type { Handshake } from './spawn.js';
 function tell(handshake: Handshake): Promise<void> {
   return new Promise((resolve) => {
     if (process.send === undefined || !process.connected) resolve();
-    // Whoever started us may be gone; the mount goes on without.
+    // The parent may be gone; the mount goes on without it.
     else process.send(handshake, () => resolve());
   });
 }

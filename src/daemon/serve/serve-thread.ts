@@ -1,7 +1,7 @@
 /**
  * Entry of the serving thread of the kernel driver: opens the volume and serves
  * until the mount is gone. This thread never goes back to the event loop while
- * it serves; all it hears comes through the loop.
+ * it serves; all messages reach it through the serving loop.
  */
 import type { MessagePort, Transferable } from 'node:worker_threads';
 import { Deferred } from '../../lib/deferred.js';
@@ -29,14 +29,14 @@ import type { Connection } from './state.js';
 
 const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = threadData() as ServeData;
 
-/** The writer has closed the volume; what is left has nothing to finish. */
+/** The writer has closed the volume; the remaining threads have no work to finish. */
 const PATIENCE_MS = 2_000;
 
 function post(message: FromServer, transfer: readonly Transferable[] = []): void {
   port.postMessage(message, transfer);
 }
 
-/** This thread would not hear of its end. */
+/** The main thread starts it, since this thread would not learn of its end. */
 function startWriter(data: WriterData): undefined {
   port.postMessage({ kind: 'start-writer', data } satisfies FromServer, [data.port]);
 }
@@ -99,7 +99,7 @@ class KernelServer implements ServingThread {
     const { tree } = this.#server;
     const control = new FuseSession(controlFd, this.#server.control, {
       name: 'control',
-      // Errors of `write` must be those of `write`, and each open has its own content.
+      // A failed `write` must report its own error, and each open has its own content.
       kernelOverride: { ...this.#pretence, writeback: false, noOpen: false },
       log,
     });
@@ -107,7 +107,7 @@ class KernelServer implements ServingThread {
     const session = new FuseSession(fd, tree, {
       name: 'mount',
       acls: true,
-      // A standby would show programs what it refuses to take from them.
+      // Otherwise a standby would show programs data that it refuses.
       kernelOverride:
         plan.options.writeback && !this.#volume.isStandby
           ? this.#pretence
@@ -193,7 +193,7 @@ class KernelServer implements ServingThread {
   }
 }
 
-// The kernel may wait for this thread while memory is short. Only root may ask for it.
+// The kernel may wait for this thread while memory is short. Only root may ask for this.
 markIoFlusher();
 let volume: Volume | undefined;
 let kernelOverride: KernelOverride = {};

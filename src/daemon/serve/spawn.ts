@@ -1,7 +1,7 @@
 /**
  * Starts the process that serves a mount in the background and waits until the
  * mount is ready. The two talk over the child's IPC channel, which is closed
- * once the child has said how it went.
+ * once the child has reported the result.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, readFileSync, statSync } from 'node:fs';
@@ -18,9 +18,9 @@ export type Handshake = { kind: 'ready' } | { kind: 'failed'; error: PlainError 
 const LOG_TAIL_BYTES = 2000;
 
 /**
- * Settles when the mount is ready. Throws the child's CommandError. A signal that
- * ends this process goes to the child, which is waited for; throws
- * `mount-interrupted` then, and the mount is gone.
+ * Settles when the mount is ready. Throws the child's CommandError. Passes a signal that ends this
+ * process on to the child, waits for the child, and throws `mount-interrupted`; then the mount is
+ * gone.
  */
 export async function serveInBackground(plan: MountPlan): Promise<void> {
   const logFd = openLogOrSay(plan.log);
@@ -30,7 +30,7 @@ export async function serveInBackground(plan: MountPlan): Promise<void> {
     [fileURLToPath(new URL('./serve-process.js', import.meta.url))],
     {
       detached: true,
-      // In the background nothing may keep a file system busy but its own mount.
+      // In the background the process must keep no file system busy but its own mount.
       cwd: '/',
       stdio: ['ignore', logFd, logFd, 'ipc'],
       serialization: 'advanced',
@@ -45,7 +45,7 @@ export async function serveInBackground(plan: MountPlan): Promise<void> {
   let isDecided = false;
   for (const signal of END_SIGNALS) {
     process.on(signal, () => {
-      // It stays mounted, and so this process says.
+      // It stays mounted, and this process reports that.
       if (isDecided) return;
       interruption ??= signal;
       child.kill(signal);
@@ -66,7 +66,7 @@ export async function serveInBackground(plan: MountPlan): Promise<void> {
     });
   });
   failpoint('spawn:answered');
-  // A signal of a moment ago is heard in the event loop's next turn.
+  // The event loop delivers a recent signal in its next turn.
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
   isDecided = interruption === undefined;
   if (interruption !== undefined) {

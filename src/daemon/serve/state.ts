@@ -1,4 +1,7 @@
-/** What the state files of a mounted volume show. Called in the serving thread, when one is opened. */
+/**
+ * The content of a mounted volume's state files. Called in the serving thread,
+ * when one is opened.
+ */
 import type { ControlState } from '../../control/control-file.js';
 import type { LoopCounts } from '../../fuse/loop/loop-counts.js';
 import type { Negotiated } from '../../fuse/protocol/negotiate.js';
@@ -14,14 +17,14 @@ import { MountStats } from './mount-stats.js';
 import type { RemoteAgent } from '../peers/remote-agent.js';
 import type { Peering } from '../peers/peering.js';
 
-/** What is known of the conversation with the kernel. */
+/** What is known about the connection to the kernel. */
 export interface Connection {
-  /** Absent: the driver does not tell. */
+  /** Absent: the driver does not report it. */
   readonly negotiated: Negotiated | undefined;
   /** Requests since the mount. */
   readonly served: number;
   readonly counts: RequestCounts;
-  /** Null: not counted by this driver. */
+  /** Null: this driver does not count. */
   readonly loop: LoopCounts | null;
   readonly heldBack: number | null;
   reset(): void;

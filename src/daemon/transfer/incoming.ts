@@ -1,6 +1,6 @@
 /**
- * Streams that come into a mounted volume: one at a time, taken in by the
- * serving thread in its spare time.
+ * Incoming streams of a mounted volume: one at a time, taken in by the serving
+ * thread in its spare time.
  *
  * What must hold: requests of programs come first, and of each group most room
  * is theirs; at most HELD_BYTES of a stream wait here, beside the frame that is
@@ -22,9 +22,9 @@ import { resumeToken } from '../../sync/stream/receiving.js';
 import type { Volume } from '../../volume/volume.js';
 import { fromPlainError, toPlainError } from '../calls/plain-error.js';
 
-/** What was handed in and waits. Whoever hands in more than it was given room for is refused. */
+/** Bytes that were pushed and wait. A caller that pushes more than it has room for is refused. */
 export const HELD_BYTES = 4 * 1024 * 1024;
-/** Staged in one group; the rest of its room is for what programs change. */
+/** Staged in one txg; the rest of its room is for programs' changes. */
 export const STAGED_BYTES = 12 * 1024 * 1024;
 export const STAGED_RECORDS = 10_000;
 
@@ -59,7 +59,7 @@ export class IncomingStreams {
     return incoming;
   }
 
-  /** For `status`: what is coming in, or how one that was interrupted goes on. */
+  /** For `status`: the incoming stream, or how an interrupted one resumes. */
   state(): Record<string, unknown> {
     if (this.#current !== undefined) {
       return { receiving: { bytes: this.#current.bytes }, resumeToken: null };
@@ -69,14 +69,14 @@ export class IncomingStreams {
 }
 
 export class Incoming implements IncomingStream {
-  /** Handed in so far. */
+  /** Bytes pushed so far. */
   bytes = 0;
   readonly #parts: IncomingParts;
   readonly #intake: StreamIntake;
   readonly #onEnd: () => void;
   readonly #answers: ReceiveAnswer[] = [];
   #heldBytes = 0;
-  /** Steps that wait for the one under way. */
+  /** Operations that wait for the current one. */
   readonly #waiting: (() => void)[] = [];
   #isBusy = false;
   #failure: CommandError | undefined;
@@ -90,12 +90,15 @@ export class Incoming implements IncomingStream {
     this.#intake = new StreamIntake(() => new Receiver(volume, { ...options, random }, own));
   }
 
-  /** Bytes that may be handed in now. */
+  /** Bytes that may be pushed now. */
   get room(): number {
     return HELD_BYTES - this.#heldBytes;
   }
 
-  /** Settles when they are taken in: until then their memory is let alone. What has failed keeps failing, with the same error. */
+  /**
+   * Settles when the bytes are taken in: their memory must not change until then. After a failure
+   * every call fails with the same error.
+   */
   push(chunk: Buffer): Deferred<void> {
     if (chunk.length > this.room) {
       const refused = new Deferred<void>();
@@ -122,7 +125,7 @@ export class Incoming implements IncomingStream {
     }
   }
 
-  /** Keeps what came; the error, with the token to go on with. */
+  /** Keeps what has arrived; returns the error, with the token to resume with. */
   *#fail(error: unknown): Work<CommandError> {
     const failure = asCommandError(error);
     this.#parts.log(`receive: ${failure.message}`);
@@ -171,7 +174,7 @@ export class Incoming implements IncomingStream {
     }
   }
 
-  /** One step at a time, in the order they were asked for. */
+  /** One operation at a time, in the order of the calls. */
   #next<T>(work: () => Work<T>): Deferred<T> {
     const answer = new Deferred<T>();
     const start = (): void => {

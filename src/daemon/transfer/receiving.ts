@@ -1,4 +1,7 @@
-/** Opening the volume that streams go into, making it when there is none. It must not be mounted. */
+/**
+ * Opens the volume that receives streams, and makes it when there is none. It
+ * must not be mounted.
+ */
 import { mkdirSync } from 'node:fs';
 import { realClock } from '../../lib/clock.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
@@ -65,7 +68,7 @@ export class ReceivingVolume {
     this.#owner = acquireOwner(this.path);
   }
 
-  /** Of the stream that was interrupted here. */
+  /** The token of the stream that was interrupted here. */
   token(): string | undefined {
     this.#volume ??= this.#open(undefined);
     return resumeToken(this.#volume);

@@ -1,6 +1,6 @@
 /**
- * Opening a volume to send from it: read-only, beside whoever has it mounted,
- * its base included.
+ * Opens a volume to send from it: read-only, even while another process has it
+ * mounted, including its base.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { CommandError, messageOf } from '../../lib/errors.js';
@@ -15,7 +15,7 @@ import { isWithin } from '../mount/mount-table.js';
 
 export interface SendSource {
   volume: string;
-  /** The process that has it mounted, and where. */
+  /** The process that has the volume mounted, and where. */
   mounted?: { pid: number; mountpoint: string };
 }
 
@@ -62,7 +62,7 @@ function openBase(
   }
 }
 
-/** A mount in place covers its base; the process that serves it has it open. */
+/** A mount in place covers its base; its serving process has the base open. */
 function coveredBase(pid: number, { path, hostInode }: StoredBase): string {
   const directory = `/proc/${pid}/fd`;
   try {
