@@ -18,7 +18,7 @@ export interface BlockTouch {
 export class ChangedSince {
   readonly inodes = new Set<number>();
   readonly orphans = new Set<number>();
-  /** Directory → names, inode → attributes, inode → block index. */
+  /** Directory → names, inode → xattrs, inode → block index. */
   readonly names = new Map<number, Set<string>>();
   readonly attributes = new Map<number, Set<string>>();
   readonly blocks = new Map<number, Map<number, BlockTouch>>();
@@ -80,7 +80,7 @@ export class ChangedSince {
     return touch;
   }
 
-  /** An inode goes, with everything it has in this txg: names, attributes and blocks. */
+  /** An inode goes, with everything it has in this txg: names, xattrs and blocks. */
   drop(
     ino: number,
     names: Iterable<string> | undefined,
