@@ -76,7 +76,7 @@ function unusedMembers(): string[] {
     const body = code(text);
     for (const [word] of body.matchAll(/\b\w+/g)) counts.set(word, (counts.get(word) ?? 0) + 1);
     const members = body.matchAll(
-      /^ {2}(?:static |async |override |get |set )*([a-z]\w*)(?:<[^>\n]*>)?\([^\n]*[{(,]$/gm,
+      /^ {2}(?:static |async |override |get |set )*([a-z]\w*)(?:<[^>\n]*>)?\((?:[^\n]*[{(,])?$/gm,
     );
     for (const [, member = ''] of members) declared.push({ name, member });
   }

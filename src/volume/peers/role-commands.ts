@@ -115,22 +115,6 @@ export class RoleCommands {
   }
 
   /**
-   * For a volume that follows the roles in a stream; throws `epoch-too-low`. `to`: as for `demote`.
-   */
-  setRole(
-    { role, epoch }: Role,
-    source: string,
-    random: () => number,
-    to?: string,
-  ): RoleMove<RoleAnswer> {
-    checkEpoch(this.current, epoch);
-    if (this.current.role === role && this.current.epoch === epoch) return this.#unchanged();
-    if (role === 'primary') return this.promote(source, random, epoch);
-    if (role === 'standby' && !this.volume.isStandby) return this.demote(to, source, epoch);
-    return this.#moving(() => this.#put(role, epoch, 'role', source, {}));
-  }
-
-  /**
    * From now on the live tree may be changed, under numbers that no other volume gives out (rule
    * D6). Without an epoch: the next one. Throws CommandError: epoch-too-low, epoch-too-high (for an
    * epoch that a person gives), epoch-exhausted.

@@ -246,7 +246,9 @@ t.test('the connections: each thread has a line of its own', async (t) => {
 
 t.test('an inspection thread ends when it has answered', async (t) => {
   const url = new URL('../../../dist/daemon/commands/inspect-thread.js', import.meta.url);
-  const worker = new Worker(url, { execArgv: [] });
+  // As startThread does it, but without this process's loader.
+  const workerData = { state: new Int32Array(new SharedArrayBuffer(4)), data: undefined };
+  const worker = new Worker(url, { execArgv: [], workerData });
   const ended = new Promise((resolve) => worker.once('exit', resolve));
   const answered = new Promise((resolve) => worker.once('message', resolve));
   const args = { target: { volume: '/nowhere' }, request: { command: 'check', args: {} } };

@@ -46,7 +46,7 @@ t.test('promote: a new epoch, a new allocator, once', async (t) => {
     'epoch-too-low',
   );
   t.equal(
-    codeOf(() => fixture.volume.roles.setRole({ role: 'standby', epoch: 6 }, 'test', half)),
+    codeOf(() => fixture.volume.roles.demote(undefined, 'test', 6)),
     'epoch-too-low',
   );
   t.same(fixture.volume.roles.current, { role: 'primary', epoch: 7, by });
@@ -92,12 +92,12 @@ t.test('demote: what was not sent is kept, nothing else is made', async (t) => {
   t.equal(fixture.content(fixture.at('f', diverged), diverged), 'three');
   t.equal(fixture.volume.latest()?.name, 'two', 'it is never the latest');
   sound(t, fixture);
-  fixture.volume.roles.setRole({ role: 'primary', epoch: 3 }, 'test', half);
+  fixture.volume.roles.promote('test', half, 3);
   fixture.write('f', 'four');
   fixture.flush();
-  const set = fixture.volume.roles.setRole({ role: 'standby', epoch: 4 }, 'test', half, 'one');
+  const set = fixture.volume.roles.demote('one', 'test', 4);
   t.match(set.answer, { role: 'standby', epoch: 4, diverged: 'diverged-3' });
-  fixture.volume.roles.setRole({ role: 'none', epoch: 4 }, 'test', half);
+  fixture.volume.roles.promote('test', half, 5);
   fixture.write('f', 'five');
   sound(t, fixture);
 });
