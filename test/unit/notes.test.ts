@@ -133,7 +133,8 @@ t.test("README's list of control files is the list", (t) => {
 // --- signals ----------------------------------------------------------------
 
 t.test('README names the signals that a daemon listens to', (t) => {
-  const inSources = [...read('src/daemon/serve/daemon.ts').matchAll(/'(SIG[A-Z0-9]+)'/g)].map(last);
+  const files = ['daemon.ts', 'interrupted.ts'].map((name) => read(`src/daemon/serve/${name}`));
+  const inSources = [...files.join('\n').matchAll(/'(SIG[A-Z0-9]+)'/g)].map(last);
   const line = read('README.md').match(/^Signals to the serving process: .*$/m)?.[0] ?? '';
   t.same(sorted([...line.matchAll(/`(SIG[A-Z0-9]+)`/g)].map(last)), sorted(inSources));
   t.end();
