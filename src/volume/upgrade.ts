@@ -30,11 +30,11 @@ export interface Upgrade {
 /** In the order in which they came. */
 export const UPGRADES: readonly Upgrade[] = [];
 
-const REVISION = 'revision';
+const REVISION_META = 'revision';
 
 /** How many upgrades the volume has had. */
 export function revisionOf(reader: TableReader): number {
-  return readMeta<number>(reader, REVISION) ?? 0;
+  return readMeta<number>(reader, REVISION_META) ?? 0;
 }
 
 /** Throws CommandError `newer-format`: a newer shadowfs has added what this one does not keep up. */
@@ -50,7 +50,7 @@ export function checkRevision(path: string, reader: TableReader, known = UPGRADE
 
 /** For a new volume, which has all tables: nothing is missing in it. */
 export function putRevision(tx: WriteTransaction, revision = UPGRADES.length): void {
-  tx.put(TABLE.meta, Buffer.from(REVISION), encodeJson(revision));
+  tx.put(TABLE.meta, Buffer.from(REVISION_META), encodeJson(revision));
 }
 
 /**

@@ -210,9 +210,9 @@ function failpointNames(): string[] {
     for (const [, step] of text.matchAll(/\bfailpoint\('([a-z-]+:[a-z-]+)'\)/g))
       names.add(step ?? '');
   }
-  // The intent log (intent-log.test.ts), the writer and the start of a mount (ending.test.ts) have
-  // tests of their own.
-  return [...names].filter((name) => !/^(log|mount|spawn|writer):/.test(name)).sort();
+  // The intent log (intent-log.test.ts), the writer (writer-death.test.ts), the start of a mount
+  // (ending.test.ts) and upgrades (upgrade.test.ts) have tests of their own.
+  return [...names].filter((name) => !/^(log|mount|spawn|upgrade|writer):/.test(name)).sort();
 }
 
 /** A command and, after it, changes to the tree; each line is one state that a crash may leave. */
