@@ -3,6 +3,7 @@
  * counters. Reads them directly from the store, so that it can report damage in
  * a volume that no longer opens.
  */
+import { hasBase } from '../volume/catalog.js';
 import { isCount } from '../lib/fields.js';
 import { layerKey } from '../format/records/keys.js';
 import {
@@ -21,7 +22,6 @@ import type { CheckState } from './report.js';
 import { type Identity, ownIdentity } from '../volume/peers/identity.js';
 import type { Layer } from '../volume/lineage.js';
 import { checkOptions, type VolumeOptions } from '../volume/options.js';
-import { hasBase } from '../volume/has-base.js';
 
 export interface CheckedCatalog {
   layers: Map<number, Layer>;

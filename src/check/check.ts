@@ -76,7 +76,7 @@ export function checkVolumeAt(
     if (volume !== undefined) {
       // Everything is read from one state of the store: a mount may continue to write and collect.
       reader.close();
-      reader = volume.core.reader;
+      reader = volume.store;
     }
     checkStore(reader, volume, state, isReadable, options);
   } catch (error) {

@@ -74,7 +74,7 @@ export class CheckInodes {
 
   /** Layers named in the inode lie on the view's path, or were folded away. */
   #layers(view: View, inode: Inode, where: () => string): void {
-    const { layers } = this.volume.core;
+    const { layers } = this.volume;
     for (const [name, layer] of [
       ['birth', inode.birthLayer],
       ['data', inode.dataLayer],
@@ -87,7 +87,7 @@ export class CheckInodes {
   }
 
   #clips(view: View, inode: Inode, where: () => string): void {
-    const { layers } = this.volume.core;
+    const { layers } = this.volume;
     const bad = (what: string): void => this.state.add('D4', what, where());
     for (const fault of clipFaults(inode.clips)) bad(fault);
     for (const { layer } of inode.clips) {
@@ -139,7 +139,7 @@ export class CheckInodes {
     const stop = blockKey(fileset, ino + 1, 0, MAX_LAYER, MAX_STEP);
     let isPlain = true;
     let found = 0;
-    const { reader } = this.volume.core;
+    const reader = this.volume.store;
     reader.visit(
       TABLE.blocks,
       start,
@@ -165,7 +165,7 @@ export class CheckInodes {
     const start = blockKey(view.fileset, ino, first, MAX_LAYER, MAX_STEP);
     const end = blockKey(view.fileset, ino + 1, 0, MAX_LAYER, MAX_STEP);
     let last = -1;
-    const range = this.volume.core.reader.range(TABLE.blocks, start, end, { keysOnly: true });
+    const range = this.volume.store.range(TABLE.blocks, start, end, { keysOnly: true });
     for (const { key } of range) {
       const index = blockIndexOf(key);
       if (index !== last) yield index;
@@ -176,7 +176,7 @@ export class CheckInodes {
   /** The visible version at an index; undefined: none, or cut off by a clip. */
   #seen(view: View, inode: Inode, index: number): SeenBlock | undefined {
     const key = blockKey(view.fileset, inode.ino, index, 0, 0);
-    const found = this.volume.core.newest(TABLE.blocks, placeOf(TABLE.blocks, key), view);
+    const found = this.volume.newest(TABLE.blocks, placeOf(TABLE.blocks, key), view);
     if (found === undefined) return undefined;
     const step = stepOf(found.key);
     const layer = layerOf(TABLE.blocks, found.key);
@@ -188,7 +188,7 @@ export class CheckInodes {
 
   /** Compares each reference once with its base file. */
   #base(inode: Inode, reference: BaseReference, where: () => string): void {
-    const { base } = this.volume.core;
+    const { base } = this.volume;
     if (base === undefined || inode.nlink === 0) return;
     const isDirectory = inode.isDirectory;
     if (!isDirectory && this.volume.blocks.baseEnd(inode) === 0) return;

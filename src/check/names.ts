@@ -7,6 +7,7 @@
  * may have more names on the host, outside the base directory: there the count
  * is a bound, and the base directory is read only where a record refers to it.
  */
+import { hasBase } from '../volume/catalog.js';
 import {
   deltaPrefix,
   entryKey,
@@ -25,7 +26,6 @@ import type { TableReader } from '../store/reader.js';
 import { type CheckState, shownName } from './report.js';
 import { DIRECTORY_TYPE } from '../lib/file-mode.js';
 import type { Inode, LinkName } from '../volume/inode.js';
-import { hasBase } from '../volume/has-base.js';
 import { gapsOfLayers, type InodeGaps } from '../volume/names/inode-gaps.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
@@ -88,9 +88,9 @@ export class NameCheck {
     /** Describes an inode, or a name in a directory, for a finding. */
     readonly where: (ino: number, name?: string) => string,
   ) {
-    this.#hasBase = hasBase(volume.core.reader);
-    const { reader, base } = volume.core;
-    const path = older === undefined ? [] : volume.core.layers.path(older.top);
+    this.#hasBase = hasBase(volume.store);
+    const { store: reader, base } = volume;
+    const path = older === undefined ? [] : volume.layers.path(older.top);
     const isShort = path.length <= BARE_LAYERS;
     this.#olderIsBare = isShort && path.every((layer) => hasNoNames(reader, layer));
     if (isShort && base === undefined) {
@@ -109,7 +109,7 @@ export class NameCheck {
   /** The stored entry of a visible name; whiteouts have number 0. */
   #stored(view: View, directory: number, name: string): StoredEntry | undefined {
     const key = entryKey(view.fileset, directory, nameHash(name), name, 0);
-    const found = this.volume.core.newest(TABLE.entries, placeOf(TABLE.entries, key), view);
+    const found = this.volume.newest(TABLE.entries, placeOf(TABLE.entries, key), view);
     if (found === undefined) return undefined;
     return { ...decodeEntry(found.value, () => 'entry'), layer: found.layer };
   }
@@ -256,7 +256,7 @@ export class NameCheck {
       return entry.ino === 0 ? 'was removed' : `is inode ${entry.ino}`;
     }
     if (directory.base === undefined) return 'does not exist';
-    if (this.volume.core.base === undefined) return undefined;
+    if (this.volume.base === undefined) return undefined;
     if (this.volume.directories.find(this.view, directory, name)?.ino !== inode.ino) {
       const what = `the base no longer has ${shownName(name)} in directory ${parent}`;
       this.state.add('D10', what, this.where(inode.ino), 'base');
@@ -270,13 +270,14 @@ export class NameCheck {
    * not available.
    */
   #parentOf(inode: Inode, parent: number): Inode | 'unknown' | undefined {
-    const { core, inodes } = this.volume;
+    const { base, inodes } = this.volume;
     const known = inodes.get(this.view, parent);
     if (known !== undefined) return known;
     const hasRecord =
-      core.newest(TABLE.inodes, inodePlace(this.view.fileset, parent), this.view) !== undefined;
+      this.volume.newest(TABLE.inodes, inodePlace(this.view.fileset, parent), this.view) !==
+      undefined;
     if (hasRecord || !this.#hasBase || !isBaseNumber(parent)) return undefined;
-    if (core.base === undefined || inode.base === undefined) return 'unknown';
+    if (base === undefined || inode.base === undefined) return 'unknown';
     const cut = inode.base.path.lastIndexOf('/');
     inodes.rememberBase(parent, cut < 0 ? '' : inode.base.path.slice(0, cut));
     return inodes.get(this.view, parent) ?? 'unknown';
@@ -316,7 +317,7 @@ export class NameCheck {
     end: Buffer,
   ): Generator<{ directory: number; name: string; entry: EntryValue }> {
     let last: Buffer | undefined;
-    for (const { key, value } of this.volume.core.reader.range(TABLE.entries, start, end)) {
+    for (const { key, value } of this.volume.store.range(TABLE.entries, start, end)) {
       const place = placeOf(TABLE.entries, key);
       if (last?.equals(place) || !view.includes(layerOf(TABLE.entries, key))) continue;
       last = place;

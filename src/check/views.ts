@@ -6,6 +6,7 @@
  * is proportional to the records ever written, not to views × files. Rule D2
  * makes this complete: a wrong delta map is a finding of its own.
  */
+import { hasBase } from '../volume/catalog.js';
 import {
   decodeDeltaKey,
   deltaPrefix,
@@ -23,7 +24,6 @@ import type { Work } from '../lib/work.js';
 import { type CheckState, shownName } from './report.js';
 import { REAP_ALL } from '../volume/files/file-data.js';
 import type { Inode } from '../volume/inode.js';
-import { hasBase } from '../volume/has-base.js';
 import { gapsOfTable, type InodeGaps } from '../volume/names/inode-gaps.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import { visitInodes } from '../volume/names/inode-reader.js';
@@ -51,7 +51,7 @@ export class ViewCheck {
     readonly state: CheckState,
   ) {
     this.#inodes = new CheckInodes(volume, state);
-    this.#noOrphans = gapsOfTable(volume.core.reader, TABLE.orphans, ROOT_FILESET);
+    this.#noOrphans = gapsOfTable(volume.store, TABLE.orphans, ROOT_FILESET);
   }
 
   /** Assumes that the view of this layer is sound: the views above are compared with it. */
@@ -74,11 +74,11 @@ export class ViewCheck {
 
   /** Not one of the volume's own views, whose caches would stay. */
   #newView(top: number): View {
-    return new View(ROOT_FILESET, top, this.volume.core.layers.lineage(top), false);
+    return new View(ROOT_FILESET, top, this.volume.layers.lineage(top), false);
   }
 
   *#view(top: number): Work<void> {
-    const path = this.volume.core.layers.path(top);
+    const path = this.volume.layers.path(top);
     const known = path.findIndex((layer) => this.#checked.has(layer));
     const between = (known < 0 ? path : path.slice(0, known)).reverse();
     const older = known < 0 ? undefined : this.#newView(path[known] as number);
@@ -130,7 +130,7 @@ export class ViewCheck {
     visit: (places: readonly Buffer[]) => void,
   ): Work<void> {
     const prefix = deltaPrefix(layer, table);
-    const { reader } = this.volume.core;
+    const reader = this.volume.store;
     let places: Buffer[] = [];
     for (const { key } of reader.range(TABLE.delta, prefix, prefixEnd(prefix), ONLY_KEYS)) {
       this.state.tick();
@@ -195,7 +195,7 @@ export class ViewCheck {
   #version(view: View, layer: number, place: Buffer): Inode | null | undefined {
     const inode = this.volume.inode(view, inodeOf(place));
     if (inode !== undefined) return inode.layer === layer ? inode : undefined;
-    const found = this.volume.core.newest(TABLE.inodes, place, view);
+    const found = this.volume.newest(TABLE.inodes, place, view);
     return found?.layer === layer ? null : undefined;
   }
 
@@ -228,14 +228,13 @@ export class ViewCheck {
 
   #isOrphan(view: View, ino: number): boolean {
     if (this.#noOrphans.has(ino)) return false;
-    const { core } = this.volume;
-    const found = core.newest(TABLE.orphans, inodePlace(view.fileset, ino), view);
+    const found = this.volume.newest(TABLE.orphans, inodePlace(view.fileset, ino), view);
     return found !== undefined && found.value[0] === 1;
   }
 
   /** Checks orphans whose inode is not changed in the same layers. */
   #orphan({ view, where }: CheckedView, layer: number, place: Buffer): void {
-    const found = this.volume.core.newest(TABLE.orphans, place, view);
+    const found = this.volume.newest(TABLE.orphans, place, view);
     if (found === undefined || found.layer !== layer || found.value[0] !== 1) return;
     const ino = inodeOf(place);
     const inode = this.volume.inode(view, ino);
@@ -249,9 +248,9 @@ export class ViewCheck {
    * without that directory.
    */
   #checkRoot(view: View, title: string): void {
-    const { core } = this.volume;
+    const { base, store } = this.volume;
     const root = this.volume.inode(view, ROOT_INODE);
-    if (root === undefined && core.base === undefined && hasBase(core.reader)) return;
+    if (root === undefined && base === undefined && hasBase(store)) return;
     if (!root?.isDirectory) this.state.add('V1', 'there is no root directory', title);
   }
 
@@ -279,7 +278,7 @@ export class ViewCheck {
    */
   #lost(view: View, inos: readonly number[]): Set<number> {
     const { fileset, top } = view;
-    const { reader } = this.volume.core;
+    const reader = this.volume.store;
     const lost = new Set(inos);
     visitInodes(reader, view, inos, (ino, layer, { value }) => {
       if (layer === top && value[0] !== 0) lost.delete(ino);

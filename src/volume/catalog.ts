@@ -80,6 +80,14 @@ export function readMeta<T>(reader: TableReader, name: string): T | undefined {
   return value === undefined ? undefined : decodeJson<T>(value, `meta/${name}`);
 }
 
+/**
+ * The volume was made over a directory, whether that is available or not: the
+ * checks and receivers ask the stored record.
+ */
+export function hasBase(reader: TableReader): boolean {
+  return reader.has(TABLE.meta, metaKey('base'));
+}
+
 const ALL = Buffer.alloc(40, 0xff);
 const FIRST = Buffer.of(0);
 

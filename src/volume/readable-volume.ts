@@ -2,7 +2,11 @@
  * The reading half of a volume: its parts, its views and what a view shows.
  * `Volume` adds changes and commands.
  */
-import { inodeNumber, ROOT_FILESET, TABLE } from '../format/records/tables.js';
+import { inodeNumber, ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
+import type { BaseDirectory } from '../base/base-directory.js';
+import type { StoreReader } from '../store/reader.js';
+import type { LayerTree } from './lineage.js';
+import type { StoredVersion } from './newest.js';
 import { Xattrs } from './files/xattrs.js';
 import { BaseIds } from './names/base-ids.js';
 import { BlockMap, type BlockRun } from './files/block-map.js';
@@ -66,6 +70,30 @@ export class ReadableVolume {
   protected newInodeNumber(): number {
     const { allocator } = this.catalog.identity;
     return inodeNumber(allocator, this.catalog.takeInode(allocator));
+  }
+
+  /** The committed state, for those that look at records themselves. */
+  get store(): StoreReader {
+    return this.core.reader;
+  }
+
+  get layers(): LayerTree {
+    return this.core.layers;
+  }
+
+  /** The base directory, when it is at hand. */
+  get base(): BaseDirectory | undefined {
+    return this.core.base;
+  }
+
+  /** The newest stored version of a place that a view sees. */
+  newest(table: TableNumber, place: Buffer, view: View): StoredVersion | undefined {
+    return this.core.newest(table, place, view);
+  }
+
+  /** No caller knows the inode by its number any more: its place in the base need not be kept. */
+  forgetPath(ino: number): void {
+    this.core.basePaths.delete(ino);
   }
 
   get live(): View {

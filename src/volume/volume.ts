@@ -3,9 +3,9 @@
  * class that the tree, the commands and the tools work with; what it does lies
  * in the parts it puts together here. Serves synchronously; knows neither FUSE
  * nor sockets. Changes work on the live view, in memory, and throw FsError;
- * commands throw CommandError. Both are durable when their group is.
+ * commands throw CommandError. Both are durable when their txg is.
  *
- * Doors: catalog, create-volume, has-base, inode, lineage, options,
+ * Doors: catalog, create-volume, inode, lineage, options,
  *   readable-volume, view, volume.
  * Doors inside volume/: core, newest, open-volume.
  */
@@ -14,7 +14,7 @@ import type { Deferred } from '../lib/deferred.js';
 import { invariant } from '../lib/invariant.js';
 import type { WaitPolicy } from '../lib/wait-policy.js';
 import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
-import { ROOT_FILESET, TABLE } from '../format/records/tables.js';
+import { ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { XattrValue } from './files/xattrs.js';
 import { Catalog, readMeta, type Snapshot } from './catalog.js';
@@ -40,6 +40,7 @@ import type { Copied } from './files/file-data.js';
 import { openLog } from './log/open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { PullSchedule } from './peers/pull-schedule.js';
+import { GroupPoints } from './snapshots/group-points.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
 import { RoleCommands } from './peers/role-commands.js';
 import { type ScheduledAnswer, Schedules } from './snapshots/schedules.js';
@@ -54,6 +55,7 @@ export class Volume extends ReadableVolume {
   readonly roles: RoleCommands;
   readonly schedules: Schedules;
   readonly pulls: PullSchedule;
+  readonly groupPoints: GroupPoints;
   readonly #commands: SnapshotCommands;
   /** Layer → how many open views keep it. */
   readonly #pinned = new Map<number, number>();
@@ -69,6 +71,7 @@ export class Volume extends ReadableVolume {
     const schedule = readMeta<unknown>(core.reader, 'schedule');
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
     this.pulls = new PullSchedule(core, catalog, this.#commands);
+    this.groupPoints = new GroupPoints(core, catalog, this.#commands);
     catalog.attach(core);
     core.onClose((txg) => {
       catalog.storeCounters();
@@ -112,6 +115,15 @@ export class Volume extends ReadableVolume {
     for (const child of layers.remove(number)) this.catalog.putLayer(child);
     this.catalog.deleteLayer(number);
     this.views.delete(number);
+  }
+
+  get isReadOnly(): boolean {
+    return this.core.readOnly;
+  }
+
+  /** Why the volume takes no more changes: its writer has failed. */
+  get failure(): Error | undefined {
+    return this.core.failure;
   }
 
   get isStandby(): boolean {
@@ -187,11 +199,6 @@ export class Volume extends ReadableVolume {
     return this.data.copyRange(...what);
   }
 
-  /** No caller knows the inode by its number any more: its place in the base need not be kept. */
-  forgetPath(ino: number): void {
-    this.core.basePaths.delete(ino);
-  }
-
   get knownPaths(): number {
     return this.core.basePaths.size;
   }
@@ -201,6 +208,21 @@ export class Volume extends ReadableVolume {
     // Those of a standby are removed when it is promoted.
     if (this.core.readOnly || this.isStandby || this.core.failure !== undefined) return;
     this.core.withReserve(() => this.names.release(ino));
+  }
+
+  /** Refuses a change that the disk or the quota can't hold, before it begins. Throws ENOSPC. */
+  admit(records: number, metaBytes: number, blockBytes: number): void {
+    this.core.admit(records, metaBytes, blockBytes);
+  }
+
+  /** For what always has to work: it may use the reserve. */
+  withReserve<T>(body: () => T): T {
+    return this.core.withReserve(body);
+  }
+
+  /** Puts a record of an unversioned table into the open txg; undefined: it goes. */
+  putSystem(table: TableNumber, key: Buffer, value: Buffer | undefined): void {
+    this.core.putSystem(table, key, value);
   }
 
   // Commands

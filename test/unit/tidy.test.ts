@@ -55,6 +55,11 @@ t.same(
   'a rule is only broken with a reason',
 );
 t.same(
+  breaking((text, name) => !name.startsWith('src/volume/') && /\.core\b/.test(text)),
+  [],
+  'Volume is the door: only volume/ reaches its core',
+);
+t.same(
   [...filesBelow('src'), ...filesBelow('test')].filter(
     (name) =>
       /\.only\(/.test(fs.readFileSync(path.join(root, name), 'utf8')) &&

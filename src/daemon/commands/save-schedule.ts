@@ -36,8 +36,8 @@ export class SaveSchedule {
   }
 
   #everyMs(): number | undefined {
-    const { core, schedules } = this.#volume;
-    if (core.readOnly) return undefined;
+    const { isReadOnly, schedules } = this.#volume;
+    if (isReadOnly) return undefined;
     try {
       return schedules.schedule?.everyMs;
     } catch {

@@ -12,7 +12,7 @@ import { CommandError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import type { Answer } from '../../control/command.js';
 import type { Point } from '../../sync/group/group-messages.js';
-import { GroupPoints } from '../../volume/snapshots/group-points.js';
+import type { GroupPoints } from '../../volume/snapshots/group-points.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import type { VolumeCommands } from '../commands/commands.js';
@@ -55,8 +55,7 @@ export class GroupMember {
 
   constructor(parts: GroupMemberParts) {
     this.#parts = parts;
-    const { core, catalog, roles } = parts.volume;
-    this.#points = new GroupPoints(core, catalog, roles.commands);
+    this.#points = parts.volume.groupPoints;
   }
 
   stored(): GroupStored {
@@ -157,7 +156,7 @@ export class GroupMember {
     const parked = this.#parked;
     if (parked?.key !== key) throw overdue(name);
     const source = initiator === volume.uuid ? this.source : 'peer';
-    volume.core.withReserve(() => this.#points.save(key, name, point, source));
+    volume.withReserve(() => this.#points.save(key, name, point, source));
     failpoint('group:switched');
     const ticket = volume.commit();
     // Later changes go into another layer.
@@ -169,7 +168,7 @@ export class GroupMember {
     const { commands, volume } = this.#parts;
     failpoint(`group:before-${what}`);
     const done = commands.runChange(`group-${what}`, () => {
-      volume.core.withReserve(change);
+      volume.withReserve(change);
       return {};
     });
     return after(done, () => failpoint(`group:after-${what}`));

@@ -18,7 +18,7 @@ export class MountStats {
   /** Resets the counts to zero. */
   reset(): void {
     this.parts.connection()?.reset();
-    this.parts.volume.core.commits.reset();
+    this.parts.volume.txgs.counts.reset();
     this.#sinceMs = Date.now();
   }
 
@@ -37,7 +37,7 @@ export class MountStats {
       requests: session?.counts.figures() ?? [],
       loop: session?.loop?.figures() ?? null,
       heldBack: session?.heldBack ?? null,
-      commits: volume.core.commits.figures(),
+      commits: volume.txgs.counts.figures(),
       nodes: { live: liveNodes, special: specialNodes, asked },
       caches: [
         ...volume.caches(limits.paths),

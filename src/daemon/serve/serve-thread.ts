@@ -48,7 +48,7 @@ function placementHere(): Placement | undefined {
 
 class KernelServer implements ServingThread {
   readonly #volume: Volume;
-  readonly #pretence: KernelOverride;
+  readonly #kernelOverride: KernelOverride;
   readonly #loop = new ServeLoop({ wakeFd, placement: placementHere() });
   readonly #helpers = new HelperClient(this.#loop, helperPorts);
   readonly #server: MountServer;
@@ -57,8 +57,8 @@ class KernelServer implements ServingThread {
 
   constructor(volume: Volume, kernelOverride: KernelOverride) {
     this.#volume = volume;
-    this.#pretence = kernelOverride;
-    this.#server = new MountServer(volume, plan, { uid, gid }, this, this.#pretence.nodesMax);
+    this.#kernelOverride = kernelOverride;
+    this.#server = new MountServer(volume, plan, { uid, gid }, this, this.#kernelOverride.nodesMax);
   }
 
   /** Returns when the mount is gone, or on request. */
@@ -100,7 +100,7 @@ class KernelServer implements ServingThread {
     const control = new FuseSession(controlFd, this.#server.control, {
       name: 'control',
       // A failed `write` must report its own error, and each open has its own content.
-      kernelOverride: { ...this.#pretence, writeback: false, noOpen: false },
+      kernelOverride: { ...this.#kernelOverride, writeback: false, noOpen: false },
       log,
     });
     this.#loop.addSession(control, () => log('the control files have been unmounted'));
@@ -110,8 +110,8 @@ class KernelServer implements ServingThread {
       // Otherwise a standby would show programs data that it refuses.
       kernelOverride:
         plan.options.writeback && !this.#volume.isStandby
-          ? this.#pretence
-          : { ...this.#pretence, writeback: false },
+          ? this.#kernelOverride
+          : { ...this.#kernelOverride, writeback: false },
       warmer: this.#helpers,
       waits: this.#volume.waits,
       onInit: ({ writeback, acls }) => {

@@ -74,7 +74,7 @@ export function mountState(parts: MountedParts): ControlState {
     role: () => volume.roles.current,
     snapshots: () => volume.shownSnapshots(),
     history: (limit) => volume.history(limit),
-    layers: (limit) => volume.core.layers.all().slice(-limit),
+    layers: (limit) => volume.layers.all().slice(-limit),
     locks: () => volume.shownLocks(),
     peers: () => peering.list(),
     result: () => commands.result,

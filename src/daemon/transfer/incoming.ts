@@ -46,7 +46,7 @@ export class IncomingStreams {
 
   /** Throws CommandError `receive-busy`, `read-only`. */
   open(options: IncomingOptions): Incoming {
-    if (this.#parts.volume.core.readOnly) {
+    if (this.#parts.volume.isReadOnly) {
       throw new CommandError('read-only', 'EROFS', 'the volume is mounted read-only');
     }
     if (this.#current !== undefined) {

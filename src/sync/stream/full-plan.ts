@@ -58,7 +58,7 @@ export class FullPlan {
       const { value: listed } = level.left.next();
       if (!listed) {
         levels.pop();
-        volume.inodes.core.basePaths.delete(level.directory.ino);
+        volume.forgetPath(level.directory.ino);
         continue;
       }
       const { name, ino } = listed;
@@ -90,7 +90,7 @@ export class FullPlan {
 
   #isThere(directory: Inode, { name, ino, type }: Listed): boolean {
     const inode = this.volume.inodeForListing(this.view, directory, name, ino);
-    if (type !== DIRECTORY_TYPE) this.volume.core.basePaths.delete(ino);
+    if (type !== DIRECTORY_TYPE) this.volume.forgetPath(ino);
     return inode !== undefined && inode.nlink > 0;
   }
 
@@ -110,7 +110,7 @@ export class FullPlan {
     } else {
       yield* this.#inode(inode, [link], 1);
     }
-    this.volume.core.basePaths.delete(ino);
+    this.volume.forgetPath(ino);
   }
 
   *#inode(inode: Inode, links: readonly LinkName[], nlink: number): Generator<PlannedRecord> {

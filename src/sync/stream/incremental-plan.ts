@@ -39,18 +39,18 @@ export class IncrementalPlan {
     readonly to: View,
     isEstimate = false,
   ) {
-    const { onlyA, onlyB } = volume.core.layers.difference(from.top, to.top);
+    const { onlyA, onlyB } = volume.layers.difference(from.top, to.top);
     this.#layers = [...onlyA, ...onlyB];
     this.#baseNames = new BaseNames(volume, from, to);
     this.#contents = new Contents(volume, to, isEstimate);
   }
 
   #places(table: TableNumber): MergedKeys {
-    return new MergedKeys(this.volume.core.reader, table, this.#layers);
+    return new MergedKeys(this.volume.store, table, this.#layers);
   }
 
   *records(): Generator<PlannedRecord> {
-    if (this.volume.core.base !== undefined) {
+    if (this.volume.base !== undefined) {
       this.#baseNames.collect(() => this.#places(TABLE.entries));
     }
     const inodes = this.#places(TABLE.inodes);
@@ -80,7 +80,7 @@ export class IncrementalPlan {
   *#path(ino: number): Generator<PlannedRecord> {
     const { volume } = this;
     const isKnown = ino === ROOT_INODE || !isBaseNumber(ino);
-    if (isKnown || volume.core.base !== undefined) return;
+    if (isKnown || volume.base !== undefined) return;
     const path = volume.pathOf(this.from, ino);
     if (path !== undefined && path.length <= MAX_PATH) yield { kind: 'path', ino, path };
   }

@@ -117,7 +117,7 @@ export class Contents {
     /** Blocks of whole files are summed up, not looked up. */
     readonly isEstimate: boolean,
   ) {
-    this.#bare = gapsOfTable(volume.core.reader, TABLE.attributes, view.fileset);
+    this.#bare = gapsOfTable(volume.store, TABLE.attributes, view.fileset);
   }
 
   /** All xattrs, in the order of their names. */

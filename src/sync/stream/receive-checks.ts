@@ -2,20 +2,19 @@
 import { CommandError } from '../../lib/errors.js';
 import { checkSnapshotName } from '../../format/text/grammar.js';
 import type { StreamHeader } from '../../format/wire/stream.js';
-import type { Snapshot } from '../../volume/catalog.js';
-import { hasBase } from '../../volume/has-base.js';
+import { hasBase, type Snapshot } from '../../volume/catalog.js';
 import type { Volume } from '../../volume/volume.js';
 import { isPristine } from './receiving.js';
 
 /** Nothing has been done in the volume, and it has no base: it can receive a full snapshot. */
 export function takesAll(volume: Volume): boolean {
-  return isPristine(volume) && !hasBase(volume.core.reader);
+  return isPristine(volume) && !hasBase(volume.store);
 }
 
 /** Throws CommandError `receive-over-base`, `other-history`, `block-size-mismatch`. */
 export function checkIdentity(volume: Volume, { history, blockSize, from }: StreamHeader): void {
   const { catalog } = volume;
-  if (from === null && hasBase(volume.core.reader)) {
+  if (from === null && hasBase(volume.store)) {
     throw new CommandError(
       'receive-over-base',
       'EINVAL',

@@ -109,7 +109,7 @@ export class Receiver {
    */
   #hold(parent: number): void {
     const { volume } = this;
-    const removeListener = volume.core.onClose(() => {
+    const removeListener = volume.txgs.onClose(() => {
       if (this.#isBehind) this.#note();
     });
     volume.pin(parent);
@@ -163,8 +163,8 @@ export class Receiver {
       stored.from === (from?.uuid ?? null) &&
       stored.position.records === resumed?.records &&
       stored.position.chain === resumed.chain &&
-      this.volume.core.layers.has(stored.layer) &&
-      this.volume.core.layers.get(stored.layer).parent === parent;
+      this.volume.layers.has(stored.layer) &&
+      this.volume.layers.get(stored.layer).parent === parent;
     if (!isOurs) {
       throw new CommandError(
         'nothing-to-resume',
@@ -175,14 +175,14 @@ export class Receiver {
     }
     this.#position = stored.position;
     this.#ahead = stored.ahead ?? 0;
-    this.#staging = new Staging(this.volume, this.volume.core.layers.get(stored.layer));
+    this.#staging = new Staging(this.volume, this.volume.layers.get(stored.layer));
     this.#staging.goOn(stored.ino);
   }
 
   #dropLayer(number: number): void {
-    const { core } = this.volume;
-    if (!core.layers.has(number)) return;
-    const layer = core.layers.get(number);
+    const { layers } = this.volume;
+    if (!layers.has(number)) return;
+    const layer = layers.get(number);
     if (layer.state === 'staging') new Staging(this.volume, layer).drop();
   }
 
@@ -212,9 +212,9 @@ export class Receiver {
       const slice = sliceOf(records, this.#ahead);
       const bytes = slice.reduce((sum, record) => sum + blockBytes(record), 0);
       // Admitted as a whole, so that it is taken or refused as a whole (ENOSPC).
-      this.volume.core.admit(2 * slice.length, 400 * slice.length, bytes);
+      this.volume.admit(2 * slice.length, 400 * slice.length, bytes);
       try {
-        this.volume.core.withReserve(() => {
+        this.volume.withReserve(() => {
           for (const record of slice) staging.apply(record);
         });
       } catch (error) {
@@ -232,11 +232,12 @@ export class Receiver {
 
   /** Waits until the writer is not behind. Each txg reserves a share for programs' changes. */
   *#room(): Work<void> {
-    const { core } = this.volume;
-    const { txgBytes: groupBytes, txgRecords: groupRecords } = this.context;
-    while (core.failure === undefined) {
-      if (core.open.bytes >= groupBytes || core.open.records >= groupRecords) yield* this.#handOn();
-      else if (this.volume.beginChange()) return;
+    const { volume } = this;
+    const { txgBytes, txgRecords } = this.context;
+    while (volume.failure === undefined) {
+      const { bytes, records } = volume.txgs.load;
+      if (bytes >= txgBytes || records >= txgRecords) yield* this.#handOn();
+      else if (volume.beginChange()) return;
       else yield this.context.pause();
     }
     throw new FsError('EIO', 'receive', 'the volume');
@@ -245,13 +246,13 @@ export class Receiver {
   /** Fills one txg while the previous one is stored: it waits only for that one. */
   *#handOn(): Work<void> {
     const { volume } = this;
-    const { closing } = volume.core;
-    if (closing === undefined) {
+    const { storing } = volume.txgs.load;
+    if (storing === undefined) {
       volume.commit();
       this.#forgetDecoded();
       return;
     }
-    yield volume.whenCommitted(closing.id);
+    yield volume.whenCommitted(storing);
     failpoint('receive:stored');
   }
 

@@ -20,7 +20,7 @@ export interface Receiving {
 }
 
 export function readReceiving(volume: Volume): Receiving | undefined {
-  const value = volume.core.reader.get(TABLE.peers, RECEIVING_KEY);
+  const value = volume.store.get(TABLE.peers, RECEIVING_KEY);
   return value === undefined ? undefined : decodeJson<Receiving>(value, 'peers/receiving');
 }
 
@@ -34,11 +34,11 @@ export function resumeToken(volume: Volume): string | undefined {
 
 /** True when nothing has been done in the volume yet. */
 export function isPristine(volume: Volume): boolean {
-  const { catalog, live, core } = volume;
+  const { catalog, live, layers } = volume;
   return (
     catalog.snapshots.size === 0 &&
     Object.keys(catalog.counters.nextInode).length === 0 &&
-    core.layers.get(live.top).parent === BASE_LAYER &&
+    layers.get(live.top).parent === BASE_LAYER &&
     volume.history(HISTORY_LOOK).every(({ command }) => TREELESS_COMMANDS.has(command))
   );
 }
@@ -46,7 +46,7 @@ export function isPristine(volume: Volume): boolean {
 /** Puts it into the open txg; undefined: nothing is being received. */
 export function putReceiving(volume: Volume, receiving: Receiving | undefined): void {
   const value = receiving === undefined ? undefined : encodeJson(receiving);
-  volume.core.putSystem(TABLE.peers, RECEIVING_KEY, value);
+  volume.putSystem(TABLE.peers, RECEIVING_KEY, value);
 }
 
 /** Commands that change nothing in a tree. */

@@ -12,7 +12,9 @@
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
+import type { CommitCounts } from '../../measure/commit-counts.js';
 import type { VolumeCore } from '../core.js';
+import type { Txg } from './txg.js';
 import type { SinkEvents } from './txg-sink.js';
 import type { IntentLog } from '../log/intent-log.js';
 import { ThreadSink } from './thread-sink.js';
@@ -160,6 +162,21 @@ export class TxgPipeline {
     if (sink.canGrow()) return false;
     const { availableBytes } = sink.space();
     return this.core.pendingCost() > Math.max(availableBytes / 4, PRESSED_BYTES);
+  }
+
+  /** What the open txg holds, and the ticket of the one that is being stored. */
+  get load(): { bytes: number; records: number; storing: number | undefined } {
+    const { open, closing } = this.core;
+    return { bytes: open.bytes, records: open.records, storing: closing?.id };
+  }
+
+  /** See `VolumeCore.onClose`. */
+  onClose(listener: (txg: Txg) => void): () => void {
+    return this.core.onClose(listener);
+  }
+
+  get counts(): CommitCounts {
+    return this.core.commits;
   }
 
   #isFull(): boolean {
