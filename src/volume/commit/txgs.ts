@@ -7,7 +7,8 @@
  * runs share the next.
  *
  * Doors: start-writer, txgs.
- * Doors inside volume/: inline-sink, no-sink, thread-sink, txg, txg-sink.
+ * Doors inside volume/: inline-sink, no-sink, thread-sink, txg, txg-records,
+ *   txg-sink.
  */
 import { performance } from 'node:perf_hooks';
 import { Deferred } from '../../lib/deferred.js';

@@ -4,19 +4,18 @@
  * (txg-encoder.ts), and deletes for what the log has and the batch would not.
  */
 import { xattrKey, blockKey, entryKey, inodeKey } from '../../format/records/keys.js';
-import { encodeGoneInode, encodeInode } from '../../format/records/inode-record.js';
 import type { LogRecordBuilder } from '../../format/records/log-record.js';
 import { nameHash } from '../../format/records/name-hash.js';
-import { TABLE } from '../../format/records/tables.js';
-import {
-  BLOCK_HEADER_LENGTH,
-  BLOCK_RAW,
-  encodeAttribute,
-  encodeEntry,
-  encodeOrphan,
-  holeBlock,
-} from '../../format/records/values.js';
+import { TABLE, type TableNumber } from '../../format/records/tables.js';
+import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
 import type { BlockTouch, ChangedSince } from './changed-since.js';
+import {
+  blockValue,
+  entryValue,
+  inodeValue,
+  orphanValue,
+  xattrValue,
+} from '../commit/txg-records.js';
 import type { BlockChange, Txg, LayerChanges } from '../commit/txg.js';
 
 class LayerLog {
@@ -56,25 +55,24 @@ class LayerLog {
     for (const ino of since.orphans) this.#orphan(ino);
   }
 
+  #put(table: TableNumber, key: Buffer, value: Uint8Array | undefined): void {
+    if (value === undefined) this.builder.del(table, key);
+    else this.builder.put(table, key, value);
+  }
+
   #inode(ino: number): void {
-    const { layer, inodes, droppedInodes } = this.changes;
+    const { layer, inodes } = this.changes;
     const inode = inodes.get(ino);
     if (inode === undefined) return;
-    const key = inodeKey(this.fileset, ino, layer);
-    if (inode !== null) this.builder.put(TABLE.inodes, key, encodeInode(inode));
-    else if (droppedInodes.has(ino)) this.builder.del(TABLE.inodes, key);
-    else this.builder.put(TABLE.inodes, key, encodeGoneInode());
+    const value = inodeValue(this.changes, ino, inode);
+    this.#put(TABLE.inodes, inodeKey(this.fileset, ino, layer), value);
   }
 
   #name(directory: number, name: string): void {
     const entry = this.changes.directories.get(directory)?.get(name);
     const hash = entry?.hash ?? nameHash(name);
     const key = entryKey(this.fileset, directory, hash, name, this.changes.layer);
-    if (entry === undefined || (entry.ino === 0 && entry.fresh)) {
-      this.builder.del(TABLE.entries, key);
-    } else {
-      this.builder.put(TABLE.entries, key, encodeEntry(entry));
-    }
+    this.#put(TABLE.entries, key, entry && entryValue(entry));
   }
 
   #blockKey(ino: number, index: number, step: number): Buffer {
@@ -82,14 +80,7 @@ class LayerLog {
   }
 
   #wholeBlock(ino: number, index: number, block: BlockChange): void {
-    const key = this.#blockKey(ino, index, block.step);
-    if (block.hole) {
-      this.builder.put(TABLE.blocks, key, holeBlock());
-      return;
-    }
-    block.room[0] = BLOCK_RAW;
-    const { room, length } = block;
-    this.builder.put(TABLE.blocks, key, room.subarray(0, BLOCK_HEADER_LENGTH + length));
+    this.#put(TABLE.blocks, this.#blockKey(ino, index, block.step), blockValue(block));
   }
 
   #block(ino: number, index: number, touch: BlockTouch, block: BlockChange | undefined): void {
@@ -113,16 +104,14 @@ class LayerLog {
   #attribute(ino: number, name: string): void {
     const value = this.changes.xattrs.get(ino)?.get(name);
     const key = xattrKey(this.fileset, ino, name, this.changes.layer);
-    if (value === undefined) this.builder.del(TABLE.attributes, key);
-    else this.builder.put(TABLE.attributes, key, encodeAttribute(value ?? undefined));
+    this.#put(TABLE.attributes, key, value === undefined ? undefined : xattrValue(value));
   }
 
   #orphan(ino: number): void {
     const alive = this.changes.orphans.get(ino);
     if (alive === undefined) return;
     const key = inodeKey(this.fileset, ino, this.changes.layer);
-    if (alive === null) this.builder.del(TABLE.orphans, key);
-    else this.builder.put(TABLE.orphans, key, encodeOrphan(alive));
+    this.#put(TABLE.orphans, key, orphanValue(alive));
   }
 }
 
