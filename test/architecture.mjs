@@ -26,7 +26,7 @@ const FLOORS = readFloors();
 
 /** Letter, name, room and kind of the entry file, task. */
 const THREADS = [
-  ['C', 'command line', 'cli/main', 'a process of its own: parses, asks the control files, prints'],
+  ['C', 'command line', 'cli/main', 'its own process; asks the control files'],
   ['M', 'main', 'daemon/serve/*-process', 'signals, start and end, the other threads'],
   ['S', 'serving', 'daemon/serve/*-thread', 'answers the kernel; owns volume, tree, control files'],
   ['W', 'writer', 'volume/commit/*-thread', "LMDB's transactions and flushes, the collector"],
@@ -39,7 +39,7 @@ const THREADS = [
     'sockets, TLS, the sync agent; only with peers',
   ],
   ['I', 'inspect', 'daemon/commands/*-thread', 'one check, diff or versions; then it ends'],
-  ['U', 'unmount', 'daemon/mount/*-thread', 'one unmount, where the main thread serves'],
+  ['U', 'unmount', 'daemon/mount/*-thread', 'one unmount that waits for the mount'],
 ];
 const COLOURS = {
   C: '#57606a',
@@ -178,7 +178,7 @@ const houseEnd = y;
 
 y = 62;
 const right = HOUSE + 24;
-label(right, 46, 'Threads: a letter in a room means that the thread loads its code.', {
+label(right, 46, "Threads: a letter: the thread loads the room's code", {
   fill: '#57606a',
 });
 for (const { letter, name, entry, task } of threads) {
