@@ -210,9 +210,10 @@ function failpointNames(): string[] {
     for (const [, step] of text.matchAll(/\bfailpoint\('([a-z-]+:[a-z-]+)'\)/g))
       names.add(step ?? '');
   }
-  // The intent log (intent-log.test.ts), the writer (writer-death.test.ts), the start of a mount
-  // (ending.test.ts) and upgrades (upgrade.test.ts) have tests of their own.
-  return [...names].filter((name) => !/^(log|mount|spawn|upgrade|writer):/.test(name)).sort();
+  // These have tests of their own: group saves (group-mounts.test.ts), the intent log
+  // (intent-log.test.ts), the start of a mount (ending.test.ts), upgrades (upgrade.test.ts) and the
+  // writer (writer-death.test.ts).
+  return [...names].filter((name) => !/^(group|log|mount|spawn|upgrade|writer):/.test(name)).sort();
 }
 
 /** A command and, after it, changes to the tree; each line is one state that a crash may leave. */
