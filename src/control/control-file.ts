@@ -1,6 +1,7 @@
 /**
- * What one control file is. Each file of `commands/` gives one such description,
- * `state-files.ts` those of all others; `control-files.ts` makes a file system of them.
+ * What one control file is. Each command's file in `commands/` gives one such
+ * description, `state-files.ts` those of all others; `commands/files.ts` lists
+ * them, and `control-files.ts` makes a file system of them.
  */
 import type { CommandLine } from '../format/text/grammar.js';
 import type { Answer, CommandArguments, CommandName } from './command.js';

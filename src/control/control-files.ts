@@ -1,6 +1,7 @@
 /**
  * The control file system: one directory, one small file per command and per
- * piece of state. It is a second, tiny mount beside the volume's own. There a
+ * piece of state. `commands/files.ts` lists them, and says what a new one
+ * touches. It is a second, tiny mount beside the volume's own. There a
  * writeback cache would hide the error of a `write`; here all I/O is direct.
  *
  * Owns the open files. What must hold: every open has its own content or line,

@@ -1,7 +1,7 @@
 /**
  * Truncation markers of an inode (rule D4): what they hide, and what another
- * truncation makes of them. Pure; the reader, the writer, the collector, the
- * receiver and `check` decide by these functions alone.
+ * truncation makes of them. Pure. Reading (`block-map.ts`), writing
+ * (`file-data.ts`), the collector, streams, diff and `check` ask these functions.
  */
 import { MAX_CLIPS } from './records/tables.js';
 

@@ -201,8 +201,7 @@ export class VolumeCore {
   }
 
   /**
-   * Hands the open txg to the writer. Returns false when the writer still writes another one; the
-   * open txg then closes as soon as that one is done.
+   * Hands the open txg to the writer. Returns false when the writer still writes another one.
    */
   closeTxg(): boolean {
     if (this.closing !== undefined) return false;

@@ -2,7 +2,9 @@
  * The way in for new tables and fields. What a volume of an older shadowfs
  * lacks is added when it is opened to be written, in one transaction: after a
  * crash it is the old volume or the new one. Whoever only reads finds a missing
- * table empty and a missing field undefined, and writes nothing.
+ * table empty and a missing field of a JSON record undefined, and writes nothing.
+ * (Inode records are binary: a new field there takes a free bit of the flags,
+ * `src/format/records/inode-record.ts`.)
  *
  * To add a table or a field: give the table its number in tables.ts and name it
  * in ADDED_TABLES; add an entry at the end of UPGRADES; write both down in

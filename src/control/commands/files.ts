@@ -7,14 +7,18 @@
  * 2. `NAME.ts` here: what its line looks like;
  * 3. the list below;
  * 4. `src/daemon/commands/commands.ts`: what carries it out;
- * 5. `src/cli/commands/`: how the command line asks for it;
- * 6. the README's tables of control files and of errors.
+ * 5. `src/cli/commands/NAME.ts` and the list in `commands.ts` beside it: how the
+ *    command line asks for it;
+ * 6. `EVENTS` in `../streams/event-stream.ts`, when it changes the tree or its
+ *    snapshots: followers hear of it;
+ * 7. the README's tables of control files and of errors.
  * One that the sync agent carries out is a name of `AgentCommand`, too
- * (`src/daemon/peers/agent-messages.ts`), and a case of `AgentRunner.command`;
+ * (`src/daemon/peers/agent-messages.ts`), and a case of `AgentRunner.command`
+ * (`agent-runner.ts` beside it);
  * another question to the thread of the connections is a line of
  * `src/daemon/peers/connections-calls.ts`, its handler, and its caller.
- * A new state file is a line of `../state-files.ts`, and what it shows an entry of
- * `ControlState` (`../control-file.ts`).
+ * A new state file is a line of `../state-files.ts`; what it shows is an entry of
+ * `ControlState` (`../control-file.ts`), which `src/daemon/serve/state.ts` makes.
  *
  * Doors inside control/: files.
  */

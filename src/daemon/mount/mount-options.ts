@@ -1,4 +1,10 @@
-/** The options of a mount and of a new volume, from `-o key=value,…` and long options. Pure. */
+/**
+ * The options of a mount and of a new volume, from `-o key=value,…` and long
+ * options. Pure. A new option is a field and a row of SETTERS here; `-o` and
+ * fstab know it then. It takes effect in `src/daemon/serve/`: `daemon.ts` for
+ * what the kernel is told, `open-volume.ts` for a new volume (and what an
+ * existing one must agree with), `mount-server.ts` for the rest.
+ */
 import { CommandError } from '../../lib/errors.js';
 
 /**

@@ -1,8 +1,9 @@
 /**
  * The calls between the serving thread and the thread of the peers'
- * connections: every question between a command and a peer is a line here. The
- * handlers of ToConnections stand in connections-thread.ts, those of ToVolume
- * in peering.ts, agent-requests.ts, group-member.ts and mount-server.ts.
+ * connections, a line each. Handlers of ToConnections: connections-thread.ts,
+ * which hands those of the sync agent to agent-runner.ts; handlers of ToVolume:
+ * peering.ts, agent-requests.ts, group-member.ts and mount-server.ts. What goes
+ * on to a peer is a message of its own (src/sync/agent/messages.ts).
  *
  * What must hold: the volume answers when the change is durable, and after it
  * has sent the state that resulted.

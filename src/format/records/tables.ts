@@ -21,7 +21,7 @@ export const TABLE = {
 export type TableName = keyof typeof TABLE;
 export type TableNumber = (typeof TABLE)[TableName];
 
-/** Table names by number; index 0 is unused. */
+/** Table names in the order of their numbers: the name of table N is at N - 1. */
 export const TABLE_NAMES: readonly TableName[] = Object.keys(TABLE) as TableName[];
 
 /**

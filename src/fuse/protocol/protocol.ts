@@ -1,7 +1,13 @@
 /**
  * Numbers of the kernel's FUSE protocol (include/uapi/linux/fuse.h, 7.31 to
  * 7.45): opcodes, flags, notification codes and structure sizes. Values only;
- * the decoders are in `request.ts`, the encoders in `reply.ts`.
+ * `request.ts` decodes headers, `bodies.ts` bodies, `reply.ts` encodes answers.
+ *
+ * A new opcode touches, besides this file, `bodies.ts` (and `reply.ts` for a new
+ * form of answer), `negotiate.ts` (since when it comes), `handlers.ts` of
+ * `../session/`; there too `session-trace.ts` (which name a trace shows) and
+ * `undo-lookups.ts` (an answer that names nodes counts as lookups). Then
+ * `src/tree/operations.ts` and what implements it, and `src/fuse-native/`.
  *
  * Doors: kernel-override, negotiate.
  * Doors inside fuse/: answer-init, bodies, notifications, opcode-names,
@@ -60,7 +66,7 @@ export const Opcode = {
   COPY_FILE_RANGE_64: 53,
 } as const;
 
-/** One more than the largest opcode with a handler. */
+/** Above all opcodes with a handler. */
 export const OPCODE_LIMIT = 64;
 
 /** First word of INIT flags. */

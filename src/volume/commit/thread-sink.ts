@@ -1,7 +1,8 @@
 /**
  * The serving thread's end of the writer thread. Txgs go over as shared memory.
  * `pump` takes in the answers, since this thread never yields to its event
- * loop.
+ * loop. When the writer has ended, `pump` says so: the txg cycle then fails all
+ * who wait, every later change gets EIO (`VolumeCore.changes`), and reads go on.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { CommandError } from '../../lib/errors.js';
