@@ -2,7 +2,8 @@
  * The door to other threads: starts them, knows which of them are not up yet,
  * and ends them. Each thread knows those that it has started itself.
  *
- * What must hold: no thread is cut off while it starts. Native code that is
+ * What must hold: no thread is cut off while it starts, or while it may be in
+ * LMDB's package. Native code that is
  * being loaded just then finds that it may not run JavaScript any more and ends
  * the whole process (SIGABRT, `napi_throw`). So who has started threads calls
  * `endThreads` before it ends; a process that must not wait ends with `_exit`,
@@ -29,6 +30,8 @@ export interface ThreadOptions {
   resourceLimits?: ResourceLimits;
   /** Asks the thread to end by itself; without it the thread is cut off once it is up. */
   tell?: () => void;
+  /** Never cut off: it uses LMDB's package, whose calls end the whole process then. */
+  isUncut?: boolean;
 }
 
 interface ThreadData {
@@ -39,6 +42,7 @@ interface ThreadData {
 interface Thread {
   state: Int32Array;
   tell: (() => void) | undefined;
+  isUncut: boolean;
   gone: Promise<void>;
 }
 
@@ -48,7 +52,7 @@ let isOver = false;
 /** Starts a thread whose entry, the file at `url`, calls `threadData`. Not after `endThreads`. */
 export function startThread(url: URL, options: ThreadOptions): Worker {
   invariant(!isOver, 'no thread is started while this one ends');
-  const { data, tell, ...rest } = options;
+  const { data, tell, isUncut = false, ...rest } = options;
   const state = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(url, { ...rest, workerData: { state, data } satisfies ThreadData });
   const gone = new Promise<void>((resolve) => {
@@ -57,7 +61,7 @@ export function startThread(url: URL, options: ThreadOptions): Worker {
       resolve();
     });
   });
-  threads.set(worker, { state, tell, gone });
+  threads.set(worker, { state, tell, isUncut, gone });
   return worker;
 }
 
@@ -85,17 +89,25 @@ export async function within(limitMs: number, settles: Promise<unknown>): Promis
 }
 
 /**
- * Ends one thread. It has `patienceMs` to end by itself; what is up after that is
- * cut off, and has the same time once more, since it may be in a system call.
+ * Ends one thread. It has `patienceMs` to end by itself; one that is up after that is cut off,
+ * unless it must not be, and has the same time once more, since it may be in a system call.
+ * Returns whether it is gone.
  */
-export async function endThread(worker: Worker, patienceMs: number): Promise<void> {
+export async function endThread(worker: Worker, patienceMs: number): Promise<boolean> {
   const thread = threads.get(worker);
-  if (thread === undefined) return;
+  if (thread === undefined) return true;
+  const { tell, isUncut, gone } = thread;
   worker.ref();
   // Whoever has to know of a failure listens already; nobody else is hurt by it any more.
   worker.on('error', () => undefined);
-  thread.tell?.();
-  if (thread.tell !== undefined && (await within(patienceMs, thread.gone))) return;
+  tell?.();
+  if ((tell !== undefined || isUncut) && (await within(patienceMs, gone))) return true;
+  if (!isUncut) await cutOff(worker, thread, patienceMs);
+  worker.unref();
+  return !threads.has(worker);
+}
+
+async function cutOff(worker: Worker, thread: Thread, patienceMs: number): Promise<void> {
   const endMs = performance.now() + START_MAX_MS;
   while (!isUp(thread) && threads.has(worker) && performance.now() < endMs) {
     await within(LOOK_MS, thread.gone);
@@ -104,8 +116,15 @@ export async function endThread(worker: Worker, patienceMs: number): Promise<voi
   if (isUp(thread)) await within(patienceMs, worker.terminate());
 }
 
-/** Ends all threads that this one has started; no other can be started from here on. */
-export async function endThreads(patienceMs: number): Promise<void> {
+/**
+ * Ends all threads that this one has started; no other can be started from here on. Those that
+ * can neither be told nor cut off go on. False: some are left, and the process has to end with
+ * `_exit`, since Node.js would cut them off.
+ */
+export async function endThreads(patienceMs: number): Promise<boolean> {
   isOver = true;
-  await Promise.all([...threads.keys()].map((worker) => endThread(worker, patienceMs)));
+  const ends = [...threads].map(([worker, { tell, isUncut }]) =>
+    endThread(worker, tell === undefined && isUncut ? 0 : patienceMs),
+  );
+  return (await Promise.all(ends)).every((isGone) => isGone);
 }

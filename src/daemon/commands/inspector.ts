@@ -34,6 +34,7 @@ export class Inspector {
     }
     const worker = startThread(new URL('./inspect-thread.js', import.meta.url), {
       data: undefined,
+      isUncut: true,
       resourceLimits: INSPECT_LIMITS,
     });
     const calls = new ThreadCalls<ToInspection, FromInspection>({

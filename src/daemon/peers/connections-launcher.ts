@@ -33,6 +33,7 @@ export class ConnectionsLauncher {
     const data: ConnectionsData = { ...this.#given, config, port };
     const worker = startThread(new URL('./connections-thread.js', import.meta.url), {
       data,
+      isUncut: true,
       resourceLimits: SYNC_LIMITS,
       transferList: [port],
     });

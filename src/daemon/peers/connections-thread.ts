@@ -143,5 +143,9 @@ main.once('message', (end: ConnectionsEnd) => {
   agent.close();
   hub.close();
   // The last messages are still on their way out.
-  setTimeout(() => main.postMessage('stopped'), 50);
+  setTimeout(() => {
+    main.postMessage('stopped');
+    // Ends this thread, and at a moment at which it is in no native code.
+    process.exit();
+  }, 50);
 });

@@ -52,7 +52,7 @@ export async function serve(plan: MountPlan, onReady: () => void): Promise<Plain
     const daemon = new Daemon(plan);
     return await daemon.run(onReady);
   } finally {
-    await endThreads(THREADS_END_MS);
+    if (!(await endThreads(THREADS_END_MS))) process.once('exit', (code) => exitNow(code));
   }
 }
 
@@ -190,6 +190,7 @@ class Daemon {
       resourceLimits: SERVING_LIMITS,
       transferList: [port, helpers.kernel, helpers.reader],
       tell: () => this.#post({ kind: 'stop' }),
+      isUncut: true,
     });
     const lost = (error: Error): void => {
       if (this.#hasEnded) return;

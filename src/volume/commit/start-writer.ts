@@ -49,6 +49,7 @@ export function startWriter(
   const signs = new WriterSigns(data.signs);
   const worker = startThread(new URL('./writer-thread.js', import.meta.url), {
     data,
+    isUncut: true,
     transferList: [data.port],
     resourceLimits: WRITING_LIMITS,
   });

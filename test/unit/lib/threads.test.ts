@@ -20,10 +20,10 @@ interface Ended {
 function run(script: string, env: Record<string, string> = {}): Promise<Ended> {
   const dist = (name: string): string => JSON.stringify(join(process.cwd(), 'dist', name));
   const prelude = `
-    import * as threads from ${dist('base/threads.js')};
+    import * as threads from ${dist('lib/threads.js')};
     const words = new Int32Array(new SharedArrayBuffer(12));
-    const start = (data = words, tell) =>
-      threads.startThread(new URL('file://' + ${dist('fuse/occupier-thread.js')}), { data, tell });
+    const start = (data = words, tell, isUncut = false) =>
+      threads.startThread(new URL('file://' + ${dist('fuse/cpu/occupier-thread.js')}), { data, tell, isUncut });
     const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   `;
   const startMs = performance.now();
@@ -72,15 +72,25 @@ t.test('the end waits for a thread that starts', async (t) => {
   t.equal(slow, TIMES, 'each of them was up before it ended');
 });
 
-t.test('a process that must not wait for ends waits for starts', async (t) => {
-  const { code, err } = await run('start(); threads.awaitStarts(5000); process.exit(7);');
+t.test('a process that must not wait ends with _exit, also while a thread starts', async (t) => {
+  const { code, err } = await run(`
+    import { exitNow } from ${JSON.stringify(join(process.cwd(), 'dist/libc/libc.js'))};
+    start();
+    await pause(100);
+    exitNow(7);`);
   t.equal(code, 7, err);
-  // As long as it was told to, and no longer.
-  const late = await run('start(); threads.awaitStarts(200); process.kill(process.pid, 9);', {
-    SLOW_MS: '30000',
-  });
-  t.equal(late.signal, 'SIGKILL');
-  t.ok(late.tookMs < 20_000, `${late.tookMs} ms`);
+});
+
+t.test('a thread that must not be cut off is left, and the process is told', async (t) => {
+  const left = await run(`
+    import { exitNow } from ${JSON.stringify(join(process.cwd(), 'dist/libc/libc.js'))};
+    start(words, undefined, true);
+    await pause(500);
+    const areGone = await threads.endThreads(60_000);
+    process.once('exit', () => exitNow(areGone ? 8 : 9));
+    process.exit(0);`);
+  t.equal(left.code, 9, left.err);
+  t.ok(left.tookMs < 20_000, `${left.tookMs} ms`);
 });
 
 t.test(
