@@ -200,12 +200,18 @@ onEachDisk(
     await world.umount();
     await world.check(['--volume', 'disk/volume']);
     await world.mount(ON_DISK);
-    await world.sh(
-      `rm disk/other disk/more; again() { head -c 5000000 /dev/urandom > "$MNT/again" && sync "$MNT/again"; }
-    wait_for again || wait_for again || wait_for again`,
-      { timeoutMs: LONG_MS },
-    );
-    t.pass('and it goes on when there is room again');
+    const again =
+      'again() { head -c 5000000 /dev/urandom > "$MNT/again" && sync "$MNT/again"; }; wait_for again';
+    const goesOn = await world.trySh(`rm disk/other disk/more; ${again}`, { timeoutMs: LONG_MS });
+    if (goesOn.status !== 0) {
+      // Others had the last block when a txg was stored: the volume takes no more changes (EIO).
+      t.match(await world.trySh('echo x > "$MNT/x"; sync "$MNT/x"'), { status: 1 });
+      await world.sh('same_manifest before "$MNT/d"');
+      await world.tryShadowfs(['umount', world.mnt]);
+      await world.mount(ON_DISK);
+      await world.sh(again, { timeoutMs: LONG_MS });
+    }
+    t.pass('and it goes on when there is room again, at the latest with the next mount');
   },
 );
 

@@ -254,10 +254,10 @@ t.test(
       reader.close();
       return value;
     };
-    t.equal(run('before-commit', 'kill', 2).signal, 'SIGKILL');
-    t.equal(stored('before-commit', 'kill'), 1);
-    t.equal(run('after-commit', 'kill', 2).signal, 'SIGKILL');
-    t.equal(stored('after-commit', 'kill'), 2);
+    t.equal(run('before-commit', 'SIGKILL', 2).signal, 'SIGKILL');
+    t.equal(stored('before-commit', 'SIGKILL'), 1);
+    t.equal(run('after-commit', 'SIGKILL', 2).signal, 'SIGKILL');
+    t.equal(stored('after-commit', 'SIGKILL'), 2);
     t.equal(String(run('before-commit', 'throw', 3).stdout), 'failpoint store:before-commit\n');
     t.equal(stored('before-commit', 'throw'), 2);
     t.end();
