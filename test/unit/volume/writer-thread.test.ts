@@ -5,11 +5,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
+import { exitNow } from '../../../src/libc/libc.js';
 import { ROOT_INODE } from '../../../src/format/records/tables.js';
 import { type StartWriter, startWriter } from '../../../src/volume/commit/start-writer.js';
 import { Volume } from '../../../src/volume/volume.js';
 import { WriterSigns } from '../../../src/volume/commit/writer-signs.js';
 import { VolumeFixture, WHO } from './volume-fixture.js';
+
+// A thread that never ends would be waited for at the end of this process.
+process.once('exit', (code) => exitNow(code));
 
 const NO_WAKE = -1;
 /** Far below the time limits of a start and of a close. */
@@ -81,11 +85,14 @@ t.test('the event loop of who started it turns', async (t) => {
     () => (answer = 'stored'),
     (error) => (answer = error),
   );
-  await worker?.terminate();
+  // In the middle of a transaction it never ends: LMDB's package waits for the thread's own lock.
+  void worker?.terminate();
+  for (let i = 0; i < 200 && threaded.told.length === 0; i++) await sleep(50);
   volume.pump();
   if (answer !== 'stored') t.match(answer, EIO, 'who waited hears of it');
   volume.pump();
-  t.match(threaded.told, [/without a word/], 'who started it hears why, once');
+  t.match(threaded.told, [/without a word|V8 has stopped it/], 'who started it hears why, once');
+  t.equal(threaded.told.length, 1);
   threaded.checkFailed(t);
 });
 
