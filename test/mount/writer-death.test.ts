@@ -18,7 +18,7 @@ interface Death {
 }
 
 const DEATHS: Death[] = [
-  { step: 'writer:message:8', mode: 'throw', why: /step writer:message[\s\S]*writer-thread/ },
+  { step: 'writer:message:8', mode: 'throw', why: /failpoint writer:message[\s\S]*writer-thread/ },
   { step: 'writer:message:9', mode: 'memory', why: /reaching memory limit/ },
   { step: 'store:before-commit:5', mode: 'memory', why: /V8 has stopped it/ },
 ];
