@@ -29,7 +29,7 @@ import {
 } from '../../sync/stream/sender.js';
 import type { AgentState } from './agent-messages.js';
 import type { CallsToVolume } from './connections-calls.js';
-import { payloadRooms } from '../../sync/transport/payload-rooms.js';
+import { LARGE_BYTES, payloadRooms } from '../../sync/transport/payload-rooms.js';
 import { openForSending, type SendSource } from '../transfer/sending.js';
 
 /**
@@ -37,8 +37,6 @@ import { openForSending, type SendSource } from '../transfer/sending.js';
  * large: each is a piece.
  */
 const PIECE_BYTES = 768 * 1024;
-/** Smaller frames are not worth separate memory. */
-const LARGE_BYTES = 256 * 1024;
 
 export interface RemoteVolumeParts {
   uuid: string;

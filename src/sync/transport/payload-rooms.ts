@@ -6,7 +6,7 @@
 import { MAX_PAYLOAD_LENGTH } from '../../format/wire/frame.js';
 
 /** Smaller payloads are not worth a room. */
-const LARGE_BYTES = 256 * 1024;
+export const LARGE_BYTES = 256 * 1024;
 /** Number of unused rooms that are kept. */
 const FREE_MAX = 8;
 
