@@ -88,7 +88,7 @@ export class CorruptionError extends FsError {
 
 /**
  * A command (save, restore, mount …) that can't be carried out. `code` is
- * stable and has a heading in the README; `errno` is what `write(2)` on a
+ * stable and stands in the table of native-notes/reference.md; `errno` is what `write(2)` on a
  * control file returns; `message` is for people and names the file, snapshot or
  * volume.
  */

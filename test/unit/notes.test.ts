@@ -88,9 +88,9 @@ function codesIn(name: string, text: string): string[] {
   return codes;
 }
 
-t.test("README's table of errors and the codes in the sources are the same", (t) => {
+t.test("reference.md's table of errors and the codes in the sources are the same", (t) => {
   const inSources = sorted(sources.flatMap(({ name, text }) => codesIn(name, text)));
-  const listed = firstColumn(section(read('README.md'), '## Errors'));
+  const listed = firstColumn(section(read('native-notes/reference.md'), '## Errors'));
   t.ok(inSources.length > 100, 'codes were found');
   const strangers = inSources.filter((code) => !listed.includes(code));
   t.same(strangers, [], 'a code that the sources give stands in the table');
@@ -124,18 +124,18 @@ t.test("format.md's keys of meta and those of the sources are the same", (t) => 
 
 // --- control files -----------------------------------------------------------
 
-t.test("README's list of control files is the list", (t) => {
-  const listed = firstColumn(section(read('README.md'), '## Control files'));
+t.test("reference.md's list of control files is the list", (t) => {
+  const listed = firstColumn(section(read('native-notes/reference.md'), '## Control files'));
   t.same(sorted(listed), sorted(CONTROL_FILES.map(({ name }) => name)));
   t.end();
 });
 
 // --- signals ----------------------------------------------------------------
 
-t.test('README names the signals that a daemon listens to', (t) => {
+t.test('reference.md names the signals that a daemon listens to', (t) => {
   const files = ['daemon.ts', 'interrupted.ts'].map((name) => read(`src/daemon/serve/${name}`));
   const inSources = [...files.join('\n').matchAll(/'(SIG[A-Z0-9]+)'/g)].map(last);
-  const line = read('README.md').match(/^Signals to the serving process: .*$/m)?.[0] ?? '';
+  const line = read('native-notes/reference.md').match(/^Signals to the serving process: .*$/m)?.[0] ?? '';
   t.same(sorted([...line.matchAll(/`(SIG[A-Z0-9]+)`/g)].map(last)), sorted(inSources));
   t.end();
 });

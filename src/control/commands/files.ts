@@ -11,7 +11,7 @@
  *    command line asks for it;
  * 6. `EVENTS` in `../streams/event-stream.ts`, when it changes the tree or its
  *    snapshots: followers hear of it;
- * 7. the README's tables of control files and of errors.
+ * 7. the tables of control files and of errors in native-notes/reference.md.
  * One that the sync agent carries out is a name of `AgentCommand`, too
  * (`src/daemon/peers/agent-messages.ts`), and a case of `AgentRunner.command`
  * (`agent-runner.ts` beside it);

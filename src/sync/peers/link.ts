@@ -8,7 +8,7 @@ import type { PeerRecord } from '../../format/records/peer-record.js';
 
 /** Why a connection ended. */
 export interface EndReason {
-  /** Stable; codes are listed in the README. */
+  /** Stable; native-notes/reference.md lists the codes. */
   code: string;
   message: string;
   /** The other side gave this reason. */

@@ -1,5 +1,5 @@
 /**
- * The chart of the README: for each workload a bar for shadowfs, below it one
+ * The chart of native-notes/figures.md: for each workload a bar for shadowfs, below it one
  * for the FUSE peers (as far as the best of them, and paler as far as the
  * worst), and a mark for the kernel's overlayfs; times of plain ext4 on a
  * logarithmic scale, bars begin at 1. Plain SVG, legible on light and on dark
