@@ -2,31 +2,13 @@
 /**
  * The command line: `shadowfs COMMAND …`.
  *
- * Doors inside cli/: control-client, options, output, progress, state, target,
- *   timings.
+ * Doors inside cli/: control-client, near-commands, options, output, program,
+ *   progress, state, table, target, timings, values, working-directory.
  */
-import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
-import { COMMANDS } from './commands/commands.js';
+import { CommanderError } from 'commander';
 import { helperWords, runHelper } from './mount/mount-helper.js';
-import { EXIT_USAGE } from './output.js';
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
-const program = new Command('shadowfs')
-  .description('Instant, undoable history over any directory.')
-  .version(packageVersion())
-  .exitOverride()
-  .showHelpAfterError('(shadowfs COMMAND --help shows what a command takes)');
-
-for (const add of COMMANDS) add(program);
-for (const command of program.commands) {
-  command.exitOverride();
-  for (const below of command.commands) below.exitOverride();
-}
+import { EXIT_USAGE, printJson, reportFailure } from './output.js';
+import { makeProgram } from './program.js';
 
 // `shadowfs snapshots | head` closes our output early, which is not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -34,12 +16,22 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const helper = helperWords(process.argv.slice(2));
-try {
-  if (helper !== undefined) process.exitCode = await runHelper(helper.name, helper.words);
-  else await program.parseAsync();
-} catch (error) {
-  // Commander has printed the error; help and version end without a failure.
-  if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+async function run(words: readonly string[]): Promise<void> {
+  const isJson = words.includes('--json');
+  try {
+    await makeProgram().parseAsync(words, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) reportFailure(error, isJson);
+    else if (error.exitCode !== 0) {
+      // Commander has printed it for people.
+      process.exitCode = EXIT_USAGE;
+      const message = error.message.replace(/^error: /, '');
+      if (isJson) printJson({ ok: false, code: 'wrong-usage', errno: 'EINVAL', message });
+    }
+  }
 }
+
+const words = process.argv.slice(2);
+const helper = helperWords(words);
+if (helper !== undefined) process.exitCode = await runHelper(helper.name, helper.words);
+else await run(words);

@@ -1,5 +1,5 @@
-/** Options that many commands share. */
-import type { Command } from 'commander';
+/** Options and arguments that many commands share. */
+import { type Command, Option } from 'commander';
 import { reportFailure } from './output.js';
 import type { TargetOptions } from './target.js';
 
@@ -7,13 +7,46 @@ export interface CommonOptions extends TargetOptions {
   json?: boolean;
 }
 
-/** `-C DIR`, `--volume PATH`, `--json` and an example. */
+export const COMMON_GROUP = 'Common options:';
+
+/**
+ * Examples for `--help` and the man page: commands, one a line, then
+ * paragraphs that are not indented, if something is to be said about them.
+ */
+export function withExamples(command: Command, text: string): Command {
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => line.trim());
+  const shown = lines.map((line) => (line.startsWith('shadowfs ') ? `  ${line}` : line));
+  const count = lines.filter((line) => line.startsWith('shadowfs ')).length;
+  return command.addHelpText(
+    'after',
+    `\n${count === 1 ? 'Example' : 'Examples'}:\n${shown.join('\n')}`,
+  );
+}
+
+export function jsonOption(what = 'print the answer as JSON'): Option {
+  return new Option('--json', what).helpGroup(COMMON_GROUP);
+}
+
+/** `--volume PATH`, `--json` and examples; `-C DIR` has every command. */
 export function withTarget(command: Command, example: string): Command {
-  return command
-    .option('-C, --directory <dir>', 'the mount that contains DIR (default: the current directory)')
-    .option('--volume <path>', 'the volume at PATH, mounted or not')
-    .option('--json', 'print the answer as JSON')
-    .addHelpText('after', `\nExample:\n  ${example}`);
+  command.addOption(
+    new Option('--volume <path>', 'the volume at PATH, mounted or not').helpGroup(COMMON_GROUP),
+  );
+  return withExamples(command.addOption(jsonOption()), example);
+}
+
+/** As `withTarget`, and `[mountpoint]` behind the other arguments. */
+export function withMountpoint(command: Command, example: string): Command {
+  const what = 'a directory in the mount (default: the current directory)';
+  return withTarget(command.argument('[mountpoint]', what), example);
+}
+
+/** The options, with the mountpoint that was given as an argument. */
+export function at<O extends CommonOptions>(options: O, mountpoint: string | undefined): O {
+  return mountpoint === undefined ? options : { ...options, directory: mountpoint };
 }
 
 /** Runs a command's action; a failure is reported and sets the exit code. */

@@ -4,6 +4,20 @@ import { CommandError, FsError, messageOf } from '../lib/errors.js';
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 
+/** What can't be right whatever the mount and the volume are like: the words themselves. */
+const USAGE_CODES: ReadonlySet<string> = new Set([
+  'wrong-usage',
+  'bad-option',
+  'bad-command-line',
+  'bad-schedule',
+  'bad-address',
+]);
+
+/** Words of the command line that commander's definitions can't check. Exit code 2. */
+export function wrongUsage(message: string): CommandError {
+  return new CommandError('wrong-usage', 'EINVAL', message);
+}
+
 /** A path or name for a terminal: control characters would move the cursor. */
 export function printable(text: string): string {
   return text.replace(
@@ -24,24 +38,9 @@ export function warn(text: string): void {
   process.stderr.write(`shadowfs: ${text}\n`);
 }
 
-/**
- * Rows under headings, columns aligned; no trailing spaces. `columns`: all
- * left-aligned, or, for numbers, all but the first right-aligned. Pure.
- */
-export function formatTable(
-  headings: readonly string[],
-  rows: readonly (readonly string[])[],
-  columns: 'text' | 'numbers' = 'text',
-): string {
-  const lines = [headings, ...rows];
-  const widths = headings.map((_heading, column) =>
-    Math.max(...lines.map((line) => (line[column] ?? '').length)),
-  );
-  const aligned = (cell: string, column: number): string => {
-    const width = widths[column] ?? 0;
-    return columns === 'numbers' && column > 0 ? cell.padStart(width) : cell.padEnd(width);
-  };
-  return lines.map((line) => line.map(aligned).join('  ').trimEnd()).join('\n');
+/** `1 snapshot`, `2 snapshots`. Pure. */
+export function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }
 
 const twoDigits = (value: number): string => String(value).padStart(2, '0');
@@ -74,6 +73,7 @@ export function formatBytes(bytes: number): string {
 export function reportFailure(error: unknown, json: boolean): void {
   process.exitCode = EXIT_FAILURE;
   if (error instanceof CommandError) {
+    if (USAGE_CODES.has(error.code)) process.exitCode = EXIT_USAGE;
     if (json) {
       const { code, errno, message, details } = error;
       printJson({ ok: false, code, errno, message, ...details });

@@ -1,33 +1,55 @@
-/** A progress bar for commands that take longer than a second, on a terminal only. */
+/**
+ * Progress with rate and time left, for commands that take longer than a
+ * second; on a terminal only.
+ */
 import { SingleBar } from 'cli-progress';
 import type { ControlClient } from './control-client.js';
+import { Meter, type ProgressUnit, progressText } from './progress-text.js';
 
 const SHOW_AFTER_MS = 1000;
 const POLL_MS = 250;
+const BAR_COLUMNS = 24;
+/** Beside the bar: label, percentage, figures. */
+const COLUMNS_FOR_BAR = 80;
 
 export class Progress {
   readonly #label: string;
+  readonly #unit: ProgressUnit;
   readonly #startedMs = Date.now();
+  readonly #meter = new Meter();
   #bar: SingleBar | undefined;
+  #shownMs = 0;
 
-  constructor(label: string) {
+  constructor(label: string, unit: ProgressUnit) {
     this.#label = label;
+    this.#unit = unit;
   }
 
-  /** `total` 0: unknown yet. */
+  /** `total` 0: unknown, or unknown yet. */
   update(done: number, total: number): void {
-    if (!process.stderr.isTTY || total <= 0 || Date.now() - this.#startedMs < SHOW_AFTER_MS) return;
-    if (this.#bar === undefined) {
-      this.#bar = new SingleBar({
-        format: `${this.#label} [{bar}] {percentage}% {value}/{total}`,
-        clearOnComplete: true,
-        hideCursor: true,
-        stream: process.stderr,
-      });
-      this.#bar.start(total, done);
-    }
-    this.#bar.setTotal(total);
-    this.#bar.update(Math.min(done, total));
+    const nowMs = Date.now();
+    if (!process.stderr.isTTY || nowMs - this.#shownMs < POLL_MS) return;
+    this.#meter.add(done, nowMs);
+    if (done <= 0 || nowMs - this.#startedMs < SHOW_AFTER_MS) return;
+    this.#shownMs = nowMs;
+    const text = progressText(this.#unit, done, total, this.#meter.perSecond());
+    this.#bar ??= this.#start(total);
+    this.#bar.setTotal(Math.max(total, 1));
+    this.#bar.update(Math.min(done, Math.max(total, 1)), { text });
+  }
+
+  #start(total: number): SingleBar {
+    const isWide = (process.stderr as NodeJS.WriteStream).columns >= COLUMNS_FOR_BAR;
+    const bar = total > 0 ? (isWide ? ' [{bar}] {percentage}%' : ' {percentage}%') : '';
+    const single = new SingleBar({
+      format: `${this.#label}${bar} {text}`,
+      barsize: BAR_COLUMNS,
+      clearOnComplete: true,
+      hideCursor: true,
+      stream: process.stderr,
+    });
+    single.start(Math.max(total, 1), 0, { text: '' });
+    return single;
   }
 
   stop(): void {
@@ -42,7 +64,7 @@ export async function withProgress<T>(
   command: Promise<T>,
 ): Promise<T> {
   if (!process.stderr.isTTY) return await command;
-  const progress = new Progress(label);
+  const progress = new Progress(label, 'count');
   const timer = setInterval(() => {
     control.state('status').then(
       (status) => {

@@ -13,9 +13,10 @@ import { type MountEntry, mountContaining, readMountTable } from '../daemon/moun
 import { statePathsFor, type StatePaths } from '../daemon/mount/paths.js';
 import { findVolume, volumeKey } from '../daemon/mount/registry.js';
 import { ControlClient } from './control-client.js';
+import { workingDirectory } from './working-directory.js';
 
 export interface TargetOptions {
-  /** -C DIR */
+  /** The directory in question; otherwise the one in which the command works. */
   directory?: string;
   volume?: string;
 }
@@ -43,13 +44,15 @@ export function currentPaths(): StatePaths {
 
 /** Absolute, symlinks followed as far as the path exists. */
 function directoryOf(options: TargetOptions): string {
-  const path = resolve(options.directory ?? '.');
+  const path = resolve(workingDirectory(), options.directory ?? '.');
   try {
     return realpathSync(path);
   } catch (error) {
-    // The mount may be dead: its path is still useful.
-    if ((error as NodeJS.ErrnoException).code === 'ENOTCONN') return path;
-    throw new CommandError('directory-missing', 'ENOENT', `${path} does not exist`);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new CommandError('directory-missing', 'ENOENT', `${path} does not exist`);
+    }
+    // The mount may be dead, or another user's: its path is still useful.
+    return path;
   }
 }
 
@@ -68,6 +71,9 @@ export function findTarget(options: TargetOptions): Target {
     return targetOfVolume(resolve(options.volume), paths, directory);
   const mount = mountContaining(readMountTable(), directory);
   if (mount !== undefined) return mountedTarget(mount, paths, directory);
+  if (options.directory !== undefined && existsSync(join(directory, 'data.mdb'))) {
+    return targetOfVolume(directory, paths, directory);
+  }
   for (let base = directory; ; base = resolve(base, '..')) {
     const volume =
       findVolume(paths, volumeKey(base, base)) ?? findVolume(paths, volumeKey(undefined, base));

@@ -58,6 +58,11 @@ export interface RunOptions {
   uid?: number;
 }
 
+/** Refusals with exit code 2: the words can't be right, whatever mount and volume are like. */
+const WRONG_USAGE: ReadonlySet<string> = new Set([
+  ...['wrong-usage', 'bad-option', 'bad-command-line', 'bad-schedule', 'bad-address'],
+]);
+
 /** What `shadowfs … --json` answers. */
 export type Answer = Record<string, unknown> & { ok?: boolean; code?: string; message?: string };
 
@@ -232,12 +237,12 @@ export class World {
   /** A command that must be refused; its JSON answer. */
   async refused(words: string[], options: RunOptions = {}): Promise<Answer> {
     const ran = await this.tryShadowfs([...words, '--json'], options);
-    if (ran.status !== 1) {
-      throw new Error(
-        `shadowfs ${words.join(' ')}: exit ${ran.status}, not 1\n${ran.out}${ran.err}`,
-      );
-    }
-    return JSON.parse(ran.out.trimEnd().split('\n').at(-1) || '{}') as Answer;
+    const answer = JSON.parse(ran.out.trimEnd().split('\n').at(-1) || '{}') as Answer;
+    const expected = WRONG_USAGE.has(answer.code ?? '') ? 2 : 1;
+    if (ran.status === expected) return answer;
+    throw new Error(
+      `shadowfs ${words.join(' ')}: exit ${ran.status}, not ${expected}\n${ran.out}${ran.err}`,
+    );
   }
 
   /** `shadowfs mount`; the last word is the mountpoint. */

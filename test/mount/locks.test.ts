@@ -65,7 +65,7 @@ eachIdentity(t, 'a locked snapshot stays until it is unlocked or forced', async 
   t.match(await says(world, ['delete', '--force', 'tuesday']), /^0 deleted snapshot tuesday/);
   t.match(await says(world, ['history', '-n', '1']), /delete +tuesday.*deleted by force/);
   t.match(await says(world, ['locks']), /^0 no snapshot is locked/);
-  t.match(await says(world, ['unlock']), /^1 .*name of a snapshot is expected/);
+  t.match(await says(world, ['unlock']), /^2 .*name of a snapshot, or --from/);
   t.match(await says(world, ['unlock', '--from', 'nobody']), /^1 .*no origin/);
   await world.check();
 });
@@ -138,7 +138,7 @@ async function until(holds: () => Promise<boolean>): Promise<boolean> {
 eachIdentity(t, 'a schedule saves what has changed, and prunes', async (t, world) => {
   await mounted(world);
   t.match(await says(world, ['schedule']), /^0 no schedule/);
-  t.match(await says(world, ['schedule', 'every', '1x']), /^1 .*s, m, h, d or w is expected/);
+  t.match(await says(world, ['schedule', 'every', '1x']), /^2 .*s, m, h, d or w is expected/);
   t.match(
     await says(world, ['schedule', 'every 1 second, keep 2 newest']),
     /^0 from now on: every 1s, keep 2 all/,

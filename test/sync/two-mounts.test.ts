@@ -217,8 +217,9 @@ eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, 
   await when('b is level', () => on(world, 'b', 'sync'), level);
   await same(world);
   // With a schedule of its own it fetches when that says so, or when it is asked, also after a restart.
-  t.match(await world.refused(['sync', 'often', '-C', world.path('b')]), {
-    code: 'bad-command-line',
+  t.match(await world.refused(['sync', 'nwo', '-C', world.path('b')]), {
+    code: 'wrong-usage',
+    message: /did you mean now/,
   });
   for (const words of ['every 1x', 'every 1h keep 2 daily', 'every']) {
     const refused = await world.refused(['sync', ...words.split(' '), '-C', world.path('b')]);

@@ -135,7 +135,8 @@ t.test("reference.md's list of control files is the list", (t) => {
 t.test('reference.md names the signals that a daemon listens to', (t) => {
   const files = ['daemon.ts', 'interrupted.ts'].map((name) => read(`src/daemon/serve/${name}`));
   const inSources = [...files.join('\n').matchAll(/'(SIG[A-Z0-9]+)'/g)].map(last);
-  const line = read('native-notes/reference.md').match(/^Signals to the serving process: .*$/m)?.[0] ?? '';
+  const line =
+    read('native-notes/reference.md').match(/^Signals to the serving process: .*$/m)?.[0] ?? '';
   t.same(sorted([...line.matchAll(/`(SIG[A-Z0-9]+)`/g)].map(last)), sorted(inSources));
   t.end();
 });

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import type { Answer } from '../../control/command.js';
 import type { Finding } from '../../daemon/commands/inspect.js';
 import type { InspectRequest } from '../../daemon/commands/commands.js';
-import { action, type CommonOptions, withTarget } from '../options.js';
-import { EXIT_FAILURE, printable, printJson, printLine } from '../output.js';
+import { action, at, type CommonOptions, withMountpoint } from '../options.js';
+import { counted, EXIT_FAILURE, printable, printJson, printLine } from '../output.js';
 import { Progress, withProgress } from '../progress.js';
 import { findTarget, type Target } from '../target.js';
 
@@ -23,7 +23,7 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
   }
   // Loaded only when needed: opening a store is most of a command's start-up time.
   const { inspectVolume } = await import('../../daemon/commands/inspect.js');
-  const progress = new Progress(command);
+  const progress = new Progress(command, 'count');
   try {
     const answer = inspectVolume({ volume: target.volume }, request, (done, total) =>
       progress.update(done, total),
@@ -35,14 +35,15 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
 }
 
 export function addCheck(program: Command): void {
-  withTarget(
+  withMountpoint(
     program
       .command('check')
+      .summary('check every rule of the stored volume')
       .description('check every rule of the stored volume; exit code 1 when something is wrong'),
     'shadowfs check',
   ).action(
-    action(async (options: CommonOptions) => {
-      const target = findTarget(options);
+    action(async (mountpoint: string | undefined, options: CommonOptions) => {
+      const target = findTarget(at(options, mountpoint));
       const answer = await inspect(target, { command: 'check', args: {} });
       const findings = (answer['findings'] ?? []) as Finding[];
       const damage = Number(answer['damage'] ?? 0);
@@ -52,7 +53,7 @@ export function addCheck(program: Command): void {
           printLine(printable(`${kind === 'base' ? 'base changed' : rule}: ${where}: ${what}`));
         }
         const place = target.kind === 'mounted' ? target.mount.mountpoint : target.volume;
-        printLine(`${place}: ${damage === 0 ? 'no' : String(damage)} errors found`);
+        printLine(`${place}: ${damage === 0 ? 'no errors' : counted(damage, 'error')} found`);
       }
       // A changed base directory is worth a line, but the volume is sound.
       if (damage > 0) process.exitCode = EXIT_FAILURE;

@@ -1,6 +1,6 @@
 /**
- * Every command of the command line, in the order in which `--help` lists them;
- * in this folder one file for each.
+ * Every command of the command line, in the groups and in the order in which
+ * `--help` lists them; in this folder one file for each.
  *
  * Doors inside cli/: commands.
  */
@@ -28,32 +28,31 @@ import { addTrace } from './trace.js';
 import { addUmount } from '../mount/umount.js';
 import { addVersions } from './versions.js';
 
-export const COMMANDS: readonly ((program: Command) => void)[] = [
-  addMount,
-  addUmount,
-  addSave,
-  addGroupSave,
-  addRestore,
-  addSnapshots,
-  addDelete,
-  addRename,
-  addHistory,
-  addStatus,
-  addStats,
-  addTrace,
-  addDiff,
-  addVersions,
-  addLock,
-  addUnlock,
-  addLocks,
-  addSchedule,
-  addSend,
-  addReceive,
-  addRole,
-  addPromote,
-  addDemote,
-  addRevert,
-  addSync,
-  addPeer,
-  addCheck,
+type Add = (program: Command) => void;
+
+export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] }[] = [
+  {
+    title: 'Everyday',
+    commands: [addMount, addUmount, addStatus, addSave, addRestore, addDiff],
+  },
+  {
+    title: 'Snapshots',
+    commands: [
+      addSnapshots,
+      addVersions,
+      addHistory,
+      addDelete,
+      addRename,
+      addLock,
+      addUnlock,
+      addLocks,
+      addSchedule,
+    ],
+  },
+  { title: 'Volumes', commands: [addSend, addReceive] },
+  {
+    title: 'Peers',
+    commands: [addPeer, addSync, addRole, addPromote, addDemote, addRevert, addGroupSave],
+  },
+  { title: 'Diagnostics', commands: [addStats, addTrace, addCheck] },
 ];

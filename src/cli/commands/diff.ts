@@ -13,6 +13,7 @@ export function addDiff(program: Command): void {
   withTarget(
     program
       .command('diff <a> [b]')
+      .summary('list what has changed since a snapshot, or between two')
       .description(
         'list what was added (+), removed (-), changed (M) and renamed (R) between snapshot A ' +
           'and snapshot B, or the tree as it is now',

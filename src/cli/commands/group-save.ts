@@ -8,6 +8,7 @@ export function addGroupSave(program: Command): void {
   withTarget(
     program
       .command('group-save <name> <peer...>')
+      .summary('save this mount and those of peers at one point in time')
       .description(
         'save this mount and those of peers under one name, at one point in time, or none of them',
       ),

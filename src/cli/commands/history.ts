@@ -1,26 +1,27 @@
 /** `shadowfs history` */
 import type { Command } from 'commander';
-import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatTable, formatTime, printable, printJson, printLine } from '../output.js';
+import { action, at, type CommonOptions, withMountpoint } from '../options.js';
+import { formatTime, printable, printJson } from '../output.js';
 import { listOf } from '../state.js';
+import { printTable } from '../table.js';
+import { wholeNumber } from '../values.js';
 
 const DEFAULT_LINES = 50;
 
 interface HistoryOptions extends CommonOptions {
-  lines: string;
+  lines: number;
 }
 
 export function addHistory(program: Command): void {
-  withTarget(
+  withMountpoint(
     program
       .command('history')
       .description('list the commands given, newest last')
-      .option('-n, --lines <count>', 'show at most this many', String(DEFAULT_LINES)),
+      .option('-n, --lines <count>', 'show at most this many', wholeNumber(1), DEFAULT_LINES),
     'shadowfs history -n 10',
   ).action(
-    action(async (options: HistoryOptions) => {
-      const limit = Math.max(0, Number.parseInt(options.lines, 10) || 0);
-      const records = (await listOf(options, 'history')).slice(-limit || Infinity);
+    action(async (mountpoint: string | undefined, options: HistoryOptions) => {
+      const records = (await listOf(at(options, mountpoint), 'history')).slice(-options.lines);
       if (options.json) {
         for (const record of records) printJson(record);
         return;
@@ -33,7 +34,7 @@ export function addHistory(program: Command): void {
         printable(String(record['source'])),
         printable(String(record['outcome'])),
       ]);
-      printLine(formatTable(['TIME', 'COMMAND', 'NAME', 'LAYER', 'BY', 'OUTCOME'], rows));
+      printTable(['TIME', 'COMMAND', 'NAME', 'LAYER', 'BY', 'OUTCOME'], rows);
     }),
   );
 }

@@ -1,17 +1,18 @@
 /** `shadowfs lock`, `unlock` and `locks` */
 import type { Command } from 'commander';
 import { ageText } from '../../lib/age.js';
-import { CommandError } from '../../lib/errors.js';
 import type { Answer } from '../../control/command.js';
-import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatTable, printable, printJson, printLine } from '../output.js';
+import { action, at, type CommonOptions, withMountpoint, withTarget } from '../options.js';
+import { counted, printable, printJson, printLine, wrongUsage } from '../output.js';
 import { listOf } from '../state.js';
+import { printTable } from '../table.js';
 import { findMount } from '../target.js';
 
 export function addLock(program: Command): void {
   withTarget(
     program
       .command('lock <snapshot> <reason>')
+      .summary('keep a snapshot from being deleted')
       .description('keep a snapshot: it is not deleted without --force, nor by a schedule'),
     'shadowfs lock monday "the audit needs it"',
   ).action(
@@ -32,6 +33,7 @@ export function addUnlock(program: Command): void {
   withTarget(
     program
       .command('unlock [snapshot]')
+      .summary('remove locks')
       .description('remove a lock made by hand, or with --from all locks of a dependent')
       .option('--reason <text>', 'only the lock with this reason')
       .option('--from <origin>', 'all locks of a volume that no longer needs them (see locks)'),
@@ -40,11 +42,7 @@ export function addUnlock(program: Command): void {
     action(async (name: string | undefined, options: UnlockOptions) => {
       const { from, reason } = options;
       if ((name === undefined) === (from === undefined)) {
-        throw new CommandError(
-          'bad-option',
-          'EINVAL',
-          'the name of a snapshot is expected, or --from ORIGIN',
-        );
+        throw wrongUsage('expected the name of a snapshot, or --from ORIGIN');
       }
       const words = {
         ...(from !== undefined && { from }),
@@ -54,19 +52,21 @@ export function addUnlock(program: Command): void {
       if (options.json) printJson(answer);
       else if (name !== undefined) printLine(`unlocked snapshot ${printable(name)}`);
       else {
-        printLine(`released ${answer['released']} locks of ${printable(String(answer['origin']))}`);
+        printLine(
+          `released ${counted(Number(answer['released']), 'lock')} of ${printable(String(answer['origin']))}`,
+        );
       }
     }),
   );
 }
 
 export function addLocks(program: Command): void {
-  withTarget(
+  withMountpoint(
     program.command('locks').description('list the locks: who needs which snapshot, and why'),
     'shadowfs locks',
   ).action(
-    action(async (options: CommonOptions) => {
-      const locks = await listOf(options, 'locks');
+    action(async (mountpoint: string | undefined, options: CommonOptions) => {
+      const locks = await listOf(at(options, mountpoint), 'locks');
       if (options.json) {
         for (const lock of locks) printJson(lock);
         return;
@@ -98,7 +98,7 @@ export function addLocks(program: Command): void {
         'SINCE',
         'LAST HEARD',
       ];
-      printLine(formatTable(headings, rows));
+      printTable(headings, rows);
     }),
   );
 }

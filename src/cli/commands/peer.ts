@@ -1,10 +1,12 @@
 /** `shadowfs peer invite | join | list | remove` */
 import type { Command } from 'commander';
 import type { Answer } from '../../control/command.js';
-import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatTable, formatTime, printable, printJson, printLine, warn } from '../output.js';
+import { action, at, type CommonOptions, withTarget } from '../options.js';
+import { formatTime, printable, printJson, printLine, warn } from '../output.js';
 import { listOf } from '../state.js';
+import { printTable } from '../table.js';
 import { findMount } from '../target.js';
+import { durationText } from '../values.js';
 
 interface InviteOptions extends CommonOptions {
   listen?: string;
@@ -23,6 +25,7 @@ interface RemoveOptions extends CommonOptions {
 export function addPeer(program: Command): void {
   const peer = program
     .command('peer')
+    .summary('pair this volume with volumes elsewhere')
     .description('pair this volume with volumes elsewhere, over encrypted connections');
   addInvite(peer);
   addJoin(peer);
@@ -30,23 +33,18 @@ export function addPeer(program: Command): void {
   addRemove(peer);
 }
 
-/** A directory as the last word means the same as `-C`. */
-function at(options: CommonOptions, mount: string | undefined): CommonOptions {
-  return mount === undefined ? options : { ...options, directory: mount };
-}
-
 function addInvite(peer: Command): void {
   withTarget(
     peer
-      .command('invite [mount]')
+      .command('invite [mountpoint]')
       .description('print a token with which one other volume can follow this one')
       .option('--listen <host:port>', 'where to listen for it (default: all addresses, port 7433)')
       .option('--name <name>', 'its name on this side (default: the name it gives itself)')
-      .option('--valid <time>', 'how long the token can be used: 15m, 1h, 7d', '1h'),
+      .option('--valid <time>', 'how long the token can be used: 15m, 1h, 7d', durationText, '1h'),
     'shadowfs peer invite ~/documents --valid 15m',
   ).action(
-    action(async (mount: string | undefined, options: InviteOptions) => {
-      const { control } = findMount(at(options, mount));
+    action(async (mountpoint: string | undefined, options: InviteOptions) => {
+      const { control } = findMount(at(options, mountpoint));
       const { listen, name, valid } = options;
       const words = { valid, ...(listen !== undefined && { listen }) };
       const answer = await control.run('peer-invite', name, words);
@@ -68,13 +66,13 @@ function addInvite(peer: Command): void {
 function addJoin(peer: Command): void {
   withTarget(
     peer
-      .command('join <token> [mount]')
+      .command('join <token> [mountpoint]')
       .description('follow the volume that made the token')
       .option('--name <name>', 'its name on this side (default: the name it gives itself)'),
     'shadowfs peer join AXiq…Zw ~/standby',
   ).action(
-    action(async (token: string, mount: string | undefined, options: JoinOptions) => {
-      const { control } = findMount(at(options, mount));
+    action(async (token: string, mountpoint: string | undefined, options: JoinOptions) => {
+      const { control } = findMount(at(options, mountpoint));
       const { name } = options;
       const answer = await control.run('peer-join', token, { ...(name !== undefined && { name }) });
       if (options.json) printJson(answer);
@@ -97,11 +95,11 @@ function shortFingerprint(peer: Answer): string {
 
 function addList(peer: Command): void {
   withTarget(
-    peer.command('list [mount]').description('list the peers, oldest first'),
+    peer.command('list [mountpoint]').description('list the peers, oldest first'),
     'shadowfs peer list ~/documents',
   ).action(
-    action(async (mount: string | undefined, options: CommonOptions) => {
-      const peers = await listOf(at(options, mount), 'peers');
+    action(async (mountpoint: string | undefined, options: CommonOptions) => {
+      const peers = await listOf(at(options, mountpoint), 'peers');
       if (options.json) {
         for (const line of peers) printJson(line);
         return;
@@ -120,7 +118,7 @@ function addList(peer: Command): void {
         'SINCE',
         'LAST HEARD',
       ];
-      printLine(formatTable(headings, peers.map(row)));
+      printTable(headings, peers.map(row));
       for (const line of peers) {
         const error = line['lastError'] as { timeMs: number; code: string; message: string } | null;
         if (error === null || line['isConnected'] === true) continue;
@@ -149,13 +147,13 @@ function row(peer: Answer): string[] {
 function addRemove(peer: Command): void {
   withTarget(
     peer
-      .command('remove <name> [mount]')
+      .command('remove <name> [mountpoint]')
       .description('forget a peer: both sides refuse each other from now on')
       .option('--force', 'even while snapshots are kept for it'),
     'shadowfs peer remove office',
   ).action(
-    action(async (name: string, mount: string | undefined, options: RemoveOptions) => {
-      const { control } = findMount(at(options, mount));
+    action(async (name: string, mountpoint: string | undefined, options: RemoveOptions) => {
+      const { control } = findMount(at(options, mountpoint));
       const words: Record<string, string> = options.force ? { force: 'yes' } : {};
       const answer = await control.run('peer-remove', name, words);
       if (options.json) printJson(answer);

@@ -7,7 +7,7 @@ import { ReceivingVolume } from '../../daemon/transfer/receiving.js';
 import type { ReceiveAnswer, ReceiveOptions } from '../../sync/stream/receiver.js';
 import { StreamReceiver } from '../../sync/stream/receive-stream.js';
 import type { ControlClient } from '../control-client.js';
-import { action } from '../options.js';
+import { action, jsonOption, withExamples } from '../options.js';
 import { printable, printJson, printLine, warn } from '../output.js';
 import { Progress } from '../progress.js';
 import { MountedReceiver } from './receive-mounted.js';
@@ -20,34 +20,36 @@ interface ReceiveWords {
 }
 
 export function addReceive(program: Command): void {
-  program
-    .command('receive <volume>')
-    .description(
-      'receive snapshots from standard input into a volume, or into the mount on a directory; ' +
-        'makes the volume when it is missing',
-    )
-    .option('--force', 'replace local changes; they are kept as an undo snapshot')
-    .option('--token', 'only print the token of a stream that was interrupted')
-    .option('--json', 'print the answer as JSON')
-    .addHelpText('after', '\nExample:\n  shadowfs receive /srv/project.volume < tuesday.stream')
-    .action(
-      action(async (path: string, options: ReceiveWords) => {
-        const control = mountedAt(path);
-        if (control !== undefined) {
-          if (options.token === true) tellToken(await tokenOf(control), options);
-          else await receiveMounted(control, path, options);
-          return;
-        }
-        const who = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-        const volume = new ReceivingVolume(resolve(path), who);
-        try {
-          if (options.token === true) tellToken(volume.token(), options);
-          else await receive(volume, options);
-        } finally {
-          volume.close();
-        }
-      }),
-    );
+  withExamples(
+    program
+      .command('receive <volume>')
+      .summary('receive snapshots from standard input into a volume')
+      .description(
+        'receive snapshots from standard input into a volume, or into the mount on a directory; ' +
+          'makes the volume when it is missing',
+      )
+      .option('--force', 'replace local changes; they are kept as an undo snapshot')
+      .option('--token', 'only print the token of a stream that was interrupted')
+      .addOption(jsonOption()),
+    'shadowfs receive /srv/project.volume < tuesday.stream',
+  ).action(
+    action(async (path: string, options: ReceiveWords) => {
+      const control = mountedAt(path);
+      if (control !== undefined) {
+        if (options.token === true) tellToken(await tokenOf(control), options);
+        else await receiveMounted(control, path, options);
+        return;
+      }
+      const who = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+      const volume = new ReceivingVolume(resolve(path), who);
+      try {
+        if (options.token === true) tellToken(volume.token(), options);
+        else await receive(volume, options);
+      } finally {
+        volume.close();
+      }
+    }),
+  );
 }
 
 function tellToken(token: string | undefined, options: ReceiveWords): void {
@@ -77,7 +79,7 @@ async function* input(): AsyncGenerator<Buffer> {
   refuseTerminal();
   const stat = fstatSync(process.stdin.fd);
   const total = stat.isFile() ? stat.size : 0;
-  const progress = new Progress('receive');
+  const progress = new Progress('receive', 'bytes');
   let done = 0;
   try {
     for await (const chunk of process.stdin) {

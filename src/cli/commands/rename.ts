@@ -8,6 +8,7 @@ export function addRename(program: Command): void {
   withTarget(
     program
       .command('rename <name> <new>')
+      .summary('give a snapshot another name')
       .description('give a snapshot another name (an undo-… snapshot is then kept for good)'),
     'shadowfs rename before before-upgrade',
   ).action(

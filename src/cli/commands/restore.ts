@@ -10,6 +10,7 @@ export function addRestore(program: Command): void {
   withTarget(
     program
       .command('restore <name>')
+      .summary('return the tree to its state at snapshot NAME')
       .description(
         'return the tree to its state at snapshot NAME (latest: the newest); ' +
           'the state until now is kept as snapshot undo-…',

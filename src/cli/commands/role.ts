@@ -1,31 +1,32 @@
 /** `shadowfs role`, `promote`, `demote` */
 import type { Command } from 'commander';
-import { CommandError } from '../../lib/errors.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
 import { staleFiles } from '../../daemon/mount/processes.js';
-import { action, type CommonOptions, withTarget } from '../options.js';
+import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { printable, printJson, printLine } from '../output.js';
 import { reportHolders } from './restore.js';
 import { statusOf } from '../state.js';
 import { findMount } from '../target.js';
 import { timingText } from '../timings.js';
+import { wholeNumber } from '../values.js';
 
 interface RoleOptions extends CommonOptions {
-  epoch?: string;
+  epoch?: number;
   to?: string;
   peer?: string;
   force?: boolean;
 }
 
 export function addRole(program: Command): void {
-  withTarget(
+  withMountpoint(
     program
       .command('role')
+      .summary('show whether this volume is primary or standby')
       .description('show whether this volume is written to (primary) or follows another (standby)'),
     'shadowfs role',
   ).action(
-    action(async (options: CommonOptions) => {
-      const { role, epoch } = await statusOf(options);
+    action(async (mountpoint: string | undefined, options: CommonOptions) => {
+      const { role, epoch } = await statusOf(at(options, mountpoint));
       if (options.json) printJson({ ok: true, command: 'role', role, epoch });
       else printLine(`${String(role)}, epoch ${String(epoch)}`);
     }),
@@ -33,18 +34,19 @@ export function addRole(program: Command): void {
 }
 
 export function addPromote(program: Command): void {
-  withTarget(
+  withMountpoint(
     program
       .command('promote')
+      .summary('make a standby the primary')
       .description('make a standby the primary: its tree can be changed from now on')
-      .option('--epoch <number>', 'the role epoch that begins (default: the next)')
+      .option('--epoch <number>', 'the role epoch that begins (default: the next)', wholeNumber(1))
       .option('--force', 'even while the primary answers: then there are two'),
     'shadowfs promote',
   ).action(
-    action(async (options: RoleOptions) => {
-      const { control, mount } = findMount(options);
+    action(async (mountpoint: string | undefined, options: RoleOptions) => {
+      const { control, mount } = findMount(at(options, mountpoint));
       const answer = await control.run('promote', undefined, {
-        epoch: epochOf(options) ?? 'next',
+        epoch: String(options.epoch ?? 'next'),
         ...(options.force === true && { force: 'yes' }),
       });
       if (options.json) printJson(answer);
@@ -58,24 +60,24 @@ export function addPromote(program: Command): void {
 }
 
 export function addDemote(program: Command): void {
-  withTarget(
+  withMountpoint(
     program
       .command('demote')
+      .summary('make this volume a standby')
       .description(
         'make this volume a standby: its tree becomes the newest snapshot of the other side, and ' +
           'only received snapshots change it; later local changes are kept as diverged-EPOCH',
       )
       .option('--peer <name>', 'the peer to follow: it is asked which snapshots it has')
       .option('--to <snapshot>', 'the newest snapshot on the other side', LATEST_NAME)
-      .option('--epoch <number>', 'the role epoch reported by the other side'),
+      .option('--epoch <number>', 'the role epoch reported by the other side', wholeNumber(0)),
     'shadowfs demote --peer nas',
   ).action(
-    action(async (options: RoleOptions) => {
-      const { control, mount } = findMount(options);
+    action(async (mountpoint: string | undefined, options: RoleOptions) => {
+      const { control, mount } = findMount(at(options, mountpoint));
       const sinceMs = Date.now();
-      const epoch = epochOf(options);
       const words: Record<string, string> = {
-        ...(epoch !== undefined && { epoch }),
+        ...(options.epoch !== undefined && { epoch: String(options.epoch) }),
         ...(options.peer !== undefined && { peer: options.peer }),
       };
       const name = options.peer === undefined ? options.to : undefined;
@@ -95,9 +97,4 @@ export function addDemote(program: Command): void {
       reportHolders(holders);
     }),
   );
-}
-
-function epochOf({ epoch }: RoleOptions): string | undefined {
-  if (epoch === undefined || /^\d{1,15}$/.test(epoch)) return epoch;
-  throw new CommandError('bad-command-line', 'EINVAL', `--epoch ${epoch}: a number is expected`);
 }

@@ -9,6 +9,7 @@ export function addSave(program: Command): void {
   withTarget(
     program
       .command('save [name]')
+      .summary('save the tree as it is now')
       .description('save the tree as it is now, under NAME or a name made from the time'),
     'shadowfs save before-upgrade',
   ).action(

@@ -11,6 +11,7 @@ export function addSchedule(program: Command): void {
   withTarget(
     program
       .command('schedule [text...]')
+      .summary('save automatically, and delete old snapshots')
       .description(
         'save automatically while mounted, and delete old snapshots: TEXT, show, or off',
       ),

@@ -14,7 +14,15 @@ import {
 } from '../../sync/stream/sender.js';
 import type { Volume } from '../../volume/volume.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { EXIT_FAILURE, formatBytes, printable, printJson, printLine, warn } from '../output.js';
+import {
+  EXIT_FAILURE,
+  formatBytes,
+  printable,
+  printJson,
+  printLine,
+  warn,
+  wrongUsage,
+} from '../output.js';
 import { Progress } from '../progress.js';
 import { findTarget, type Target } from '../target.js';
 
@@ -28,6 +36,7 @@ export function addSend(program: Command): void {
   withTarget(
     program
       .command('send [snapshot]')
+      .summary('write a snapshot to standard output')
       .description('write SNAPSHOT to standard output, for shadowfs receive')
       .option('-i, --from <snapshot>', 'only what has changed since this snapshot')
       .option('-n, --dry-run', 'only print an upper limit of its size')
@@ -57,7 +66,7 @@ async function placeOf(target: Target): Promise<SendSource> {
 function requestFor(volume: Volume, name: string | undefined, options: SendOptions): SendRequest {
   if (options.resume !== undefined) return requestOfToken(volume, decodeToken(options.resume));
   if (name === undefined) {
-    throw new CommandError('bad-command-line', 'EINVAL', 'which snapshot is to be sent?');
+    throw wrongUsage('which snapshot is to be sent?');
   }
   const { from } = options;
   return {
@@ -97,7 +106,7 @@ async function send(volume: Volume, request: SendRequest): Promise<void> {
     warn(error.code === 'EPIPE' ? 'nobody reads the stream any more' : error.message);
     process.exit(EXIT_FAILURE);
   });
-  const progress = new Progress('send');
+  const progress = new Progress('send', 'bytes');
   const total = process.stderr.isTTY ? estimate(volume, request).bytes : 0;
   let done = 0;
   try {

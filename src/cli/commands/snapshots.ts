@@ -1,16 +1,17 @@
 /** `shadowfs snapshots` */
 import type { Command } from 'commander';
-import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatTable, formatTime, printable, printJson, printLine } from '../output.js';
+import { action, at, type CommonOptions, withMountpoint } from '../options.js';
+import { formatTime, printable, printJson, printLine } from '../output.js';
 import { listOf } from '../state.js';
+import { printTable } from '../table.js';
 
 export function addSnapshots(program: Command): void {
-  withTarget(
+  withMountpoint(
     program.command('snapshots').alias('list').description('list the snapshots, oldest first'),
     'shadowfs snapshots',
   ).action(
-    action(async (options: CommonOptions) => {
-      const snapshots = await listOf(options, 'snapshots');
+    action(async (mountpoint: string | undefined, options: CommonOptions) => {
+      const snapshots = await listOf(at(options, mountpoint), 'snapshots');
       if (options.json) {
         for (const snapshot of snapshots) printJson(snapshot);
         return;
@@ -26,7 +27,7 @@ export function addSnapshots(program: Command): void {
         String(snapshot['layer']),
         printable(String(snapshot['source'])),
       ]);
-      printLine(formatTable(['NAME', 'KIND', 'CREATED', 'LAYER', 'BY'], rows));
+      printTable(['NAME', 'KIND', 'CREATED', 'LAYER', 'BY'], rows);
     }),
   );
 }

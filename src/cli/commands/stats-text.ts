@@ -1,7 +1,8 @@
 /** A mount's figures as text: a table of its requests, and other lines. Pure. */
 import { quantileUs } from '../../measure/log-histogram.js';
 import type { LoopFigures, RequestFigures, StatsReport } from '../../measure/stats-report.js';
-import { formatBytes, formatTable } from '../output.js';
+import { formatBytes } from '../output.js';
+import { formatTable } from '../table.js';
 
 const HEADINGS = [
   'OPERATION',
@@ -58,7 +59,7 @@ export function requestLines(report: StatsReport): string[] {
     formatFigure(count > 0 ? (sum((figures) => figures.totalMs) / count) * 1000 : 0),
   ];
   const rows = [...requests.map((one) => requestRow(one, busyMs)), all];
-  return formatTable(HEADINGS, rows, 'numbers').split('\n');
+  return formatTable(HEADINGS, rows, { columns: 'numbers' }).split('\n');
 }
 
 function loopLines(loop: LoopFigures | null, report: StatsReport): string[] {

@@ -2,13 +2,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { reportSince, type StatsReport } from '../../measure/stats-report.js';
 import type { ControlClient } from '../control-client.js';
-import { action, type CommonOptions } from '../options.js';
+import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { formatTime, printable, printJson, printLine } from '../output.js';
 import { otherLines, requestLines } from './stats-text.js';
 import { findMount } from '../target.js';
+import { numberAbove, wholeNumber } from '../values.js';
 
 interface StatsOptions extends CommonOptions {
   interval?: number;
@@ -16,14 +17,7 @@ interface StatsOptions extends CommonOptions {
   reset?: boolean;
 }
 
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError('A number above 0 is expected.');
-  return value;
-}
-
 const EXAMPLES = `
-Examples:
   shadowfs stats                    since the mount, or since the last reset
   shadowfs stats --reset            count from nothing again
   shadowfs stats --interval 5       every 5 seconds what happened in them
@@ -31,27 +25,22 @@ Examples:
 native-notes/measuring.md says what each column means.`;
 
 export function addStats(program: Command): void {
-  program
-    .command('stats')
-    .description("show where a mount's time goes")
-    .argument('[mountpoint]', 'a directory in the mount (default: the current directory)')
-    .option('-C, --directory <dir>', 'as the argument')
-    .option('-i, --interval <seconds>', 'repeat: show what happened in each interval', positive)
-    .option('--count <n>', 'with --interval: end after this many', positive)
-    .option('--reset', 'reset the counters')
-    .option('--json', 'print the figures as JSON')
-    .addHelpText('after', EXAMPLES)
-    .action(
-      action(async (mountpoint: string | undefined, options: StatsOptions) => {
-        const directory = mountpoint ?? options.directory;
-        const target = findMount(directory === undefined ? {} : { directory });
-        const { control, mount } = target;
-        if (options.reset === true) await reset(control);
-        else if (options.interval === undefined)
-          show(mount.mountpoint, await read(control), options);
-        else await follow(mount.mountpoint, control, options.interval, options);
-      }),
-    );
+  withMountpoint(
+    program
+      .command('stats')
+      .description("show where a mount's time goes")
+      .option('-i, --interval <seconds>', 'show what happened in each interval', numberAbove(0))
+      .option('--count <n>', 'with --interval: end after this many', wholeNumber(1))
+      .option('--reset', 'reset the counters'),
+    EXAMPLES,
+  ).action(
+    action(async (mountpoint: string | undefined, options: StatsOptions) => {
+      const { control, mount } = findMount(at(options, mountpoint));
+      if (options.reset === true) await reset(control);
+      else if (options.interval === undefined) show(mount.mountpoint, await read(control), options);
+      else await follow(mount.mountpoint, control, options.interval, options);
+    }),
+  );
 }
 
 async function read(control: ControlClient): Promise<StatsReport> {

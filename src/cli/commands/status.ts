@@ -1,16 +1,16 @@
 /** `shadowfs status` */
 import type { Command } from 'commander';
-import { action, type CommonOptions, withTarget } from '../options.js';
+import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { printable, printJson, printLine } from '../output.js';
 import { statusOf } from '../state.js';
 
 export function addStatus(program: Command): void {
-  withTarget(
+  withMountpoint(
     program.command('status').description('show the mount and its volume'),
-    'shadowfs status',
+    'shadowfs status ~/project',
   ).action(
-    action(async (options: CommonOptions) => {
-      const status = await statusOf(options);
+    action(async (mountpoint: string | undefined, options: CommonOptions) => {
+      const status = await statusOf(at(options, mountpoint));
       if (options.json) printJson(status);
       else for (const line of statusLines(status, '')) printLine(line);
     }),

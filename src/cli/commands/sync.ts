@@ -1,8 +1,9 @@
 /** `shadowfs sync`, `revert` */
 import type { Command } from 'commander';
-import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatBytes, printable, printJson, printLine } from '../output.js';
+import { action, at, type CommonOptions, withMountpoint, withTarget } from '../options.js';
+import { counted, formatBytes, printable, printJson, printLine } from '../output.js';
 import { findMount } from '../target.js';
+import { SYNC_ACTIONS, syncWords } from './sync-words.js';
 
 interface Lag {
   role: string;
@@ -18,22 +19,24 @@ interface Lag {
   conflicts: { message: string }[];
 }
 
-const ACTIONS = ['status', 'now', 'pause', 'resume', 'every INTERVAL', 'always'];
-
 export function addSync(program: Command): void {
   withTarget(
     program
       .command('sync')
-      .argument('[action...]', ACTIONS.join(', '))
+      .summary('how far this standby is behind; fetch what is new')
+      .argument('[words...]', 'an action, and a directory in the mount')
+      .usage(
+        `[options] [${SYNC_ACTIONS.join(' | ').replace('every', 'every INTERVAL')}] [MOUNTPOINT]`,
+      )
       .description(
         'how far this standby is behind its primary; fetch what is new, pause, resume; ' +
           'fetch every so often, or always: as soon as there is something',
       ),
-    'shadowfs sync now\n  shadowfs sync every 15m',
+    'shadowfs sync ~/standby\nshadowfs sync now\nshadowfs sync every 15m ~/standby',
   ).action(
     action(async (words: string[], options: CommonOptions) => {
-      const wanted = words.join(' ') || 'status';
-      const { control, mount } = findMount(options);
+      const { wanted, mountpoint } = syncWords(words);
+      const { control, mount } = findMount(at(options, mountpoint));
       if (wanted === 'status') {
         const lag = (await control.state('lag')) as unknown as Lag;
         if (options.json) printJson({ ok: true, command: 'sync', ...lag });
@@ -73,7 +76,7 @@ function lagLines(lag: Lag, mountpoint: string): string[] {
 /** Pure. */
 function behindText({ snapshots, seconds, bytes }: Lag): string {
   const parts = [
-    `${snapshots} ${snapshots === 1 ? 'snapshot' : 'snapshots'}`,
+    counted(snapshots, 'snapshot'),
     ...(bytes === null ? [] : [formatBytes(bytes)]),
     `${Math.round(seconds)} s`,
   ];
@@ -81,17 +84,18 @@ function behindText({ snapshots, seconds, bytes }: Lag): string {
 }
 
 export function addRevert(program: Command): void {
-  withTarget(
+  withMountpoint(
     program
       .command('revert')
+      .summary('on a standby: change places with its primary')
       .description(
         'on a standby: change places with its primary, which first sends what is missing and ' +
           'turns into a standby; nothing is lost',
       ),
-    'shadowfs revert',
+    'shadowfs revert ~/standby',
   ).action(
-    action(async (options: CommonOptions) => {
-      const { control, mount } = findMount(options);
+    action(async (mountpoint: string | undefined, options: CommonOptions) => {
+      const { control, mount } = findMount(at(options, mountpoint));
       const answer = await control.run('revert', 'now', {});
       if (options.json) printJson(answer);
       else printLine(`${mount.mountpoint} is primary, epoch ${String(answer['epoch'])}`);

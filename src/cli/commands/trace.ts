@@ -3,13 +3,14 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { CommandError } from '../../lib/errors.js';
 import { formatCommandLine } from '../../format/text/grammar.js';
-import { action, type CommonOptions } from '../options.js';
+import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { printLine } from '../output.js';
 import { findMount } from '../target.js';
 import { TRACE_HEADING, type TraceLine, traceText } from './trace-text.js';
+import { numberAbove, wholeNumber } from '../values.js';
 
 const CHUNK_BYTES = 256 * 1024;
 /** Where a read can't wait (fuse-native), it is tried again after this time. */
@@ -22,14 +23,7 @@ interface TraceOptions extends CommonOptions {
   count?: number;
 }
 
-function number(text: string): number {
-  const value = Number(text);
-  if (text === '' || !(value >= 0)) throw new InvalidArgumentError('A number is expected.');
-  return value;
-}
-
 const EXAMPLES = `
-Examples:
   shadowfs trace                            everything, until Ctrl-C
   shadowfs trace --op LOOKUP,GETATTR        who asks for what, again and again
   shadowfs trace --slow 10                  what takes more than 10 ms
@@ -38,31 +32,28 @@ Examples:
 Only the owner of the mount and root may do this: it shows everybody's file names.`;
 
 export function addTrace(program: Command): void {
-  program
-    .command('trace')
-    .description('follow the requests of programs, one line each')
-    .argument('[mountpoint]', 'a directory in the mount (default: the current directory)')
-    .option('-C, --directory <dir>', 'as the argument')
-    .option('--op <kinds>', 'only these kinds of request, separated by commas')
-    .option('--path <glob>', 'only these paths (below the mountpoint)')
-    .option('--slow <ms>', 'only requests that took at least this long', number)
-    .option('--count <n>', 'end after this many', number)
-    .option('--json', 'one JSON object per line')
-    .addHelpText('after', EXAMPLES)
-    .action(
-      action(async (mountpoint: string | undefined, options: TraceOptions) => {
-        const directory = mountpoint ?? options.directory;
-        const { control } = findMount(directory === undefined ? {} : { directory });
-        const path = join(control.directory, 'trace');
-        const file = await control.attempt(() => open(path, constants.O_RDWR));
-        try {
-          await setFilter(file, options);
-          await follow(file, options);
-        } finally {
-          await file.close().catch(() => undefined);
-        }
-      }),
-    );
+  withMountpoint(
+    program
+      .command('trace')
+      .description('follow the requests of programs, one line each')
+      .option('--op <kinds>', 'only these kinds of request, separated by commas')
+      .option('--path <glob>', 'only these paths (below the mountpoint)')
+      .option('--slow <ms>', 'only requests that took at least this long', numberAbove(0))
+      .option('--count <n>', 'end after this many', wholeNumber(1)),
+    EXAMPLES,
+  ).action(
+    action(async (mountpoint: string | undefined, options: TraceOptions) => {
+      const { control } = findMount(at(options, mountpoint));
+      const path = join(control.directory, 'trace');
+      const file = await control.attempt(() => open(path, constants.O_RDWR));
+      try {
+        await setFilter(file, options);
+        await follow(file, options);
+      } finally {
+        await file.close().catch(() => undefined);
+      }
+    }),
+  );
 }
 
 async function setFilter(file: FileHandle, { op, path, slow }: TraceOptions): Promise<void> {

@@ -6,20 +6,15 @@ import type { FileVersion } from '../../daemon/commands/inspect.js';
 import { isWithin } from '../../daemon/mount/mount-table.js';
 import { inspect } from './check.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import {
-  formatBytes,
-  formatTable,
-  formatTime,
-  printable,
-  printJson,
-  printLine,
-} from '../output.js';
+import { formatBytes, formatTime, printable, printJson } from '../output.js';
+import { printTable } from '../table.js';
 import { findTarget, type Target } from '../target.js';
 
 export function addVersions(program: Command): void {
   withTarget(
     program
       .command('versions <file>')
+      .summary('list the versions of a file')
       .description('list the versions of a file or directory, followed through renames'),
     'shadowfs versions src/main.c',
   ).action(
@@ -37,7 +32,7 @@ export function addVersions(program: Command): void {
         printable(version.path === '' ? '.' : version.path),
         printable([...(version.isLive ? ['(now)'] : []), ...version.snapshots].join(' ')),
       ]);
-      printLine(formatTable(['MODIFIED', 'SIZE', 'PATH', 'SEEN IN'], rows));
+      printTable(['MODIFIED', 'SIZE', 'PATH', 'SEEN IN'], rows);
     }),
   );
 }

@@ -50,9 +50,12 @@ function usage(message: string): CommandError {
   return new CommandError('bad-option', 'EINVAL', message);
 }
 
+export const DRIVERS = ['kernel', 'fuse-native', 'auto'] as const satisfies DriverChoice[];
+
 /** Throws CommandError `bad-option`. */
-export function driverOf(name: string): DriverChoice {
-  if (name === 'kernel' || name === 'fuse-native' || name === 'auto') return name;
+function driverOf(name: string): DriverChoice {
+  const driver = DRIVERS.find((one) => one === name);
+  if (driver !== undefined) return driver;
   throw usage(`driver ${name}: expected kernel, fuse-native or auto`);
 }
 

@@ -5,16 +5,22 @@
  */
 import type { Command } from 'commander';
 import { parseMountOptions } from '../../daemon/mount/mount-options.js';
-import { type MountPlan, type MountRequest, planMount } from '../../daemon/mount/mount-plan.js';
+import {
+  type DriverChoice,
+  type MountPlan,
+  type MountRequest,
+  planMount,
+} from '../../daemon/mount/mount-plan.js';
 import { serveInBackground } from '../../daemon/serve/spawn.js';
-import { driverOf } from './mount-words.js';
-import { action, type CommonOptions } from '../options.js';
-import { EXIT_USAGE, printJson, printLine, warn } from '../output.js';
+import { DRIVERS } from './mount-words.js';
+import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
+import { printJson, printLine, warn, wrongUsage } from '../output.js';
 import { currentPaths } from '../target.js';
+import { oneOf } from '../values.js';
 
 interface MountCommandOptions extends CommonOptions {
   base: boolean;
-  driver: string;
+  driver: DriverChoice;
   ro?: boolean;
   allowOther?: boolean;
   option: string[];
@@ -28,7 +34,6 @@ interface MountCommandOptions extends CommonOptions {
 }
 
 const EXAMPLES = `
-Examples:
   shadowfs mount ~/project                in place: the directory itself gets a history
   shadowfs mount ~/project /mnt/play      a view of it elsewhere; ~/project never changes
   shadowfs mount --no-base /mnt/scratch   over nothing
@@ -38,45 +43,47 @@ Examples:
 
 export function addMount(program: Command): void {
   const collect = (value: string, before: string[]): string[] => [...before, value];
-  program
-    .command('mount <directories...>')
-    .usage('[options] DIR | BASE MOUNTPOINT | --no-base MOUNTPOINT')
-    .description('put a directory under history and return when it is mounted')
-    .option('--no-base', 'over nothing instead of a directory')
-    .option('--volume <path>', 'where the volume lives (default: below the state directory)')
-    .option('--driver <name>', 'kernel, fuse-native, or auto: the first that works', 'auto')
-    .option('--ro', 'read-only')
-    .option('--allow-other', 'let other users in, with their ordinary rights')
-    .option('-o, --option <key=value,...>', 'mount options', collect, [])
-    .option('-f, --foreground', 'serve in this process; log to the terminal')
-    .option('--block-size <size>', 'new volume: 4K to 128K (default 32K)')
-    .option('--compression <on|off>', 'new volume: LZ4 for file data (default off)')
-    .option('--quota <size>', 'new volume: largest size (default 0: no limit)')
-    .option('--keep-undo <count>', 'new volume: how many undo-… snapshots are kept (default 10)')
-    .option('--snapshots-name <name>', 'new volume: another name for .snapshots')
-    .option('--control-name <name>', 'new volume: another name for .control')
-    .option('--json', 'print the answer as JSON')
-    .addHelpText('after', EXAMPLES)
-    .action(
-      action(async (directories: string[], options: MountCommandOptions) => {
-        const request = requestOf(directories, options);
-        if (request === undefined) {
-          warn('expected DIR, or BASE MOUNTPOINT, or --no-base MOUNTPOINT');
-          process.exitCode = EXIT_USAGE;
-          return;
-        }
-        const paths = currentPaths();
-        const plan = planMount(request, paths);
-        for (const note of plan.notes) warn(note);
-        if (options.foreground) {
-          const { serveInForeground } = await import('../../daemon/serve/daemon.js');
-          await serveInForeground(plan, () => report(options, { ...plan, log: '' }));
-          return;
-        }
-        await serveInBackground(plan);
-        report(options, plan);
-      }),
-    );
+  withExamples(
+    program
+      .command('mount <directories...>')
+      .summary('put a directory under history')
+      .usage('[options] DIR | BASE MOUNTPOINT | --no-base MOUNTPOINT')
+      .description('put a directory under history and return when it is mounted')
+      .option('--no-base', 'over nothing instead of a directory')
+      .option('--volume <path>', 'where the volume lives (default: below the state directory)')
+      .option(
+        '--driver <name>',
+        'kernel, fuse-native, or auto: the first that works',
+        oneOf(...DRIVERS),
+        'auto',
+      )
+      .option('--ro', 'read-only')
+      .option('--allow-other', 'let other users in, with their ordinary rights')
+      .option('-o, --option <key=value,...>', 'mount options', collect, [])
+      .option('-f, --foreground', 'serve in this process; log to the terminal')
+      .option('--block-size <size>', 'new volume: 4K to 128K (default 32K)')
+      .option('--compression <on|off>', 'new volume: LZ4 for file data (default off)')
+      .option('--quota <size>', 'new volume: largest size (default 0: no limit)')
+      .option('--keep-undo <count>', 'new volume: how many undo-… snapshots are kept (default 10)')
+      .option('--snapshots-name <name>', 'new volume: another name for .snapshots')
+      .option('--control-name <name>', 'new volume: another name for .control')
+      .addOption(jsonOption()),
+    EXAMPLES,
+  ).action(
+    action(async (directories: string[], options: MountCommandOptions) => {
+      const request = requestOf(directories, options);
+      const paths = currentPaths();
+      const plan = planMount(request, paths);
+      for (const note of plan.notes) warn(note);
+      if (options.foreground) {
+        const { serveInForeground } = await import('../../daemon/serve/daemon.js');
+        await serveInForeground(plan, () => report(options, { ...plan, log: '' }));
+        return;
+      }
+      await serveInBackground(plan);
+      report(options, plan);
+    }),
+  );
 }
 
 function report(options: MountCommandOptions, plan: MountPlan): void {
@@ -97,17 +104,16 @@ function report(options: MountCommandOptions, plan: MountPlan): void {
   printLine(`mounted ${mountpoint}${over} (volume ${volume})`);
 }
 
-function requestOf(
-  directories: readonly string[],
-  options: MountCommandOptions,
-): MountRequest | undefined {
+function requestOf(directories: readonly string[], options: MountCommandOptions): MountRequest {
   const [first, second] = directories;
-  if (first === undefined || directories.length > (options.base ? 2 : 1)) return undefined;
+  if (first === undefined || directories.length > (options.base ? 2 : 1)) {
+    throw wrongUsage('expected DIR, or BASE MOUNTPOINT, or --no-base MOUNTPOINT');
+  }
   return {
     base: options.base ? first : undefined,
     mountpoint: second ?? first,
     volume: options.volume,
-    driver: driverOf(options.driver),
+    driver: options.driver,
     options: parseMountOptions([...options.option, ...longOptions(options)]),
   };
 }

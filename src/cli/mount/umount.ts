@@ -1,7 +1,7 @@
 /** `shadowfs umount [MOUNTPOINT]` */
 import type { Command } from 'commander';
 import { umountAndWait } from '../../daemon/mount/umount.js';
-import { action, type CommonOptions } from '../options.js';
+import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
 import { printJson, printLine, warn } from '../output.js';
 import { currentPaths, findMountEntry } from '../target.js';
 
@@ -10,25 +10,26 @@ interface UmountOptions extends CommonOptions {
 }
 
 export function addUmount(program: Command): void {
-  program
-    .command('umount [mountpoint]')
-    .description('unmount; returns when everything is stored and the serving process has ended')
-    .option('-l, --lazy', 'detach now, even when in use; store when the last user is gone')
-    .option('-C, --directory <dir>', 'the mount that contains DIR')
-    .option('--json', 'print the answer as JSON')
-    .addHelpText('after', '\nExample:\n  shadowfs umount ~/project')
-    .action(
-      action(async (mountpoint: string | undefined, options: UmountOptions) => {
-        const directory = mountpoint ?? options.directory;
-        const mount = findMountEntry(directory);
-        const outcome = await umountAndWait(mount, currentPaths(), options.lazy === true, warn);
-        if (options.json) {
-          printJson({ ok: true, command: 'umount', mountpoint: mount.mountpoint, ...outcome });
-        } else if (outcome.ended) {
-          printLine(`unmounted ${mount.mountpoint}; everything is stored`);
-        } else {
-          printLine(`detached ${mount.mountpoint}; it is stored when its last user is gone`);
-        }
-      }),
-    );
+  withExamples(
+    program
+      .command('umount')
+      .summary('unmount, and wait until everything is stored')
+      .argument('[mountpoint]', 'a directory in the mount (default: the current directory)')
+      .description('unmount; returns when everything is stored and the serving process has ended')
+      .option('-l, --lazy', 'detach now, even when in use; store when the last user is gone')
+      .addOption(jsonOption()),
+    'shadowfs umount ~/project',
+  ).action(
+    action(async (mountpoint: string | undefined, options: UmountOptions) => {
+      const mount = findMountEntry(mountpoint);
+      const outcome = await umountAndWait(mount, currentPaths(), options.lazy === true, warn);
+      if (options.json) {
+        printJson({ ok: true, command: 'umount', mountpoint: mount.mountpoint, ...outcome });
+      } else if (outcome.ended) {
+        printLine(`unmounted ${mount.mountpoint}; everything is stored`);
+      } else {
+        printLine(`detached ${mount.mountpoint}; it is stored when its last user is gone`);
+      }
+    }),
+  );
 }

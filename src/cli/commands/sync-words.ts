@@ -1,0 +1,48 @@
+/**
+ * The words of `shadowfs sync [ACTION] [MOUNTPOINT]`. Pure but for the question
+ * whether a word is a directory.
+ */
+import { statSync } from 'node:fs';
+import { nearMatches, shorten } from '../../format/text/grammar.js';
+import { wrongUsage } from '../output.js';
+
+export const SYNC_ACTIONS = ['status', 'now', 'pause', 'resume', 'every', 'always'] as const;
+
+interface SyncWords {
+  /** An action; `every` with its interval. */
+  wanted: string;
+  mountpoint: string | undefined;
+}
+
+/** `every 15 minutes` takes any number of words, so a directory there must look like a path. */
+function isPath(word: string): boolean {
+  return word.includes('/') || word === '.' || word === '..';
+}
+
+function isDirectory(word: string): boolean {
+  return isPath(word) || statSync(word, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Throws CommandError `wrong-usage`. */
+export function syncWords(words: readonly string[]): SyncWords {
+  const [first = 'status', ...rest] = words;
+  if (!SYNC_ACTIONS.some((action) => action === first)) {
+    if (isDirectory(first) && rest.length === 0) return { wanted: 'status', mountpoint: first };
+    const near = nearMatches(first, SYNC_ACTIONS);
+    const hint = near.length === 0 ? '' : ` (did you mean ${near.join(', or ')}?)`;
+    throw wrongUsage(
+      `sync ${shorten(first)}: expected ${SYNC_ACTIONS.join(', ')}, or a mountpoint${hint}`,
+    );
+  }
+  if (first === 'every') {
+    const mountpoint = rest.find(isPath);
+    if (mountpoint !== undefined && mountpoint !== rest.at(-1)) {
+      throw wrongUsage('sync every INTERVAL MOUNTPOINT: the mountpoint comes last');
+    }
+    const interval = mountpoint === undefined ? rest : rest.slice(0, -1);
+    return { wanted: [first, ...interval].join(' '), mountpoint };
+  }
+  const [mountpoint, ...more] = rest;
+  if (more.length > 0) throw wrongUsage(`sync ${first}: expected at most a mountpoint behind it`);
+  return { wanted: first, mountpoint };
+}

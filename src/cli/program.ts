@@ -1,0 +1,72 @@
+/**
+ * The definitions of the whole command line: what all commands have in common,
+ * and each command from its own file. `--help`, completions and man pages come
+ * from here.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { COMMAND_GROUPS } from './commands/commands.js';
+import { refuseUnknownCommands } from './near-commands.js';
+import { COMMON_GROUP } from './options.js';
+import { enterDirectories } from './working-directory.js';
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function directoryOption(): Option {
+  const collect = (path: string, before: string[] = []): string[] => [...before, path];
+  return new Option('-C, --directory <dir>', 'work as if started in DIR; several add up')
+    .argParser(collect)
+    .helpGroup(COMMON_GROUP);
+}
+
+/** The command and those below it, outermost first. */
+export function withDescendants(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withDescendants)];
+}
+
+/** `shadowfs peer list`. */
+export function fullName(command: Command): string {
+  const above = command.parent === null ? '' : `${fullName(command.parent)} `;
+  return above + command.name();
+}
+
+/** A command in the list of `--help`: what it takes besides options. */
+function termOf(command: Command): string {
+  const words = command.registeredArguments.map((argument) => {
+    const name = argument.name() + (argument.variadic ? '...' : '');
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return [[command.name(), ...command.aliases()].join('|'), ...words].join(' ');
+}
+
+export function makeProgram(): Command {
+  const program = new Command('shadowfs')
+    .description('Instant, undoable history over any directory.')
+    .usage('[-C DIR] COMMAND …')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .addHelpOption(new Option('-h, --help', 'show this help').helpGroup(COMMON_GROUP))
+    .configureHelp({ subcommandTerm: termOf })
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'shadowfs: ')),
+    })
+    .hook('preAction', (_program, command) => enterDirectories(command));
+  for (const { title, commands } of COMMAND_GROUPS) {
+    program.commandsGroup(`${title}:`);
+    for (const add of commands) add(program);
+  }
+  program.addHelpCommand(
+    new Command('help').argument('[command]').description('show what a command takes'),
+  );
+  for (const command of withDescendants(program)) {
+    command.addOption(directoryOption());
+    const help = command === program ? `${fullName(command)} COMMAND` : fullName(command);
+    command.showHelpAfterError(`(${help} --help shows what it takes)`);
+    refuseUnknownCommands(command);
+  }
+  return program;
+}
