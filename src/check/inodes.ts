@@ -8,7 +8,7 @@ import { MAX_FILE_SIZE, MAX_LAYER, MAX_STEP, TABLE } from '../format/records/tab
 import { BLOCK_HEADER_LENGTH, BLOCK_HOLE } from '../format/records/values.js';
 import type { BaseStat } from '../base/base-stat.js';
 import { messageOf } from '../lib/errors.js';
-import { type CheckState, shownName } from './report.js';
+import { type CheckState, shownBytes } from './report.js';
 import type { BaseReference } from '../base/base-reference.js';
 import {
   S_IFBLK,
@@ -199,7 +199,7 @@ export class CheckInodes {
       this.state.add(
         'D10',
         what,
-        `${where()}, base path ${shownName(reference.path) || '.'}`,
+        `${where()}, base path ${shownBytes(reference.path) || '.'}`,
         'base',
       );
     let stat: BaseStat | undefined;

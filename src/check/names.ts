@@ -23,7 +23,7 @@ import { isBaseNumber, ROOT_INODE, TABLE } from '../format/records/tables.js';
 import { decodeEntry, type EntryValue } from '../format/records/values.js';
 import type { Work } from '../lib/work.js';
 import type { TableReader } from '../store/reader.js';
-import { type CheckState, shownName } from './report.js';
+import { type CheckState, shownBytes } from './report.js';
 import { DIRECTORY_TYPE } from '../lib/file-mode.js';
 import type { Inode, LinkName } from '../volume/inode.js';
 import { gapsOfLayers, type InodeGaps } from '../volume/names/inode-gaps.js';
@@ -215,7 +215,7 @@ export class NameCheck {
     for (const link of inode.links) {
       const problem = this.#linkProblem(inode, link);
       if (problem === undefined) continue;
-      const what = `the name ${shownName(link.name)} in directory ${link.parent} ${problem}`;
+      const what = `the name ${shownBytes(link.name)} in directory ${link.parent} ${problem}`;
       this.state.add('V1', what, this.where(inode.ino));
     }
   }
@@ -258,7 +258,7 @@ export class NameCheck {
     if (directory.base === undefined) return 'does not exist';
     if (this.volume.base === undefined) return undefined;
     if (this.volume.directories.find(this.view, directory, name)?.ino !== inode.ino) {
-      const what = `the base no longer has ${shownName(name)} in directory ${parent}`;
+      const what = `the base no longer has ${shownBytes(name)} in directory ${parent}`;
       this.state.add('D10', what, this.where(inode.ino), 'base');
     }
     return undefined;
@@ -304,7 +304,7 @@ export class NameCheck {
         if (++this.#looked % LOOKED_AT_ONCE === 0) yield undefined;
         const { ino } = entry;
         if (ino === 0 || !hasName(this.volume.inode(this.view, ino), directory, name)) continue;
-        const what = `the name ${shownName(name)} lies in the removed directory ${directory}`;
+        const what = `the name ${shownBytes(name)} lies in the removed directory ${directory}`;
         this.state.add('V1', what, this.where(ino));
       }
     }

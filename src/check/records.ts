@@ -40,7 +40,7 @@ import {
 } from '../format/records/values.js';
 import type { Entry, StoreReader } from '../store/reader.js';
 import type { CheckedCatalog } from './catalog.js';
-import { type CheckState, shownName } from './report.js';
+import { type CheckState, shownBytes } from './report.js';
 import { REAP_ALL, REAP_CLIPPED } from '../volume/files/file-data.js';
 import { Inode } from '../volume/inode.js';
 
@@ -312,11 +312,11 @@ export function describe(table: TableNumber, place: Buffer, layer: number): stri
   const in_ = `layer ${layer}`;
   switch (table) {
     case TABLE.entries:
-      return `entries directory ${ino} name ${shownName(entryNameOf(place))} ${in_}`;
+      return `entries directory ${ino} name ${shownBytes(entryNameOf(place))} ${in_}`;
     case TABLE.blocks:
       return `blocks inode ${ino} block ${blockIndexOf(place)} ${in_}`;
     case TABLE.attributes:
-      return `attributes inode ${ino} name ${shownName(xattrNameOf(place))} ${in_}`;
+      return `attributes inode ${ino} name ${shownBytes(xattrNameOf(place))} ${in_}`;
     default:
       return `${TABLE_NAMES[table - 1]} inode ${ino} ${in_}`;
   }

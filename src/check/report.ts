@@ -1,4 +1,5 @@
 /** The findings and the progress of a `check`. */
+import { shownName, textOfByteString } from '../lib/byte-text.js';
 import { messageOf } from '../lib/errors.js';
 import { performance } from 'node:perf_hooks';
 
@@ -95,13 +96,7 @@ export class CheckState {
   }
 }
 
-/** A byte string as text for people; bytes that are not UTF-8 are shown as \xNN. */
-export function shownName(name: string): string {
-  const bytes = Buffer.from(name, 'latin1');
-  const text = bytes.toString('utf8');
-  if (!text.includes('\ufffd')) return text;
-  return name.replace(
-    /[\x80-\xff]/g,
-    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
+/** A byte string for people. */
+export function shownBytes(name: string): string {
+  return shownName(textOfByteString(name));
 }

@@ -21,7 +21,7 @@ import { NameCheck, type SeenName } from './names.js';
 import { describe } from './records.js';
 import { messageOf } from '../lib/errors.js';
 import type { Work } from '../lib/work.js';
-import { type CheckState, shownName } from './report.js';
+import { type CheckState, shownBytes } from './report.js';
 import { REAP_ALL } from '../volume/files/file-data.js';
 import type { Inode } from '../volume/inode.js';
 import { gapsOfTable, type InodeGaps } from '../volume/names/inode-gaps.js';
@@ -119,8 +119,8 @@ export class ViewCheck {
       // The path is only a help for readers.
     }
     const parts = [title, `${name === undefined ? 'inode' : 'directory'} ${ino}`];
-    if (name !== undefined) parts.push(`name ${shownName(name)}`);
-    if (path !== undefined) parts.push(`path /${shownName(path)}`);
+    if (name !== undefined) parts.push(`name ${shownBytes(name)}`);
+    if (path !== undefined) parts.push(`path /${shownBytes(path)}`);
     return parts.join(', ');
   }
 

@@ -2,9 +2,11 @@
 import { constants, existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fsPath } from '../lib/byte-text.js';
 import { CommandError, ERRNO, type ErrnoName } from '../lib/errors.js';
 import type { Answer } from '../control/command.js';
 import { formatCommandLine } from '../format/text/grammar.js';
+import { fromJson } from '../format/text/json-text.js';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -36,7 +38,9 @@ export class ControlClient {
     const line = formatCommandLine(
       name === undefined ? { options: words } : { name, options: words },
     );
-    const file = await this.attempt(() => open(join(this.directory, command), constants.O_RDWR));
+    const file = await this.attempt(() =>
+      open(fsPath(join(this.directory, command)), constants.O_RDWR),
+    );
     try {
       let failure: unknown;
       try {
@@ -55,7 +59,7 @@ export class ControlClient {
 
   /** The JSON object of a state file. */
   async state(name: string): Promise<Answer> {
-    return JSON.parse(await this.attempt(() => this.#text(name))) as Answer;
+    return fromJson(await this.attempt(() => this.#text(name))) as Answer;
   }
 
   /** The JSON lines of a state file. */
@@ -64,11 +68,11 @@ export class ControlClient {
     return text
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Answer);
+      .map((line) => fromJson(line) as Answer);
   }
 
   #text(name: string): Promise<string> {
-    return readFile(join(this.directory, name), 'utf8');
+    return readFile(fsPath(join(this.directory, name)), 'utf8');
   }
 
   async #answer(file: Awaited<ReturnType<typeof open>>): Promise<Answer | undefined> {
@@ -86,7 +90,7 @@ export class ControlClient {
         chunks.push(buffer.subarray(0, bytesRead));
         position += bytesRead;
       }
-      return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Answer;
+      return fromJson(Buffer.concat(chunks).toString('utf8')) as Answer;
     } catch {
       return undefined;
     }
@@ -110,7 +114,7 @@ export class ControlClient {
         `the control files in ${this.directory} belong to another user`,
       );
     }
-    const why = existsSync(this.directory) ? (code ?? 'no answer') : 'they are not mounted';
+    const why = existsSync(fsPath(this.directory)) ? (code ?? 'no answer') : 'they are not mounted';
     return new CommandError(
       'mount-unreachable',
       'EIO',

@@ -9,6 +9,7 @@ import { CommanderError } from 'commander';
 import { helperWords, runHelper } from './mount/mount-helper.js';
 import { EXIT_USAGE, printJson, reportFailure } from './output.js';
 import { makeProgram } from './program.js';
+import { commandWords } from './words.js';
 
 // `shadowfs snapshots | head` closes our output early, which is not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -31,7 +32,7 @@ async function run(words: readonly string[]): Promise<void> {
   }
 }
 
-const words = process.argv.slice(2);
+const words = commandWords();
 const helper = helperWords(words);
 if (helper !== undefined) process.exitCode = await runHelper(helper.name, helper.words);
 else await run(words);

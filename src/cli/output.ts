@@ -1,5 +1,7 @@
 /** What the command line prints, and how it ends: 0 done, 1 failed, 2 wrong usage. */
+import { hasRawBytes, shownText } from '../lib/byte-text.js';
 import { CommandError, FsError, messageOf } from '../lib/errors.js';
+import { jsonLine } from '../format/text/json-text.js';
 
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
@@ -18,24 +20,26 @@ export function wrongUsage(message: string): CommandError {
   return new CommandError('wrong-usage', 'EINVAL', message);
 }
 
-/** A path or name for a terminal: control characters would move the cursor. */
+/** Text for a terminal: control characters would move the cursor. */
 export function printable(text: string): string {
-  return text.replace(
-    /\p{Cc}/gu,
-    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
+  return shownText(text);
+}
+
+/** A terminal gets no bytes that are not UTF-8, wherever in the text they stand. */
+function writable(text: string): string {
+  return hasRawBytes(text) ? text.split('\n').map(shownText).join('\n') : text;
 }
 
 export function printLine(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${writable(text)}\n`);
 }
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  process.stdout.write(jsonLine(value));
 }
 
 export function warn(text: string): void {
-  process.stderr.write(`shadowfs: ${text}\n`);
+  process.stderr.write(`shadowfs: ${writable(text)}\n`);
 }
 
 /** `1 snapshot`, `2 snapshots`. Pure. */

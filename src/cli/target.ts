@@ -4,14 +4,16 @@
  * registered for that directory; or `--volume PATH`.
  */
 import { homedir } from 'node:os';
-import { existsSync, realpathSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { absolutePath, realPath } from '../lib/byte-paths.js';
+import { fsPath } from '../lib/byte-text.js';
 import { CommandError } from '../lib/errors.js';
 import { isDead } from '../daemon/mount/mount-plan.js';
 import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount/mount-record.js';
 import { type MountEntry, mountContaining, readMountTable } from '../daemon/mount/mount-table.js';
 import { statePathsFor, type StatePaths } from '../daemon/mount/paths.js';
-import { findVolume, volumeKey } from '../daemon/mount/registry.js';
+import { findVolume, volumeKey, volumePathOf } from '../daemon/mount/registry.js';
 import { ControlClient } from './control-client.js';
 import { workingDirectory } from './working-directory.js';
 
@@ -46,7 +48,7 @@ export function currentPaths(): StatePaths {
 function directoryOf(options: TargetOptions): string {
   const path = resolve(workingDirectory(), options.directory ?? '.');
   try {
-    return realpathSync(path);
+    return realPath(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       throw new CommandError('directory-missing', 'ENOENT', `${path} does not exist`);
@@ -68,13 +70,13 @@ export function findTarget(options: TargetOptions): Target {
   const paths = currentPaths();
   const directory = directoryOf(options);
   if (options.volume !== undefined)
-    return targetOfVolume(resolve(options.volume), paths, directory);
+    return targetOfVolume(volumePathOf(absolutePath(options.volume)), paths, directory);
   const mount = mountContaining(readMountTable(), directory);
   if (mount !== undefined) return mountedTarget(mount, paths, directory);
-  if (options.directory !== undefined && existsSync(join(directory, 'data.mdb'))) {
+  if (options.directory !== undefined && existsSync(fsPath(join(directory, 'data.mdb')))) {
     return targetOfVolume(directory, paths, directory);
   }
-  for (let base = directory; ; base = resolve(base, '..')) {
+  for (let base = directory; ; base = dirname(base)) {
     const volume =
       findVolume(paths, volumeKey(base, base)) ?? findVolume(paths, volumeKey(undefined, base));
     if (volume !== undefined) {
@@ -110,7 +112,7 @@ function targetOfVolume(volume: string, paths: StatePaths, directory: string): T
     const mount = mountContaining(readMountTable(), record.mountpoint);
     if (mount !== undefined) return mountedTarget(mount, paths, directory);
   }
-  if (!existsSync(join(volume, 'data.mdb'))) {
+  if (!existsSync(fsPath(join(volume, 'data.mdb')))) {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${volume}`);
   }
   return { kind: 'volume', volume, base: undefined, directory };
@@ -119,11 +121,11 @@ function targetOfVolume(volume: string, paths: StatePaths, directory: string): T
 /** The path is a mountpoint, or a volume that a process of this user serves. */
 export function mountedAt(path: string): ControlClient | undefined {
   const paths = currentPaths();
-  if (!existsSync(path)) return undefined;
+  if (!existsSync(fsPath(path))) return undefined;
   const directory = directoryOf({ directory: path });
   const mount = mountContaining(readMountTable(), directory);
   if (mount?.mountpoint === directory) return mountedTarget(mount, paths, directory).control;
-  if (!existsSync(join(directory, 'data.mdb'))) return undefined;
+  if (!existsSync(fsPath(join(directory, 'data.mdb')))) return undefined;
   const target = targetOfVolume(directory, paths, directory);
   return target.kind === 'mounted' ? target.control : undefined;
 }

@@ -5,21 +5,38 @@
  * What must hold: a directory that nobody can enter (a dead mount, another
  * user's mount) can be named all the same, since commands can tell about it.
  */
+import { closeSync, constants, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { currentDirectory } from '../lib/byte-paths.js';
+import { fsPath, hasRawBytes } from '../lib/byte-text.js';
 import { CommandError } from '../lib/errors.js';
 
 let unenterable: string | undefined;
 
 /** Where the command works, absolute. */
 export function workingDirectory(): string {
-  return unenterable ?? process.cwd();
+  return unenterable ?? currentDirectory();
+}
+
+/** Node's chdir takes no other bytes than UTF-8. */
+function changeDirectory(path: string): void {
+  if (!hasRawBytes(path)) {
+    process.chdir(path);
+    return;
+  }
+  const fd = openSync(fsPath(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    process.chdir(`/proc/self/fd/${fd}`);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function enter(directory: string): void {
   const path = resolve(workingDirectory(), directory);
   try {
-    process.chdir(path);
+    changeDirectory(path);
     unenterable = undefined;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

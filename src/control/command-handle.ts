@@ -12,12 +12,8 @@
  */
 import { CommandError } from '../lib/errors.js';
 import { Deferred } from '../lib/deferred.js';
-import {
-  type CommandLine,
-  jsonLine,
-  MAX_COMMAND_LENGTH,
-  parseCommandLine,
-} from '../format/text/grammar.js';
+import { type CommandLine, MAX_COMMAND_LENGTH, parseCommandLine } from '../format/text/grammar.js';
+import { jsonLine } from '../format/text/json-text.js';
 import { asFsError, failureAnswer, type Answer, type Commands } from './command.js';
 import type { CommandFile } from './control-file.js';
 

@@ -9,7 +9,8 @@
  */
 import { CommandError } from '../lib/errors.js';
 import { Deferred } from '../lib/deferred.js';
-import { jsonLine, parseCommandLine, refuseUnknownOptions } from '../format/text/grammar.js';
+import { parseCommandLine, refuseUnknownOptions } from '../format/text/grammar.js';
+import { jsonLine } from '../format/text/json-text.js';
 import { type Answer, asFsError, failureAnswer } from './command.js';
 import type { OpenedFile } from './opened-file.js';
 

@@ -4,7 +4,7 @@
  * in which they are listed.
  */
 import { FsError } from '../lib/errors.js';
-import { jsonLine } from '../format/text/grammar.js';
+import { jsonLine, toJson } from '../format/text/json-text.js';
 import type { ControlState, StateFile, StreamFile } from './control-file.js';
 
 /** The newest so many records; what is older stays readable by `shadowfs history --all`. */
@@ -49,7 +49,7 @@ function state(name: string, content: (mounted: ControlState) => string): StateF
 }
 
 function indented(value: object): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
+  return `${toJson(value, 2)}\n`;
 }
 
 /** One line for each. */

@@ -9,6 +9,7 @@
  *   readable-volume, view, volume.
  * Doors inside volume/: core, newest, open-volume.
  */
+import { textOfByteString } from '../lib/byte-text.js';
 import { realClock } from '../lib/clock.js';
 import type { Deferred } from '../lib/deferred.js';
 import { invariant } from '../lib/invariant.js';
@@ -372,7 +373,10 @@ export class Volume extends ReadableVolume {
       ...this.space(),
       openGroupBytes: this.core.open.bytes,
       writing: this.core.closing !== undefined,
-      baseMismatches: base?.mismatches ?? [],
+      baseMismatches: (base?.mismatches ?? []).map((one) => ({
+        ...one,
+        path: textOfByteString(one.path),
+      })),
       ...(failure !== undefined && { failure: failure.message }),
     };
   }

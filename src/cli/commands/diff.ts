@@ -1,9 +1,10 @@
 /** `shadowfs diff A [B]` */
 import type { Command } from 'commander';
+import { shownName } from '../../lib/byte-text.js';
 import type { DiffChange } from '../../daemon/commands/inspect.js';
 import { inspect } from './check.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { printable, printJson, printLine, warn } from '../output.js';
+import { printJson, printLine, warn } from '../output.js';
 import { findTarget } from '../target.js';
 
 const MAX_LINES = 1_000_000;
@@ -40,5 +41,5 @@ export function addDiff(program: Command): void {
 }
 
 function shown(path: string | undefined): string {
-  return printable(path === undefined || path === '' ? '.' : path);
+  return shownName(path === undefined || path === '' ? '.' : path);
 }

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Answer } from '../../control/command.js';
+import { fromJson } from '../../format/text/json-text.js';
 import { errorOfAnswer, type ControlClient } from '../control-client.js';
 
 /** Size of one write to the control file system. */
@@ -43,7 +44,7 @@ export class MountedReceiver {
     const answers = text
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Answer);
+      .map((line) => fromJson(line) as Answer);
     const failed = answers.find(({ ok }) => ok !== true);
     if (failed !== undefined) throw errorOfAnswer(failed);
     return answers;

@@ -1,8 +1,9 @@
 /** `shadowfs receive VOLUME < file` */
 import { fstatSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { absolutePath } from '../../lib/byte-paths.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
+import { volumePathOf } from '../../daemon/mount/registry.js';
 import { ReceivingVolume } from '../../daemon/transfer/receiving.js';
 import type { ReceiveAnswer, ReceiveOptions } from '../../sync/stream/receiver.js';
 import { StreamReceiver } from '../../sync/stream/receive-stream.js';
@@ -41,7 +42,7 @@ export function addReceive(program: Command): void {
         return;
       }
       const who = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-      const volume = new ReceivingVolume(resolve(path), who);
+      const volume = new ReceivingVolume(volumePathOf(absolutePath(path)), who);
       try {
         if (options.token === true) tellToken(volume.token(), options);
         else await receive(volume, options);
@@ -102,7 +103,7 @@ async function receiveMounted(
   try {
     for await (const chunk of input()) await receiver.push(chunk);
     for (const answer of await receiver.answers()) {
-      tell(answer as unknown as ReceiveAnswer, resolve(path), options);
+      tell(answer as unknown as ReceiveAnswer, absolutePath(path), options);
     }
   } catch (error) {
     const token = error instanceof CommandError ? error.details['token'] : undefined;

@@ -1,5 +1,6 @@
 /** `shadowfs restore NAME` */
 import type { Command } from 'commander';
+import { shownName } from '../../lib/byte-text.js';
 import { type MountUse, staleFiles } from '../../daemon/mount/processes.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import { printable, printJson, printLine, warn } from '../output.js';
@@ -47,6 +48,6 @@ export function reportHolders(holders: readonly MountUse[]): void {
     'these programs have changed files open; they read the old version and can no longer write:',
   );
   for (const { pid, command, path } of holders) {
-    process.stderr.write(`  ${printable(command)} (pid ${pid}): ${printable(path)}\n`);
+    process.stderr.write(`  ${printable(command)} (pid ${pid}): ${shownName(path)}\n`);
   }
 }

@@ -1,5 +1,6 @@
 /** `shadowfs status` */
 import type { Command } from 'commander';
+import { toJson } from '../../format/text/json-text.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { printable, printJson, printLine } from '../output.js';
 import { statusOf } from '../state.js';
@@ -23,7 +24,7 @@ function statusLines(value: Record<string, unknown>, indent: string): string[] {
     if (typeof item === 'object' && item !== null && !Array.isArray(item)) {
       return [`${indent}${key}:`, ...statusLines(item as Record<string, unknown>, `${indent}  `)];
     }
-    const text = typeof item === 'string' ? item : JSON.stringify(item);
+    const text = typeof item === 'string' ? item : toJson(item);
     return [`${indent}${key}: ${printable(text ?? '-')}`];
   });
 }

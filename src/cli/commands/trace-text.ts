@@ -1,7 +1,8 @@
 /** A traced request as a line of text. Pure. */
+import { shownName } from '../../lib/byte-text.js';
 import { ERRNO } from '../../lib/errors.js';
 import { formatFigure } from './stats-text.js';
-import { formatTimeOfDay, printable } from '../output.js';
+import { formatTimeOfDay } from '../output.js';
 
 /** A line of `.control/trace`: a request, or the number of requests left out. */
 export interface TraceLine {
@@ -32,13 +33,13 @@ export function traceText(line: TraceLine): string {
   if (line.dropped !== undefined) return `${time}  (${line.dropped} requests were left out here)`;
   const { op = '?', path = '', to, pid = 0, errno = 0, bytes, us = 0 } = line;
   const result = errno !== 0 ? (NAMES.get(errno) ?? `errno ${errno}`) : String(bytes ?? 'ok');
-  const arrow = to === undefined ? '' : ` -> ${printable(to)}`;
+  const arrow = to === undefined ? '' : ` -> ${shownName(to)}`;
   return [
     time,
     (pid === 0 ? '-' : String(pid)).padStart(7),
     op.padEnd(15),
     formatFigure(us).padStart(9),
     result.padEnd(11),
-    `${path === '' ? '.' : printable(path)}${arrow}`,
+    `${path === '' ? '.' : shownName(path)}${arrow}`,
   ].join('  ');
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { CommandError } from '../../lib/errors.js';
 import { formatCommandLine } from '../../format/text/grammar.js';
+import { fromJson } from '../../format/text/json-text.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { printLine } from '../output.js';
 import { findMount } from '../target.js';
@@ -87,7 +88,7 @@ async function follow(file: FileHandle, { json, count }: TraceOptions): Promise<
     rest = all.subarray(end);
     for (const text of all.toString('utf8', 0, end).split('\n')) {
       if (text === '' || left <= 0) continue;
-      const line = JSON.parse(text) as TraceLine;
+      const line = fromJson(text) as TraceLine;
       if (line.dropped === undefined) left--;
       printLine(json === true ? text : traceText(line));
     }

@@ -1,6 +1,7 @@
 /** `shadowfs versions FILE` */
 import type { Command } from 'commander';
 import { isAbsolute, relative, resolve } from 'node:path';
+import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import type { FileVersion } from '../../daemon/commands/inspect.js';
 import { isWithin } from '../../daemon/mount/mount-table.js';
@@ -29,7 +30,7 @@ export function addVersions(program: Command): void {
       const rows = ((answer['versions'] ?? []) as FileVersion[]).map((version) => [
         formatTime(version.mtimeMs),
         formatBytes(version.size),
-        printable(version.path === '' ? '.' : version.path),
+        shownName(version.path === '' ? '.' : version.path),
         printable([...(version.isLive ? ['(now)'] : []), ...version.snapshots].join(' ')),
       ]);
       printTable(['MODIFIED', 'SIZE', 'PATH', 'SEEN IN'], rows);

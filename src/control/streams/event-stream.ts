@@ -11,7 +11,7 @@
  */
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
-import { jsonLine } from '../../format/text/grammar.js';
+import { jsonLine } from '../../format/text/json-text.js';
 import type { Answer } from '../command.js';
 
 /** Commands that change the tree or its snapshots. */

@@ -3,7 +3,8 @@
  * written to `trace`. Pure.
  */
 import { FsError } from '../../lib/errors.js';
-import { byteStringOfText, parseCommandLine } from '../../format/text/grammar.js';
+import { byteStringOfText } from '../../lib/byte-text.js';
+import { parseCommandLine } from '../../format/text/grammar.js';
 import type { TraceEntry } from '../../measure/trace-entry.js';
 
 export interface TraceFilter {
@@ -19,7 +20,7 @@ export const EVERYTHING: TraceFilter = { slowUs: 0 };
 const WORDS: ReadonlySet<string> = new Set(['op', 'path', 'slow', 'by']);
 
 /** Throws FsError EINVAL. */
-export function parseTraceFilter(line: string): TraceFilter {
+export function parseTraceFilter(line: string | Uint8Array): TraceFilter {
   const refuse = (): FsError => new FsError('EINVAL', 'write', 'trace');
   let parsed: ReturnType<typeof parseCommandLine>;
   try {

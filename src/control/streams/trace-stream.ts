@@ -9,7 +9,8 @@
  */
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
-import { jsonLine } from '../../format/text/grammar.js';
+import { textOfByteString } from '../../lib/byte-text.js';
+import { jsonLine } from '../../format/text/json-text.js';
 import type { TraceEntry, TraceSink } from '../../measure/trace-entry.js';
 import type { OpenedFile } from '../opened-file.js';
 import { EVERYTHING, mayShow, parseTraceFilter, shows, type TraceFilter } from './trace-filter.js';
@@ -22,14 +23,12 @@ export const UNREAD_ENTRIES_MAX = 4096;
  */
 const GATHER_MS = 10;
 
-/** A byte string as text; bytes that are not UTF-8 become U+FFFD. */
-function textOf(path: string): string {
-  return Buffer.from(path, 'latin1').toString();
-}
-
 function lineOf(entry: TraceEntry): string {
   const { path, to, us, ...rest } = entry;
-  const names = to === undefined ? { path: textOf(path) } : { path: textOf(path), to: textOf(to) };
+  const names = {
+    path: textOfByteString(path),
+    ...(to !== undefined && { to: textOfByteString(to) }),
+  };
   return jsonLine({ ...rest, ...names, us: Math.round(us * 10) / 10 });
 }
 
@@ -107,7 +106,7 @@ export class TraceReader implements OpenedFile {
   }
 
   write(_offset: number, data: Buffer): number {
-    this.filter = parseTraceFilter(data.toString());
+    this.filter = parseTraceFilter(data);
     return data.length;
   }
 

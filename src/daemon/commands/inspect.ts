@@ -4,13 +4,13 @@
  */
 import { CommandError } from '../../lib/errors.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
-import { byteStringOfText, LATEST_NAME, shorten } from '../../format/text/grammar.js';
+import { byteStringOfText, textOfByteString } from '../../lib/byte-text.js';
+import { LATEST_NAME, shorten } from '../../format/text/grammar.js';
 import { checkVolumeFiles, isVolume } from '../../store/open.js';
 import { StoreReader } from '../../store/reader.js';
 import { BaseDirectory } from '../../base/base-directory.js';
 import { readMeta, type Snapshot } from '../../volume/catalog.js';
 import { checkVolumeAt, type Finding } from '../../check/check.js';
-import { shownName } from '../../check/report.js';
 import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js';
 import { Volume } from '../../volume/volume.js';
 import type { InspectRequest } from './commands.js';
@@ -73,8 +73,8 @@ function diffAnswer(volume: Volume, { name, to, limit = DEFAULT_LIMIT }: Command
     const { oldPath, ...rest } = line;
     changes.push({
       ...rest,
-      path: shownName(line.path),
-      ...(oldPath !== undefined && { oldPath: shownName(oldPath) }),
+      path: textOfByteString(line.path),
+      ...(oldPath !== undefined && { oldPath: textOfByteString(oldPath) }),
     });
   }
   return { from: name, to: to ?? null, changes, summary: diffSummary(changes), truncated };
@@ -103,7 +103,7 @@ function versionsAnswer(
       ({ snapshots, isLive, path, size, mtimeS, mtimeNs }): FileVersion => ({
         snapshots,
         isLive,
-        path: shownName(path),
+        path: textOfByteString(path),
         size,
         mtimeMs: mtimeS * 1000 + Math.floor(mtimeNs / 1e6),
       }),

@@ -1,5 +1,6 @@
 /** Runs `check`, `diff` and `versions` of a mounted volume, each in a thread of its own. */
 import { constants, openSync } from 'node:fs';
+import { fsPath } from '../../lib/byte-text.js';
 import { INSPECT_LIMITS } from '../../lib/thread-limits.js';
 import { startThread } from '../../lib/threads.js';
 import type { Answer } from '../../control/command.js';
@@ -20,7 +21,7 @@ export class Inspector {
     this.#plan = plan;
     const { base } = plan;
     if (base !== undefined)
-      this.#baseFd = openSync(base, constants.O_RDONLY | constants.O_DIRECTORY);
+      this.#baseFd = openSync(fsPath(base), constants.O_RDONLY | constants.O_DIRECTORY);
     this.#onProgress = onProgress;
   }
 

@@ -7,16 +7,9 @@
  *   processes, registry, umount.
  * Doors inside daemon/: unmount-elsewhere, unmount-thread.
  */
-import {
-  accessSync,
-  constants,
-  readdirSync,
-  realpathSync,
-  statfsSync,
-  type Stats,
-  statSync,
-} from 'node:fs';
-import { resolve } from 'node:path';
+import { accessSync, constants, readdirSync, statfsSync, type Stats, statSync } from 'node:fs';
+import { absolutePath, realPath } from '../../lib/byte-paths.js';
+import { fsPath } from '../../lib/byte-text.js';
 import { CommandError, type ErrnoName } from '../../lib/errors.js';
 import type { MountOptions } from './mount-options.js';
 import { isRunning, readMountRecord } from './mount-record.js';
@@ -29,7 +22,7 @@ import {
   readMountTable,
 } from './mount-table.js';
 import { controlMountPath, logPath, type StatePaths } from './paths.js';
-import { volumeKey, volumePathFor } from './registry.js';
+import { volumeKey, volumePathFor, volumePathOf } from './registry.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 import { kernelDriverRefusal } from '../../fuse/mount/usable.js';
 
@@ -78,7 +71,9 @@ export function planMount(request: MountRequest, paths: StatePaths): MountPlan {
     refuseUnreadable(base);
     refuseNesting(base, mountpoint);
   }
-  const volume = resolve(request.volume ?? volumePathFor(paths, volumeKey(base, mountpoint)));
+  const volume = volumePathOf(
+    absolutePath(request.volume ?? volumePathFor(paths, volumeKey(base, mountpoint))),
+  );
   const controlMount = controlMountPath(paths, mountpoint);
   refuseVolumeInside(realpathOfExisting(volume), mountpoint);
   if (base !== undefined) {
@@ -137,13 +132,13 @@ function refusal(code: string, errno: ErrnoName, message: string): CommandError 
 
 /** The real path of an existing directory. A stale mount of ours on the way is removed first. */
 function directoryAt(path: string, what: 'mountpoint' | 'base', paths: StatePaths): string {
-  const absolute = resolve(path);
+  const absolute = absolutePath(path);
   cleanStaleMounts(absolute, paths);
   let real: string;
   let stat: Stats;
   try {
-    real = realpathSync(absolute);
-    stat = statSync(real);
+    real = realPath(absolute);
+    stat = statSync(fsPath(real));
   } catch (error) {
     throw unreachable(error, what, absolute);
   }
@@ -196,8 +191,8 @@ function refuseMountpointInUse(
 
 function refuseUnreadable(base: string): void {
   try {
-    accessSync(base, constants.R_OK | constants.X_OK);
-    readdirSync(base);
+    accessSync(fsPath(base), constants.R_OK | constants.X_OK);
+    readdirSync(fsPath(base));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw refusal('base-unreadable', 'EACCES', `base ${base} can't be read: ${code}`);
@@ -231,7 +226,7 @@ function realpathOfExisting(path: string): string {
   let rest = '';
   while (existing !== '/') {
     try {
-      return realpathSync(existing) + rest;
+      return realPath(existing) + rest;
     } catch {
       const slash = existing.lastIndexOf('/');
       rest = existing.slice(slash) + rest;
@@ -271,7 +266,7 @@ export function cleanControlMount(path: string): void {
  */
 export function isDead(path: string): boolean {
   try {
-    statfsSync(path);
+    statfsSync(fsPath(path));
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOTCONN';

@@ -1,5 +1,6 @@
 /** What is mounted where, from /proc/self/mountinfo. Pure except for `readMountTable`. */
 import { readFileSync } from 'node:fs';
+import { textOfByteString } from '../../lib/byte-text.js';
 
 export interface MountEntry {
   mountId: number;
@@ -18,12 +19,12 @@ export const CONTROL_SUBTYPE = 'shadowfs-control';
 export const MOUNT_TYPE = `fuse.${SUBTYPE}`;
 export const CONTROL_MOUNT_TYPE = `fuse.${CONTROL_SUBTYPE}`;
 
-/** Undoes the octal escapes (space, tab, newline, backslash) and reads the bytes as UTF-8. */
+/** Undoes the octal escapes (space, tab, newline, backslash). */
 function decode(field: string): string {
   const bytes = field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );
-  return Buffer.from(bytes, 'latin1').toString('utf8');
+  return textOfByteString(bytes);
 }
 
 /** `text`: the file's bytes as latin1. Lines that are no mount entries are left out. */

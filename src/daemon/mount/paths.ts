@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { bytesOfText } from '../../lib/byte-text.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 
 /** What the paths depend on; a parameter, so that tests can set it. */
@@ -53,7 +54,10 @@ export function slugOf(path: string): string {
   const name = (basename(path) || 'root')
     .replace(/[^A-Za-z0-9._-]+/g, '_')
     .slice(0, SLUG_NAME_LENGTH);
-  const hash = createHash('sha256').update(path).digest('hex').slice(0, SLUG_HASH_LENGTH);
+  const hash = createHash('sha256')
+    .update(bytesOfText(path))
+    .digest('hex')
+    .slice(0, SLUG_HASH_LENGTH);
   return `${name.replace(/^\.+/, '_')}-${hash}`;
 }
 

@@ -2,7 +2,9 @@
  * Which processes use a mount, as far as /proc shows it to this user. Never
  * call it in the serving thread: it looks into the mount.
  */
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readLink } from '../../lib/byte-paths.js';
+import { shownName, textOfByteString } from '../../lib/byte-text.js';
 import { ERRNO } from '../../lib/errors.js';
 import { isWithin, type MountEntry } from './mount-table.js';
 
@@ -36,7 +38,7 @@ function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
     ['exe', 'program'],
   ] as const;
   for (const [link, how] of links) {
-    const path = attempt(() => readlinkSync(`/proc/${pid}/${link}`));
+    const path = attempt(() => readLink(`/proc/${pid}/${link}`));
     if (path === undefined || !isWithin(path, mount.mountpoint)) continue;
     // The covered directory of a mount in place has the same path, but another device.
     if (deviceOf(`/proc/${pid}/${link}`) === mount.device) yield { pid, command, how, path };
@@ -45,12 +47,14 @@ function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
     const info = attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'));
     if (info === undefined || !new RegExp(`^mnt_id:\\s*${mount.mountId}$`, 'm').test(info))
       continue;
-    const path = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? '?';
+    const path = attempt(() => readLink(`/proc/${pid}/fd/${fd}`)) ?? '?';
     yield { pid, command, how: 'open file', path, fd: Number(fd) };
   }
   const mapped = new Set<string>();
-  for (const line of (attempt(() => readFileSync(`/proc/${pid}/maps`, 'utf8')) ?? '').split('\n')) {
-    const path = line.slice(line.indexOf('/'));
+  for (const line of (attempt(() => readFileSync(`/proc/${pid}/maps`, 'latin1')) ?? '').split(
+    '\n',
+  )) {
+    const path = textOfByteString(line.slice(line.indexOf('/')));
     if (line.includes('/') && isWithin(path, mount.mountpoint) && !mapped.has(path)) {
       mapped.add(path);
       if (line.split(/\s+/)[3] === hexDevice(mount.device)) {
@@ -81,7 +85,7 @@ export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
 
 /** For messages: `sleep (pid 17): working directory /mnt/x`. */
 export function describeUse(use: MountUse): string {
-  return `${use.command} (pid ${use.pid}): ${use.how} ${use.path}`;
+  return `${use.command} (pid ${use.pid}): ${use.how} ${shownName(use.path)}`;
 }
 
 function deviceOf(path: string): string | undefined {

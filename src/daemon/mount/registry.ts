@@ -5,6 +5,8 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { hasRawBytes, shownName } from '../../lib/byte-text.js';
+import { CommandError } from '../../lib/errors.js';
 import { type StatePaths, slugOf, volumesDirectory } from './paths.js';
 
 /** The key by which a volume is looked up. Pure. */
@@ -14,6 +16,16 @@ export function volumeKey(base: string | undefined, mountpoint: string): string 
 
 function entryPath(paths: StatePaths, key: string): string {
   return join(paths.stateDirectory, 'registry', `${slugOf(key)}.json`);
+}
+
+/** The path as it is. Throws CommandError: LMDB opens no path with bytes that are not UTF-8. */
+export function volumePathOf(path: string): string {
+  if (!hasRawBytes(path)) return path;
+  throw new CommandError(
+    'bad-option',
+    'EINVAL',
+    `a volume can't lie at ${shownName(path)}: its path must be UTF-8 (the mountpoint's need not)`,
+  );
 }
 
 /** The path of the volume for `key`, whether it exists or not. */

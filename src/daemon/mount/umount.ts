@@ -3,10 +3,11 @@
  * this waits until the serving process has stored everything and ended.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { currentDirectory } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
 import { cleanControlMount } from './mount-plan.js';
 import { isRunning, type MountRecord, readMountRecord } from './mount-record.js';
-import { type MountEntry, readMountTable } from './mount-table.js';
+import { isWithin, type MountEntry, readMountTable } from './mount-table.js';
 import type { StatePaths } from './paths.js';
 import { describeUse, usesOfMount } from './processes.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
@@ -29,9 +30,7 @@ export async function umountAndWait(
 ): Promise<UmountOutcome> {
   const record = readMountRecord(paths, mount.mountpoint);
   // This process's own working directory may be what keeps the mount busy.
-  if (process.cwd() === mount.mountpoint || process.cwd().startsWith(`${mount.mountpoint}/`)) {
-    process.chdir('/');
-  }
+  if (isWithin(currentDirectory(), mount.mountpoint)) process.chdir('/');
   try {
     unmount(mount.mountpoint);
   } catch (error) {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { startThread } from '../../lib/threads.js';
 import { HELPER } from '../../fuse/mount/kernel-mount.js';
+import { commandAbout } from '../../fuse/mount/path-command.js';
 import type { UnmountReport, UnmountTask } from './unmount-thread.js';
 
 export function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
@@ -17,8 +18,10 @@ export function unmountElsewhere(task: UnmountTask): Promise<UnmountReport> {
 /** Detaches the mount at once, even while programs use it; does not wait for that. */
 export function detachLater(mountpoint: string): void {
   const words = process.geteuid?.() === 0 ? ['umount', '-l'] : [HELPER, '-uz'];
-  const [command = '', ...options] = words;
-  const child = spawn(command, [...options, '--', mountpoint], { detached: true, stdio: 'ignore' });
+  const { command, args, input } = commandAbout([...words, '--'], mountpoint);
+  const stdin = input === undefined ? 'ignore' : 'pipe';
+  const child = spawn(command, args, { detached: true, stdio: [stdin, 'ignore', 'ignore'] });
   child.once('error', () => undefined);
+  child.stdin?.end(input);
   child.unref();
 }

@@ -20,6 +20,7 @@ import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { endThreads, startThread, within } from '../../lib/threads.js';
+import { fsPath } from '../../lib/byte-text.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { startWriter } from '../../volume/commit/start-writer.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
@@ -139,7 +140,7 @@ class Daemon {
       failpoint('mount:mounted');
       await ready;
       // The first answer through the mount: from here on it can be used.
-      await stat(this.#plan.mountpoint);
+      await stat(fsPath(this.#plan.mountpoint));
     } catch (error) {
       await this.#removeMounts();
       this.#post({ kind: 'stop' });

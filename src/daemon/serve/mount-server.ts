@@ -11,7 +11,7 @@ import { after, Deferred } from '../../lib/deferred.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Answer, CommandArguments, CommandName } from '../../control/command.js';
 import { ControlFiles } from '../../control/control-files.js';
-import { byteStringOfText } from '../../format/text/grammar.js';
+import { byteStringOfText } from '../../lib/byte-text.js';
 import { peerNameFrom } from '../../format/records/peer-record.js';
 import type { CoherenceReport } from '../../tree/coherence/coherence.js';
 import type { TraceSink } from '../../measure/trace-entry.js';

@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { realClock } from '../../lib/clock.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
-import { byteStringOfText } from '../../format/text/grammar.js';
+import { byteStringOfText } from '../../lib/byte-text.js';
 import { isVolume } from '../../store/open.js';
 import {
   acquireOwner,

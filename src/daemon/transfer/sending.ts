@@ -4,7 +4,7 @@
  */
 import { readdirSync, statSync } from 'node:fs';
 import { CommandError, messageOf } from '../../lib/errors.js';
-import { byteStringOfText } from '../../format/text/grammar.js';
+import { byteStringOfText } from '../../lib/byte-text.js';
 import { checkVolumeFiles, isVolume } from '../../store/open.js';
 import { StoreReader } from '../../store/reader.js';
 import { BaseDirectory } from '../../base/base-directory.js';

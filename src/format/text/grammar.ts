@@ -2,15 +2,19 @@
  * The grammar of the control files, and the rules for snapshot names. Pure.
  *
  * A command is one line: `NAME [key=value …]`. Words are separated by spaces
- * or tabs. Double quotes keep spaces, and a backslash makes the next character
- * an ordinary one, inside quotes too. A word with a plain (not quoted, not
- * escaped) `=` is an option; so `"a=b"` and `a\=b` are names. The line is UTF-8.
+ * or tabs. Double quotes keep spaces. `\xNN` (two hexadecimal digits) is a byte;
+ * otherwise a backslash makes the next character an ordinary one, inside quotes
+ * too. A word with a plain (not quoted, not escaped) `=` is an option; so `"a=b"`
+ * and `a\=b` are names. The line may hold any bytes but NUL; what is not UTF-8
+ * becomes text as lib/byte-text.ts says. What the command line prints in double
+ * quotes is a word here.
  *
  * What must hold: any input ends in a result or a CommandError, in linear time;
  * `parseCommandLine(formatCommandLine(x))` returns x.
  *
  * Doors: every file.
  */
+import { bytesOfText, hasRawBytes, quoted, textOfBytes } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 
 /** Longest command line in bytes, its newline not counted. */
@@ -32,31 +36,11 @@ const OPTION_KEY = /^[a-z][a-z0-9-]{0,63}$/;
 const PLAIN_WORD = /^[^\s"\\=]+$/u;
 const MAX_NEAR_DISTANCE = 3;
 const MAX_NEAR_MATCHES = 5;
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function bad(message: string): CommandError {
   return new CommandError('bad-command-line', 'EINVAL', message, {
     expected: 'NAME [key=value …]',
   });
-}
-
-/** Text of UTF-8 bytes, or undefined when they are not UTF-8. */
-export function decodeUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Text of a byte string (a file name as the kernel gave it), or undefined when it is not UTF-8. */
-export function textOfByteString(name: string): string | undefined {
-  return decodeUtf8(Buffer.from(name, 'latin1'));
-}
-
-/** A text as the byte string of its UTF-8 bytes. */
-export function byteStringOfText(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
 }
 
 /** Cuts a text to a readable length for messages. */
@@ -68,6 +52,16 @@ export function shorten(text: string, maxLength = 80): string {
 interface Word {
   text: string;
   equals: number;
+}
+
+/** Of several such bytes, those that are UTF-8 together become characters in `wordText`. */
+function rawByte(byte: number): string {
+  if (byte === 0) throw bad('the line holds a NUL byte');
+  return textOfBytes(Uint8Array.of(byte));
+}
+
+function wordText(text: string): string {
+  return hasRawBytes(text) ? textOfBytes(bytesOfText(text)) : text;
 }
 
 /** The words of a line. A word ends at a space or tab outside quotes. */
@@ -88,7 +82,12 @@ function splitWords(line: string): Word[] {
     if (char === '\\') {
       i++;
       if (i === line.length) throw bad('a backslash at the end of the line escapes nothing');
-      take(line[i] as string);
+      const digits = /^x([0-9a-fA-F]{2})/.exec(line.slice(i, i + 3))?.[1];
+      if (digits === undefined) take(line[i] as string);
+      else {
+        take(rawByte(Number.parseInt(digits, 16)));
+        i += 2;
+      }
     } else if (char === '"') {
       inQuotes = !inQuotes;
       inWord = true;
@@ -119,10 +118,9 @@ export function parseCommandLine(input: string | Uint8Array): CommandLine {
   if (input.length > MAX_COMMAND_LENGTH + 2) {
     throw bad(`the line is longer than ${MAX_COMMAND_LENGTH} bytes`);
   }
-  const text = typeof input === 'string' ? input : decodeUtf8(input);
-  if (text === undefined) throw bad('the line is not UTF-8');
+  const text = typeof input === 'string' ? input : textOfBytes(input);
   const line = text.replace(/\r?\n$/, '');
-  if (Buffer.byteLength(line) > MAX_COMMAND_LENGTH) {
+  if (bytesOfText(line).length > MAX_COMMAND_LENGTH) {
     throw bad(`the line is longer than ${MAX_COMMAND_LENGTH} bytes`);
   }
   if (line.includes('\n')) throw bad('one command is one line; a second line follows');
@@ -138,7 +136,7 @@ export function parseCommandLine(input: string | Uint8Array): CommandLine {
             '(put a name with spaces into double quotes)',
         );
       }
-      name = word.text;
+      name = wordText(word.text);
       continue;
     }
     const key = word.text.slice(0, word.equals);
@@ -146,7 +144,7 @@ export function parseCommandLine(input: string | Uint8Array): CommandLine {
       throw bad(`"${shorten(key)}" is not an option key (put a name with = into double quotes)`);
     }
     if (options.has(key)) throw bad(`the option ${key} is given twice`);
-    options.set(key, word.text.slice(word.equals + 1));
+    options.set(key, wordText(word.text.slice(word.equals + 1)));
   }
   return name === undefined ? { options } : { name, options };
 }
@@ -161,13 +159,13 @@ export function refuseUnknownOptions(line: CommandLine, known: readonly string[]
 }
 
 function formatWord(word: string): string {
-  if (PLAIN_WORD.test(word)) return word;
-  return `"${word.replace(/["\\]/g, '\\$&')}"`;
+  if (word.includes('\0')) throw bad('a NUL byte has no place in a command');
+  return PLAIN_WORD.test(word) && !hasRawBytes(word) ? word : quoted(word);
 }
 
 /**
  * The line, newline included, that parses to `line`. Throws CommandError
- * `bad-command-line` when a text holds a line feed or NUL.
+ * `bad-command-line` when a text holds NUL, which no name can hold.
  */
 export function formatCommandLine(line: CommandLine): string {
   const words: string[] = [];
@@ -176,9 +174,7 @@ export function formatCommandLine(line: CommandLine): string {
     if (!OPTION_KEY.test(key)) throw bad(`"${shorten(key)}" is not an option key`);
     words.push(`${key}=${value === '' ? '' : formatWord(value)}`);
   }
-  const text = words.join(' ');
-  if (/[\n\0]/.test(text)) throw bad('a line feed or NUL byte has no place in a command');
-  return `${text}\n`;
+  return `${words.join(' ')}\n`;
 }
 
 /**
@@ -261,9 +257,4 @@ export function nearMatches(name: string, candidates: Iterable<string>): string[
   }
   near.sort((a, b) => a.rank - b.rank || (a.candidate < b.candidate ? -1 : 1));
   return near.slice(0, MAX_NEAR_MATCHES).map((match) => match.candidate);
-}
-
-/** One JSON object on one line, newline included: the form of every answer and state file. */
-export function jsonLine(value: unknown): string {
-  return `${JSON.stringify(value)}\n`;
 }

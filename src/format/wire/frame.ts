@@ -13,7 +13,7 @@
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { checksum } from '../checksum.js';
 import { uint16At, uint32At } from '../big-endian.js';
-import { decodeUtf8 } from '../text/grammar.js';
+import { decodeUtf8 } from '../../lib/byte-text.js';
 
 export const FRAME_VERSION = 1;
 export const FRAME_HEADER_LENGTH = 20;

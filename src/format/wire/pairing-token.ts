@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';
 import { uint16At } from '../big-endian.js';
-import { decodeUtf8 } from '../text/grammar.js';
+import { decodeUtf8 } from '../../lib/byte-text.js';
 import { isHost, type PeerAddress } from '../text/peer-address.js';
 
 export const TOKEN_VERSION = 1;

@@ -4,6 +4,7 @@
  * which are reads in Node's pool. Ends when its port is closed.
  */
 import fs from 'node:fs';
+import { fsPath } from '../../lib/byte-text.js';
 import { ERRNO } from '../../lib/errors.js';
 import { threadData } from '../../lib/threads.js';
 import { syncfs, write } from '../../libc/libc.js';
@@ -31,7 +32,7 @@ function answer(reply: HelperAnswer): void {
 function syncMount(path: string): number {
   let fd: number;
   try {
-    fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+    fd = fs.openSync(fsPath(path), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   } catch (error) {
     return Math.abs((error as NodeJS.ErrnoException).errno ?? ERRNO.EIO);
   }

@@ -1,15 +1,16 @@
 /**
  * Mounting and unmounting: mount(2) as root, the setuid helper `fusermount3`
  * for everyone else. Returns the FUSE descriptor; the mount works as soon as a
- * session serves it. Paths are ordinary strings (UTF-8).
+ * session serves it.
  *
  * Never call this in the serving thread: an unmount writes dirty pages out, and
  * that thread must accept them.
  *
- * Doors: kernel-mount, mount-info, remount, usable.
+ * Doors: kernel-mount, mount-info, path-command, remount, usable.
  */
 import { spawnSync } from 'node:child_process';
 import { statfsSync, statSync } from 'node:fs';
+import { byteStringOfText, fsPath, shownText } from '../../lib/byte-text.js';
 import { CommandError, ERRNO, type ErrnoName } from '../../lib/errors.js';
 import {
   AT_FDCWD,
@@ -28,6 +29,7 @@ import { recvFd, socketpair } from '../../libc/fd-passing.js';
 import { close, getStatusFlags, mount, openat, setStatusFlags, umount2 } from '../../libc/libc.js';
 import { fsError } from '../../libc/library.js';
 import { listMounts } from './mount-info.js';
+import { commandAbout } from './path-command.js';
 
 const DEVICE = '/dev/fuse';
 export const HELPER = 'fusermount3';
@@ -52,11 +54,6 @@ export interface MountOptions {
   maxReadBytes?: number;
 }
 
-/** A path as the bytes that libc takes. */
-function pathBytes(path: string): string {
-  return Buffer.from(path).toString('latin1');
-}
-
 function refusal(code: string, errno: ErrnoName, message: string): CommandError {
   return new CommandError(code, errno, message);
 }
@@ -77,8 +74,8 @@ function checkMountpoint(mountpoint: string): void {
   let isDirectory: boolean;
   try {
     // This asks the server of an existing mount; stat may be answered from a cache.
-    statfsSync(mountpoint);
-    isDirectory = statSync(mountpoint).isDirectory();
+    statfsSync(fsPath(mountpoint));
+    isDirectory = statSync(fsPath(mountpoint)).isDirectory();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     switch (code) {
@@ -126,7 +123,8 @@ function mountAsRoot(mountpoint: string, options: MountOptions): number {
     `max_read=${options.maxReadBytes ?? DEFAULT_MAX_READ_BYTES}`,
   ];
   const type = `fuse.${options.subtype ?? 'shadowfs'}`;
-  const mounted = mount(options.source, pathBytes(mountpoint), type, flags, data.join(','));
+  const source = shownText(options.source);
+  const mounted = mount(source, byteStringOfText(mountpoint), type, flags, data.join(','));
   if (mounted < 0) {
     close(fd);
     throw mountRefusal(-mounted, mountpoint);
@@ -172,7 +170,7 @@ function escapeOption(value: string): string {
 
 function mountAsUser(mountpoint: string, options: MountOptions): number {
   const words = [
-    `fsname=${escapeOption(options.source)}`,
+    `fsname=${escapeOption(shownText(options.source))}`,
     `subtype=${escapeOption(options.subtype ?? 'shadowfs')}`,
     'default_permissions',
     'noatime',
@@ -188,10 +186,15 @@ function mountAsUser(mountpoint: string, options: MountOptions): number {
   const [ours, theirs] = sockets;
   const before = mountsAt(mountpoint);
   try {
-    const done = spawnSync(HELPER, ['-o', words.join(','), '--', mountpoint], {
+    const { command, args, input } = commandAbout(
+      [HELPER, '-o', words.join(','), '--'],
+      mountpoint,
+    );
+    const done = spawnSync(command, args, {
       encoding: 'utf8',
       env: { ...process.env, LC_ALL: 'C', _FUSE_COMMFD: '3' },
-      stdio: ['ignore', 'ignore', 'pipe', theirs],
+      ...(input !== undefined && { input }),
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'ignore', 'pipe', theirs],
     });
     // Closed on our side, so that the helper's exit without a message is noticed.
     close(theirs);
@@ -265,16 +268,21 @@ export function unmount(
   const lazy = options.lazy === true;
   if (process.geteuid?.() === 0) {
     const flags = (lazy ? MNT_DETACH : 0) | (options.force === true ? MNT_FORCE : 0);
-    const done = umount2(pathBytes(mountpoint), UMOUNT_NOFOLLOW | flags);
+    const done = umount2(byteStringOfText(mountpoint), UMOUNT_NOFOLLOW | flags);
     if (done === 0) return;
     if (done === -ERRNO.EBUSY) throw busy(mountpoint);
     const { message, code } = fsError(done, 'umount', mountpoint);
     throw refusal('unmount-failed', code, `${mountpoint} can't be unmounted: ${message}`);
   }
-  const done = spawnSync(HELPER, ['-u', ...(lazy ? ['-z'] : []), '--', mountpoint], {
+  const { command, args, input } = commandAbout(
+    [HELPER, '-u', ...(lazy ? ['-z'] : []), '--'],
+    mountpoint,
+  );
+  const done = spawnSync(command, args, {
     encoding: 'utf8',
     env: { ...process.env, LC_ALL: 'C' },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    ...(input !== undefined && { input }),
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'ignore', 'pipe'],
   });
   if (done.status === 0) return;
   if (/busy/i.test(done.stderr ?? '')) throw busy(mountpoint);

@@ -1,5 +1,6 @@
-/** The mounts from /proc/self/mountinfo, and settings per mount. Paths are UTF-8. */
+/** The mounts from /proc/self/mountinfo, and settings per mount. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { textOfByteString } from '../../lib/byte-text.js';
 
 export interface Mount {
   mountpoint: string;
@@ -15,7 +16,7 @@ function unescapeField(field: string): string {
   const bytes = field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );
-  return Buffer.from(bytes, 'latin1').toString('utf8');
+  return textOfByteString(bytes);
 }
 
 /** `text`: the file's bytes as latin1. Lines in another format are skipped. */

@@ -3,6 +3,7 @@
  * bits, devices, programs. The serving process is not involved and continues.
  * Root only.
  */
+import { byteStringOfText } from '../../lib/byte-text.js';
 import { CommandError, ERRNO } from '../../lib/errors.js';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../../libc/constants.js';
 import { mount } from '../../libc/libc.js';
@@ -26,7 +27,7 @@ export function remount(mountpoint: string, flags: RemountFlags): void {
     (flags.nosuid ? MS_NOSUID : 0) |
     (flags.nodev ? MS_NODEV : 0) |
     (flags.noexec ? MS_NOEXEC : 0);
-  const done = mount('none', Buffer.from(mountpoint).toString('latin1'), 'none', bits, '');
+  const done = mount('none', byteStringOfText(mountpoint), 'none', bits, '');
   if (done >= 0) return;
   if (done === -ERRNO.EPERM) {
     throw new CommandError('mount-not-permitted', 'EPERM', 'only root can remount');

@@ -9,7 +9,7 @@
  */
 import { CommandError } from '../../lib/errors.js';
 import { type Frame, MAX_PAYLOAD_LENGTH } from '../../format/wire/frame.js';
-import { decodeUtf8 } from '../../format/text/grammar.js';
+import { decodeUtf8 } from '../../lib/byte-text.js';
 import type { Fabric } from '../fabric.js';
 import type { AgentPort, Link } from './link.js';
 

@@ -10,7 +10,7 @@ import { ShadowNode } from '../snapshots/shadow-nodes.js';
 import { SnapshotDirectoryNode } from '../snapshots/snapshot-directory.js';
 import type { SpecialNode } from './special-node.js';
 import type { TreeContext } from '../tree-context.js';
-import { byteStringOfText } from '../../format/text/grammar.js';
+import { byteStringOfText } from '../../lib/byte-text.js';
 
 export class NodePaths {
   constructor(readonly context: TreeContext) {}

@@ -1,6 +1,6 @@
 /** `latest` in `.snapshots`: a new node for each target, because the kernel caches link targets. */
 import type { ErrnoName } from '../../lib/errors.js';
-import { byteStringOfText } from '../../format/text/grammar.js';
+import { byteStringOfText } from '../../lib/byte-text.js';
 import { S_IFLNK } from '../../lib/file-mode.js';
 import { madeUpAttributes } from '../attributes.js';
 import type { Attributes } from '../operations.js';

@@ -10,7 +10,7 @@
  */
 import { type ErrnoName, FsError } from '../../lib/errors.js';
 import { after, type Deferred } from '../../lib/deferred.js';
-import { byteStringOfText, textOfByteString } from '../../format/text/grammar.js';
+import { byteStringOfText, hasRawBytes, textOfByteString } from '../../lib/byte-text.js';
 import { nameHash } from '../../format/records/name-hash.js';
 import { S_IFDIR, S_IFLNK } from '../../lib/file-mode.js';
 import type { Inode } from '../../volume/inode.js';
@@ -100,8 +100,7 @@ export class SnapshotDirectoryNode extends SpecialNode {
   }
 
   #snapshot(name: string): SnapshotRecord | undefined {
-    const text = textOfByteString(name);
-    return text === undefined ? undefined : this.#context.volume.snapshot(text);
+    return this.#context.volume.snapshot(textOfByteString(name));
   }
 
   #entry(node: SpecialNode): Entry {
@@ -175,7 +174,7 @@ export class SnapshotDirectoryNode extends SpecialNode {
     }
     if (name === LATEST) throw new FsError('EPERM', syscall, name);
     const text = textOfByteString(name);
-    if (text === undefined) throw new FsError('EINVAL', syscall, name);
+    if (hasRawBytes(text)) throw new FsError('EINVAL', syscall, name);
     return text;
   }
 

@@ -1,5 +1,5 @@
 /** The list of snapshots for the name space: order and time. Pure. */
-import { byteStringOfText } from '../../format/text/grammar.js';
+import { byteStringOfText } from '../../lib/byte-text.js';
 import { nameHash } from '../../format/records/name-hash.js';
 import type { SnapshotRecord } from '../tree-volume.js';
 
