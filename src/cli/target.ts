@@ -13,7 +13,8 @@ import { isDead } from '../daemon/mount/mount-plan.js';
 import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount/mount-record.js';
 import { type MountEntry, mountContaining, readMountTable } from '../daemon/mount/mount-table.js';
 import { statePathsFor, type StatePaths } from '../daemon/mount/paths.js';
-import { findVolume, volumeKey, volumePathOf } from '../daemon/mount/registry.js';
+import { findVolume, requireVolume } from '../daemon/volumes/find-volume.js';
+import { hasVolume, volumePathOf } from '../daemon/volumes/registry.js';
 import { ControlClient } from './control-client.js';
 import { workingDirectory } from './working-directory.js';
 
@@ -73,12 +74,11 @@ export function findTarget(options: TargetOptions): Target {
     return targetOfVolume(volumePathOf(absolutePath(options.volume)), paths, directory);
   const mount = mountContaining(readMountTable(), directory);
   if (mount !== undefined) return mountedTarget(mount, paths, directory);
-  if (options.directory !== undefined && existsSync(fsPath(join(directory, 'data.mdb')))) {
+  if (options.directory !== undefined && hasVolume(directory)) {
     return targetOfVolume(directory, paths, directory);
   }
   for (let base = directory; ; base = dirname(base)) {
-    const volume =
-      findVolume(paths, volumeKey(base, base)) ?? findVolume(paths, volumeKey(undefined, base));
+    const volume = findVolume(paths, base);
     if (volume !== undefined) {
       const found = targetOfVolume(volume, paths, directory);
       return found.kind === 'volume' ? { ...found, base } : found;
@@ -112,9 +112,7 @@ function targetOfVolume(volume: string, paths: StatePaths, directory: string): T
     const mount = mountContaining(readMountTable(), record.mountpoint);
     if (mount !== undefined) return mountedTarget(mount, paths, directory);
   }
-  if (!existsSync(fsPath(join(volume, 'data.mdb')))) {
-    throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${volume}`);
-  }
+  requireVolume(paths, volume);
   return { kind: 'volume', volume, base: undefined, directory };
 }
 
@@ -125,7 +123,7 @@ export function mountedAt(path: string): ControlClient | undefined {
   const directory = directoryOf({ directory: path });
   const mount = mountContaining(readMountTable(), directory);
   if (mount?.mountpoint === directory) return mountedTarget(mount, paths, directory).control;
-  if (!existsSync(fsPath(join(directory, 'data.mdb')))) return undefined;
+  if (!hasVolume(directory)) return undefined;
   const target = targetOfVolume(directory, paths, directory);
   return target.kind === 'mounted' ? target.control : undefined;
 }

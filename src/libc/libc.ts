@@ -298,6 +298,12 @@ export function fstatfs(fd: number): FileSystemSpace | number {
   };
 }
 
+/** The kernel's id of the file system (f_fsid), hexadecimal, `0` where there is none; or -errno. */
+export function fileSystemId(fd: number): string | number {
+  const failed = result(callFstatfs(fd, statfsBytes));
+  return failed < 0 ? failed : BigInt.asUintN(64, statfsWords[7] ?? 0n).toString(16);
+}
+
 /** mount(2). `source`, `type` and `data` are ASCII; `target` is a byte string. */
 export function mount(
   source: string,

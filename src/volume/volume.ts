@@ -9,6 +9,7 @@
  *   readable-volume, view, volume.
  * Doors inside volume/: core, newest, open-volume.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { textOfByteString } from '../lib/byte-text.js';
 import { realClock } from '../lib/clock.js';
 import type { Deferred } from '../lib/deferred.js';
@@ -103,8 +104,10 @@ export class Volume extends ReadableVolume {
   }
 
   #start(what: VolumeOpenOptions, stored: StoredBase | undefined): void {
-    if (what.base !== undefined && stored !== undefined && what.reattach === true) {
-      this.catalog.putMeta('base', storedBase(what.base.path, what.base.directory));
+    if (what.base !== undefined && stored !== undefined) {
+      const now = storedBase(what.base.path, what.base.directory);
+      // Renamed, reattached, or its disk has another number: tools look for it there.
+      if (!isDeepStrictEqual(now, stored)) this.catalog.putMeta('base', now);
     }
     if (!this.isStandby) this.names.reapOrphans();
   }

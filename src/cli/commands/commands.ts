@@ -27,6 +27,7 @@ import { addRevert, addSync } from './sync.js';
 import { addTrace } from './trace.js';
 import { addUmount } from '../mount/umount.js';
 import { addVersions } from './versions.js';
+import { addVolumes } from './volumes.js';
 
 type Add = (program: Command) => void;
 
@@ -49,7 +50,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] 
       addSchedule,
     ],
   },
-  { title: 'Volumes', commands: [addSend, addReceive] },
+  { title: 'Volumes', commands: [addVolumes, addSend, addReceive] },
   {
     title: 'Peers',
     commands: [addPeer, addSync, addRole, addPromote, addDemote, addRevert, addGroupSave],

@@ -3,8 +3,11 @@ import { fstatSync } from 'node:fs';
 import type { Command } from 'commander';
 import { absolutePath } from '../../lib/byte-paths.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
-import { volumePathOf } from '../../daemon/mount/registry.js';
+import type { StatePaths } from '../../daemon/mount/paths.js';
 import { ReceivingVolume } from '../../daemon/transfer/receiving.js';
+import { refuseMissing } from '../../daemon/volumes/find-volume.js';
+import { registerUse } from '../../daemon/volumes/register.js';
+import { volumePathOf } from '../../daemon/volumes/registry.js';
 import type { ReceiveAnswer, ReceiveOptions } from '../../sync/stream/receiver.js';
 import { StreamReceiver } from '../../sync/stream/receive-stream.js';
 import type { ControlClient } from '../control-client.js';
@@ -12,7 +15,7 @@ import { action, jsonOption, withExamples } from '../options.js';
 import { printable, printJson, printLine, warn } from '../output.js';
 import { Progress } from '../progress.js';
 import { MountedReceiver } from './receive-mounted.js';
-import { mountedAt } from '../target.js';
+import { currentPaths, mountedAt } from '../target.js';
 
 interface ReceiveWords {
   force?: boolean;
@@ -41,16 +44,33 @@ export function addReceive(program: Command): void {
         else await receiveMounted(control, path, options);
         return;
       }
+      const paths = currentPaths();
+      const place = volumePathOf(absolutePath(path));
+      // An empty one must not take the place of a volume whose disk is away.
+      refuseMissing(paths, place);
       const who = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-      const volume = new ReceivingVolume(volumePathOf(absolutePath(path)), who);
+      const volume = new ReceivingVolume(place, who);
       try {
         if (options.token === true) tellToken(volume.token(), options);
         else await receive(volume, options);
       } finally {
+        noteReceived(paths, volume);
         volume.close();
       }
     }),
   );
+}
+
+/** Volumes that were received into stand in the list, mounted or not. */
+function noteReceived(paths: StatePaths, volume: ReceivingVolume): void {
+  const facts = volume.facts();
+  if (facts === undefined) return;
+  const nothing = { base: null, mountpoint: null, directory: null };
+  try {
+    registerUse(paths, { ...facts, volume: volume.path, ...nothing });
+  } catch (error) {
+    warn(messageOf(error));
+  }
 }
 
 function tellToken(token: string | undefined, options: ReceiveWords): void {

@@ -20,6 +20,7 @@ import {
   readMountTable,
 } from '../../daemon/mount/mount-table.js';
 import { serveInBackground } from '../../daemon/serve/spawn.js';
+import { takeIn } from '../../daemon/volumes/take-in.js';
 import { umountAndWait } from '../../daemon/mount/umount.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 import { remount } from '../../fuse/mount/remount.js';
@@ -52,6 +53,8 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
     remountAsTold(words, options);
     return;
   }
+  const paths = currentPaths();
+  await takeIn(paths);
   const plan = planMount(
     {
       base: NO_BASE.has(words.spec) ? undefined : words.spec,
@@ -61,10 +64,13 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
       driver: words.driver,
       options,
     },
-    currentPaths(),
+    paths,
   );
   for (const note of plan.notes) say(note);
-  if (!words.fake) await serveInBackground(plan);
+  if (!words.fake) {
+    const { isNew } = await serveInBackground(plan);
+    if (isNew) say(`a new history begins (volume ${plan.volume})`);
+  }
   if (words.verbose) say(`${plan.source} mounted on ${plan.mountpoint} (volume ${plan.volume})`);
 }
 

@@ -11,7 +11,8 @@ import {
   type MountRequest,
   planMount,
 } from '../../daemon/mount/mount-plan.js';
-import { serveInBackground } from '../../daemon/serve/spawn.js';
+import { type OpenedFacts, serveInBackground } from '../../daemon/serve/spawn.js';
+import { takeIn } from '../../daemon/volumes/take-in.js';
 import { DRIVERS } from './mount-words.js';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
 import { printJson, printLine, warn, wrongUsage } from '../output.js';
@@ -25,6 +26,7 @@ interface MountCommandOptions extends CommonOptions {
   allowOther?: boolean;
   option: string[];
   foreground?: boolean;
+  new?: boolean;
   blockSize?: string;
   compression?: string;
   quota?: string;
@@ -51,6 +53,7 @@ export function addMount(program: Command): void {
       .description('put a directory under history and return when it is mounted')
       .option('--no-base', 'over nothing instead of a directory')
       .option('--volume <path>', 'where the volume lives (default: below the state directory)')
+      .option('--new', 'begin a new history, even if one is known for the directory')
       .option(
         '--driver <name>',
         'kernel, fuse-native, or auto: the first that works',
@@ -73,20 +76,24 @@ export function addMount(program: Command): void {
     action(async (directories: string[], options: MountCommandOptions) => {
       const request = requestOf(directories, options);
       const paths = currentPaths();
+      await takeIn(paths);
       const plan = planMount(request, paths);
       for (const note of plan.notes) warn(note);
       if (options.foreground) {
         const { serveInForeground } = await import('../../daemon/serve/daemon.js');
-        await serveInForeground(plan, () => report(options, { ...plan, log: '' }));
+        await serveInForeground(plan, (volume) => report(options, { ...plan, log: '' }, volume));
         return;
       }
-      await serveInBackground(plan);
-      report(options, plan);
+      report(options, plan, await serveInBackground(plan));
     }),
   );
 }
 
-function report(options: MountCommandOptions, plan: MountPlan): void {
+function report(
+  options: MountCommandOptions,
+  plan: MountPlan,
+  { uuid, isNew, snapshots }: OpenedFacts,
+): void {
   const { base, mountpoint, volume, driver, log } = plan;
   if (options.json) {
     printJson({
@@ -95,13 +102,17 @@ function report(options: MountCommandOptions, plan: MountPlan): void {
       mountpoint,
       base: base ?? null,
       volume,
+      uuid,
+      isNew,
+      snapshots,
       driver,
       log: log === '' ? null : log,
     });
     return;
   }
   const over = base === undefined ? '' : base === mountpoint ? ' in place' : ` over ${base}`;
-  printLine(`mounted ${mountpoint}${over} (volume ${volume})`);
+  const news = isNew ? '; a new history begins' : '';
+  printLine(`mounted ${mountpoint}${over} (volume ${volume})${news}`);
 }
 
 function requestOf(directories: readonly string[], options: MountCommandOptions): MountRequest {
@@ -113,6 +124,7 @@ function requestOf(directories: readonly string[], options: MountCommandOptions)
     base: options.base ? first : undefined,
     mountpoint: second ?? first,
     volume: options.volume,
+    isNew: options.new === true,
     driver: options.driver,
     options: parseMountOptions([...options.option, ...longOptions(options)]),
   };

@@ -4,7 +4,7 @@
  * cleaned up. Runs before anything is changed.
  *
  * Doors: mount-options, mount-plan, mount-record, mount-table, paths,
- *   processes, registry, umount.
+ *   processes, umount.
  * Doors inside daemon/: unmount-elsewhere, unmount-thread.
  */
 import { accessSync, constants, readdirSync, statfsSync, type Stats, statSync } from 'node:fs';
@@ -22,7 +22,8 @@ import {
   readMountTable,
 } from './mount-table.js';
 import { controlMountPath, logPath, type StatePaths } from './paths.js';
-import { volumeKey, volumePathFor, volumePathOf } from './registry.js';
+import type { DirectoryIdentity } from '../volumes/directory-identity.js';
+import { volumePlace } from '../volumes/volume-place.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 import { kernelDriverRefusal } from '../../fuse/mount/usable.js';
 
@@ -35,8 +36,10 @@ export interface MountRequest {
   /** The device that df and mount show. Absent: the base, else `shadowfs`. */
   source?: string | undefined;
   mountpoint: string;
-  /** Absent: the default path, or the path in the registry. */
+  /** Absent: the volume that is known for the directory, else a new one at the default place. */
   volume: string | undefined;
+  /** A new volume, whatever is known. */
+  isNew?: boolean;
   driver: DriverChoice;
   options: MountOptions;
 }
@@ -48,6 +51,10 @@ export interface MountPlan {
   mountpoint: string;
   inPlace: boolean;
   volume: string;
+  /** The volume exists; its UUID as far as it is known. Null: it is to be made. */
+  known: { uuid: string | null } | null;
+  /** Of the base, or of the mountpoint where there is no base. */
+  directory: DirectoryIdentity | null;
   controlMount: string;
   log: string;
   driver: Driver;
@@ -71,9 +78,18 @@ export function planMount(request: MountRequest, paths: StatePaths): MountPlan {
     refuseUnreadable(base);
     refuseNesting(base, mountpoint);
   }
-  const volume = volumePathOf(
-    absolutePath(request.volume ?? volumePathFor(paths, volumeKey(base, mountpoint))),
+  const place = volumePlace(
+    {
+      base,
+      mountpoint,
+      volume: request.volume,
+      isNew: request.isNew === true,
+      reattach: request.options.reattach,
+    },
+    paths,
   );
+  const { volume, known, directory } = place;
+  notes.push(...place.notes);
   const controlMount = controlMountPath(paths, mountpoint);
   refuseVolumeInside(realpathOfExisting(volume), mountpoint);
   if (base !== undefined) {
@@ -89,6 +105,8 @@ export function planMount(request: MountRequest, paths: StatePaths): MountPlan {
     mountpoint,
     inPlace,
     volume,
+    known,
+    directory,
     controlMount,
     log: logPath(paths, mountpoint),
     ...chosenDriver(request, notes),

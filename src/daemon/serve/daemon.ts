@@ -22,20 +22,28 @@ import { failpoint } from '../../lib/failpoints.js';
 import { endThreads, startThread, within } from '../../lib/threads.js';
 import { fsPath } from '../../lib/byte-text.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
+import { invariant } from '../../lib/invariant.js';
 import { startWriter } from '../../volume/commit/start-writer.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
 import { Inspector } from '../commands/inspector.js';
 import { END_SIGNALS, mountInterrupted } from './interrupted.js';
 import { log } from './log.js';
 import { fromPlainError, type PlainError, toPlainError } from '../calls/plain-error.js';
-import type { FromServer, ServeData, ToMainThread, ToServer, ToServingThread } from './messages.js';
+import type {
+  FromServer,
+  OpenedFacts,
+  ServeData,
+  ToMainThread,
+  ToServer,
+  ToServingThread,
+} from './messages.js';
 import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
 import { type MountRecord, startTicksOf, writeMountRecord } from '../mount/mount-record.js';
 import { CONTROL_SUBTYPE, mountAt, MOUNT_TYPE, readMountTable } from '../mount/mount-table.js';
 import { ensurePrivateDirectory } from '../mount/paths.js';
 import { ConnectionsLauncher } from '../peers/connections-launcher.js';
-import { registerVolume, volumeKey } from '../mount/registry.js';
 import { detachLater, unmountElsewhere } from '../mount/unmount-elsewhere.js';
+import { registerEnd, registerUse } from '../volumes/register.js';
 import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
 
 const READAHEAD_BYTES = 1024 * 1024;
@@ -48,7 +56,10 @@ const THREADS_END_MS = 15_000;
  * Serves until the mount is gone. Returns the failure, if there was one. Throws when it can't
  * mount.
  */
-export async function serve(plan: MountPlan, onReady: () => void): Promise<PlainError | undefined> {
+export async function serve(
+  plan: MountPlan,
+  onReady: (volume: OpenedFacts) => void,
+): Promise<PlainError | undefined> {
   try {
     const daemon = new Daemon(plan);
     return await daemon.run(onReady);
@@ -58,7 +69,10 @@ export async function serve(plan: MountPlan, onReady: () => void): Promise<Plain
 }
 
 /** As `serve`, in the process of the command line; ends the process. */
-export async function serveInForeground(plan: MountPlan, onReady: () => void): Promise<void> {
+export async function serveInForeground(
+  plan: MountPlan,
+  onReady: (volume: OpenedFacts) => void,
+): Promise<void> {
   const failure = await serve({ ...plan, log: '' }, onReady);
   if (failure !== undefined) throw fromPlainError(failure);
 }
@@ -79,7 +93,10 @@ class Daemon {
   #isReady = false;
   /** A signal that came before the mount was ready. */
   #early: string | undefined;
-  #isOpen = false;
+  /** The volume, once it is open. */
+  #opened: OpenedFacts | undefined;
+  /** When the mount ended. */
+  #snapshots: number | undefined;
   /** The serving thread has reported its end. */
   #hasEnded = false;
   #hasMount = false;
@@ -122,7 +139,7 @@ class Daemon {
     });
   }
 
-  async run(onReady: () => void): Promise<PlainError | undefined> {
+  async run(onReady: (volume: OpenedFacts) => void): Promise<PlainError | undefined> {
     const opened = this.#when('opened');
     const ready = this.#when('ready');
     const ended = new Promise<PlainError | undefined>((resolve) => {
@@ -136,6 +153,7 @@ class Daemon {
       await opened;
       failpoint('mount:opened');
       this.#refuseEarlySignal();
+      this.#register();
       this.#mount();
       failpoint('mount:mounted');
       await ready;
@@ -150,7 +168,7 @@ class Daemon {
     raiseReadahead(this.#plan.mountpoint, READAHEAD_BYTES);
     failpoint('mount:answered');
     this.#ready();
-    if (this.#early === undefined) onReady();
+    if (this.#early === undefined) onReady(this.#facts);
     else void this.#end(this.#early);
     failpoint('mount:ready');
     const failure = await ended;
@@ -214,9 +232,10 @@ class Daemon {
         else return true;
         return false;
       });
-      if (message.kind === 'opened') this.#isOpen = true;
+      if (message.kind === 'opened') this.#opened = message.volume;
       // Without a volume it has nothing to serve.
-      else if (message.kind === 'failed' && !this.#isOpen) this.#onEnded?.(message.error);
+      else if (message.kind === 'failed' && this.#opened === undefined)
+        this.#onEnded?.(message.error);
       // The serving thread no longer takes answers.
       if (this.#hasEnded) return;
       if (message.kind === 'call') this.#calls.receive(message.message);
@@ -224,6 +243,7 @@ class Daemon {
         startWriter(message.data, (why) => log(`the writer thread failed: ${why}`));
       else if (message.kind === 'ended') {
         this.#hasEnded = true;
+        this.#snapshots = message.snapshots;
         this.#onEnded?.(message.error);
       }
     });
@@ -309,9 +329,31 @@ class Daemon {
     else giveUp();
   }
 
+  get #facts(): OpenedFacts {
+    invariant(this.#opened !== undefined, 'the volume is open');
+    return this.#opened;
+  }
+
+  /** Before anything is mounted: every volume in use stands in the list. */
+  #register(): void {
+    const { paths, volume, base, mountpoint, directory } = this.#plan;
+    const { uuid, snapshots } = this.#facts;
+    registerUse(paths, { uuid, volume, base: base ?? null, mountpoint, directory, snapshots });
+  }
+
+  #registerEnd(): void {
+    const { paths, volume } = this.#plan;
+    if (this.#opened === undefined) return;
+    try {
+      registerEnd(paths, { uuid: this.#opened.uuid, volume }, this.#snapshots);
+    } catch (error) {
+      // Everything is stored; only the time of the last use is missing.
+      log(messageOf(error));
+    }
+  }
+
   #writeRecord(): void {
     const plan = this.#plan;
-    registerVolume(plan.paths, volumeKey(plan.base, plan.mountpoint), plan.volume);
     this.#record = {
       pid: process.pid,
       startTicks: startTicksOf(process.pid) ?? 0,
@@ -394,6 +436,7 @@ class Daemon {
 
   #tellEnd(failure: PlainError | undefined): void {
     if (this.#record !== undefined) {
+      this.#registerEnd();
       const state = failure === undefined ? 'stored' : 'failed';
       writeMountRecord(this.#plan.paths, {
         ...this.#record,

@@ -34,7 +34,7 @@ export type ToServer =
 
 export type FromServer =
   /** The volume and its base are open: now the mounts may cover the base. */
-  | { kind: 'opened' }
+  | { kind: 'opened'; volume: OpenedFacts }
   /** The kernel and the volume's mount have negotiated. */
   | { kind: 'ready' }
   | { kind: 'failed'; error: PlainError }
@@ -43,7 +43,14 @@ export type FromServer =
   /** A message of the calls between the two threads. */
   | { kind: 'call'; message: unknown }
   /** The mount is gone and everything is stored, or `error` says why not. */
-  | { kind: 'ended'; error?: PlainError };
+  | { kind: 'ended'; snapshots?: number; error?: PlainError };
+
+/** What the main thread learns of the volume when it is open. */
+export interface OpenedFacts {
+  uuid: string;
+  isNew: boolean;
+  snapshots: number;
+}
 
 /** The serving thread's questions to the main thread. */
 export interface ToMainThread {

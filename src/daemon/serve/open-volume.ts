@@ -23,6 +23,7 @@ import type { StartWriter } from '../../volume/commit/start-writer.js';
 import { Volume } from '../../volume/volume.js';
 import type { CreationOptions } from '../mount/mount-options.js';
 import type { MountPlan } from '../mount/mount-plan.js';
+import type { OpenedFacts } from './messages.js';
 import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
 
 /** How long to wait for an owner that is closing the volume, and for tools that read it. */
@@ -43,17 +44,32 @@ export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
   };
 }
 
+export interface OpenedVolume {
+  volume: Volume;
+  /** It was made just now. */
+  isNew: boolean;
+}
+
+export function openedFacts(volume: Volume, isNew: boolean): OpenedFacts {
+  return { uuid: volume.uuid, isNew, snapshots: volume.snapshots().length };
+}
+
 /** Throws CommandError. The lock of the volume is held until the process ends. */
 export function openVolume(
   plan: MountPlan,
   who: { uid: number; gid: number; wakeFd: number; startWriter: StartWriter },
   hasLog = true,
-): Volume {
+): OpenedVolume {
   const base = plan.base === undefined ? undefined : openBase(plan, plan.base);
-  if (plan.options.readOnly && isVolume(plan.volume)) return openToRead(plan, base);
+  // It was there when the mount was planned; an empty one must not take its place.
+  if (plan.known !== null && !isVolume(plan.volume)) throw lostVolume(plan);
+  if (plan.options.readOnly && isVolume(plan.volume)) {
+    return { volume: openToRead(plan, base), isNew: false };
+  }
   const owner = makeAndOwn(plan);
   try {
-    if (!isVolume(plan.volume)) {
+    const isNew = !isVolume(plan.volume);
+    if (isNew) {
       createVolume({
         path: plan.volume,
         options: newVolumeOptions(plan.options.creation),
@@ -65,7 +81,7 @@ export function openVolume(
     }
     if (plan.options.readOnly) {
       owner.release();
-      return openToRead(plan, base);
+      return { volume: openToRead(plan, base), isNew };
     }
     const volume = Volume.open({
       path: plan.volume,
@@ -74,12 +90,32 @@ export function openVolume(
       ...(hasLog && { log: { flush: 'async' as const } }),
       ...(base !== undefined && { base }),
     });
+    refuseOtherVolume(volume, plan);
     refuseOtherOptions(volume, plan.options.creation);
-    return volume;
+    return { volume, isNew };
   } catch (error) {
     owner.release();
     throw error;
   }
+}
+
+function lostVolume({ volume }: MountPlan): CommandError {
+  return new CommandError('volume-missing', 'ENOENT', `the volume ${volume} has gone just now`);
+}
+
+/** Another volume has taken the place of the known one. */
+function refuseOtherVolume(volume: Volume, plan: MountPlan): void {
+  const expected = plan.known?.uuid ?? null;
+  if (expected === null || volume.uuid === expected) return;
+  volume.close();
+  throw new CommandError(
+    'volume-replaced',
+    'EINVAL',
+    `${plan.volume} has another volume now than the one that was used for ` +
+      `${plan.base ?? plan.mountpoint} (${volume.uuid}, not ${expected})\n` +
+      `  to take it as it is: --volume ${plan.volume}\n  to begin a new history: --new`,
+    { volume: plan.volume, uuid: volume.uuid, expected },
+  );
 }
 
 /** Opens beside other readers; writes nothing in the volume's directory. */
@@ -93,6 +129,7 @@ function openToRead(plan: MountPlan, base: OpenedBase | undefined): Volume {
       writer: { kind: 'none' },
       ...(base !== undefined && { base }),
     });
+    refuseOtherVolume(volume, plan);
     refuseOtherOptions(volume, plan.options.creation);
     return volume;
   } catch (error) {

@@ -22,7 +22,7 @@ import { toPlainError } from '../calls/plain-error.js';
 import type { FromServer, ServeData, ToServer } from './messages.js';
 import { MountServer, type ServingThread } from './mount-server.js';
 import { CONTROL_SUBTYPE, SUBTYPE } from '../mount/mount-table.js';
-import { openVolume } from './open-volume.js';
+import { openedFacts, type OpenedVolume, openVolume } from './open-volume.js';
 import type { Connection } from './state.js';
 
 /** Programs' stores through maps may be on their way until no write has come for this long. */
@@ -40,10 +40,12 @@ class NativeServer implements ServingThread {
   #control: NativeMount | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  readonly #isNew: boolean;
 
-  constructor(volume: Volume, data: ServeData) {
+  constructor({ volume, isNew }: OpenedVolume, data: ServeData) {
     this.#data = data;
     this.#volume = volume;
+    this.#isNew = isNew;
     this.#helpers = new HelperClient(
       { onPort: (port, handle) => void port.on('message', handle) },
       data.helpers,
@@ -58,7 +60,7 @@ class NativeServer implements ServingThread {
     port.on('message', (message) => this.#handle(message as ToServer));
     this.#watchWake();
     this.#tick();
-    this.post({ kind: 'opened' });
+    this.post({ kind: 'opened', volume: openedFacts(this.#volume, this.#isNew) });
     this.#server.peering.start();
   }
 
@@ -231,9 +233,10 @@ class NativeServer implements ServingThread {
     this.#server.close();
     this.#helpers.close();
     eventfdSignal(this.#data.wakeFd);
+    const snapshots = this.#volume.snapshots().length;
     try {
       this.#volume.close();
-      this.post({ kind: 'ended' });
+      this.post({ kind: 'ended', snapshots });
     } catch (error) {
       this.post({ kind: 'ended', error: toPlainError(error) });
     }
@@ -244,9 +247,9 @@ class NativeServer implements ServingThread {
 export function serveNative(data: ServeData): void {
   // The kernel may wait for this thread while memory is short. Only root may ask for this.
   markIoFlusher();
-  let volume: Volume;
+  let opened: OpenedVolume;
   try {
-    volume = openVolume(data.plan, {
+    opened = openVolume(data.plan, {
       ...data,
       startWriter: (writer) =>
         startWriter(writer, (why) => log(`the writer thread failed: ${why}`)).hasStopped,
@@ -255,5 +258,5 @@ export function serveNative(data: ServeData): void {
     data.port.postMessage({ kind: 'failed', error: toPlainError(error) } satisfies FromServer);
     return;
   }
-  new NativeServer(volume, data).start();
+  new NativeServer(opened, data).start();
 }

@@ -17,9 +17,9 @@ process.once('message', async (message) => {
   const plan = message as MountPlan;
   let isReady = false;
   try {
-    const failure = await serve(plan, () => {
+    const failure = await serve(plan, (volume) => {
       isReady = true;
-      void tell({ kind: 'ready' }).then(() => {
+      void tell({ kind: 'ready', volume }).then(() => {
         if (process.connected) process.disconnect();
       });
     });

@@ -24,7 +24,7 @@ import { log } from './log.js';
 import { toPlainError } from '../calls/plain-error.js';
 import type { FromServer, ServeData, ToServer } from './messages.js';
 import { MountServer, type ServingThread } from './mount-server.js';
-import { openVolume } from './open-volume.js';
+import { openedFacts, type OpenedVolume, openVolume } from './open-volume.js';
 import type { Connection } from './state.js';
 
 const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = threadData() as ServeData;
@@ -48,6 +48,7 @@ function placementHere(): Placement | undefined {
 
 class KernelServer implements ServingThread {
   readonly #volume: Volume;
+  readonly #isNew: boolean;
   readonly #kernelOverride: KernelOverride;
   readonly #loop = new ServeLoop({ wakeFd, placement: placementHere() });
   readonly #helpers = new HelperClient(this.#loop, helperPorts);
@@ -55,8 +56,9 @@ class KernelServer implements ServingThread {
   readonly post = post;
   #session: FuseSession | undefined;
 
-  constructor(volume: Volume, kernelOverride: KernelOverride) {
+  constructor({ volume, isNew }: OpenedVolume, kernelOverride: KernelOverride) {
     this.#volume = volume;
+    this.#isNew = isNew;
     this.#kernelOverride = kernelOverride;
     this.#server = new MountServer(volume, plan, { uid, gid }, this, this.#kernelOverride.nodesMax);
   }
@@ -68,7 +70,7 @@ class KernelServer implements ServingThread {
     this.#tick();
     this.#volume.waits.mode = 'yield';
     tuneCompiler();
-    post({ kind: 'opened' });
+    post({ kind: 'opened', volume: openedFacts(this.#volume, this.#isNew) });
     this.#server.peering.start();
     this.#loop.run();
     this.#server.close();
@@ -195,25 +197,27 @@ class KernelServer implements ServingThread {
 
 // The kernel may wait for this thread while memory is short. Only root may ask for this.
 markIoFlusher();
-let volume: Volume | undefined;
+let opened: OpenedVolume | undefined;
 let kernelOverride: KernelOverride = {};
 try {
   kernelOverride = parseKernelOverride(process.env['SHADOWFS_KERNEL']);
-  volume = openVolume(plan, { uid, gid, wakeFd, startWriter }, kernelOverride.log !== false);
+  opened = openVolume(plan, { uid, gid, wakeFd, startWriter }, kernelOverride.log !== false);
 } catch (error) {
   post({ kind: 'failed', error: toPlainError(error) });
 }
 try {
-  if (volume !== undefined) serveAndClose(volume);
+  if (opened !== undefined) serveAndClose(opened);
 } finally {
   await endThreads(PATIENCE_MS);
 }
 
-function serveAndClose(served: Volume): void {
+function serveAndClose(served: OpenedVolume): void {
   new KernelServer(served, kernelOverride).serve();
+  const { volume } = served;
+  const snapshots = volume.snapshots().length;
   try {
-    served.close();
-    post({ kind: 'ended' });
+    volume.close();
+    post({ kind: 'ended', snapshots });
   } catch (error) {
     post({ kind: 'ended', error: toPlainError(error) });
   }

@@ -11,9 +11,14 @@ import { failpoint } from '../../lib/failpoints.js';
 import { END_SIGNALS, mountInterrupted } from './interrupted.js';
 import { openLog } from './log.js';
 import { fromPlainError, type PlainError } from '../calls/plain-error.js';
+import type { OpenedFacts } from './messages.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 
-export type Handshake = { kind: 'ready' } | { kind: 'failed'; error: PlainError };
+export type { OpenedFacts };
+
+export type Handshake =
+  | { kind: 'ready'; volume: OpenedFacts }
+  | { kind: 'failed'; error: PlainError };
 
 const LOG_TAIL_BYTES = 2000;
 
@@ -22,7 +27,7 @@ const LOG_TAIL_BYTES = 2000;
  * process on to the child, waits for the child, and throws `mount-interrupted`; then the mount is
  * gone.
  */
-export async function serveInBackground(plan: MountPlan): Promise<void> {
+export async function serveInBackground(plan: MountPlan): Promise<OpenedFacts> {
   const logFd = openLogOrSay(plan.log);
   const { size } = statSync(plan.log);
   const child = spawn(
@@ -76,6 +81,7 @@ export async function serveInBackground(plan: MountPlan): Promise<void> {
   if (child.connected) child.disconnect();
   child.unref();
   if (answer.kind === 'failed') throw fromPlainError(answer.error);
+  return answer.volume;
 }
 
 function openLogOrSay(path: string): number {

@@ -74,6 +74,13 @@ export class ReceivingVolume {
     return resumeToken(this.#volume);
   }
 
+  /** What the list of volumes shows of it; undefined: it was not opened. */
+  facts(): { uuid: string; snapshots: number } | undefined {
+    const volume = this.#volume;
+    if (volume === undefined) return undefined;
+    return { uuid: volume.uuid, snapshots: volume.snapshots().length };
+  }
+
   close(): void {
     this.#volume?.close();
     this.#volume = undefined;

@@ -17,7 +17,6 @@ import {
 } from '../../../src/daemon/mount/mount-table.js';
 import { ensurePrivateDirectory, statePathsFor, slugOf } from '../../../src/daemon/mount/paths.js';
 import { deviceText } from '../../../src/daemon/mount/processes.js';
-import { findVolume, registerVolume, volumePathFor } from '../../../src/daemon/mount/registry.js';
 
 const TABLE = [
   '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda rw',
@@ -101,20 +100,6 @@ t.test('options', async (t) => {
   for (const bad of ['nope', 'keep-undo=x', 'compression=maybe', '__proto__=1', '=1']) {
     t.throws(() => parseMountOptions([bad]), { code: 'bad-option' }, bad);
   }
-});
-
-t.test('the registry finds a volume again', async (t) => {
-  const places = { stateDirectory: t.testdir(), runtimeDirectory: '/nonexistent' };
-  const found = volumePathFor(places, '/base');
-  t.equal(path.dirname(found), path.join(places.stateDirectory, 'volumes'));
-  t.equal(findVolume(places, '/base'), undefined);
-  const elsewhere = path.join(places.stateDirectory, 'elsewhere');
-  registerVolume(places, '/base', elsewhere);
-  t.equal(volumePathFor(places, '/base'), elsewhere);
-  t.equal(findVolume(places, '/base'), undefined, 'no volume is there yet');
-  fs.mkdirSync(elsewhere);
-  fs.writeFileSync(path.join(elsewhere, 'data.mdb'), '');
-  t.equal(findVolume(places, '/base'), elsewhere);
 });
 
 t.test('a process is told from a later one with its number', async (t) => {

@@ -1,0 +1,56 @@
+/** Finds known volumes for commands that are not mounts: by a directory, a path or a UUID. */
+
+import { join } from 'node:path';
+import { CommandError } from '../../lib/errors.js';
+import { slugOf, type StatePaths, volumesDirectory } from '../mount/paths.js';
+import { compareIdentities, identityOf } from './directory-identity.js';
+import { byLastUse } from './lookup.js';
+import { hasVolume, presentPath, readRegistry, type VolumeEntry, volumeKey } from './registry.js';
+import { volumeMissing } from './volume-place.js';
+
+/**
+ * The path of the volume that was last used over `directory`, or mounted there; undefined: none is
+ * known. Throws CommandError `volume-missing`.
+ */
+export function findVolume(paths: StatePaths, directory: string): string | undefined {
+  const [entry, ...others] = entriesOf(listed(paths), directory);
+  if (entry !== undefined) {
+    const volume = presentPath(entry);
+    if (hasVolume(volume)) return volume;
+    throw volumeMissing(entry, others);
+  }
+  // Older versions wrote down nothing about these.
+  const keys = [volumeKey(directory, directory), volumeKey(undefined, directory)];
+  return keys.map((key) => join(volumesDirectory(paths), slugOf(key))).find(hasVolume);
+}
+
+function listed(paths: StatePaths): VolumeEntry[] {
+  return readRegistry(paths).filter(({ isForgotten }) => isForgotten !== true);
+}
+
+/** By its path as a base, then as a mountpoint, then by what the directory is. */
+function entriesOf(entries: readonly VolumeEntry[], directory: string): VolumeEntry[] {
+  const sorted = byLastUse(entries);
+  const asBase = sorted.filter(({ base }) => base === directory);
+  const asMountpoint = sorted.filter(({ mountpoints }) => mountpoints.includes(directory));
+  if (asBase.length + asMountpoint.length > 0) return [...new Set([...asBase, ...asMountpoint])];
+  const identity = identityOf(directory);
+  if (identity === undefined) return [];
+  return sorted.filter(
+    (entry) => entry.directory !== null && compareIdentities(entry.directory, identity) === 'same',
+  );
+}
+
+/** Before a volume is made at that path. Throws CommandError `volume-missing`. */
+export function refuseMissing(paths: StatePaths, volume: string): void {
+  if (hasVolume(volume)) return;
+  const known = listed(paths).find((entry) => entry.volume === volume);
+  if (known !== undefined) throw volumeMissing(known, []);
+}
+
+/** Throws CommandError `volume-missing`, with what is known of the volume at that path. */
+export function requireVolume(paths: StatePaths, volume: string): void {
+  refuseMissing(paths, volume);
+  if (hasVolume(volume)) return;
+  throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${volume}`);
+}

@@ -1,0 +1,40 @@
+/** What the list of volumes needs to know of one, read from it; writes nothing. */
+import { TABLE } from '../../format/records/tables.js';
+import { decodeJson } from '../../format/records/values.js';
+import { readMeta, type Snapshot } from '../../volume/catalog.js';
+import type { StoredBase } from '../../volume/create-volume.js';
+import { openToRead } from '../../volume/log/log-replay.js';
+
+export interface VolumeFacts {
+  uuid: string;
+  /** Absent: the volume has no base. */
+  base: StoredBase | undefined;
+  snapshots: number;
+  createdMs: number | null;
+}
+
+const FIRST = Buffer.of(0);
+const END = Buffer.alloc(40, 0xff);
+
+/** Throws CommandError: not-a-volume, volume-damaged, volume-unusable, newer-format … */
+export function readFacts(volume: string): VolumeFacts {
+  const reader = openToRead(volume);
+  try {
+    let snapshots = 0;
+    for (const { key, value } of reader.range(TABLE.snapshots, FIRST, END, {})) {
+      const { kind } = decodeJson<Pick<Snapshot, 'kind'> | { kind: 'tentative' }>(
+        value,
+        `snapshot ${key.toString()}`,
+      );
+      if (kind !== 'tentative') snapshots++;
+    }
+    return {
+      uuid: readMeta<string>(reader, 'uuid') ?? '',
+      base: readMeta<StoredBase>(reader, 'base'),
+      snapshots,
+      createdMs: readMeta<number>(reader, 'created') ?? null,
+    };
+  } finally {
+    reader.close();
+  }
+}
