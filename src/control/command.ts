@@ -21,6 +21,7 @@ export const COMMAND_NAMES = [
   'versions',
   'promote',
   'demote',
+  'switchover',
   'revert',
   'sync',
   'peer-invite',

@@ -1,4 +1,4 @@
-/** How long ago something was, in git's wording. Pure. */
+/** How long ago something was, and how long it lasts, in git's wording. Pure. */
 
 const STEPS: readonly { unit: string; s: number; upToS: number }[] = [
   { unit: 'second', s: 1, upToS: 90 },
@@ -12,9 +12,27 @@ const STEPS: readonly { unit: string; s: number; upToS: number }[] = [
 
 /** `5 minutes ago`; a time in the future, after a clock was set back, is `just now`. */
 export function ageText(ageMs: number): string {
-  const ageS = Math.floor(ageMs / 1000);
-  const step = STEPS.find(({ upToS }) => ageS < upToS);
-  if (ageS < 1 || step === undefined) return 'just now';
-  const count = Math.round(ageS / step.s);
-  return `${count} ${step.unit}${count === 1 ? '' : 's'} ago`;
+  return ageMs < 1000 ? 'just now' : `${spanText(ageMs)} ago`;
+}
+
+/** `5 minutes`; less than a second is `0 seconds`. */
+export function spanText(spanMs: number): string {
+  const spanS = Math.max(0, Math.floor(spanMs / 1000));
+  const step = STEPS.find(({ upToS }) => spanS < upToS) ?? { unit: 'second', s: 1 };
+  const count = Math.round(spanS / step.s);
+  return `${count} ${step.unit}${count === 1 ? '' : 's'}`;
+}
+
+/** The clock is read at slightly different moments by two threads. */
+const CLOCK_SLACK_MS = 1000;
+
+/** Null for a time that the clock has not reached: it was set back since. */
+export function pastTime(timeMs: number | null, nowMs: number): number | null {
+  return timeMs === null || timeMs > nowMs + CLOCK_SLACK_MS ? null : timeMs;
+}
+
+/** When something was, if that is known. */
+export function whenText(timeMs: number | null, nowMs: number): string {
+  const past = pastTime(timeMs, nowMs);
+  return past === null ? 'at an unknown time' : ageText(nowMs - past);
 }

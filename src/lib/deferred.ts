@@ -57,3 +57,13 @@ export function after<T, R>(before: Deferred<T>, next: (value: T) => R | Deferre
   }, fail);
   return answer;
 }
+
+/** The same answer; a failure becomes what `change` makes of it. */
+export function failing<T>(before: Deferred<T>, change: (error: unknown) => unknown): Deferred<T> {
+  const answer = new Deferred<T>();
+  before.settled(
+    (value) => answer.resolve(value),
+    (error) => answer.reject(change(error)),
+  );
+  return answer;
+}

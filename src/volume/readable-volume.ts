@@ -139,7 +139,9 @@ export class ReadableVolume {
       .all()
       .map((lock) => {
         const name = byUuid.get(lock.snapshot)?.name;
-        return shownLock(lock, name, this.peers.nameOf(lock.origin));
+        const { origin } = lock;
+        const peer = origin === this.uuid ? 'this volume' : this.peers.nameOf(origin);
+        return shownLock(lock, name, peer);
       })
       .sort((a, b) => orderOf(a) - orderOf(b) || a.sinceMs - b.sinceMs);
   }

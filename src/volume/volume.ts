@@ -278,6 +278,12 @@ export class Volume extends ReadableVolume {
     return this.locks.unlock(this.requireSnapshot(name), reason, source);
   }
 
+  /** Releases all locks of an origin: a peer's name, or the beginning of a volume's UUID. */
+  releaseLocks(from: string, source: string): Record<string, unknown> {
+    const answer = this.locks.release(this.peers.byName(from)?.volume ?? from, source);
+    return { ...answer, peer: this.peers.nameOf(String(answer['origin'])) ?? null };
+  }
+
   /** Runs the schedule's save when it is due. */
   runSchedule(): ScheduledAnswer {
     return this.core.withReserve(() => this.schedules.run(this.openLayerIsEmpty()));

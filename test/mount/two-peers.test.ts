@@ -11,7 +11,7 @@ eachIdentity(t, 'mount-scripts/two-peers', async (t, world) => {
   t.match(ran, { status: 0, out: /Every step showed what it should\./ });
   t.notMatch(ran.out, /NOT AS EXPECTED/);
   // Step by step, each with a command that a person can give.
-  for (const command of ['peer invite', 'peer join', 'promote', 'demote --peer', 'revert']) {
+  for (const command of ['peer invite', 'peer join', 'promote', 'demote --peer', 'switchover']) {
     t.match(ran.out, `$ shadowfs ${command}`);
   }
   t.same(

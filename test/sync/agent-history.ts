@@ -15,10 +15,10 @@ function happen(world: AgentWorld, isBad: boolean): void {
     const { snapshots } = machine.disk;
     if (snapshots.length > 0) machine.delete(random.pick(snapshots).uuid, random.chance(0.1));
   } else if (what < 60) world.command('sync', () => machine.agent?.syncNow());
-  else if (what < 62) world.command('revert', () => machine.agent?.revert());
+  else if (what < 62) world.command('revert', () => machine.agent?.switchOver());
   else if (what < 66) world.command('promote', () => machine.agent?.promote(random.chance(0.3)));
   else if (what < 70) world.command('demote', () => machine.agent?.demote(other.name));
-  else if (what < 74) world.command('revert', () => machine.agent?.revert());
+  else if (what < 74) world.command('revert', () => machine.agent?.switchOver());
   else if (what < 82) machine.stop();
   else if (what < 88) {
     machine.stopAt = { step: random.pick(STEPS), isAfter: random.chance(0.5) };

@@ -393,7 +393,7 @@ export class AgentWorld {
       const { name, disk, agent } = machine;
       if (!this.#reaches(machine, primary)) return `${name} does not follow ${primary.name}`;
       if (!isSame(disk.live, primary.disk.live)) {
-        return `${name} is not like ${primary.name} at the end: ${agent?.status().error}`;
+        return `${name} is not like ${primary.name} at the end: ${agent?.status().failure?.message}`;
       }
       for (const [from, broken] of disk.broken) {
         const theirs = this.machines.find((one) => one.name === from)?.disk.role;

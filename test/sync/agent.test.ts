@@ -174,7 +174,7 @@ t.test('a standby is kept, takes over, and gives back (Figs 15B, 15C, 15D)', asy
   b.write();
   b.save();
   await run(world);
-  const reverted = a.agent?.revert();
+  const reverted = a.agent?.switchOver();
   await run(world, 10_000);
   await reverted;
   t.equal(a.disk.role.role, 'primary');
@@ -214,12 +214,51 @@ t.test('a standby with a schedule fetches when it is due, and is known to be beh
   t.match(await done, { received: [/m0/] }, 'or when somebody asks');
   // What the next primary lacks does not wait.
   a.write();
-  const reverted = b.running.revert();
+  const reverted = b.running.switchOver();
   await run(world, 20_000);
   await reverted;
   t.same([...b.disk.live], [...a.disk.live]);
   t.equal(b.disk.role.role, 'primary');
 });
+
+t.test(
+  'a standby is level only while that is known, and its primary knows what it has',
+  async (t) => {
+    const { world, a, b } = pair(6);
+    t.notOk(b.running.status().isLevel, 'nothing was compared yet');
+    a.write();
+    a.save();
+    await run(world);
+    const uuid = a.disk.snapshots.at(-1)?.uuid as string;
+    t.ok(b.running.status().isLevel);
+    t.match(a.running.status().peers, [
+      { peer: 'm1', role: 'standby', isFollower: true, has: uuid },
+    ]);
+    b.running.lost('m0');
+    t.notOk(b.running.status().isLevel, 'the connection is gone');
+    b.running.met('m0');
+    await run(world);
+    t.ok(b.running.status().isLevel, 'compared anew');
+    b.isFull = true;
+    a.write();
+    a.save();
+    await run(world);
+    t.match(b.running.status(), { isLevel: false, failure: { code: 'disk-full', atMs: Number } });
+    t.equal(b.running.status().pending.length, 1);
+    t.equal(a.running.status().peers[0]?.has, uuid, 'it still has the one before');
+    b.isFull = false;
+    await run(world, 70_000);
+    t.match(b.running.status(), { isLevel: true, failure: undefined });
+    // Paused, it goes on comparing.
+    b.running.pause(true);
+    await run(world);
+    t.ok(b.running.status().isLevel);
+    a.write();
+    a.save();
+    await run(world);
+    t.match(b.running.status(), { isLevel: false, isPaused: true });
+  },
+);
 
 t.test('the way back is refused before anything changes when the other side is away', async (t) => {
   const { world, a, b } = pair(4);
@@ -229,7 +268,7 @@ t.test('the way back is refused before anything changes when the other side is a
   a.isRunning = false;
   world.network.disconnect('m0');
   const before = JSON.stringify(b.disk.role);
-  const refused = t.rejects(b.running.revert(), { code: 'peer-silent' });
+  const refused = t.rejects(b.running.switchOver(), { code: 'peer-silent' });
   await run(world, 16_000);
   await refused;
   t.equal(JSON.stringify(b.disk.role), before);
@@ -373,14 +412,14 @@ t.test('an epoch that nobody can have counted to is refused, and names the peer'
   const commands: [string, () => Promise<unknown>][] = [
     ['a run', () => b.running.syncNow()],
     ['promote', () => b.running.promote()],
-    ['revert', () => b.running.revert()],
+    ['revert', () => b.running.switchOver()],
   ];
   for (const [what, body] of commands) {
     const done = t.rejects(body(), refused, what);
     await run(world);
     await done;
   }
-  t.match(b.running.status().error, refused.message, 'it is shown');
+  t.match(b.running.status().failure?.message, refused.message, 'it is shown');
   t.equal(b.disk.role.epoch.number, 1, 'and nothing of it is stored');
   // What it says without being asked.
   a.running.changed();
@@ -399,7 +438,7 @@ t.test('an epoch that nobody can have counted to is refused, and names the peer'
   const demoted = a.running.demote('m1');
   await run(world);
   await demoted;
-  const reverted = a.running.revert();
+  const reverted = a.running.switchOver();
   await run(world, 20_000);
   await reverted;
   t.same(a.disk.role.epoch, { number: 3, by: 'm0' });

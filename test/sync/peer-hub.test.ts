@@ -15,6 +15,9 @@ const LISTEN = { host: '', port: 7433 };
 
 class Side {
   readonly time = new VirtualTime();
+  /** The wall clock less the one of the timers. */
+  wallAheadMs = 0;
+  connection: Connection & { lastHeardMs: number } = undefined as never;
   readonly log: string[] = [];
   state: PeeringState | undefined;
   #handlers: ListenHandlers | undefined;
@@ -42,7 +45,7 @@ class Side {
           dial: () => () => undefined,
         },
         timers: timersOf(this.time, () => true),
-        wallMs: () => this.time.nowMs,
+        wallMs: () => this.time.nowMs + this.wallAheadMs,
         random: () => 0,
         agent: { kinds: [], linkUp: () => undefined, linkDown: () => undefined },
         accept: () => Promise.resolve(),
@@ -64,7 +67,7 @@ class Side {
   /** Somebody with this certificate says who he is. Gives what his connection was ended with. */
   hello(fingerprint: string, volume: string): string {
     let ended = '';
-    const connection: Connection = {
+    const connection: Connection & { lastHeardMs: number } = {
       fingerprint,
       address: 'somewhere port 1',
       lastHeardMs: this.time.nowMs,
@@ -81,6 +84,7 @@ class Side {
       onDrain: undefined,
       onEnd: undefined,
     };
+    this.connection = connection;
     this.#handlers?.onConnection(connection, () => undefined);
     const self = { volume, name: 'there', epoch: 1, upstreams: [] };
     connection.onFrame?.(greetingFrame('hello', self, HERE));
@@ -122,4 +126,33 @@ t.test('strangers that knock for ever do not fill the log', async (t) => {
   t.match(side.log.at(-1), /^990 more strangers/);
   side.hello('ef'.repeat(32), PEER);
   t.match(side.log.at(-1), /wrong-certificate/, 'later ones are named again');
+});
+
+t.test('a peer was heard when it spoke, whatever the clocks do meanwhile', async (t) => {
+  const side = new Side();
+  await side.run(1);
+  t.equal(side.hello(PINNED, PEER), '');
+  await side.run(2000);
+  const heardMs = side.state?.peers[0]?.lastHeardMs ?? 0;
+  t.equal(side.hub.heardMs(PEER), heardMs);
+  // The machine sleeps for eight hours: the clock of the timers stands still.
+  side.wallAheadMs = 8 * 3_600_000;
+  await side.run(2000);
+  t.match(side.state?.peers, [{ isConnected: true, lastHeardMs: heardMs }], 'eight hours ago');
+  side.connection.lastHeardMs = side.time.nowMs;
+  await side.run(2000);
+  t.ok((side.state?.peers[0]?.lastHeardMs ?? 0) > 8 * 3_600_000, 'now it has spoken');
+  // The clock is set back.
+  side.wallAheadMs = -1000;
+  side.connection.lastHeardMs = side.time.nowMs;
+  await side.run(2000);
+  const last = side.state?.peers[0]?.lastHeardMs ?? 0;
+  t.ok(last < side.time.nowMs, 'what was heard last counts');
+  side.connection.end('connection-lost', 'gone');
+  await side.run(1);
+  t.match(side.state?.peers, [
+    { isConnected: false, connectedMs: null, lastHeardMs: last, lastError: { message: 'gone' } },
+  ]);
+  t.ok((side.state?.peers[0]?.disconnectedMs ?? 0) > last);
+  t.equal(side.hub.heardMs(PEER), undefined);
 });

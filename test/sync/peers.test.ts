@@ -54,8 +54,8 @@ async function peerWhen(world: World, name: string, what: (peer: Peer) => boolea
   throw new Error(`${name}: ${JSON.stringify(peers)}`);
 }
 
-const isConnected = (peer: Peer): boolean => peer['isConnected'] === true;
-const isAlone = (peer: Peer): boolean => peer['isConnected'] === false;
+const isConnected = (peer: Peer): boolean => peer['connected'] === true;
+const isAlone = (peer: Peer): boolean => peer['connected'] === false;
 
 eachIdentity(t, 'invite, join, list, restart of both, remove', async (t, world) => {
   await mounts(world, 'one', 'two');
@@ -83,7 +83,7 @@ eachIdentity(t, 'invite, join, list, restart of both, remove', async (t, world) 
     t.equal(stat.mode & 0o777, 0o600, 'the key is for its owner alone');
   }
   t.match(await world.tryShadowfs(['peer', 'list', world.path('one')]), {
-    out: /standby +downstream +connected +127\.0\.0\.1/,
+    out: /standby +downstream +connected for \d+ seconds? .* 127\.0\.0\.1/,
   });
   for (const [restarted, other] of [
     ['one', 'two'],
@@ -269,7 +269,7 @@ eachIdentity(t, 'strangers at the port', async (t, world) => {
   t.match(await status(world, 'one'), { refused: { code: 'wrong-volume', from: /127\.0\.0\.1/ } });
   t.match(
     await peersOf(world, 'one'),
-    [{ isConnected: true, lastError: null }],
+    [{ connected: true, lastError: null }],
     'whoever they said they were: nothing of it is shown with the peer',
   );
 
@@ -342,9 +342,9 @@ eachIdentity(t, 'a peer whose key was made anew is not taken for it', async (t, 
   await world.sh(`rm ${String(volumePath)}/identity.pem`);
   await world.mount([world.path('two')]);
   const below = await peerWhen(world, 'two', ({ lastError }) => lastError !== null);
-  t.match(below, { isConnected: false, lastError: { code: 'wrong-certificate' } });
+  t.match(below, { connected: false, lastError: { code: 'wrong-certificate' } });
   const [above] = await peersOf(world, 'one');
-  t.match(above, { isConnected: false, lastError: { code: /^(peer-stopping|connection-lost)$/ } });
+  t.match(above, { connected: false, lastError: { code: /^(peer-stopping|connection-lost)$/ } });
   t.match(
     await status(world, 'one'),
     {

@@ -21,6 +21,7 @@ export class Relay {
   readonly #open = new Set<net.Socket>();
   #cutAt = Number.POSITIVE_INFINITY;
   #isSilent = false;
+  #isOneWay = false;
   #wake: () => void = () => undefined;
   #silence: Promise<void> = Promise.resolve();
 
@@ -54,8 +55,12 @@ export class Relay {
     for (const socket of this.#open) socket.resetAndDestroy();
   }
 
-  /** Nothing passes, and nobody is told; afterwards everything goes on. */
-  silent(isSilent: boolean): void {
+  /**
+   * Nothing passes, and nobody is told; afterwards everything goes on. `isOneWay`: what goes up
+   * passes all the same.
+   */
+  silent(isSilent: boolean, isOneWay = false): void {
+    this.#isOneWay = isOneWay;
     if (this.#isSilent === isSilent) return;
     this.#isSilent = isSilent;
     if (!isSilent) this.#wake();
@@ -94,7 +99,7 @@ export class Relay {
       for await (const data of from) {
         let chunk = data as Buffer;
         if (this.delayMs > 0) await pause(this.random() * this.delayMs);
-        await this.#silence;
+        if (isDown || !this.#isOneWay) await this.#silence;
         const left = this.#cutAt - this.bytesDown;
         const isCut = isDown && left <= chunk.length;
         if (isCut) chunk = chunk.subarray(0, left);

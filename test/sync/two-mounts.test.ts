@@ -26,6 +26,12 @@ async function when<A>(
 const on = (world: World, name: string, ...words: string[]): Promise<Answer> =>
   world.shadowfs([...words, '-C', world.path(name)]);
 
+/** The state of the sync; its exit code says whether something is wrong. */
+async function syncOf(world: World, name: string): Promise<Answer & { exit: number | null }> {
+  const ran = await world.tryShadowfs(['sync', '--json', '-C', world.path(name)]);
+  return { ...(JSON.parse(ran.out) as Answer), exit: ran.status };
+}
+
 const mount = (world: World, name: string): Promise<Answer> =>
   world.mount(['--no-base', '--volume', world.path(`v${name}`), world.path(name)]);
 
@@ -136,7 +142,7 @@ eachIdentity(t, 'a standby follows, takes over, and gives back', async (t, world
   for (const name of ['a', 'b']) {
     await when(
       `${name} sees two primaries`,
-      () => on(world, name, 'sync'),
+      () => syncOf(world, name),
       (lag) => (lag['conflicts'] as unknown[]).length === 1,
     );
   }
@@ -147,12 +153,12 @@ eachIdentity(t, 'a standby follows, takes over, and gives back', async (t, world
   await same(world);
   t.equal(await world.sh('cat a/.snapshots/diverged-1/unsent'), 'unsent\n', 'nothing is lost');
 
-  // Fig 15D. B takes 4; A receives and has it; B reverts to standby first; A is primary again.
+  // Fig 15D. B takes 4; A receives and has it; B turns standby first; A is primary again.
   await world.sh('echo four > b/four');
   await on(world, 'b', 'save', 'four');
   await arrived(world, 'a', 'four');
   await world.sh('echo late > b/late; head -c 40000000 /dev/urandom > b/large; sync b/large');
-  const reverted = world.sh('echo now > a/.control/revert');
+  const reverted = world.sh('echo now > a/.control/switchover');
   // A second change of the role waits for its turn: when that comes, A is primary.
   t.match(await world.refused(['promote', '-C', world.path('a')]), { code: 'already-primary' });
   await reverted;
@@ -190,31 +196,31 @@ eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, 
   }
   // The way back is refused, before anything changes, when the other side is away.
   await world.umount(world.path('a'));
-  t.match(await world.refused(['revert', '-C', world.path('b')]), { code: 'peer-silent' });
+  t.match(await world.refused(['switchover', '-C', world.path('b')]), { code: 'peer-silent' });
   t.match(await on(world, 'b', 'role'), { role: 'standby' });
   await mount(world, 'a');
   // While it is paused, it is known how far it is behind.
   await on(world, 'b', 'sync', 'pause');
-  t.match(await on(world, 'b', 'sync'), { isPaused: true, snapshots: 0, bytes: 0, seconds: 0 });
+  t.match(await syncOf(world, 'b'), { isPaused: true, snapshots: 0, pendingBytes: 0, lagMs: 0 });
   for (const name of ['missed', 'missed too']) {
     await world.sh(`head -c 3000000 /dev/urandom > 'a/${name}'`);
     await on(world, 'a', 'save', name);
   }
   const behind = await when(
     'b knows what it is behind',
-    () => on(world, 'b', 'sync'),
-    (lag) => lag['bytes'] !== null && lag['snapshots'] === 2,
+    () => syncOf(world, 'b'),
+    (lag) => lag['pendingBytes'] !== null && lag['snapshots'] === 2,
   );
-  const bytes = Number(behind['bytes']);
+  const bytes = Number(behind['pendingBytes']);
   t.ok(bytes > 6_000_000 && bytes < 6_300_000, `${bytes} bytes are missing`);
-  t.ok(Number(behind['seconds']) > 0);
+  t.ok(Number(behind['lagMs']) > 0);
   const { out } = await world.tryShadowfs(['sync', '-C', world.path('b')]);
-  t.match(out, /is 2 snapshots, [56]\.\dM and \d+ s behind/);
-  t.match(await on(world, 'b', 'status'), { lag: { snapshots: 2, bytes } });
+  t.match(out, /is 2 snapshots, [56]\.\dM and \d+ seconds? behind/);
+  t.match(await on(world, 'b', 'status'), { lag: { snapshots: 2, pendingBytes: bytes } });
   await on(world, 'b', 'sync', 'resume');
   await arrived(world, 'b', 'missed too');
-  const level = (lag: Answer): boolean => lag['snapshots'] === 0 && lag['bytes'] === 0;
-  await when('b is level', () => on(world, 'b', 'sync'), level);
+  const level = (lag: Answer): boolean => lag['snapshots'] === 0 && lag['level'] === true;
+  await when('b is level', () => syncOf(world, 'b'), level);
   await same(world);
   // With a schedule of its own it fetches when that says so, or when it is asked, also after a restart.
   t.match(await world.refused(['sync', 'nwo', '-C', world.path('b')]), {
@@ -226,12 +232,12 @@ eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, 
     t.match(refused, { code: 'bad-schedule' }, words);
   }
   t.match(await on(world, 'b', 'sync', 'every', '60 minutes'), { ok: true, every: 'every 1h' });
-  await when('b is level', () => on(world, 'b', 'sync'), level);
+  await when('b is level', () => syncOf(world, 'b'), level);
   await world.sh('echo scheduled > a/scheduled');
   await on(world, 'a', 'save', 'scheduled');
   await when(
     'b knows of it',
-    () => on(world, 'b', 'sync'),
+    () => syncOf(world, 'b'),
     (lag) => lag['snapshots'] === 1 && lag['every'] === 'every 1h',
   );
   t.notOk((await snapshotsOf(world, 'b')).includes('scheduled'));
@@ -263,11 +269,11 @@ eachIdentity(t, 'a primary in a role epoch that nobody can have counted to', asy
   const refused = { code: 'epoch-too-high', message: /^a says .* 9007199254740991/ };
   await when(
     'b says what is wrong with a',
-    () => on(world, 'b', 'sync'),
+    () => syncOf(world, 'b'),
     ({ error }) => refused.message.test(String(error)),
   );
   t.match(await world.refused(['promote', '-C', world.path('b')]), refused);
-  t.match(await world.refused(['revert', '-C', world.path('b')]), refused);
+  t.match(await world.refused(['switchover', '-C', world.path('b')]), refused);
   t.match(await on(world, 'b', 'role'), { role: 'standby', epoch: 1 }, 'nothing of it is stored');
   t.match(await on(world, 'b', 'promote', '--force'), { role: 'primary', epoch: 2 });
   t.match(await world.refused(['promote', '--force', '-C', world.path('a')]), {

@@ -23,7 +23,8 @@ import { addSend } from './send.js';
 import { addSnapshots } from './snapshots.js';
 import { addStats } from './stats.js';
 import { addStatus } from './status.js';
-import { addRevert, addSync } from './sync.js';
+import { addSwitchover } from './switchover.js';
+import { addSync } from './sync.js';
 import { addTrace } from './trace.js';
 import { addUmount } from '../mount/umount.js';
 import { addVersions } from './versions.js';
@@ -53,7 +54,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] 
   { title: 'Volumes', commands: [addVolumes, addSend, addReceive] },
   {
     title: 'Peers',
-    commands: [addPeer, addSync, addRole, addPromote, addDemote, addRevert, addGroupSave],
+    commands: [addPeer, addSync, addRole, addPromote, addDemote, addSwitchover, addGroupSave],
   },
   { title: 'Diagnostics', commands: [addStats, addTrace, addCheck] },
 ];

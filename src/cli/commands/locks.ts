@@ -1,6 +1,6 @@
 /** `shadowfs lock`, `unlock` and `locks` */
 import type { Command } from 'commander';
-import { ageText } from '../../lib/age.js';
+import { whenText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
 import { action, at, type CommonOptions, withMountpoint, withTarget } from '../options.js';
 import { counted, printable, printJson, printLine, wrongUsage } from '../output.js';
@@ -36,8 +36,11 @@ export function addUnlock(program: Command): void {
       .summary('remove locks')
       .description('remove a lock made by hand, or with --from all locks of a dependent')
       .option('--reason <text>', 'only the lock with this reason')
-      .option('--from <origin>', 'all locks of a volume that no longer needs them (see locks)'),
-    'shadowfs unlock monday\n  shadowfs unlock --from 5f3c9a70',
+      .option(
+        '--from <peer>',
+        'all locks of a peer or origin that no longer needs them (see locks)',
+      ),
+    'shadowfs unlock monday\n  shadowfs unlock --from office',
   ).action(
     action(async (name: string | undefined, options: UnlockOptions) => {
       const { from, reason } = options;
@@ -52,9 +55,8 @@ export function addUnlock(program: Command): void {
       if (options.json) printJson(answer);
       else if (name !== undefined) printLine(`unlocked snapshot ${printable(name)}`);
       else {
-        printLine(
-          `released ${counted(Number(answer['released']), 'lock')} of ${printable(String(answer['origin']))}`,
-        );
+        const origin = printable(String(answer['peer'] ?? answer['origin']));
+        printLine(`released ${counted(Number(answer['released']), 'lock')} of ${origin}`);
       }
     }),
   );
@@ -76,31 +78,34 @@ export function addLocks(program: Command): void {
         return;
       }
       const nowMs = Date.now();
-      const ago = (timeMs: unknown): string =>
-        typeof timeMs === 'number' ? ageText(nowMs - timeMs) : '-';
       const rows = locks.map((lock) => [
         printable(String(lock['snapshot'] ?? `(deleted: ${lock['uuid']})`)),
         String(lock['type']),
         printable(neededBy(lock)),
         printable(String(lock['dataset'] || '-')),
-        printable(String(lock['peer'] ?? '-')),
-        printable(String(lock['origin'])),
-        ago(lock['sinceMs']),
-        ago(lock['heardMs']),
+        printable(String(lock['peer'] ?? lock['origin'])),
+        whenText(Number(lock['sinceMs']), nowMs),
+        heardText(lock, nowMs),
       ]);
       const headings = [
         'SNAPSHOT',
         'TYPE',
         'NEEDED BY',
         'DATASET',
-        'PEER',
-        'ORIGIN',
+        'SET BY',
         'SINCE',
         'LAST HEARD',
       ];
       printTable(headings, rows);
     }),
   );
+}
+
+/** Whoever set a lock here is not heard from elsewhere. */
+function heardText({ heardMs, connected, origin, peer }: Answer, nowMs: number): string {
+  if (origin === 'local' || peer === 'this volume') return '-';
+  const when = whenText(typeof heardMs === 'number' ? heardMs : null, nowMs);
+  return connected === false ? `${when}, not connected` : when;
 }
 
 /** A peer may only pass on the lock of a volume that follows it. */

@@ -1,11 +1,13 @@
 /** `shadowfs peer invite | join | list | remove` */
 import type { Command } from 'commander';
+import { spanText, whenText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
+import type { StandbyState } from '../../daemon/peers/sync-state.js';
 import { action, at, type CommonOptions, withTarget } from '../options.js';
-import { formatTime, printable, printJson, printLine, warn } from '../output.js';
+import { counted, formatTime, printable, printJson, printLine, warn } from '../output.js';
 import { listOf } from '../state.js';
 import { printTable } from '../table.js';
-import { findMount } from '../target.js';
+import { findMount, findTarget } from '../target.js';
 import { durationText } from '../values.js';
 
 interface InviteOptions extends CommonOptions {
@@ -99,7 +101,11 @@ function addList(peer: Command): void {
     'shadowfs peer list ~/documents',
   ).action(
     action(async (mountpoint: string | undefined, options: CommonOptions) => {
-      const peers = await listOf(at(options, mountpoint), 'peers');
+      const where = at(options, mountpoint);
+      const peers = await listOf(where, 'peers');
+      if (peers.length > 0 && findTarget(where).kind === 'volume') {
+        warn('the volume is not mounted: what follows was stored when it was');
+      }
       if (options.json) {
         for (const line of peers) printJson(line);
         return;
@@ -112,16 +118,21 @@ function addList(peer: Command): void {
         'NAME',
         'DIRECTION',
         'STATE',
+        'LAST HEARD',
+        'LAG',
         'ADDRESS',
         'VOLUME',
         'FINGERPRINT',
         'SINCE',
-        'LAST HEARD',
       ];
-      printTable(headings, peers.map(row));
+      const nowMs = Date.now();
+      printTable(
+        headings,
+        peers.map((one) => row(one, nowMs)),
+      );
       for (const line of peers) {
         const error = line['lastError'] as { timeMs: number; code: string; message: string } | null;
-        if (error === null || line['isConnected'] === true) continue;
+        if (error === null) continue;
         const { timeMs, code, message } = error;
         printLine(printable(`${String(line['name'])}: ${formatTime(timeMs)} ${code}: ${message}`));
       }
@@ -129,19 +140,36 @@ function addList(peer: Command): void {
   );
 }
 
-function row(peer: Answer): string[] {
+function row(peer: Answer, nowMs: number): string[] {
   const addresses = peer['addresses'] as string[];
-  const heardMs = Number(peer['lastHeardMs'] ?? 0);
+  const standby = peer['standby'] as Pick<StandbyState, 'snapshots' | 'lagMs'> | null;
   return [
     printable(String(peer['name'])),
     String(peer['direction']),
-    peer['isConnected'] === true ? 'connected' : 'not connected',
+    stateText(peer, nowMs),
+    whenText(timeOf(peer['lastHeardMs']), nowMs),
+    standby === null ? '-' : lagText(standby),
     printable(String(peer['connection'] ?? addresses[0] ?? '-')),
     String(peer['volume']),
     shortFingerprint(peer),
     formatTime(Number(peer['sinceMs'])),
-    heardMs === 0 ? 'never' : formatTime(heardMs),
   ];
+}
+
+const timeOf = (value: unknown): number | null => (typeof value === 'number' ? value : null);
+
+function stateText(peer: Answer, nowMs: number): string {
+  const isConnected = peer['connected'] === true;
+  const sinceMs = timeOf(peer[isConnected ? 'connectedSinceMs' : 'disconnectedSinceMs']);
+  const state = isConnected ? 'connected' : 'not connected';
+  return sinceMs === null ? state : `${state} for ${spanText(nowMs - sinceMs)}`;
+}
+
+/** How far a standby is behind this volume. */
+function lagText({ snapshots, lagMs }: Pick<StandbyState, 'snapshots' | 'lagMs'>): string {
+  if (snapshots === null || lagMs === null) return 'unknown';
+  if (snapshots === 0) return 'none';
+  return `${counted(snapshots, 'snapshot')}, ${spanText(lagMs)}`;
 }
 
 function addRemove(peer: Command): void {

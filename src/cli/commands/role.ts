@@ -1,5 +1,7 @@
 /** `shadowfs role`, `promote`, `demote` */
 import type { Command } from 'commander';
+import { whenText } from '../../lib/age.js';
+import type { SyncState } from '../../daemon/peers/sync-state.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
 import { staleFiles } from '../../daemon/mount/processes.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
@@ -26,9 +28,17 @@ export function addRole(program: Command): void {
     'shadowfs role',
   ).action(
     action(async (mountpoint: string | undefined, options: CommonOptions) => {
-      const { role, epoch } = await statusOf(at(options, mountpoint));
-      if (options.json) printJson({ ok: true, command: 'role', role, epoch });
-      else printLine(`${String(role)}, epoch ${String(epoch)}`);
+      const { role, epoch, lag } = await statusOf(at(options, mountpoint));
+      const { upstream, connected, lastHeardMs } = lag as SyncState;
+      if (options.json) {
+        printJson({ ok: true, command: 'role', role, epoch, upstream, connected, lastHeardMs });
+        return;
+      }
+      const heard = `last heard ${whenText(lastHeardMs, Date.now())}`;
+      const link = connected === true ? 'connected' : 'not connected';
+      const follows =
+        upstream === null ? '' : `; follows ${printable(upstream)} (${link}, ${heard})`;
+      printLine(`${String(role)}, epoch ${String(epoch)}${follows}`);
     }),
   );
 }

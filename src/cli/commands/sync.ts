@@ -1,48 +1,61 @@
-/** `shadowfs sync`, `revert` */
+/** `shadowfs sync` */
 import type { Command } from 'commander';
-import { action, at, type CommonOptions, withMountpoint, withTarget } from '../options.js';
-import { counted, formatBytes, printable, printJson, printLine } from '../output.js';
-import { findMount } from '../target.js';
+import { messageOf } from '../../lib/errors.js';
+import type { SyncState } from '../../daemon/peers/sync-state.js';
+import { parseDuration } from '../../format/text/duration.js';
+import { action, at, type CommonOptions, withTarget } from '../options.js';
+import { EXIT_FAILURE, printable, printJson, printLine, wrongUsage } from '../output.js';
+import { statusOf } from '../state.js';
+import { findMount, findTarget } from '../target.js';
+import { CHECK_STATUS, checkSync, type SyncCheck } from './sync-check.js';
+import { syncLines } from './sync-text.js';
 import { SYNC_ACTIONS, syncWords } from './sync-words.js';
 
-interface Lag {
-  role: string;
-  upstream: string | null;
-  every: string;
-  snapshots: number;
-  seconds: number;
-  bytes: number | null;
-  bytesReceived: number;
-  isRunning: boolean;
-  isPaused: boolean;
-  error: string | null;
-  conflicts: { message: string }[];
+const DEFAULT_MAX_LAG = '10m';
+
+interface SyncOptions extends CommonOptions {
+  check?: boolean;
+  maxLag?: string;
 }
 
 export function addSync(program: Command): void {
   withTarget(
     program
       .command('sync')
-      .summary('how far this standby is behind; fetch what is new')
+      .summary('how far standbys are behind; fetch what is new')
       .argument('[words...]', 'an action, and a directory in the mount')
       .usage(
         `[options] [${SYNC_ACTIONS.join(' | ').replace('every', 'every INTERVAL')}] [MOUNTPOINT]`,
       )
       .description(
-        'how far this standby is behind its primary; fetch what is new, pause, resume; ' +
-          'fetch every so often, or always: as soon as there is something',
+        'whom this volume follows, how far it is behind, and which standbys follow it (exit code 1 ' +
+          'when something is wrong); fetch what is new, pause, resume; fetch every so often, or ' +
+          'always: as soon as there is something',
+      )
+      .option(
+        '--check',
+        'one line for a monitor, and exit code 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN)',
+      )
+      .option(
+        '--max-lag <time>',
+        `with --check: further behind is CRITICAL: 90s, 10m, 6h (default: ${DEFAULT_MAX_LAG}; ` +
+          'the interval of "sync every" is added)',
       ),
-    'shadowfs sync ~/standby\nshadowfs sync now\nshadowfs sync every 15m ~/standby',
+    'shadowfs sync ~/standby\nshadowfs sync now\nshadowfs sync every 15m ~/standby\n' +
+      'shadowfs sync --check --max-lag 1h ~/standby',
   ).action(
-    action(async (words: string[], options: CommonOptions) => {
-      const { wanted, mountpoint } = syncWords(words);
-      const { control, mount } = findMount(at(options, mountpoint));
-      if (wanted === 'status') {
-        const lag = (await control.state('lag')) as unknown as Lag;
-        if (options.json) printJson({ ok: true, command: 'sync', ...lag });
-        else for (const line of lagLines(lag, mount.mountpoint)) printLine(line);
+    action(async (words: string[], options: SyncOptions) => {
+      if (options.check === true || options.maxLag !== undefined) {
+        await check(words, options);
         return;
       }
+      const { wanted, mountpoint } = syncWords(words);
+      const where = at(options, mountpoint);
+      if (wanted === 'status') {
+        await show(where);
+        return;
+      }
+      const { control, mount } = findMount(where);
       const answer = await control.run('sync', wanted, {});
       if (options.json) {
         printJson(answer);
@@ -57,48 +70,49 @@ export function addSync(program: Command): void {
   );
 }
 
-function lagLines(lag: Lag, mountpoint: string): string[] {
-  const lines = [];
-  if (lag.upstream === null) lines.push(`${mountpoint} (${lag.role}) follows nobody`);
-  else {
-    const behind =
-      lag.snapshots === 0 ? 'has all of its snapshots' : `is ${behindText(lag)} behind`;
-    lines.push(`${mountpoint} (${lag.role}) follows ${printable(lag.upstream)} and ${behind}`);
+async function show(options: CommonOptions): Promise<void> {
+  const { state, place } = await syncStateOf(options);
+  if (options.json) printJson({ ok: true, command: 'sync', ...state });
+  else for (const line of syncLines(state, place, Date.now())) printLine(line);
+  const isWrong = state.problems.some(({ severity }) => severity !== 'notice');
+  if (isWrong) process.exitCode = EXIT_FAILURE;
+}
+
+/** Also of a volume that is not mounted: what was stored last. */
+async function syncStateOf(options: CommonOptions): Promise<{ state: SyncState; place: string }> {
+  const target = findTarget(options);
+  if (target.kind === 'volume') {
+    const { lag } = await statusOf(options);
+    return { state: lag as SyncState, place: target.volume };
   }
-  if (lag.every !== 'always') lines.push(`fetches what is new ${lag.every}`);
-  if (lag.isRunning) lines.push(`receiving: ${formatBytes(lag.bytesReceived)} so far`);
-  if (lag.isPaused) lines.push('paused (shadowfs sync resume)');
-  if (lag.error !== null) lines.push(`the last attempt failed: ${printable(lag.error)}`);
-  for (const { message } of lag.conflicts) lines.push(printable(message));
-  return lines;
+  const { control, mount } = target;
+  return { state: (await control.state('lag')) as unknown as SyncState, place: mount.mountpoint };
 }
 
-/** Pure. */
-function behindText({ snapshots, seconds, bytes }: Lag): string {
-  const parts = [
-    counted(snapshots, 'snapshot'),
-    ...(bytes === null ? [] : [formatBytes(bytes)]),
-    `${Math.round(seconds)} s`,
-  ];
-  return `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
-}
-
-export function addRevert(program: Command): void {
-  withMountpoint(
-    program
-      .command('revert')
-      .summary('on a standby: change places with its primary')
-      .description(
-        'on a standby: change places with its primary, which first sends what is missing and ' +
-          'turns into a standby; nothing is lost',
-      ),
-    'shadowfs revert ~/standby',
-  ).action(
-    action(async (mountpoint: string | undefined, options: CommonOptions) => {
-      const { control, mount } = findMount(at(options, mountpoint));
-      const answer = await control.run('revert', 'now', {});
-      if (options.json) printJson(answer);
-      else printLine(`${mount.mountpoint} is primary, epoch ${String(answer['epoch'])}`);
-    }),
-  );
+/** Whatever happens, a monitor gets its line and one of its four exit codes. */
+async function check(words: readonly string[], options: SyncOptions): Promise<void> {
+  const maxLag = options.maxLag ?? DEFAULT_MAX_LAG;
+  let state: SyncState | undefined;
+  let found: SyncCheck;
+  try {
+    const { wanted, mountpoint } = syncWords(words);
+    if (wanted !== 'status') throw wrongUsage(`sync ${wanted}: --check changes nothing`);
+    const maxLagMs = parseDuration(maxLag);
+    if (maxLagMs === undefined) throw wrongUsage(`--max-lag ${maxLag}: expected 90s, 10m or 6h`);
+    ({ state } = await syncStateOf(at(options, mountpoint)));
+    found = checkSync(state, maxLagMs, Date.now());
+  } catch (error) {
+    found = { code: 3, summary: messageOf(error), figures: [] };
+  }
+  const { code, summary, figures } = found;
+  const status = CHECK_STATUS[code];
+  if (options.json) {
+    const known = { ok: state !== undefined, command: 'sync', status, exitCode: code, summary };
+    printJson({ ...known, ...state });
+  } else {
+    // A bar begins the figures.
+    const line = printable(summary.replaceAll('|', '/').replaceAll('\n', ' '));
+    printLine(`SYNC ${status} - ${line}${figures.length === 0 ? '' : ` | ${figures.join(' ')}`}`);
+  }
+  process.exitCode = code;
 }

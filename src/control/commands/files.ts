@@ -36,9 +36,9 @@ import { promoteFile } from './promote.js';
 import { receiveFile } from './receive.js';
 import { renameFile } from './rename.js';
 import { restoreFile } from './restore.js';
-import { revertFile } from './revert.js';
 import { saveFile } from './save.js';
 import { scheduleFile } from './schedule.js';
+import { revertFile, switchoverFile } from './switchover.js';
 import { STATE_FILES, STREAM_FILES } from '../state-files.js';
 import { syncFile } from './sync.js';
 import { unlockFile } from './unlock.js';
@@ -58,6 +58,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   versionsFile,
   promoteFile,
   demoteFile,
+  switchoverFile,
   revertFile,
   syncFile,
   receiveFile,

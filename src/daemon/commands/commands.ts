@@ -11,7 +11,7 @@
  * Doors inside daemon/: inspector, save-schedule.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
-import { after, type Deferred } from '../../lib/deferred.js';
+import { after, type Deferred, failing } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
 import {
   type Answer,
@@ -33,7 +33,7 @@ export interface CommandVolume<V> {
   deleteSnapshot(name: string, source: string, force?: boolean): object;
   lockSnapshot(name: string, reason: string, source: string): object;
   unlockSnapshot(name: string, reason: string | undefined, source: string): object;
-  readonly locks: { release(origin: string, source: string): object };
+  releaseLocks(from: string, source: string): object;
   readonly schedules: { set(text: string, source: string): object };
   readonly pulls: { set(text: string, source: string): object };
   runSchedule(): object;
@@ -46,6 +46,13 @@ export interface CommandVolume<V> {
   commit(): number;
   whenCommitted(ticket: number): Deferred<void>;
 }
+
+/** For a person who takes the old word for "discard my changes". */
+const REVERT_HINT =
+  '"revert" is the old word for "switchover": a standby changes places with its primary; ' +
+  '"shadowfs restore SNAPSHOT" takes back changes of the tree';
+/** There is nobody to change places with. */
+const NO_SWITCHOVER = new Set(['no-peers', 'not-a-standby', 'nothing-to-follow']);
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
@@ -81,6 +88,8 @@ export interface CommandParts<V> {
     args: CommandArguments,
     source: string,
   ): Deferred<Answer> | undefined;
+  /** The text, with the names that people here use in place of the UUIDs of volumes. */
+  named(text: string): string;
   /** A monotonic clock, ms. */
   nowMs(): number;
   log(message: string): void;
@@ -151,12 +160,23 @@ export class VolumeCommands<V> implements Commands {
   }
 
   run(command: CommandName, args: CommandArguments, source: string): Deferred<Answer> {
-    const answer = this.#start(command, args, source);
+    const answer = this.#forPeople(command, this.#start(command, args, source));
     answer.settled(
       (done) => this.#finished(command, { ok: true, command, ...done }),
       (error) => this.#finished(command, failureAnswer(command, error)),
     );
     return answer;
+  }
+
+  /** Failures, with names in place of UUIDs. */
+  #forPeople(command: CommandName, answer: Deferred<Answer>): Deferred<Answer> {
+    return failing(answer, (error) => {
+      if (!(error instanceof CommandError)) return error;
+      const { code, errno, message, details } = error;
+      const isMisled = command === 'revert' && NO_SWITCHOVER.has(code);
+      const text = this.#parts.named(message) + (isMisled ? `\n${REVERT_HINT}` : '');
+      return new CommandError(code, errno, text, details);
+    });
   }
 
   /**
@@ -220,8 +240,10 @@ export class VolumeCommands<V> implements Commands {
         return this.#peerings.run(command, () => this.#agent(command, args, source));
       case 'promote':
       case 'demote':
-      case 'revert':
+      case 'switchover':
         return this.#roleChanges.run(command, () => this.#changeRole(command, args, source));
+      case 'revert':
+        return this.#start('switchover', args, source);
       case 'delete':
         return this.#change(command, false, () =>
           volume.deleteSnapshot(this.#resolved(required(name)), source, args.force),
@@ -238,7 +260,7 @@ export class VolumeCommands<V> implements Commands {
         return this.#change(command, false, () =>
           args.from === undefined
             ? volume.unlockSnapshot(this.#resolved(required(name)), args.reason, source)
-            : volume.locks.release(args.from, source),
+            : volume.releaseLocks(args.from, source),
         );
       case 'schedule':
         return this.#change(command, false, () => volume.schedules.set(name ?? '', source));
@@ -264,7 +286,8 @@ export class VolumeCommands<V> implements Commands {
       const asked = epoch === undefined ? agent(command, args, source) : undefined;
       return asked ?? this.#moveTree(command, () => volume.roles.promote(source, random, epoch));
     }
-    if (command === 'revert' || peerName !== undefined) return this.#agent(command, args, source);
+    if (command === 'switchover' || peerName !== undefined)
+      return this.#agent(command, args, source);
     return this.#moveTree(command, () => {
       checkDemotion();
       return volume.roles.demote(name, source, epoch);

@@ -15,7 +15,8 @@ import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js
 import { Volume } from '../../volume/volume.js';
 import type { InspectRequest } from './commands.js';
 import { fileVersions } from './file-versions.js';
-import { peerLines } from '../peers/peer-rules.js';
+import { storedSyncState } from '../peers/read-sync-state.js';
+import { storedPeers } from '../peers/peer-rules.js';
 
 export type { Finding };
 
@@ -161,15 +162,12 @@ export function readVolumeState(path: string): VolumeState {
       latest: volume.latest()?.name ?? null,
       options: volume.options,
       schedule: shownSchedule(volume),
+      lag: storedSyncState(volume, Date.now()),
     },
     snapshots: volume.shownSnapshots().map((snapshot) => ({ ...snapshot })),
     locks: volume.shownLocks().map((lock) => ({ ...lock })),
     history: volume.history().map((record) => ({ ...record })),
-    peers: peerLines(volume.peers).map((line) => ({
-      ...line,
-      isConnected: false,
-      lastError: null,
-    })),
+    peers: storedPeers(volume, Date.now()),
   }));
 }
 

@@ -44,17 +44,36 @@ export interface AgentReport {
   isPaused: boolean;
   /** Snapshots that are not here yet, oldest first. */
   pending: { name: string; createdMs: number }[];
+  /** When the upstream said which snapshots it has; null: not yet. */
+  seenMs: number | null;
   /** Bytes of the pending snapshots, at most; null: not known yet. */
   bytes: number | null;
   /** Bytes received of the current transfer. */
   received: number;
-  error: string | null;
+  /** All of the upstream's snapshots are here, as far as it has said until now. */
+  isLevel: boolean;
+  /** When that was so last; null: not since the agent was started. */
+  levelMs: number | null;
+  failure: { code: string; message: string; timeMs: number } | null;
   conflicts: { peer: string; mine: number; theirs: number }[];
+  peers: ReportedPeer[];
+}
+
+/** What a peer has said about itself since the agent was started. */
+export interface ReportedPeer {
+  /** The UUID of its volume. */
+  peer: string;
+  role: 'primary' | 'standby';
+  epoch: number;
+  /** It is a standby of this volume. */
+  isFollower: boolean;
+  /** The UUID of the newest common snapshot that it has; '': none; null: it has not said so. */
+  has: string | null;
 }
 
 /** The agent does not carry out `group-save`; it runs beside the agent. */
 export type AskedCommand = AgentCommand | 'group-save';
-export type RoleCommand = 'promote' | 'demote' | 'revert';
+export type RoleCommand = 'promote' | 'demote' | 'switchover';
 export type AgentCommand = 'sync' | 'pause' | 'resume' | RoleCommand;
 
 export interface AgentOrder {

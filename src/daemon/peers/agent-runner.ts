@@ -4,6 +4,7 @@
  */
 import { CommandError } from '../../lib/errors.js';
 import { Agent } from '../../sync/agent/agent.js';
+import type { AgentStatus } from '../../sync/agent/agent-setup.js';
 import type { Timers } from '../../sync/fabric.js';
 import type { GroupAnswer } from '../../sync/group/group-messages.js';
 import type { AgentPort } from '../../sync/peers/link.js';
@@ -19,6 +20,8 @@ import type { SendSource } from '../transfer/sending.js';
 /** Interval between two runs without news, unless a person has set another one. */
 const IDLE_MS = 60_000;
 const REPORT_EVERY_MS = 500;
+/** How many times are remembered in both clocks: of the last look and the last failure. */
+const WALLS_MAX = 8;
 
 export interface AgentRunnerParts {
   volume: string;
@@ -29,6 +32,9 @@ export interface AgentRunnerParts {
   peers: () => readonly string[];
   /** The name that people use for a peer. */
   nameOf: (peer: string) => string;
+  /** When the peer was last heard, by the wall clock; undefined: it is not connected. */
+  heardMs: (peer: string) => number | undefined;
+  wallMs: () => number;
   calls: CallsToVolume;
   log(message: string): void;
 }
@@ -42,6 +48,9 @@ export class AgentRunner {
   #volume: RemoteVolume | undefined;
   #state: AgentState | undefined;
   #reported = '';
+  /** When all of this upstream's snapshots were here last. */
+  #level: { upstream: string; ms: number } | undefined;
+  readonly #walls = new Map<number, number>();
   #isClosed = false;
 
   constructor(parts: AgentRunnerParts) {
@@ -60,7 +69,12 @@ export class AgentRunner {
         fabric.linkUp(link);
         this.#agent?.met(link.peer);
       },
-      linkDown: (link) => fabric.linkDown(link),
+      linkDown: (link) => {
+        fabric.linkDown(link);
+        if (fabric.isUp(link.peer)) return;
+        this.report();
+        this.#agent?.lost(link.peer);
+      },
     };
   }
 
@@ -130,8 +144,8 @@ export class AgentRunner {
       case 'demote':
         await agent.demote(peer);
         return { role: 'standby', epoch: agent.standing().epoch.number };
-      case 'revert':
-        await agent.revert();
+      case 'switchover':
+        await agent.switchOver();
         return { role: 'primary', epoch: agent.standing().epoch.number };
     }
   }
@@ -145,26 +159,68 @@ export class AgentRunner {
   /** Reports the state of the sync, if that has changed. */
   report(): void {
     if (this.#agent === undefined) return;
-    const { upstream, isRunning, isPaused, pending, bytes, received, error, conflicts } =
-      this.#agent.status();
+    const status = this.#agent.status();
+    const { upstream, isRunning, isPaused, pending, bytes, received, isLevel } = status;
     const report: AgentReport = {
       upstream: upstream ?? null,
       isRunning,
       isPaused,
       pending: pending.map(({ name, createdMs }) => ({ name, createdMs })),
+      seenMs: status.seenMs === undefined ? null : this.#wallOf(status.seenMs),
       bytes: bytes ?? null,
       received,
-      error: error ?? null,
-      conflicts: conflicts.map(({ peer, mine, theirs }) => ({
+      isLevel,
+      levelMs: this.#levelMs(status),
+      failure: this.#failureOf(status),
+      conflicts: status.conflicts.map(({ peer, mine, theirs }) => ({
         peer,
         mine: mine.number,
         theirs: theirs.number,
+      })),
+      peers: status.peers.map(({ peer, role, epoch, isFollower, has }) => ({
+        peer,
+        role,
+        epoch: epoch.number,
+        isFollower,
+        has: has === undefined ? null : (has ?? ''),
       })),
     };
     const text = JSON.stringify(report);
     if (text === this.#reported) return;
     this.#reported = text;
     this.#parts.calls.tell('report', report);
+  }
+
+  /** While the volume is level, each word of the upstream moves this time on. */
+  #levelMs({ upstream, isLevel }: AgentStatus): number | null {
+    if (upstream === undefined || this.#level?.upstream !== upstream) this.#level = undefined;
+    const heardMs = upstream === undefined ? undefined : this.#parts.heardMs(upstream);
+    if (upstream !== undefined && isLevel && heardMs !== undefined) {
+      this.#level = { upstream, ms: heardMs };
+    }
+    return this.#level?.ms ?? null;
+  }
+
+  #failureOf({ failure }: AgentStatus): AgentReport['failure'] {
+    if (failure === undefined) return null;
+    const { code, message, atMs } = failure;
+    return { code, message, timeMs: this.#wallOf(atMs) };
+  }
+
+  /**
+   * From the timers' clock to the wall clock, converted once: a report is sent only when it differs
+   * from the one before.
+   */
+  #wallOf(atMs: number): number {
+    const { timers, wallMs } = this.#parts;
+    const known = this.#walls.get(atMs);
+    const wall = known ?? Math.round(wallMs() - (timers.nowMs() - atMs));
+    if (known === undefined) {
+      this.#walls.set(atMs, wall);
+      const [oldest] = this.#walls.keys();
+      if (this.#walls.size > WALLS_MAX && oldest !== undefined) this.#walls.delete(oldest);
+    }
+    return wall;
   }
 
   close(): void {

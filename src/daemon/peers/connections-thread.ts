@@ -13,6 +13,7 @@ import { testLimitMs } from '../../lib/test-limit.js';
 import { threadData } from '../../lib/threads.js';
 import type { PeerAddress } from '../../format/text/peer-address.js';
 import { decodeToken } from '../../format/wire/pairing-token.js';
+import { withNames } from '../../format/text/peer-names.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { Timers } from '../../sync/fabric.js';
 import { joinByToken } from '../../sync/peers/join.js';
@@ -69,15 +70,24 @@ const timers: Timers = {
   },
 };
 
+const nameOf = (peer: string): string | undefined =>
+  peer === config.self.volume
+    ? 'this volume'
+    : hub.stored.peers.find(({ volume }) => volume === peer)?.name;
+/** The log shows peers by their names. */
+const say = (message: string): void => log(withNames(message, nameOf));
+
 const agent: AgentRunner = new AgentRunner({
   volume: config.self.volume,
   name: config.self.name,
   place: { volume: directory, mounted: { pid: process.pid, mountpoint } },
   timers,
   peers: () => hub.stored.peers.map(({ volume }) => volume),
-  nameOf: (peer) => hub.stored.peers.find(({ volume }) => volume === peer)?.name ?? peer,
+  nameOf: (peer) => nameOf(peer) ?? peer,
+  heardMs: (peer) => hub.heardMs(peer),
+  wallMs: () => Date.now(),
   calls,
-  log,
+  log: say,
 });
 
 const silentMs = testLimitMs('SHADOWFS_PEER_SILENT_MS');
@@ -98,7 +108,7 @@ const hub: PeerHub = new PeerHub(
     accept: (request) => calls.promise('accept', request),
     upstreamsChanged: (volume, upstreams) => calls.tell('upstreams', { volume, upstreams }),
     onState: (state) => calls.tell('peeringState', state),
-    log,
+    log: say,
   },
   config,
 );

@@ -16,6 +16,8 @@ import {
 import { refuseRing, upstreamsOf } from '../../sync/peers/pairing.js';
 import type { AcceptRequest, JoinAnswer } from '../../sync/peers/peering-messages.js';
 import type { PeerTable } from '../../volume/peers/peer-table.js';
+import type { Answer } from '../../control/command.js';
+import { peerView } from './peer-view.js';
 
 /** The peer of that name. Throws `no-such-peer` with near matches. */
 export function requirePeer(table: PeerTable, name: string): PeerRecord {
@@ -146,9 +148,27 @@ export interface PeerLine {
 export function peerLines(table: PeerTable): PeerLine[] {
   return [...table.peers.values()]
     .sort((a, b) => a.sinceMs - b.sinceMs)
-    .map(({ addresses, lastHeardMs, ...peer }) => ({
-      ...peer,
-      addresses: addresses.map(formatAddress),
-      lastHeardMs: lastHeardMs || null,
-    }));
+    .map(
+      ({ name, volume, direction, fingerprint, addresses, sinceMs, upstreams, lastHeardMs }) => ({
+        name,
+        volume,
+        direction,
+        fingerprint,
+        addresses: addresses.map(formatAddress),
+        sinceMs,
+        upstreams,
+        lastHeardMs: lastHeardMs || null,
+      }),
+    );
+}
+
+/** The peers of a volume that is not mounted, in the form of the state file `peers`. */
+export function storedPeers({ peers }: { peers: PeerTable }, nowMs: number): Answer[] {
+  return peerLines(peers).map((line) => ({
+    ...line,
+    ...peerView(peers.peers.get(line.volume) as PeerRecord, undefined, nowMs),
+    connection: null,
+    epoch: null,
+    standby: null,
+  }));
 }

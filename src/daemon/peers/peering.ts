@@ -5,11 +5,13 @@
  * answer comes when it is durable.
  * What may be stored is in peer-rules.ts.
  *
+ * Doors: sync-state.
  * Doors inside daemon/: agent-messages, agent-requests, connections,
  *   connections-calls, connections-launcher, group-member, peer-rules,
- *   peering, remote-agent.
+ *   peering, read-sync-state, remote-agent.
  */
 import { randomBytes } from 'node:crypto';
+import { pastTime } from '../../lib/age.js';
 import { CommandError } from '../../lib/errors.js';
 import { after, type Deferred } from '../../lib/deferred.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
@@ -24,12 +26,15 @@ import {
   type InvitationRecord,
   MAX_INVITATIONS,
   type PeerDirection,
+  type PeerRecord,
 } from '../../format/records/peer-record.js';
 import type {
   AcceptRequest,
   PeeringConfig,
+  PeeringError,
   PeeringState,
 } from '../../sync/peers/peering-messages.js';
+import { withNames } from '../../format/text/peer-names.js';
 import type { PeerTable } from '../../volume/peers/peer-table.js';
 import {
   acceptPeer,
@@ -41,8 +46,12 @@ import {
   refuseTooMany,
   requirePeer,
 } from './peer-rules.js';
+import type { ShownLock } from '../../volume/locks/lock-text.js';
 import type { Handlers } from '../calls/thread-calls.js';
+import type { AgentReport } from './agent-messages.js';
 import type { Connections } from './connections.js';
+import { type PeerView, peerView } from './peer-view.js';
+import type { StandbyState } from './sync-state.js';
 import type { PeeringToVolume } from './connections-calls.js';
 
 export type PeeringCommand = 'peer-invite' | 'peer-join' | 'peer-remove';
@@ -237,12 +246,42 @@ export class Peering {
   /** Stored now and then, with the next txg: not worth a transaction of its own. */
   #storeHeard(): void {
     const { table } = this.#parts;
-    for (const { volume, lastHeardMs } of this.#state?.peers ?? []) {
+    for (const { volume, lastHeardMs, isConnected } of this.#state?.peers ?? []) {
       const peer = table.peers.get(volume);
       if (peer === undefined || lastHeardMs === null) continue;
-      if (lastHeardMs - peer.lastHeardMs < STORE_HEARD_MS) continue;
-      table.putPeer({ ...peer, lastHeardMs });
+      // Also back: the clock may have been set back.
+      const movedMs = Math.abs(lastHeardMs - peer.lastHeardMs);
+      if (movedMs >= (isConnected ? STORE_HEARD_MS : 1)) table.putPeer({ ...peer, lastHeardMs });
     }
+  }
+
+  /** The agent's report: what must be known of the peers when they are away after a mount. */
+  noteReport({ upstream, levelMs, peers: said }: AgentReport): void {
+    const { table } = this.#parts;
+    for (const peer of [...table.peers.values()]) {
+      const { follows, has } = peer;
+      const word = said.find((one) => one.peer === peer.volume);
+      const next = {
+        follows: word?.isFollower ?? follows,
+        has: word?.isFollower === false ? undefined : (word?.has ?? has),
+        levelMs: upstream === peer.volume ? this.#levelOf(peer, levelMs) : undefined,
+      };
+      if (next.follows === follows && next.has === has && next.levelMs === peer.levelMs) continue;
+      const { follows: _follows, has: _has, levelMs: _levelMs, ...rest } = peer;
+      const known = Object.entries(next).filter(([, value]) => value !== undefined);
+      table.putPeer({ ...rest, ...Object.fromEntries(known) });
+    }
+  }
+
+  /** As for the time of the last word, not each move of it is stored while there is a connection. */
+  #levelOf(
+    { volume, levelMs: stored = 0 }: PeerRecord,
+    levelMs: number | null,
+  ): number | undefined {
+    if (levelMs === null) return stored || undefined;
+    const state = this.#state?.peers.find((one) => one.volume === volume);
+    const isSoon = Math.abs(levelMs - stored) < (state?.isConnected ? STORE_HEARD_MS : 1);
+    return isSoon ? stored : levelMs;
   }
 
   /** The thread of the connections has failed. */
@@ -254,23 +293,57 @@ export class Peering {
 
   // State for people
 
-  /** For the state file `peers`, oldest first. */
-  list(): object[] {
+  /** What is known of the connections to all peers. */
+  views(): { record: PeerRecord; view: PeerView }[] {
     const states = new Map(this.#state?.peers.map((state) => [state.volume, state]));
-    return peerLines(this.#parts.table).map((line) => {
+    const nowMs = this.#parts.nowMs();
+    return [...this.#parts.table.peers.values()].map((record) => ({
+      record,
+      view: peerView(record, states.get(record.volume), nowMs),
+    }));
+  }
+
+  /** For the state file `peers`, oldest first. `standbys`: those that follow this volume. */
+  list(standbys: readonly StandbyState[]): object[] {
+    const { table } = this.#parts;
+    const states = new Map(this.#state?.peers.map((state) => [state.volume, state]));
+    const views = new Map(this.views().map(({ record, view }) => [record.volume, view]));
+    return peerLines(table).map((line) => {
       const state = states.get(line.volume);
-      if (state === undefined) return { ...line, isConnected: false, lastError: null };
-      const { isConnected, connectedMs, address, epoch, lastError } = state;
-      const lastHeardMs = Math.max(line.lastHeardMs ?? 0, state.lastHeardMs ?? 0) || null;
+      const view = views.get(line.volume) as PeerView;
+      const standby = standbys.find(({ volume }) => volume === line.volume);
+      const { has = null, snapshots = null, lagMs = null } = standby ?? {};
       return {
         ...line,
-        lastHeardMs,
-        isConnected,
-        connectedMs,
-        connection: address || null,
-        epoch,
-        lastError,
+        ...view,
+        lastError: this.#named(view.lastError),
+        connection: state?.address || null,
+        epoch: state?.epoch ?? null,
+        standby: standby === undefined ? null : { has, snapshots, lagMs },
       };
+    });
+  }
+
+  /** The text, with the names that people here use in place of the UUIDs of volumes. */
+  named(text: string): string {
+    const { volume, table } = this.#parts;
+    return withNames(text, (uuid) => (uuid === volume ? 'this volume' : table.nameOf(uuid)));
+  }
+
+  #named<E extends PeeringError>(error: E | null): E | null {
+    return error === null ? null : { ...error, message: this.named(error.message) };
+  }
+
+  /** The locks of peers, with when each of these was heard last, and whether it is connected. */
+  withLinks(locks: readonly ShownLock[]): object[] {
+    const views = new Map(this.views().map(({ record, view }) => [record.volume, view]));
+    const nowMs = this.#parts.nowMs();
+    return locks.map((lock) => {
+      const view = views.get(lock.origin);
+      if (view === undefined) return { ...lock, connected: null };
+      const times = [pastTime(lock.heardMs, nowMs), view.lastHeardMs].filter((ms) => ms !== null);
+      const heardMs = times.length === 0 ? null : Math.max(...times);
+      return { ...lock, heardMs, connected: view.connected };
     });
   }
 
@@ -282,7 +355,7 @@ export class Peering {
       openInvitations: this.#openInvitations().length,
       listening: this.#state?.listening ? formatAddress(this.#state.listening) : null,
       listenError: this.#state?.listenError ?? null,
-      refused: this.#state?.refused ?? null,
+      refused: this.#named(this.#state?.refused ?? null),
     };
   }
 

@@ -3,12 +3,9 @@
  * of the volume that it needs, and reports the state of the sync.
  * agent-requests.ts has its requests to the volume.
  */
-import { after, type Deferred } from '../../lib/deferred.js';
+import { CommandError } from '../../lib/errors.js';
+import { after, type Deferred, failing } from '../../lib/deferred.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
-import { formatEvery } from '../../format/text/schedule.js';
-import type { SyncSnapshot } from '../../sync/agent/messages.js';
-import type { Snapshot } from '../../volume/catalog.js';
-import { ALWAYS } from '../../volume/peers/pull-schedule.js';
 import type { Volume } from '../../volume/volume.js';
 import { locksOfDownstreams } from './agent-locks.js';
 import type { AgentCommand, AgentReport, AgentState } from './agent-messages.js';
@@ -16,6 +13,9 @@ import type { Connections } from './connections.js';
 import { groupAnswer } from './group-answer.js';
 import type { GroupMember } from './group-member.js';
 import { requirePeer } from './peer-rules.js';
+import { sentSnapshots, type SyncFacts, syncState } from './read-sync-state.js';
+import { awayText } from './sync-problems.js';
+import type { SyncState } from './sync-state.js';
 
 /** At most this many are sent, the newest: an answer to a peer has a maximum length. */
 const SNAPSHOTS_MAX = 4000;
@@ -24,6 +24,11 @@ export interface RemoteAgentParts {
   volume: Volume;
   groups: GroupMember;
   connections: () => Connections;
+  /** What is known of the connections to all peers. */
+  views: () => SyncFacts['peers'];
+  /** What a report says of the peers is stored. */
+  noteReport: (report: AgentReport) => void;
+  nowMs: () => number;
 }
 
 export class RemoteAgent {
@@ -47,7 +52,7 @@ export class RemoteAgent {
         ...(upstream !== undefined && { upstream }),
         ...(handover !== undefined && { handover }),
       },
-      snapshots: volume.snapshots().filter(isSent).slice(-SNAPSHOTS_MAX).map(syncSnapshot),
+      snapshots: sentSnapshots(volume).slice(-SNAPSHOTS_MAX),
       locks: locksOfDownstreams(volume),
       shown: shown ?? null,
       pullEveryMs: volume.pulls.everyMs ?? null,
@@ -64,7 +69,26 @@ export class RemoteAgent {
   command(command: AgentCommand, { peerName, force }: CommandArguments): Deferred<Answer> {
     const { volume, connections } = this.#parts;
     const peer = peerName === undefined ? '' : requirePeer(volume.peers, peerName).volume;
-    return connections().call('command', { command, peer, force: force ?? false });
+    const asked = peer || (volume.roles.current.upstream ?? '');
+    const done = connections().call('command', { command, peer, force: force ?? false });
+    return failing(done, (error) => this.#withLink(asked, error));
+  }
+
+  /** A peer that does not answer: whether it is connected, and when it was heard. */
+  #withLink(uuid: string, error: unknown): unknown {
+    if (!(error instanceof CommandError) || error.code !== 'peer-silent') return error;
+    const away = this.#awayText(uuid);
+    if (away === undefined) return error;
+    return new CommandError(error.code, error.errno, `${error.message}: ${away}`, error.details);
+  }
+
+  /** Undefined: it is connected, or no peer. */
+  #awayText(uuid: string): string | undefined {
+    const peer = this.#parts.views().find(({ record }) => record.volume === uuid);
+    if (peer === undefined || peer.view.connected) return undefined;
+    const { record, view } = peer;
+    const error = view.lastError?.message ?? null;
+    return awayText({ ...view, name: record.name, error }, this.#parts.nowMs());
   }
 
   /** Saves this volume and those of the peers, at one point. */
@@ -74,44 +98,47 @@ export class RemoteAgent {
     const members = peers.map((peer) => requirePeer(volume.peers, peer).volume);
     groups.source = source;
     const done = connections().call('groupSave', { name, peers: members });
-    return after(done, (answer) => groupAnswer(answer, name, peers, volume, groups));
+    return after(done, (answer) => {
+      const away = (uuid: string): string | undefined => this.#awayText(uuid);
+      return groupAnswer(answer, name, peers, { volume, groups, away });
+    });
   }
 
   /** The agent's report. */
   reported(report: AgentReport): void {
     this.#report = report;
+    this.#parts.noteReport(report);
   }
 
-  /** For the state file `lag`. */
-  lag(): object {
-    const { volume } = this.#parts;
-    const report = this.#report;
-    const nameOf = (uuid: string): string => volume.peers.nameOf(uuid) ?? uuid;
-    const { upstream = null, pending = [], conflicts = [] } = report ?? {};
-    const [oldest] = pending;
-    const every = volume.pulls.everyMs;
+  /** For people and monitors: `lag`, `status`, `peers`. */
+  syncState(): SyncState {
+    const { volume, views, nowMs } = this.#parts;
+    return syncState({
+      role: volume.roles.current,
+      offline: volume.isReadOnly ? 'mounted read-only' : undefined,
+      everyMs: volume.pulls.everyMs,
+      snapshots: sentSnapshots(volume),
+      peers: views(),
+      report: this.#report,
+      nameOf: (uuid) => this.#nameOf(uuid),
+      nowMs: nowMs(),
+    });
+  }
+
+  /** The local names of the volumes that the role names by their UUIDs. */
+  roleNames(): object {
+    const { upstream, handoverTo } = this.syncState();
+    const { by } = this.#parts.volume.roles.current;
     return {
-      role: volume.roles.current.role,
-      upstream: upstream === null ? null : nameOf(upstream),
-      every: every === undefined ? ALWAYS : formatEvery(every),
-      snapshots: pending.length,
-      seconds: oldest === undefined ? 0 : Math.max(0, (Date.now() - oldest.createdMs) / 1000),
-      bytes: report?.bytes ?? (pending.length === 0 ? 0 : null),
-      bytesReceived: report?.received ?? 0,
-      isRunning: report?.isRunning ?? false,
-      isPaused: report?.isPaused ?? false,
-      error: report?.error ?? null,
-      conflicts: conflicts.map(({ peer, mine, theirs }) => ({
-        peer: nameOf(peer),
-        mine,
-        theirs,
-        message:
-          `${nameOf(peer)} is primary too, in role epoch ${theirs} (this volume: ${mine}): ` +
-          (theirs > mine
-            ? `make this one follow it with "shadowfs demote --peer ${nameOf(peer)}"`
-            : 'make it follow this one with "shadowfs demote --peer NAME" there'),
-      })),
+      upstreamName: upstream,
+      handoverName: handoverTo,
+      byName: by === undefined ? null : (this.#nameOf(by) ?? null),
     };
+  }
+
+  #nameOf(uuid: string): string | undefined {
+    const { volume } = this.#parts;
+    return uuid === volume.uuid ? 'this volume' : volume.peers.nameOf(uuid);
   }
 
   /** From here on the agent gets every new state. */
@@ -134,12 +161,4 @@ export class RemoteAgent {
     this.#told = undefined;
     this.#report = undefined;
   }
-}
-
-function isSent({ kind }: Snapshot): boolean {
-  return kind === 'user' || kind === 'auto';
-}
-
-function syncSnapshot({ uuid, name, createdMs }: Snapshot): SyncSnapshot {
-  return { uuid, name, createdMs };
 }

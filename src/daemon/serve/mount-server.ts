@@ -99,6 +99,7 @@ export class MountServer {
         if (command === 'group-save') return this.agent.groupSave(args, source);
         return this.agent.command(command, args);
       },
+      named: (text) => this.peering.named(text),
       nowMs: () => performance.now(),
       log,
     });
@@ -109,7 +110,14 @@ export class MountServer {
       letGo: () => thread.letGo(),
       later: (delayMs, run) => thread.later(delayMs, run),
     });
-    this.agent = new RemoteAgent({ volume, groups, connections: () => this.#connections });
+    this.agent = new RemoteAgent({
+      volume,
+      groups,
+      connections: () => this.#connections,
+      views: () => this.peering.views(),
+      noteReport: (report) => this.peering.noteReport(report),
+      nowMs: () => Date.now(),
+    });
     const requests = new AgentRequests({
       volume,
       commands: this.commands,
@@ -160,7 +168,7 @@ export class MountServer {
     });
     this.incoming = this.#incomingStreams();
     this.commands.watch(({ command }) => {
-      if (command === 'promote' || command === 'demote') this.peering.start();
+      if (/^(promote|demote|switchover|revert)$/.test(String(command))) this.peering.start();
     });
     this.tree = new Tree(volume, {
       commands: {

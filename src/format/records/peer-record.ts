@@ -32,6 +32,12 @@ export interface PeerRecord {
   upstreams: string[];
   /** 0: never. Updated only now and then. */
   lastHeardMs: number;
+  /** For a volume that this one follows: when all of its snapshots were here last. */
+  levelMs?: number;
+  /** It has said that it is a standby of this volume, or that it is none. Absent: not yet. */
+  follows?: boolean;
+  /** For one that follows: the UUID of the newest common snapshot that it has; '': none. */
+  has?: string;
 }
 
 export interface InvitationRecord {
@@ -139,7 +145,10 @@ function checkedPeer(peer: PeerRecord, where: string): PeerRecord {
     addresses.every(isAddress) &&
     isCount(sinceMs) &&
     isUpstreams(upstreams) &&
-    isCount(lastHeardMs);
+    isCount(lastHeardMs) &&
+    (peer.levelMs === undefined || isCount(peer.levelMs)) &&
+    (peer.follows === undefined || typeof peer.follows === 'boolean') &&
+    (peer.has === undefined || peer.has === '' || isUuid(peer.has));
   if (!isWhole) throw new CorruptionError('peer', where);
   return peer;
 }

@@ -1,7 +1,7 @@
 /** What an agent gets, and what it reports about itself. */
 import type { Fabric, Timers } from '../fabric.js';
 import type { CallMessage } from './calls.js';
-import type { Conflict } from './known-peers.js';
+import type { Conflict, PeerSaid } from './known-peers.js';
 import type { SyncSnapshot } from './messages.js';
 import type { SyncVolume } from './sync-volume.js';
 
@@ -31,8 +31,14 @@ export interface AgentStatus {
   pending: readonly SyncSnapshot[];
   /** Bytes of the pending snapshots, at most; undefined: not known yet. */
   bytes: number | undefined;
+  /** When the upstream said so, by the timers' clock; undefined: not yet. */
+  seenMs: number | undefined;
+  /** Nothing is pending, and nothing has happened since that may have changed that. */
+  isLevel: boolean;
   /** Bytes received of the current transfer. */
   received: number;
-  error: string | undefined;
+  /** Why the last attempt failed; undefined: it did not. */
+  failure: { code: string; message: string; atMs: number } | undefined;
+  peers: readonly PeerSaid[];
   conflicts: readonly Conflict[];
 }

@@ -7,10 +7,10 @@
  * What must hold: one run at a time; one change of roles at a time, which stops
  * the run first, and nothing is pulled while it is under way.
  *
- * Doors: agent, messages, sync-volume.
+ * Doors: agent, agent-setup, messages, sync-volume.
  * Doors inside sync/: calls.
  */
-import { CommandError } from '../../lib/errors.js';
+import { CommandError, messageOf } from '../../lib/errors.js';
 import type { AgentSetup, AgentStatus } from './agent-setup.js';
 import { Calls, unknownQuestion } from './calls.js';
 import type { Epoch, Handover, LookAnswer, Standing, SyncAnswer, SyncRequest } from './messages.js';
@@ -49,7 +49,7 @@ export class Agent {
   #isWanted = false;
   readonly #clock: PullClock;
   readonly #lag: Lag;
-  #error: string | undefined;
+  #failure: AgentStatus['failure'];
   #isClosed = false;
 
   constructor(setup: AgentSetup) {
@@ -126,8 +126,11 @@ export class Agent {
       isPaused: this.#isPaused,
       pending: this.#lag.pending,
       bytes: this.#lag.bytes,
+      seenMs: this.#lag.seenMs,
+      isLevel: this.#lag.isLevel,
       received: this.#lag.received,
-      error: this.#error,
+      failure: this.#failure,
+      peers: this.#known.said(),
       conflicts: this.#known.conflicts,
     };
   }
@@ -140,6 +143,11 @@ export class Agent {
   /** There is a new snapshot here, or a new role: downstreams need to know. */
   changed(): void {
     this.#calls.tell(this.#setup.peers(), { kind: 'news' });
+  }
+
+  /** A peer is no longer connected. */
+  lost(peer: string): void {
+    if (peer === this.#followed()) this.#lag.doubt();
   }
 
   /** A peer has become reachable. */
@@ -192,6 +200,7 @@ export class Agent {
     if (upstream === undefined || this.#changing > 0) return;
     if (this.#isPaused) {
       this.#measureBehind();
+      this.#schedule(this.#setup.idleMs);
       return;
     }
     if (this.#run !== undefined) return;
@@ -219,7 +228,7 @@ export class Agent {
     return run.then(
       (answer) => {
         this.#run = undefined;
-        this.#error = undefined;
+        this.#failure = undefined;
         this.#retryMs = RETRY_MIN_MS;
         const pauseMs = this.#clock.ended(kind);
         this.#schedule(this.#isWanted ? 0 : pauseMs);
@@ -227,8 +236,11 @@ export class Agent {
       },
       (error: unknown) => {
         this.#run = undefined;
-        this.#error = error instanceof Error ? error.message : String(error);
-        this.#setup.log(`sync with ${upstream}: ${this.#error}`);
+        this.#lag.doubt();
+        const message = messageOf(error);
+        const code = error instanceof CommandError ? error.code : 'internal-error';
+        this.#failure = { code, message, atMs: this.#setup.timers.nowMs() };
+        this.#setup.log(`sync with ${upstream}: ${message}`);
         const spread = 0.5 + this.#setup.random();
         this.#schedule(this.#isWanted ? 0 : this.#retryMs * spread);
         this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);
@@ -292,10 +304,10 @@ export class Agent {
   }
 
   /**
-   * Reverts the roles (design.md, Fig 15D), on the standby: resolves when this volume is primary.
-   * Throws CommandError.
+   * Changes places with the primary (design.md, Fig 15D), on the standby: resolves when this volume
+   * is primary. Throws CommandError.
    */
-  async revert(): Promise<void> {
+  async switchOver(): Promise<void> {
     // Missing data travels while the other side still takes writes, which shortens the pause in
     // writing.
     await this.syncNow();
@@ -321,7 +333,8 @@ export class Agent {
         this.#known.note(from, request.standing);
         return this.#upstream.greet(request.standing);
       case 'locks': {
-        const { sequence } = request;
+        const { sequence, has } = request;
+        if (has !== undefined) this.#known.noteHas(from, has);
         const { outcomes, broken, isChanged } = await this.#lockSets.store(from, request);
         // The volumes further up need these locks too.
         if (isChanged) this.#schedule(0);
@@ -337,8 +350,10 @@ export class Agent {
         return this.#change(() => this.roles.handOver(from, request.epoch));
       case 'news':
         this.#retryMs = RETRY_MIN_MS;
-        if (from === this.#followed()) this.#schedule(0);
-        else if (from === volume.role().handover?.to) this.#lookAt(from);
+        if (from === this.#followed()) {
+          this.#lag.doubt();
+          this.#schedule(0);
+        } else if (from === volume.role().handover?.to) this.#lookAt(from);
         return null;
       default:
         throw unknownQuestion(request);

@@ -1,8 +1,9 @@
 /**
- * What an agent knows of its peers from their last messages, and which of them
- * is a second primary.
+ * What an agent knows of its peers from their last messages: their roles, how
+ * far those that follow this volume have come, and which of them is a second
+ * primary.
  */
-import { compareEpochs, type Epoch, type Standing } from './messages.js';
+import { compareEpochs, type Epoch, type Role, type Standing } from './messages.js';
 import type { SyncVolume } from './sync-volume.js';
 
 /** Two volumes that are primary at the same time. */
@@ -12,15 +13,45 @@ export interface Conflict {
   mine: Epoch;
 }
 
+/** What a peer has said about itself since this agent was started. */
+export interface PeerSaid {
+  peer: string;
+  role: Role;
+  epoch: Epoch;
+  /** It is a standby of this volume. */
+  isFollower: boolean;
+  /**
+   * For a follower: the UUID of the newest common snapshot that it has; null: none. Undefined: it
+   * has not said so.
+   */
+  has: string | null | undefined;
+}
+
 export class KnownPeers {
   readonly #volume: SyncVolume;
   readonly #log: (message: string) => void;
   readonly #standings = new Map<string, Standing>();
+  readonly #has = new Map<string, string | null>();
   readonly #conflicts = new Map<string, Conflict>();
 
   constructor(volume: SyncVolume, log: (message: string) => void) {
     this.#volume = volume;
     this.#log = log;
+  }
+
+  said(): PeerSaid[] {
+    return [...this.#standings].map(([peer, { role, epoch, upstreams }]) => ({
+      peer,
+      role,
+      epoch,
+      isFollower: role === 'standby' && upstreams[0] === this.#volume.uuid,
+      has: this.#has.get(peer),
+    }));
+  }
+
+  /** A follower has said which snapshot its next run starts from. */
+  noteHas(peer: string, has: string | null): void {
+    this.#has.set(peer, has);
   }
 
   get conflicts(): readonly Conflict[] {

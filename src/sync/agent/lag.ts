@@ -20,6 +20,9 @@ export class Lag {
   /** Bytes of the stream, by UUID of the snapshot that it brings. */
   readonly #sizes = new Map<string, number>();
   #received = 0;
+  #seenMs: number | undefined;
+  /** Nothing has happened since that may have made `#pending` wrong. */
+  #isCurrent = false;
   #callOff: () => void = () => undefined;
   /** Number of the current plan: answers to an earlier plan's questions end its asking. */
   #plan = 0;
@@ -27,6 +30,21 @@ export class Lag {
   constructor(calls: Calls, timers: Timers) {
     this.#calls = calls;
     this.#timers = timers;
+  }
+
+  /** When the upstream has said last which snapshots it has, by the timers' clock. */
+  get seenMs(): number | undefined {
+    return this.#seenMs;
+  }
+
+  /** All of the upstream's snapshots are here, as far as it has said until now. */
+  get isLevel(): boolean {
+    return this.#isCurrent && this.#pending.length === 0;
+  }
+
+  /** The upstream may have more than it has said. */
+  doubt(): void {
+    this.#isCurrent = false;
   }
 
   /** Oldest first. */
@@ -54,6 +72,8 @@ export class Lag {
   saw(peer: string, { base, pending }: PullPlan): void {
     this.#pending = pending;
     this.#received = 0;
+    this.#seenMs = this.#timers.nowMs();
+    this.#isCurrent = true;
     const plan = ++this.#plan;
     for (const uuid of this.#sizes.keys()) {
       if (!pending.some((one) => one.uuid === uuid)) this.#sizes.delete(uuid);

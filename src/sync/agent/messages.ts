@@ -79,8 +79,11 @@ export type SyncRequest =
   | { kind: 'look'; standing: Standing }
   /** The same, by a downstream that is about to pull. */
   | { kind: 'greet'; standing: Standing }
-  /** The full set of the sender's locks; the set with the higher number counts. */
-  | ({ kind: 'locks' } & LockSet)
+  /**
+   * The full set of the sender's locks; the set with the higher number counts. `has`: the newest
+   * common snapshot, for people; null: none. Earlier versions leave it out.
+   */
+  | ({ kind: 'locks'; has?: string | null } & LockSet)
   /** A piece of a stream; all questions of one transfer have the same `transfer`. */
   | { kind: 'read'; transfer: number; request: TransferRequest; index: number }
   /** How long would this stream be? */

@@ -27,8 +27,11 @@ export function isCallMessage(value: unknown): value is CallMessage {
 const REQUESTS: Record<SyncRequest['kind'], (request: Fields) => boolean> = {
   look: ({ standing }) => isStanding(standing),
   greet: ({ standing }) => isStanding(standing),
-  locks: ({ sequence, items, seen }) =>
-    isCount(sequence) && isListOf(items, isLockItem) && isListOf(seen, isKey),
+  locks: ({ sequence, items, seen, has }) =>
+    isCount(sequence) &&
+    isListOf(items, isLockItem) &&
+    isListOf(seen, isKey) &&
+    (has === undefined || has === null || isKey(has)),
   read: ({ transfer, index, request }) =>
     isCount(transfer) && isCount(index) && isTransfer(request),
   size: ({ request }) => isTransfer(request),

@@ -137,7 +137,12 @@ export class Pull {
     });
     const sequence = ++this.#sequence;
     const seen = [...(this.#broken.get(peer) ?? [])];
-    const stored = await calls.call(peer, { kind: 'locks', sequence, items, seen }, ANSWER_MAX_MS);
+    const has = base?.uuid ?? null;
+    const stored = await calls.call(
+      peer,
+      { kind: 'locks', sequence, items, seen, has },
+      ANSWER_MAX_MS,
+    );
     this.#hearOfBroken(peer, seen, stored.broken);
     const gone = new Set(
       stored.items

@@ -1,5 +1,5 @@
 /**
- * Changes of roles: promote, demote, revert (Figs 15B–D;
+ * Changes of roles: promote, demote, switchover (Figs 15B–D;
  * native-notes/design.md, section 10). Each is a question to the other side,
  * which may refuse before anything changes, and then one transaction. Where two
  * sides change one after the other, each finds out by itself how far the change
@@ -95,7 +95,7 @@ export class RoleChanges {
     throw new CommandError(
       'primary-alive',
       'EBUSY',
-      `${upstream} is primary and answers: take its place with "shadowfs revert", ` +
+      `${upstream} is primary and answers: take its place with "shadowfs switchover", ` +
         'or promote with --force and have two',
     );
   }
@@ -129,7 +129,7 @@ export class RoleChanges {
       throw new CommandError(
         'peer-cycle',
         'ELOOP',
-        `${theirs.volume} follows this volume: "shadowfs revert" changes places`,
+        `${theirs.volume} follows this volume: "shadowfs switchover" changes places`,
       );
     }
     const order = compareEpochs(theirs.epoch, mine.epoch);
@@ -154,7 +154,8 @@ export class RoleChanges {
       throw new CommandError(
         'not-a-standby',
         'EINVAL',
-        'only a standby can take its primary’s place',
+        `this volume is ${role === 'primary' ? 'the primary' : 'no standby of a peer'}: "shadowfs switchover" ` +
+          'is given on the standby that is to take the place of its primary',
       );
     }
     const { standing: theirs } = await this.look(upstream);
@@ -162,7 +163,7 @@ export class RoleChanges {
       throw new CommandError(
         'not-the-primary',
         'EINVAL',
-        `${upstream} is a standby itself: revert there first, or follow the primary`,
+        `${upstream} is a standby itself: take its primary's place there first, or follow that primary`,
       );
     }
     const { epoch } = theirs;

@@ -39,6 +39,9 @@ export class PeerContact {
   #dialer: PeerDialer | undefined;
   readonly #open = new Map<Way, Open>();
   #lastHeardMs: number | null = null;
+  /** The same by the transport's clock. */
+  #heardAtMs = Number.NEGATIVE_INFINITY;
+  #disconnectedMs: number | null = null;
   #epoch: number | null = null;
   #lastError: PeeringError | null = null;
   #isClosed = false;
@@ -106,6 +109,7 @@ export class PeerContact {
     const link = new PeerLink(this.#peer, connection);
     const open: Open = { connection, link, sinceMs: wallMs() };
     this.#open.set(way, open);
+    this.#disconnectedMs = null;
     this.#epoch = greeting.epoch;
     this.#lastError = null;
     connection.onFrame = (frame) => {
@@ -121,11 +125,12 @@ export class PeerContact {
   }
 
   #down(open: Open, way: Way, reason: EndReason): void {
-    const { agent, log } = this.#parts;
+    const { agent, log, wallMs } = this.#parts;
     const { link, connection } = open;
     this.#heard(connection);
     const isCurrent = this.#open.get(way) === open;
     if (isCurrent) this.#open.delete(way);
+    if (this.#open.size === 0) this.#disconnectedMs = wallMs();
     log(`${this.#peer.name} is no longer connected: ${reason.code}: ${reason.message}`);
     link.onClose?.(reason);
     agent.linkDown(link);
@@ -151,11 +156,21 @@ export class PeerContact {
     for (const { connection } of this.#open.values()) connection.end(code, message);
   }
 
-  /** Converts from the transport's clock to the wall clock. */
+  /**
+   * Converts from the transport's clock to the wall clock, once for each news: the transport's
+   * clock stands still while a machine sleeps, and the wall clock may be set, also back.
+   */
   #heard({ lastHeardMs }: Connection): void {
+    if (lastHeardMs <= this.#heardAtMs) return;
+    this.#heardAtMs = lastHeardMs;
     const { timers, wallMs } = this.#parts;
-    const heardMs = Math.round(wallMs() - (timers.nowMs() - lastHeardMs));
-    this.#lastHeardMs = Math.max(this.#lastHeardMs ?? 0, heardMs);
+    this.#lastHeardMs = Math.round(wallMs() - (timers.nowMs() - lastHeardMs));
+  }
+
+  /** By the wall clock; undefined: not connected. */
+  heardMs(): number | undefined {
+    for (const { connection } of this.#open.values()) this.#heard(connection);
+    return this.isConnected ? (this.#lastHeardMs ?? undefined) : undefined;
   }
 
   state(): PeerState {
@@ -166,6 +181,7 @@ export class PeerContact {
       isConnected: this.isConnected,
       address: first?.connection.address ?? '',
       connectedMs: first?.sinceMs ?? null,
+      disconnectedMs: this.#disconnectedMs,
       lastHeardMs: this.#lastHeardMs,
       epoch: this.#epoch,
       lastError: this.#lastError,

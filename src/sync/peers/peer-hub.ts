@@ -85,6 +85,11 @@ export class PeerHub {
     return this.#config;
   }
 
+  /** When the peer was last heard, by the wall clock; undefined: it is not connected. */
+  heardMs(volume: string): number | undefined {
+    return this.#contacts.get(volume)?.heardMs();
+  }
+
   configure(config: PeeringConfig): void {
     this.#config = config;
     const upstreams = upstreamsOf(config.peers);

@@ -56,6 +56,9 @@ export interface PeerState {
   /** The address of the connection; empty: not connected. */
   address: string;
   connectedMs: number | null;
+  /** When the last connection ended; null: connected, or never connected by this process. */
+  disconnectedMs: number | null;
+  /** By this machine's clock; null: not heard by this process. */
   lastHeardMs: number | null;
   epoch: number | null;
   lastError: PeeringError | null;

@@ -1,5 +1,5 @@
 /** Soft locks in words and as JSON, for people who ask what holds a snapshot. Pure. */
-import { ageText } from '../../lib/age.js';
+import { ageText, whenText } from '../../lib/age.js';
 import { LOCAL_ORIGIN, type LockType } from '../../format/records/lock-record.js';
 import type { SoftLock } from './soft-locks.js';
 
@@ -12,7 +12,7 @@ export interface ShownLock {
   text: string;
   origin: string;
   dataset: string;
-  /** The origin's local name; null: it is not a peer. */
+  /** The origin's local name, or `this volume`; null: neither a peer nor this one. */
   peer: string | null;
   /** The volume that needs the snapshot; empty: the origin itself. */
   dependent: string;
@@ -52,7 +52,7 @@ export function lockText(lock: SoftLock, nowMs: number, peer: string | undefined
   const since = `set ${ageText(nowMs - sinceMs)}`;
   if (origin === LOCAL_ORIGIN) return `locked by hand: ${text} (${since})`;
   const of = dataset === '' ? '' : ` of ${dataset}`;
-  const heard = heardMs === undefined ? 'never' : ageText(nowMs - heardMs);
+  const heard = whenText(heardMs ?? null, nowMs);
   const teller = peer === undefined ? `origin ${origin}` : `peer ${peer}`;
   const through = dependent === '' ? '' : ` through ${peer ?? origin}`;
   return `needed by ${type} ${text}${of}${through} (${teller}, ${since}, last heard ${heard})`;

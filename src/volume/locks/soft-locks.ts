@@ -7,8 +7,7 @@
  * not above the last one's changes nothing, also after a release. Nothing here
  * waits for the disk: a set is acknowledged when the open txg is stored.
  *
- * Doors: soft-locks.
- * Doors inside volume/: lock-text.
+ * Doors: lock-text, soft-locks.
  */
 import { CommandError } from '../../lib/errors.js';
 import { LOCAL_ORIGIN, MAX_LOCK_SEQUENCE } from '../../format/records/lock-record.js';

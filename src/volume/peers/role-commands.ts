@@ -137,7 +137,7 @@ export class RoleCommands {
       const { upstream } = this.current;
       const following = {
         by: by ?? uuid,
-        // A later revert begins with the standby's snapshots.
+        // A later switchover begins with the standby's snapshots.
         ...(upstream !== undefined && { upstream }),
       };
       const answer = this.#put('primary', wanted, 'promote', source, {}, following);
@@ -279,9 +279,13 @@ export class RoleCommands {
     const { core, catalog } = this.volume;
     catalog.putRole({ role, epoch, ...following });
     core.isStandby = role === 'standby';
+    // The peer that the change is about, by the name that people here know.
+    const peer = following.handover?.to ?? (role === 'standby' ? following.upstream : undefined);
+    const name = peer === undefined ? undefined : this.volume.peers.nameOf(peer);
     catalog.addHistory({
       timeMs: core.clock.nowMs(),
       command,
+      ...(name !== undefined && command !== 'show' && { name }),
       layer: core.live.top,
       source,
       outcome: role,

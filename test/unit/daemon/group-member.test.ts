@@ -48,6 +48,7 @@ class Member {
       random: Math.random,
       peering: () => settledWith({}),
       agent: () => undefined,
+      named: (text) => text,
       nowMs: () => clock.nowMs(),
       log: () => undefined,
     });

@@ -30,6 +30,7 @@ class Side {
         this.asked.push({ command, answer });
         return answer;
       },
+      named: (text) => text,
       nowMs: () => clock.nowMs(),
       log: () => undefined,
     });
@@ -75,7 +76,7 @@ test('one change of the role at a time: nobody is asked before its turn', (t, si
   side.run('demote', { peerName: 'other' });
   side.run('promote', { epoch: 7 });
   side.run('demote');
-  t.same(side.waiting, ['revert']);
+  t.same(side.waiting, ['switchover']);
   t.same(side.done, []);
   t.notOk(side.commands.isIdle);
   side.answer();
