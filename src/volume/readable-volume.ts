@@ -2,7 +2,14 @@
  * The reading half of a volume: its parts, its views and what a view shows.
  * `Volume` adds changes and commands.
  */
-import { inodeNumber, ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
+import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
+import {
+  BASE_LAYER,
+  inodeNumber,
+  ROOT_FILESET,
+  TABLE,
+  type TableNumber,
+} from '../format/records/tables.js';
 import type { BaseDirectory } from '../base/base-directory.js';
 import type { StoreReader } from '../store/reader.js';
 import type { LayerTree } from './lineage.js';
@@ -12,6 +19,7 @@ import { BaseIds } from './names/base-ids.js';
 import { BlockMap, type BlockRun } from './files/block-map.js';
 import {
   type Catalog,
+  hasBase,
   type HistoryRecord,
   isSaved,
   readHistory,
@@ -224,6 +232,17 @@ export class ReadableVolume {
   /** The differences between two views, in time proportional to them; committed state. */
   changes(from: View, to: View): Generator<Change> {
     return changedPlaces(this.core.reader, this.core.layers, from.top, to.top);
+  }
+
+  /** The live tree has changes that the base does not have; null: there is no base. */
+  hasChanges(): boolean | null {
+    const { layers, reader, live } = this.core;
+    if (!hasBase(reader)) return null;
+    for (let layer = live.top; layer > BASE_LAYER; layer = layers.get(layer).parent) {
+      const prefix = deltaPrefix(layer);
+      if (reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) !== undefined) return true;
+    }
+    return false;
   }
 
   /** Bytes: what the volume uses, and what it could still take. */

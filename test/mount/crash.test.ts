@@ -211,9 +211,11 @@ function failpointNames(): string[] {
       names.add(step ?? '');
   }
   // These have tests of their own: group saves (group-mounts.test.ts), the intent log
-  // (intent-log.test.ts), the start of a mount (ending.test.ts), upgrades (upgrade.test.ts) and the
-  // writer (writer-death.test.ts).
-  return [...names].filter((name) => !/^(group|log|mount|spawn|upgrade|writer):/.test(name)).sort();
+  // (intent-log.test.ts), the start of a mount (ending.test.ts), upgrades (upgrade.test.ts), moved
+  // volumes (volume-places.test.ts) and the writer (writer-death.test.ts).
+  return [...names]
+    .filter((name) => !/^(group|log|mount|spawn|upgrade|volume|writer):/.test(name))
+    .sort();
 }
 
 /** A command and, after it, changes to the tree; each line is one state that a crash may leave. */

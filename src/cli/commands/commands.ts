@@ -28,6 +28,7 @@ import { addSync } from './sync.js';
 import { addTrace } from './trace.js';
 import { addUmount } from '../mount/umount.js';
 import { addVersions } from './versions.js';
+import { addVolume } from './volume.js';
 import { addVolumes } from './volumes.js';
 
 type Add = (program: Command) => void;
@@ -51,7 +52,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] 
       addSchedule,
     ],
   },
-  { title: 'Volumes', commands: [addVolumes, addSend, addReceive] },
+  { title: 'Volumes', commands: [addVolumes, addVolume, addSend, addReceive] },
   {
     title: 'Peers',
     commands: [addPeer, addSync, addRole, addPromote, addDemote, addSwitchover, addGroupSave],

@@ -148,6 +148,8 @@ function openBase(place: InspectTarget): { path: string; directory: BaseDirector
 
 export interface VolumeState {
   status: Answer;
+  /** Whether the live tree differs from the base; null: there is none. */
+  hasChanges: boolean | null;
   snapshots: Answer[];
   history: Answer[];
   locks: Answer[];
@@ -157,6 +159,7 @@ export interface VolumeState {
 /** What the state files of a mount show, for an unmounted volume. */
 export function readVolumeState(path: string): VolumeState {
   return withVolume({ volume: path }, (volume) => ({
+    hasChanges: volume.hasChanges(),
     status: {
       ...volume.status(),
       latest: volume.latest()?.name ?? null,

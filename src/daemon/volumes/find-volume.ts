@@ -1,6 +1,7 @@
 /** Finds known volumes for commands that are not mounts: by a directory, a path or a UUID. */
 
 import { join } from 'node:path';
+import { absolutePath, realPath } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
 import { slugOf, type StatePaths, volumesDirectory } from '../mount/paths.js';
 import { compareIdentities, identityOf } from './directory-identity.js';
@@ -39,6 +40,46 @@ function entriesOf(entries: readonly VolumeEntry[], directory: string): VolumeEn
   return sorted.filter(
     (entry) => entry.directory !== null && compareIdentities(entry.directory, identity) === 'same',
   );
+}
+
+const UUID_PART = /^[0-9a-f][0-9a-f-]{3,35}$/;
+
+/**
+ * The one volume that a word means: its path, the beginning of its UUID, or its directory. Throws
+ * CommandError no-such-volume, volume-ambiguous.
+ */
+export function findEntry(paths: StatePaths, word: string): VolumeEntry {
+  const all = readRegistry(paths);
+  const entries = all.filter(({ isForgotten }) => isForgotten !== true);
+  const path = absolutePath(word);
+  const ways = [
+    all.filter((entry) => entry.volume === path || presentPath(entry) === path),
+    entries.filter(({ uuid }) => UUID_PART.test(word) && uuid?.startsWith(word) === true),
+    entriesOf(entries, realOrGiven(path)),
+  ];
+  const [entry, ...more] = ways.find((found) => found.length > 0) ?? [];
+  if (entry === undefined) {
+    const hint = hasVolume(path)
+      ? `the volume in ${path} is not in the list; shadowfs volume adopt takes it in`
+      : `no volume is known by ${word} (shadowfs volumes lists them)`;
+    throw new CommandError('no-such-volume', 'ENOENT', hint);
+  }
+  if (more.length === 0) return entry;
+  const volumes = [entry, ...more].map(({ volume }) => volume);
+  throw new CommandError(
+    'volume-ambiguous',
+    'EINVAL',
+    `${word} has ${volumes.length} volumes; name one by its path:\n  ${volumes.join('\n  ')}`,
+    { volumes },
+  );
+}
+
+function realOrGiven(path: string): string {
+  try {
+    return realPath(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Before a volume is made at that path. Throws CommandError `volume-missing`. */

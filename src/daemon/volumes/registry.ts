@@ -8,7 +8,8 @@
  * (take-in.ts) replaces it, and takes in volumes at the default place that no
  * entry names.
  *
- * Doors: find-volume, list-volumes, register, registry, take-in.
+ * Doors: adopt-volume, delete-volume, find-volume, list-volumes, move-volume, register,
+ *   registry, take-in.
  * Doors inside daemon/: directory-identity, volume-place.
  */
 import {
@@ -61,6 +62,8 @@ export interface VolumeEntry {
   isForgotten?: true;
   /** A move that has begun: where it goes. */
   moveTo?: string;
+  /** Where it lay before a move by copying, until what is left there is gone. */
+  leftover?: string;
 }
 
 const FORMAT = 2;
@@ -125,6 +128,11 @@ export function hasVolume(path: string): boolean {
 /** Where the entry's volume lies, also after a move that was cut short. */
 export function presentPath({ volume, moveTo }: VolumeEntry): string {
   return moveTo !== undefined && !hasVolume(volume) && hasVolume(moveTo) ? moveTo : volume;
+}
+
+/** An entry that a move was cut short at. */
+export function isMoving({ moveTo, leftover }: VolumeEntry): boolean {
+  return moveTo !== undefined || leftover !== undefined;
 }
 
 /** The path as it is. Throws CommandError: LMDB opens no path with bytes that are not UTF-8. */

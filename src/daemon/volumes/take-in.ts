@@ -9,10 +9,11 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readMountRecords } from '../mount/mount-record.js';
 import { type StatePaths, volumesDirectory } from '../mount/paths.js';
-import type { DirectoryIdentity } from './directory-identity.js';
+import { storedIdentity } from './stored-identity.js';
 import {
   changeRegistry,
   hasVolume,
+  isMoving,
   type LockedRegistry,
   ofOlderVersion,
   presentPath,
@@ -25,6 +26,10 @@ type ReadFacts = (volume: string) => VolumeFacts;
 
 /** Throws CommandError `state-unusable`, `registry-busy`. */
 export async function takeIn(paths: StatePaths): Promise<void> {
+  if (readRegistry(paths).some(isMoving)) {
+    const { settleMoves } = await import('./move-volume.js');
+    await settleMoves(paths);
+  }
   const entries = readRegistry(paths);
   const strays = straysOf(paths, entries);
   if (strays.length === 0 && !entries.some(isOld)) return;
@@ -51,7 +56,9 @@ function straysOf(paths: StatePaths, entries: readonly VolumeEntry[]): string[] 
   } catch {
     return [];
   }
-  const known = new Set(entries.flatMap(({ volume, moveTo }) => [volume, moveTo]));
+  const known = new Set(
+    entries.flatMap(({ volume, moveTo, leftover }) => [volume, moveTo, leftover]),
+  );
   return names
     .map((name) => join(directory, name))
     .filter((path) => !known.has(path) && hasVolume(path));
@@ -73,16 +80,7 @@ function complete(registry: LockedRegistry, entry: VolumeEntry, readFacts: ReadF
     return;
   }
   const { base, uuid } = facts;
-  const directory: DirectoryIdentity | null =
-    base === undefined
-      ? null
-      : {
-          fsid: '0',
-          device: base.device,
-          inode: base.hostInode,
-          btimeS: base.btimeS,
-          btimeNs: base.btimeNs,
-        };
+  const directory = base === undefined ? null : storedIdentity(base);
   registry.put({
     ...entry,
     id: registry.freeId(uuid),

@@ -1,9 +1,11 @@
 /** What the list of volumes needs to know of one, read from it; writes nothing. */
+import { CommandError } from '../../lib/errors.js';
 import { TABLE } from '../../format/records/tables.js';
 import { decodeJson } from '../../format/records/values.js';
 import { readMeta, type Snapshot } from '../../volume/catalog.js';
 import type { StoredBase } from '../../volume/create-volume.js';
 import { openToRead } from '../../volume/log/log-replay.js';
+import type { VolumeEntry } from './registry.js';
 
 export interface VolumeFacts {
   uuid: string;
@@ -37,4 +39,16 @@ export function readFacts(volume: string): VolumeFacts {
   } finally {
     reader.close();
   }
+}
+
+/** The UUID of the volume in `path`, which must be the entry's. Throws CommandError. */
+export function requireSame({ uuid, volume }: VolumeEntry, path: string): string {
+  const facts = readFacts(path);
+  if (uuid === null || uuid === facts.uuid) return facts.uuid;
+  throw new CommandError(
+    'volume-replaced',
+    'EINVAL',
+    `${path} has another volume (${facts.uuid}) than the one that was used in ${volume} (${uuid})`,
+    { volume: path, uuid: facts.uuid, expected: uuid },
+  );
 }
