@@ -2,13 +2,11 @@
 /**
  * The command line: `shadowfs COMMAND …`.
  *
- * Doors inside cli/: control-client, near-commands, options, output, program,
+ * Doors inside cli/: control-client, near-commands, options, output, program-walk,
  *   progress, state, table, target, timings, values, working-directory.
  */
-import { CommanderError } from 'commander';
-import { helperWords, runHelper } from './mount/mount-helper.js';
-import { EXIT_USAGE, printJson, reportFailure } from './output.js';
-import { makeProgram } from './program.js';
+import { NAMES_WORD } from './completion/names-word.js';
+import { helperWords } from './mount/helper-words.js';
 import { commandWords } from './words.js';
 
 // `shadowfs snapshots | head` closes our output early, which is not a failure.
@@ -17,22 +15,16 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-async function run(words: readonly string[]): Promise<void> {
-  const isJson = words.includes('--json');
-  try {
-    await makeProgram().parseAsync(words, { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) reportFailure(error, isJson);
-    else if (error.exitCode !== 0) {
-      // Commander has printed it for people.
-      process.exitCode = EXIT_USAGE;
-      const message = error.message.replace(/^error: /, '');
-      if (isJson) printJson({ ok: false, code: 'wrong-usage', errno: 'EINVAL', message });
-    }
-  }
-}
-
+// Each way loads only what it needs: a shell waits for names while somebody types.
 const words = commandWords();
 const helper = helperWords(words);
-if (helper !== undefined) process.exitCode = await runHelper(helper.name, helper.words);
-else await run(words);
+if (helper !== undefined) {
+  const { runHelper } = await import('./mount/mount-helper.js');
+  process.exitCode = await runHelper(helper.name, helper.words);
+} else if (words[0] === NAMES_WORD) {
+  const { printNames } = await import('./completion/names.js');
+  await printNames(words.slice(1));
+} else {
+  const { run } = await import('./run.js');
+  await run(words);
+}

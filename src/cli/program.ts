@@ -8,6 +8,7 @@ import { Command, Option } from 'commander';
 import { COMMAND_GROUPS } from './commands/commands.js';
 import { refuseUnknownCommands } from './near-commands.js';
 import { COMMON_GROUP } from './options.js';
+import { fullName, withDescendants } from './program-walk.js';
 import { enterDirectories } from './working-directory.js';
 
 function packageVersion(): string {
@@ -20,17 +21,6 @@ function directoryOption(): Option {
   return new Option('-C, --directory <dir>', 'work as if started in DIR; several add up')
     .argParser(collect)
     .helpGroup(COMMON_GROUP);
-}
-
-/** The command and those below it, outermost first. */
-export function withDescendants(command: Command): Command[] {
-  return [command, ...command.commands.flatMap(withDescendants)];
-}
-
-/** `shadowfs peer list`. */
-export function fullName(command: Command): string {
-  const above = command.parent === null ? '' : `${fullName(command.parent)} `;
-  return above + command.name();
 }
 
 /** A command in the list of `--help`: what it takes besides options. */

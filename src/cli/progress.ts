@@ -2,7 +2,7 @@
  * Progress with rate and time left, for commands that take longer than a
  * second; on a terminal only.
  */
-import { SingleBar } from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import type { ControlClient } from './control-client.js';
 import { Meter, type ProgressUnit, progressText } from './progress-text.js';
 
@@ -17,12 +17,17 @@ export class Progress {
   readonly #unit: ProgressUnit;
   readonly #startedMs = Date.now();
   readonly #meter = new Meter();
+  #module: typeof import('cli-progress') | undefined;
   #bar: SingleBar | undefined;
   #shownMs = 0;
 
   constructor(label: string, unit: ProgressUnit) {
     this.#label = label;
     this.#unit = unit;
+    // Loaded only when needed: commands start faster without it.
+    if (process.stderr.isTTY) {
+      void import('cli-progress').then(({ default: module }) => (this.#module = module));
+    }
   }
 
   /** `total` 0: unknown, or unknown yet. */
@@ -31,17 +36,18 @@ export class Progress {
     if (!process.stderr.isTTY || nowMs - this.#shownMs < POLL_MS) return;
     this.#meter.add(done, nowMs);
     if (done <= 0 || nowMs - this.#startedMs < SHOW_AFTER_MS) return;
+    if (this.#module === undefined) return;
     this.#shownMs = nowMs;
     const text = progressText(this.#unit, done, total, this.#meter.perSecond());
-    this.#bar ??= this.#start(total);
+    this.#bar ??= this.#start(this.#module.SingleBar, total);
     this.#bar.setTotal(Math.max(total, 1));
     this.#bar.update(Math.min(done, Math.max(total, 1)), { text });
   }
 
-  #start(total: number): SingleBar {
+  #start(Bar: typeof SingleBar, total: number): SingleBar {
     const isWide = (process.stderr as NodeJS.WriteStream).columns >= COLUMNS_FOR_BAR;
     const bar = total > 0 ? (isWide ? ' [{bar}] {percentage}%' : ' {percentage}%') : '';
-    const single = new SingleBar({
+    const single = new Bar({
       format: `${this.#label}${bar} {text}`,
       barsize: BAR_COLUMNS,
       clearOnComplete: true,

@@ -9,9 +9,13 @@ import { dirname, join, resolve } from 'node:path';
 import { absolutePath, realPath } from '../lib/byte-paths.js';
 import { fsPath } from '../lib/byte-text.js';
 import { CommandError } from '../lib/errors.js';
-import { isDead } from '../daemon/mount/mount-plan.js';
 import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount/mount-record.js';
-import { type MountEntry, mountContaining, readMountTable } from '../daemon/mount/mount-table.js';
+import {
+  isDead,
+  type MountEntry,
+  mountContaining,
+  readMountTable,
+} from '../daemon/mount/mount-table.js';
 import { statePathsFor, type StatePaths } from '../daemon/mount/paths.js';
 import { findVolume, requireVolume } from '../daemon/volumes/find-volume.js';
 import { hasVolume, volumePathOf } from '../daemon/volumes/registry.js';

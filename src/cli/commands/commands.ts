@@ -5,6 +5,7 @@
  * Doors inside cli/: commands.
  */
 import type { Command } from 'commander';
+import { addCompletion } from '../completion/completion.js';
 import { addCheck } from './check.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
@@ -57,5 +58,5 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] 
     title: 'Peers',
     commands: [addPeer, addSync, addRole, addPromote, addDemote, addSwitchover, addGroupSave],
   },
-  { title: 'Diagnostics', commands: [addStats, addTrace, addCheck] },
+  { title: 'Diagnostics', commands: [addStats, addTrace, addCheck, addCompletion] },
 ];

@@ -39,6 +39,7 @@ function addInvite(peer: Command): void {
   withTarget(
     peer
       .command('invite [mountpoint]')
+      .summary('print a token for one other volume')
       .description('print a token with which one other volume can follow this one')
       .option('--listen <host:port>', 'where to listen for it (default: all addresses, port 7433)')
       .option('--name <name>', 'its name on this side (default: the name it gives itself)')

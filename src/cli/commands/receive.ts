@@ -4,12 +4,12 @@ import type { Command } from 'commander';
 import { absolutePath } from '../../lib/byte-paths.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import type { StatePaths } from '../../daemon/mount/paths.js';
-import { ReceivingVolume } from '../../daemon/transfer/receiving.js';
+import type { ReceivingVolume } from '../../daemon/transfer/receiving.js';
 import { refuseMissing } from '../../daemon/volumes/find-volume.js';
 import { registerUse } from '../../daemon/volumes/register.js';
 import { volumePathOf } from '../../daemon/volumes/registry.js';
 import type { ReceiveAnswer, ReceiveOptions } from '../../sync/stream/receiver.js';
-import { StreamReceiver } from '../../sync/stream/receive-stream.js';
+import type { StreamReceiver } from '../../sync/stream/receive-stream.js';
 import type { ControlClient } from '../control-client.js';
 import { action, jsonOption, withExamples } from '../options.js';
 import { printable, printJson, printLine, warn } from '../output.js';
@@ -49,6 +49,8 @@ export function addReceive(program: Command): void {
       // An empty one must not take the place of a volume whose disk is away.
       refuseMissing(paths, place);
       const who = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+      // Loaded only when needed: other commands start faster without it.
+      const { ReceivingVolume } = await import('../../daemon/transfer/receiving.js');
       const volume = new ReceivingVolume(place, who);
       try {
         if (options.token === true) tellToken(volume.token(), options);
@@ -139,6 +141,7 @@ async function receive(volume: ReceivingVolume, options: ReceiveWords): Promise<
     random: Math.random,
     source: 'receive',
   };
+  const { StreamReceiver } = await import('../../sync/stream/receive-stream.js');
   const stream = new StreamReceiver((header) => volume.receiver(header, how));
   try {
     for await (const chunk of input()) {

@@ -3,15 +3,9 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { CommandError } from '../../lib/errors.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
-import { openForSending, type SendSource } from '../../daemon/transfer/sending.js';
+import type { SendSource } from '../../daemon/transfer/sending.js';
 import type { Snapshot } from '../../volume/catalog.js';
-import {
-  decodeToken,
-  estimate,
-  requestOfToken,
-  type SendRequest,
-  sendStream,
-} from '../../sync/stream/sender.js';
+import type { SendRequest } from '../../sync/stream/sender.js';
 import type { Volume } from '../../volume/volume.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import {
@@ -44,10 +38,11 @@ export function addSend(program: Command): void {
     'shadowfs send -i monday tuesday | ssh backup shadowfs receive /srv/project.volume',
   ).action(
     action(async (name: string | undefined, options: SendOptions) => {
+      const { openForSending } = await import('../../daemon/transfer/sending.js');
       const volume = openForSending(await placeOf(findTarget(options)));
       try {
-        const request = requestFor(volume, name, options);
-        if (options.dryRun === true) tellEstimate(volume, request, options);
+        const request = await requestFor(volume, name, options);
+        if (options.dryRun === true) await tellEstimate(volume, request, options);
         else await send(volume, request);
       } finally {
         volume.close();
@@ -63,8 +58,18 @@ async function placeOf(target: Target): Promise<SendSource> {
   return { volume: String(volumePath), mounted: { pid: Number(pid), mountpoint } };
 }
 
-function requestFor(volume: Volume, name: string | undefined, options: SendOptions): SendRequest {
-  if (options.resume !== undefined) return requestOfToken(volume, decodeToken(options.resume));
+/** Loaded only when needed: other commands start faster without it. */
+const loadSender = async () => await import('../../sync/stream/sender.js');
+
+async function requestFor(
+  volume: Volume,
+  name: string | undefined,
+  options: SendOptions,
+): Promise<SendRequest> {
+  if (options.resume !== undefined) {
+    const { decodeToken, requestOfToken } = await loadSender();
+    return requestOfToken(volume, decodeToken(options.resume));
+  }
   if (name === undefined) {
     throw wrongUsage('which snapshot is to be sent?');
   }
@@ -80,7 +85,12 @@ function snapshotOf(volume: Volume, name: string): Snapshot {
   return latest ?? volume.requireSnapshot(name);
 }
 
-function tellEstimate(volume: Volume, request: SendRequest, options: SendOptions): void {
+async function tellEstimate(
+  volume: Volume,
+  request: SendRequest,
+  options: SendOptions,
+): Promise<void> {
+  const { estimate } = await loadSender();
   const { records, bytes } = estimate(volume, request);
   const from = request.from?.name ?? null;
   if (options.json)
@@ -94,6 +104,7 @@ function tellEstimate(volume: Volume, request: SendRequest, options: SendOptions
 }
 
 async function send(volume: Volume, request: SendRequest): Promise<void> {
+  const { estimate, sendStream } = await loadSender();
   const { stdout } = process;
   if (stdout.isTTY) {
     throw new CommandError(

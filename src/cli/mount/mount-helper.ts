@@ -24,6 +24,7 @@ import { takeIn } from '../../daemon/volumes/take-in.js';
 import { umountAndWait } from '../../daemon/mount/umount.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 import { remount } from '../../fuse/mount/remount.js';
+import { UMOUNT_HELPER } from './helper-words.js';
 import {
   type MountWords,
   NO_BASE,
@@ -34,8 +35,6 @@ import {
 import { printable } from '../output.js';
 import { currentPaths } from '../target.js';
 
-const MOUNT_HELPER = 'mount.shadowfs';
-const UMOUNT_HELPER = 'umount.shadowfs';
 /** Wrong usage, or not permitted. */
 const EXIT_REFUSED = 1;
 const EXIT_FAILED = 32;
@@ -133,17 +132,6 @@ async function umountAsTold(argv: readonly string[], say: (text: string) => void
     return;
   }
   if (words.verbose) say(`${mount.mountpoint} unmounted`);
-}
-
-/** The words after the name `shadowfs`, or undefined when they are an ordinary command. */
-export function helperWords(
-  argv: readonly string[],
-): { name: string; words: string[] } | undefined {
-  const [first, ...rest] = argv;
-  if (first === MOUNT_HELPER || first === UMOUNT_HELPER) return { name: first, words: rest };
-  // No command starts with `/` or is `none`. A single word is a user's mistake.
-  const isSpec = first?.startsWith('/') === true || first === 'none';
-  return isSpec && rest.length > 0 ? { name: MOUNT_HELPER, words: [...argv] } : undefined;
 }
 
 /** Returns the exit code. */

@@ -1,17 +1,12 @@
 /**
  * `shadowfs mount DIR`, `mount BASE MOUNTPOINT`, `mount --no-base MOUNTPOINT`
  *
- * Doors inside cli/: mount, mount-helper, umount.
+ * Doors inside cli/: helper-words, mount, mount-helper, umount.
  */
 import type { Command } from 'commander';
 import { parseMountOptions } from '../../daemon/mount/mount-options.js';
-import {
-  type DriverChoice,
-  type MountPlan,
-  type MountRequest,
-  planMount,
-} from '../../daemon/mount/mount-plan.js';
-import { type OpenedFacts, serveInBackground } from '../../daemon/serve/spawn.js';
+import type { DriverChoice, MountPlan, MountRequest } from '../../daemon/mount/mount-plan.js';
+import type { OpenedFacts } from '../../daemon/serve/spawn.js';
 import { takeIn } from '../../daemon/volumes/take-in.js';
 import { DRIVERS } from './mount-words.js';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
@@ -77,6 +72,8 @@ export function addMount(program: Command): void {
       const request = requestOf(directories, options);
       const paths = currentPaths();
       await takeIn(paths);
+      // Loaded only when needed: other commands start faster without it.
+      const { planMount } = await import('../../daemon/mount/mount-plan.js');
       const plan = planMount(request, paths);
       for (const note of plan.notes) warn(note);
       if (options.foreground) {
@@ -84,6 +81,7 @@ export function addMount(program: Command): void {
         await serveInForeground(plan, (volume) => report(options, { ...plan, log: '' }, volume));
         return;
       }
+      const { serveInBackground } = await import('../../daemon/serve/spawn.js');
       report(options, plan, await serveInBackground(plan));
     }),
   );

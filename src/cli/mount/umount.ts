@@ -1,6 +1,5 @@
 /** `shadowfs umount [MOUNTPOINT]` */
 import type { Command } from 'commander';
-import { umountAndWait } from '../../daemon/mount/umount.js';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
 import { printJson, printLine, warn } from '../output.js';
 import { currentPaths, findMountEntry } from '../target.js';
@@ -22,6 +21,8 @@ export function addUmount(program: Command): void {
   ).action(
     action(async (mountpoint: string | undefined, options: UmountOptions) => {
       const mount = findMountEntry(mountpoint);
+      // Loaded only when needed: other commands start faster without it.
+      const { umountAndWait } = await import('../../daemon/mount/umount.js');
       const outcome = await umountAndWait(mount, currentPaths(), options.lazy === true, warn);
       if (options.json) {
         printJson({ ok: true, command: 'umount', mountpoint: mount.mountpoint, ...outcome });

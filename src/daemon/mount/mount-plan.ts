@@ -7,7 +7,7 @@
  *   processes, umount.
  * Doors inside daemon/: unmount-elsewhere, unmount-thread.
  */
-import { accessSync, constants, readdirSync, statfsSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, type Stats, statSync } from 'node:fs';
 import { absolutePath, realPath } from '../../lib/byte-paths.js';
 import { fsPath } from '../../lib/byte-text.js';
 import { CommandError, type ErrnoName } from '../../lib/errors.js';
@@ -15,6 +15,7 @@ import type { MountOptions } from './mount-options.js';
 import { isRunning, readMountRecord } from './mount-record.js';
 import {
   CONTROL_MOUNT_TYPE,
+  isDead,
   isWithin,
   MOUNT_TYPE,
   mountAt,
@@ -275,18 +276,5 @@ export function cleanStaleMounts(path: string, paths: StatePaths): boolean {
 export function cleanControlMount(path: string): void {
   while (mountAt(readMountTable(), path)?.type === CONTROL_MOUNT_TYPE && isDead(path)) {
     unmount(path, { lazy: true });
-  }
-}
-
-/**
- * True for a mount whose process is gone. Attributes may stay cached for long, so `stat` would not
- * tell.
- */
-export function isDead(path: string): boolean {
-  try {
-    statfsSync(fsPath(path));
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOTCONN';
   }
 }

@@ -1,6 +1,6 @@
 /** What is mounted where, from /proc/self/mountinfo. Pure except for `readMountTable`. */
-import { readFileSync } from 'node:fs';
-import { textOfByteString } from '../../lib/byte-text.js';
+import { readFileSync, statfsSync } from 'node:fs';
+import { fsPath, textOfByteString } from '../../lib/byte-text.js';
 
 export interface MountEntry {
   mountId: number;
@@ -76,4 +76,17 @@ export function mountContaining(
     if (found === undefined || entry.mountpoint.length >= found.mountpoint.length) found = entry;
   }
   return found;
+}
+
+/**
+ * True for a mount whose process is gone. Attributes may stay cached for long, so `stat` would not
+ * tell.
+ */
+export function isDead(path: string): boolean {
+  try {
+    statfsSync(fsPath(path));
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOTCONN';
+  }
 }

@@ -1,0 +1,19 @@
+/** Runs one command, and reports words that commander does not understand. */
+import { CommanderError } from 'commander';
+import { EXIT_USAGE, printJson, reportFailure } from './output.js';
+import { makeProgram } from './program.js';
+
+export async function run(words: readonly string[]): Promise<void> {
+  const isJson = words.includes('--json');
+  try {
+    await makeProgram().parseAsync(words, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) reportFailure(error, isJson);
+    else if (error.exitCode !== 0) {
+      // Commander has printed it for people.
+      process.exitCode = EXIT_USAGE;
+      const message = error.message.replace(/^error: /, '');
+      if (isJson) printJson({ ok: false, code: 'wrong-usage', errno: 'EINVAL', message });
+    }
+  }
+}

@@ -1,0 +1,86 @@
+/** The definitions of all commands: what help, completions and man pages need of each. */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { shapesOf } from '../../../src/cli/completion/shapes.js';
+import { makeProgram } from '../../../src/cli/program.js';
+import { fullName, withDescendants } from '../../../src/cli/program-walk.js';
+
+const program = makeProgram();
+const commands = withDescendants(program).slice(1);
+const source = fileURLToPath(new URL('../../../src', import.meta.url));
+
+t.test('every command has what people look for', (t) => {
+  for (const command of commands) {
+    const name = fullName(command);
+    t.ok(command.description(), `${name}: a description`);
+    const summary = command.summary() || command.description();
+    t.ok(summary.length <= 60, `${name}: a summary that fits the list of commands`);
+    t.match(summary, /^[^A-Z].*[^.]$/, `${name}: the summary is a phrase`);
+    if (command.commands.length > 0) continue;
+    let help = '';
+    command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+    t.match(help, new RegExp(`Examples?:\n  ${name}\\b`), `${name}: an example`);
+    t.match(help, '-C, --directory', `${name}: -C`);
+  }
+  t.end();
+});
+
+t.test('completions know what every placeholder stands for', (t) => {
+  const shapes = shapesOf(program);
+  t.ok(shapes.length > commands.length, 'no shape throws');
+  const at = (name: string) => shapes.find((shape) => shape.path === name);
+  t.match(at('restore'), { arguments: [{ kind: { names: 'snapshots' } }] });
+  t.match(at('peer remove'), { arguments: [{ kind: { names: 'peers' } }, {}] });
+  t.match(at('snapshots'), { aliases: ['list'] });
+  t.match(at('')?.commands.at(-1), { name: 'help' });
+  t.end();
+});
+
+/** The modules that are loaded when a file is: its imports that are not made by `import()`. */
+function loadedBy(file: string): { files: string[]; packages: string[] } {
+  const files = new Set<string>();
+  const packages = new Set<string>();
+  const visit = (name: string): void => {
+    if (files.has(name)) return;
+    files.add(name);
+    const text = fs.readFileSync(name, 'utf8');
+    for (const [, specifier = ''] of text.matchAll(
+      /^(?:import|export) (?!type )[^;]*?from '([^']+)'/gm,
+    )) {
+      if (specifier.startsWith('.'))
+        visit(path.resolve(path.dirname(name), specifier.replace(/\.js$/, '.ts')));
+      else if (!specifier.startsWith('node:')) packages.add(specifier);
+    }
+  };
+  visit(path.join(source, file));
+  return { files: [...files], packages: [...packages].sort() };
+}
+
+t.test('a command starts without what it may not need', (t) => {
+  // Measured: koffi, lmdb and what stands on them take longer to load than Node.js itself.
+  t.notMatch(loadedBy('cli/run.ts').packages.join(' '), /lmdb|cli-progress/);
+  t.same(loadedBy('cli/main.ts').packages, []);
+  t.ok(loadedBy('cli/completion/names.ts').files.length < 60);
+  t.end();
+});
+
+t.test('the scripts are shell that the shells understand', (t) => {
+  const main = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+  for (const shell of ['bash', 'zsh', 'fish']) {
+    try {
+      execFileSync(shell, ['-c', ':']);
+    } catch {
+      t.skip(`${shell} is not installed`);
+      continue;
+    }
+    const script = execFileSync(process.execPath, [main, 'completion', shell], {
+      encoding: 'utf8',
+    });
+    const file = path.join(t.testdir({ script }), 'script');
+    t.doesNotThrow(() => execFileSync(shell, ['-n', file]), shell);
+  }
+  t.end();
+});
