@@ -34,7 +34,7 @@ export type CommandName = (typeof COMMAND_NAMES)[number];
 export interface CommandArguments {
   /**
    * The first word: a snapshot's name; a path for `versions`; a schedule's text
-   * (also for `sync`). Absent: none.
+   * (also for `sync`, and what it keeps). Absent: none.
    */
   name?: string;
   /** `rename`: the new name. `diff`: the second snapshot; absent there: the live tree. */
@@ -50,7 +50,7 @@ export interface CommandArguments {
   /** `unlock`: the origin whose locks are released. */
   from?: string;
   /** `sync`: the action. */
-  action?: 'sync' | 'pause' | 'resume' | 'schedule';
+  action?: 'sync' | 'pause' | 'resume' | 'schedule' | 'keep';
   /** `peer-invite`, `peer-join`: the local name of the other side. `demote`: the peer to follow. */
   peerName?: string;
   /** `group-save`: the other members, by their local names. */

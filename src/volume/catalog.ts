@@ -48,6 +48,9 @@ export interface TentativeSnapshot extends Omit<Snapshot, 'kind'> {
   point: object;
 }
 
+/** The source of what a peer has caused: in the history, and of snapshots that came from it. */
+export const PEER_SOURCE = 'peer';
+
 /** A user or the schedule saved it; no command left it behind. */
 export function isSaved({ kind }: Pick<Snapshot, 'kind'>): boolean {
   return kind === 'user' || kind === 'auto';

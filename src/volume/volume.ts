@@ -41,6 +41,7 @@ import {
 import type { Copied } from './files/file-data.js';
 import { openLog } from './log/open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
+import { PrunedSnapshots } from './peers/pruned-snapshots.js';
 import { PullSchedule } from './peers/pull-schedule.js';
 import { GroupPoints } from './snapshots/group-points.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
@@ -57,6 +58,7 @@ export class Volume extends ReadableVolume {
   readonly roles: RoleCommands;
   readonly schedules: Schedules;
   readonly pulls: PullSchedule;
+  readonly pruned: PrunedSnapshots;
   readonly groupPoints: GroupPoints;
   readonly #commands: SnapshotCommands;
   /** Layer → how many open views keep it. */
@@ -73,6 +75,7 @@ export class Volume extends ReadableVolume {
     const schedule = readMeta<unknown>(core.reader, 'schedule');
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
     this.pulls = new PullSchedule(core, catalog, this.#commands);
+    this.pruned = new PrunedSnapshots(core, catalog, this.#commands, this.locks);
     this.groupPoints = new GroupPoints(core, catalog, this.#commands);
     catalog.attach(core);
     core.onClose((txg) => {

@@ -7,17 +7,19 @@ import { agentHistory } from './agent-history.js';
 export interface Histories {
   stops: number;
   refused: number;
+  pruned: number;
   /** Command → how often. */
   done: Record<string, number>;
   broken?: string;
 }
 
 const [firstSeed = 0, count = 0] = process.argv.slice(2).map(Number);
-const all: Histories = { stops: 0, refused: 0, done: {} };
+const all: Histories = { stops: 0, refused: 0, pruned: 0, done: {} };
 for (let seed = firstSeed; seed < firstSeed + count; seed++) {
   const { broken, world } = await agentHistory(seed);
   all.stops += world.stops;
   all.refused += world.refused;
+  all.pruned += world.pruned;
   for (const [what, times] of Object.entries(world.done))
     all.done[what] = (all.done[what] ?? 0) + times;
   if (broken === undefined) continue;

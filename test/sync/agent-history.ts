@@ -1,5 +1,5 @@
 /** One simulated history of agents: people at work and in trouble, in bad weather, with stops and cuts. */
-import { type AgentMachine, AgentWorld, STEPS } from './agent-world.js';
+import { type AgentMachine, AgentWorld } from './agent-world.js';
 
 function happen(world: AgentWorld, isBad: boolean): void {
   const { random, machines, network, time } = world;
@@ -21,7 +21,7 @@ function happen(world: AgentWorld, isBad: boolean): void {
   else if (what < 74) world.command('revert', () => machine.agent?.switchOver());
   else if (what < 82) machine.stop();
   else if (what < 88) {
-    machine.stopAt = { step: random.pick(STEPS), isAfter: random.chance(0.5) };
+    machine.stopAt = { step: random.pick(world.steps), isAfter: random.chance(0.5) };
   } else if (what < 96) {
     const pair = `${machine.name} ${other.name}`;
     network.cut.add(pair);

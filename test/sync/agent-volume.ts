@@ -46,6 +46,8 @@ export class Disk {
   /** The snapshot that a standby shows. */
   shown: string | undefined;
   pullEveryMs: number | undefined;
+  /** It keeps nothing of what its upstream has deleted. */
+  prunes = false;
   incarnation = 0;
   made = 0;
 
@@ -86,6 +88,8 @@ export interface AgentVolumeHost {
   say(message: () => string): void;
   /** Every snapshot that was ever made. */
   readonly registry: Map<string, Content>;
+  /** Before a snapshot goes because the upstream has deleted it. */
+  pruned(snapshot: StoredSnapshot): void;
   /** Called after each change of the disk, with what was done. */
   changed(what: string): void;
 }
@@ -136,6 +140,23 @@ export class AgentVolume implements SyncVolume {
 
   pullEveryMs(): number | undefined {
     return this.disk.pullEveryMs;
+  }
+
+  prunes(): boolean {
+    return this.disk.prunes;
+  }
+
+  prune(absent: readonly string[]): Promise<void> {
+    const { disk, host } = this;
+    return this.#step('prune', () => {
+      for (const snapshot of [...disk.snapshots]) {
+        const { uuid, kind } = snapshot;
+        const isGone = absent.includes(uuid) && kind === 'received' && disk.shown !== uuid;
+        if (!isGone || disk.lockOf(uuid) !== undefined) continue;
+        disk.snapshots = disk.snapshots.filter((one) => one !== snapshot);
+        host.pruned(snapshot);
+      }
+    });
   }
 
   shown(): string | undefined {

@@ -4,7 +4,13 @@ import { Agent } from '../../src/sync/agent/agent.js';
 import type { CallMessage } from '../../src/sync/agent/calls.js';
 import { compareEpochs } from '../../src/sync/agent/messages.js';
 import { Random } from '../model/random.js';
-import { type AgentVolumeHost, AgentVolume, type Content, Disk } from './agent-volume.js';
+import {
+  type AgentVolumeHost,
+  AgentVolume,
+  type Content,
+  Disk,
+  type StoredSnapshot,
+} from './agent-volume.js';
 import { FAIR, timersOf, VirtualNetwork, VirtualTime } from './virtual.js';
 
 const SAY = process.env['SAY'] !== undefined;
@@ -16,7 +22,7 @@ const ROUNDS = 10;
 const SCHEDULE_MS = 45_000;
 
 /** The changes of a machine's disk at which it can stop. */
-export const STEPS = [
+const STEPS = [
   'locks',
   'receive',
   'push',
@@ -49,6 +55,7 @@ export class AgentMachine {
   ) {
     this.disk = new Disk(name, upstream === undefined, upstream);
     if (world.isScheduled()) this.disk.pullEveryMs = SCHEDULE_MS;
+    this.disk.prunes = world.prunes;
   }
 
   start(): void {
@@ -91,6 +98,11 @@ export class AgentMachine {
       isFull: () => this.isFull,
       say: (message) => world.say(message),
       registry: world.registry,
+      pruned: (snapshot) => {
+        world.pruned++;
+        world.needHolds(this, snapshot.uuid);
+        this.#forget(snapshot);
+      },
       changed: (what) => this.#check(what),
     };
   }
@@ -206,7 +218,12 @@ export class AgentMachine {
     }
     if (isForced) world.forced.add(`${this.name} ${uuid}`);
     else world.needHolds(this, uuid);
-    // Whoever deletes the only copy means it. What a standby shows is replaced by what arrives.
+    this.#forget(snapshot);
+  }
+
+  /** Whoever deletes the only copy means it. What a standby shows is replaced by what arrives. */
+  #forget(snapshot: StoredSnapshot): void {
+    const { disk } = this;
     const isKeptLive = disk.role.role === 'primary';
     for (const write of snapshot.content) {
       const isThere =
@@ -233,6 +250,7 @@ export class AgentWorld {
   slowness = 0.05;
   stops = 0;
   refused = 0;
+  pruned = 0;
   writes = 0;
   done: Record<string, number> = {};
   #fault: string | undefined;
@@ -261,6 +279,16 @@ export class AgentWorld {
     // Clocks are apart by up to an hour.
     this.#skews = this.machines.map(() => this.random.between(-3_600_000, 3_600_000));
     for (const machine of this.machines) machine.start();
+  }
+
+  /** In one of eight, by the seed alone: the histories of older seeds stay what they are. */
+  get prunes(): boolean {
+    return !this.isPlain && this.seed % 8 === 7;
+  }
+
+  /** Where a machine may stop. */
+  get steps(): readonly string[] {
+    return this.prunes ? [...STEPS, 'prune'] : STEPS;
   }
 
   isScheduled(): boolean {
@@ -383,6 +411,17 @@ export class AgentWorld {
     return false;
   }
 
+  /** What the upstream has deleted, and nobody holds here. */
+  #unpruned({ disk }: AgentMachine): string | undefined {
+    const { role } = disk;
+    const up = this.machines.find(({ name }) => role.role === 'standby' && name === role.upstream);
+    if (up === undefined) return undefined;
+    return disk.snapshots.find(({ uuid, kind }) => {
+      const isHeld = uuid === disk.shown || disk.lockOf(uuid) !== undefined;
+      return kind === 'received' && !isHeld && up.disk.find(uuid) === undefined;
+    })?.uuid;
+  }
+
   /** What does not hold, in words; undefined when all does. To be asked after `settle`. */
   broken(): string | undefined {
     if (this.#fault !== undefined) return this.#fault;
@@ -406,6 +445,8 @@ export class AgentWorld {
         const isFollowed = follower?.disk.role.upstream === name;
         if (items.length > 0 && !isFollowed) return `${name}: locks of ${from} have leaked`;
       }
+      const left = disk.prunes ? this.#unpruned(machine) : undefined;
+      if (left !== undefined) return `${name} has kept ${left}, which its upstream has deleted`;
       if (machine !== primary && disk.need !== undefined) {
         const { snapshot, from } = disk.need;
         const up = this.machines.find((one) => one.name === from);

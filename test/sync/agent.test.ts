@@ -9,10 +9,11 @@ import {
   compareEpochs,
   type NeededSnapshot,
   type LockSet,
+  SNAPSHOTS_MAX,
   type SyncRequest,
   type SyncSnapshot,
 } from '../../src/sync/agent/messages.js';
-import { common, locksToSend, planPull } from '../../src/sync/agent/needs.js';
+import { absentAt, common, locksToSend, planPull } from '../../src/sync/agent/needs.js';
 import type { StoredLocks, SyncVolume } from '../../src/sync/agent/sync-volume.js';
 import type { Histories } from './agent-histories.js';
 import { agentHistory } from './agent-history.js';
@@ -48,6 +49,17 @@ t.test('what is pulled starts from the newest snapshot that both have', async (t
     'without a common one, the newest in full',
   );
   t.same(planPull(upstream, snapshots('4')).pending, []);
+});
+
+t.test('what the upstream has deleted, as far as it can be known', async (t) => {
+  const absent = (upstream: SyncSnapshot[], here: SyncSnapshot[]): string[] =>
+    absentAt(upstream, here).map(({ uuid }) => uuid);
+  t.same(absent(snapshots('2', '4'), snapshots('1', '2', '3', '4')), ['1', '3']);
+  t.same(absent(snapshots('2'), snapshots('2')), []);
+  t.same(absent([], snapshots('1')), [], 'it was emptied, or is another one');
+  t.same(absent(snapshots('x'), snapshots('1')), [], 'nothing in common');
+  const long = Array.from({ length: SNAPSHOTS_MAX }, (_, i) => String(i + 10));
+  t.same(absent(snapshots(...long), snapshots('1', '11', '2', '12')), ['2'], 'only the newest');
 });
 
 t.test('locks that go upstream: own needs and those of further downstreams (L5)', async (t) => {
@@ -566,14 +578,15 @@ t.test(
     const loader = process.execArgv.filter((word) => word.includes('typescript'));
     const words = [...loader, child, String(FIRST_SEED), String(HISTORIES)];
     const ran = spawnSync(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const { stops, refused, done, broken } = JSON.parse(String(ran.stdout)) as Histories;
+    const { stops, refused, pruned, done, broken } = JSON.parse(String(ran.stdout)) as Histories;
     if (broken !== undefined) {
       t.fail(broken);
       return;
     }
     if (HISTORIES >= 100) t.ok(refused > 0, 'locked snapshots were not deleted');
+    if (HISTORIES >= 100) t.ok(pruned > 0, 'standbys have deleted what their upstream had deleted');
     t.pass(
-      `${HISTORIES} histories from SEED=${FIRST_SEED}: ${stops} stops, ${refused} deletions refused, ` +
+      `${HISTORIES} histories from SEED=${FIRST_SEED}: ${stops} stops, ${refused} deletions refused, ${pruned} snapshots pruned, ` +
         Object.entries(done)
           .map(([what, count]) => `${count} × ${what}`)
           .join(', '),

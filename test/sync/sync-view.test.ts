@@ -60,6 +60,54 @@ const check = async (world: World, name: string, ...more: string[]): Promise<str
   return `${status} ${out}`;
 };
 
+/** What the standby keeps of what its primary deletes. */
+async function keepsAsTold(t: Test, world: World): Promise<void> {
+  const [a, b] = [world.path('a'), world.path('b')];
+  const names = (): Promise<string> =>
+    world.sh('cd b/.snapshots; echo $(ls | grep -v latest)').then((text) => text.trim());
+  const later = ['p1', 'p2', 'p3', 'p4', 'mine', 'held', 'last'];
+  for (const name of later) await world.shadowfs(['save', name, '-C', a]);
+  await when(world, 'b', (state) => isLevel(state) && state.seenMs !== null);
+  await world.shadowfs(['sync', 'now', b]);
+  await world.shadowfs(['rename', 'mine', 'my own', '-C', b]);
+  await world.shadowfs(['lock', 'held', 'the audit', '-C', b]);
+  for (const name of later.slice(0, -1)) await world.shadowfs(['delete', name, '-C', a]);
+  await world.shadowfs(['sync', 'now', b]);
+  t.equal(
+    await names(),
+    'held last monday my own p1 p2 p3 p4',
+    'all is kept, unless one says else',
+  );
+  t.match(await syncOf(world, 'b'), { keeps: 'all' });
+  t.match(await world.shadowfs(['sync', 'keep', '2', b]), { keeps: '2 all' });
+  const pruned = async (wanted: string): Promise<void> => {
+    for (const endMs = Date.now() + WAIT_MS; Date.now() < endMs; await pause(100)) {
+      if ((await names()) === wanted) return;
+    }
+    t.equal(await names(), wanted);
+  };
+  await pruned('held last monday my own p4');
+  t.match(await world.shadowfs(['sync', 'keep', 'as-primary', b]), { keeps: 'as-primary' });
+  await pruned('held last monday my own');
+  const { out } = await world.tryShadowfs(['history', '--json', '-C', b]);
+  const records = out.split('\n').filter((line) => line.includes('"prune"'));
+  t.match(JSON.parse(records[0] ?? '{}'), {
+    name: 'office',
+    source: 'peer',
+    outcome: 'deleted 3, kept 0 locked',
+    details: { keeps: '2 all', deleted: ['p1', 'p2', 'p3'] },
+  });
+  t.match(JSON.parse(records[1] ?? '{}'), { details: { deleted: ['p4'], locked: ['held'] } });
+  t.match(
+    (await world.tryShadowfs(['sync', b])).out,
+    /keeps of what its primary deletes: as-primary/,
+  );
+  t.match(await world.refused(['sync', 'keep', 'some', b]), {
+    code: 'bad-schedule',
+    message: /all, as-primary/,
+  });
+}
+
 async function whatIsSeen(t: Test, world: World): Promise<void> {
   const relay = await paired(t, world);
   t.match(await check(world, 'b'), /^0 SYNC OK - follows office and has all .* \| lag=0s;;600;0 /);
@@ -72,6 +120,8 @@ async function whatIsSeen(t: Test, world: World): Promise<void> {
   );
   const peers = await world.sh('cat a/.control/peers');
   t.match(JSON.parse(peers), { name: 'nas', connected: true, standby: { snapshots: 0 } });
+
+  await keepsAsTold(t, world);
 
   // Dead in one direction: what `a` says does not arrive, what `b` says does.
   relay.silent(true, true);
@@ -86,7 +136,7 @@ async function whatIsSeen(t: Test, world: World): Promise<void> {
   const alone = await when(world, 'a', ({ standbys }) => standbys[0]?.connected === false);
   t.match(alone, { exit: 1, problems: [{ code: 'standby-not-connected' }] });
   await world.shadowfs(['save', 'tuesday', '-C', world.path('a')]);
-  t.match((await syncOf(world, 'a')).standbys, [{ has: 'monday', snapshots: 1 }]);
+  t.match((await syncOf(world, 'a')).standbys, [{ has: 'last', snapshots: 1 }]);
   t.match((await world.tryShadowfs(['sync', world.path('a')])).out, /nas is 1 snapshot and \d+ /);
   t.match(await check(world, 'a'), /^1 SYNC WARNING - nas is not connected for .* last heard /);
   relay.silent(false);

@@ -201,7 +201,9 @@ eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, 
   await mount(world, 'a');
   // While it is paused, it is known how far it is behind.
   await on(world, 'b', 'sync', 'pause');
-  t.match(await syncOf(world, 'b'), { isPaused: true, snapshots: 0, pendingBytes: 0, lagMs: 0 });
+  const known = (lag: Answer): boolean => lag['level'] === true;
+  const paused = await when('b has compared', () => syncOf(world, 'b'), known);
+  t.match(paused, { isPaused: true, snapshots: 0, pendingBytes: 0, lagMs: 0, exit: 0 });
   for (const name of ['missed', 'missed too']) {
     await world.sh(`head -c 3000000 /dev/urandom > 'a/${name}'`);
     await on(world, 'a', 'save', name);

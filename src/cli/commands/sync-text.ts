@@ -11,6 +11,7 @@ export function syncLines(state: SyncState, mountpoint: string, nowMs: number): 
   else if (state.connected === true) lines.push(connectedLine(state, mountpoint, nowMs));
   else lines.push(...awayLines(state, mountpoint, nowMs));
   if (every !== 'always') lines.push(`fetches what is new ${every}`);
+  if (state.keeps !== 'all') lines.push(`keeps of what its primary deletes: ${state.keeps}`);
   if (isRunning && receivedBytes > 0) lines.push(`receiving: ${formatBytes(receivedBytes)} so far`);
   // The rest of the problems are in these lines and in those of the standbys.
   const told = new Set(['not-connected', 'standby-not-connected']);

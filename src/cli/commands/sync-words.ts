@@ -6,15 +6,23 @@ import { statSync } from 'node:fs';
 import { nearMatches, shorten } from '../../format/text/grammar.js';
 import { wrongUsage } from '../output.js';
 
-export const SYNC_ACTIONS = ['status', 'now', 'pause', 'resume', 'every', 'always'] as const;
+export const SYNC_ACTIONS = [
+  'status',
+  'now',
+  'pause',
+  'resume',
+  'every',
+  'always',
+  'keep',
+] as const;
 
 interface SyncWords {
-  /** An action; `every` with its interval. */
+  /** An action; `every` with its interval, `keep` with its rules. */
   wanted: string;
   mountpoint: string | undefined;
 }
 
-/** `every 15 minutes` takes any number of words, so a directory there must look like a path. */
+/** `every 15 minutes` and `keep 24 hourly 7 daily` take any number of words, so a directory there must look like a path. */
 function isPath(word: string): boolean {
   return word.includes('/') || word === '.' || word === '..';
 }
@@ -34,10 +42,10 @@ export function syncWords(words: readonly string[]): SyncWords {
       `sync ${shorten(first)}: expected ${SYNC_ACTIONS.join(', ')}, or a mountpoint${hint}`,
     );
   }
-  if (first === 'every') {
+  if (first === 'every' || first === 'keep') {
     const mountpoint = rest.find(isPath);
     if (mountpoint !== undefined && mountpoint !== rest.at(-1)) {
-      throw wrongUsage('sync every INTERVAL MOUNTPOINT: the mountpoint comes last');
+      throw wrongUsage(`sync ${first} … MOUNTPOINT: the mountpoint comes last`);
     }
     const interval = mountpoint === undefined ? rest : rest.slice(0, -1);
     return { wanted: [first, ...interval].join(' '), mountpoint };

@@ -25,12 +25,13 @@ export function addSync(program: Command): void {
       .summary('how far standbys are behind; fetch what is new')
       .argument('[words...]', 'an action, and a directory in the mount')
       .usage(
-        `[options] [${SYNC_ACTIONS.join(' | ').replace('every', 'every INTERVAL')}] [MOUNTPOINT]`,
+        `[options] [${SYNC_ACTIONS.join(' | ').replace('every', 'every INTERVAL').replace('keep', 'keep all|as-primary|N|RULES')}] [MOUNTPOINT]`,
       )
       .description(
         'whom this volume follows, how far it is behind, and which standbys follow it (exit code 1 ' +
           'when something is wrong); fetch what is new, pause, resume; fetch every so often, or ' +
-          'always: as soon as there is something',
+          'always: as soon as there is something; keep all of what the primary deletes (the default), ' +
+          'nothing (as-primary), the newest N, or what rules say',
       )
       .option(
         '--check',
@@ -42,6 +43,7 @@ export function addSync(program: Command): void {
           'the interval of "sync every" is added)',
       ),
     'shadowfs sync ~/standby\nshadowfs sync now\nshadowfs sync every 15m ~/standby\n' +
+      'shadowfs sync keep 24 hourly 7 daily ~/standby\n' +
       'shadowfs sync --check --max-lag 1h ~/standby',
   ).action(
     action(async (words: string[], options: SyncOptions) => {
@@ -61,8 +63,13 @@ export function addSync(program: Command): void {
         printJson(answer);
         return;
       }
-      const { received, every } = answer;
-      if (every !== undefined) printLine(`${mount.mountpoint} fetches what is new: ${every}`);
+      const { received, every, keeps } = answer;
+      if (keeps !== undefined) {
+        printLine(
+          `${mount.mountpoint} keeps of what its primary deletes: ${printable(String(keeps))}`,
+        );
+      } else if (every !== undefined)
+        printLine(`${mount.mountpoint} fetches what is new: ${every}`);
       else if (!Array.isArray(received)) printLine(`sync of ${mount.mountpoint}: ${wanted}d`);
       else if (received.length === 0) printLine('nothing new');
       else for (const name of received) printLine(`received ${printable(String(name))}`);

@@ -36,6 +36,7 @@ export interface CommandVolume<V> {
   releaseLocks(from: string, source: string): object;
   readonly schedules: { set(text: string, source: string): object };
   readonly pulls: { set(text: string, source: string): object };
+  readonly pruned: { set(text: string, source: string): object };
   runSchedule(): object;
   renameSnapshot(from: string, to: string, source: string): object;
   readonly roles: {
@@ -231,6 +232,9 @@ export class VolumeCommands<V> implements Commands {
         });
       case 'sync': {
         const { action = 'sync' } = args;
+        if (action === 'keep') {
+          return this.#change(command, false, () => volume.pruned.set(required(name), source));
+        }
         if (action !== 'schedule') {
           return this.#peerings.run(command, () => this.#agent(action, args, source));
         }

@@ -34,6 +34,8 @@ export interface AgentState {
   shown: string | null;
   /** Null: pull on news. */
   pullEveryMs: number | null;
+  /** What is kept of what the upstream deleted, as people write it. */
+  keeps: string;
 }
 
 /** The state of the sync, for people. */

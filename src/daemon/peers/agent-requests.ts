@@ -11,7 +11,7 @@ import type { Epoch, Handover } from '../../sync/agent/messages.js';
 import { decodeToken, snapshotOfUuid } from '../../sync/stream/sender.js';
 import { takesAll } from '../../sync/stream/receive-checks.js';
 import { resumeToken } from '../../sync/stream/receiving.js';
-import type { Snapshot } from '../../volume/catalog.js';
+import { PEER_SOURCE, type Snapshot } from '../../volume/catalog.js';
 import type { RoleAnswer } from '../../volume/peers/role-commands.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
@@ -23,7 +23,7 @@ import type { AgentReceiving, AgentStarted } from './agent-messages.js';
 import type { AgentToVolume } from './connections-calls.js';
 import type { GroupMember } from './group-member.js';
 
-const SOURCE = 'peer';
+const SOURCE = PEER_SOURCE;
 
 export interface AgentRequestsParts {
   volume: Volume;
@@ -60,6 +60,7 @@ export class AgentRequests {
         keepForSync(volume, snapshot);
         return moving;
       }),
+    prune: ({ absent }) => this.#prune(absent),
     promote: ({ epoch }) => this.#promote(epoch),
     demote: ({ to, epoch, upstream }) =>
       this.#move('demote', () => {
@@ -108,6 +109,20 @@ export class AgentRequests {
       return {};
     });
     return after(run, () => made[0] as AgentStarted);
+  }
+
+  #prune(absent: readonly string[]): Deferred<undefined> {
+    const { volume, commands } = this.#parts;
+    if (!volume.pruned.isDue(absent)) return settledWith(undefined);
+    const done = commands.runChange('prune', () => {
+      // A run of an earlier role says nothing about the snapshots of this one.
+      const upstream = volume.isStandby ? volume.roles.current.upstream : undefined;
+      if (upstream === undefined) {
+        throw new CommandError('role-changed', 'ESTALE', 'the role has changed meanwhile');
+      }
+      return volume.pruned.prune(absent, volume.peers.nameOf(upstream) ?? upstream);
+    });
+    return after(done, () => undefined);
   }
 
   #promote({ number, by }: Epoch): Deferred<undefined> {

@@ -114,9 +114,11 @@ export class AgentRunner {
     const isNew = newest(this.#state) !== newest(state);
     const wasRole = this.#state?.role.role;
     const wasEveryMs = this.#state?.pullEveryMs;
+    const keptBefore = this.#state?.keeps;
     this.#state = state;
     this.#volume?.update(state);
     if (wasEveryMs !== state.pullEveryMs) this.#agent?.rescheduled();
+    if (keptBefore !== state.keeps) this.#agent?.keepsElse();
     if (isNew || wasRole !== state.role.role) this.#agent?.changed();
   }
 

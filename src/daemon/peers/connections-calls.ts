@@ -66,6 +66,8 @@ export interface AgentToVolume {
   adopt: { args: { snapshot: string; bytes: Uint8Array; epoch: Epoch }; answer: undefined };
   suspend: { args: undefined; answer: undefined };
   show: { args: { snapshot: string; epoch: Epoch }; answer: undefined };
+  /** `absent`: UUIDs of snapshots that the upstream does not have. */
+  prune: { args: { absent: readonly string[] }; answer: undefined };
   promote: { args: { epoch: Epoch }; answer: undefined };
   demote: { args: { to: string | null; epoch: Epoch; upstream: string }; answer: undefined };
   handOver: { args: { to: string; epoch: Epoch }; answer: Handover };

@@ -21,6 +21,7 @@ export interface SyncFacts {
   /** Why there are no connections at all; undefined: there may be. */
   offline: string | undefined;
   everyMs: number | undefined;
+  keeps: string;
   /** Snapshots that can be sent, in the order in which they were made. */
   snapshots: readonly SyncSnapshot[];
   peers: readonly { record: PeerRecord; view: PeerView }[];
@@ -45,6 +46,7 @@ export function storedSyncState(volume: Volume, nowMs: number): SyncState {
     role: roles.current,
     offline: 'not mounted',
     everyMs: pulls.everyMs,
+    keeps: volume.pruned.text,
     snapshots: sentSnapshots(volume),
     peers: [...peers.peers.values()].map((record) => {
       return { record, view: peerView(record, undefined, nowMs) };
@@ -57,7 +59,15 @@ export function storedSyncState(volume: Volume, nowMs: number): SyncState {
 
 type Following = Omit<
   SyncState,
-  'role' | 'epoch' | 'handoverTo' | 'conflicts' | 'standbys' | 'problems' | 'every' | 'everyMs'
+  | 'role'
+  | 'epoch'
+  | 'handoverTo'
+  | 'conflicts'
+  | 'standbys'
+  | 'problems'
+  | 'every'
+  | 'everyMs'
+  | 'keeps'
 >;
 
 export function syncState(facts: SyncFacts): SyncState {
@@ -68,6 +78,7 @@ export function syncState(facts: SyncFacts): SyncState {
     ...followingOf(facts),
     every: everyMs === undefined ? ALWAYS : formatEvery(everyMs),
     everyMs: everyMs ?? null,
+    keeps: facts.keeps,
     handoverTo: role.handover === undefined ? null : (nameOf(role.handover.to) ?? role.handover.to),
     conflicts: conflictsOf(facts),
     standbys: standbysOf(facts),

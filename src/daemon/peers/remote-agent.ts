@@ -7,6 +7,7 @@ import { CommandError } from '../../lib/errors.js';
 import { after, type Deferred, failing } from '../../lib/deferred.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
 import type { Volume } from '../../volume/volume.js';
+import { SNAPSHOTS_MAX } from '../../sync/agent/messages.js';
 import { locksOfDownstreams } from './agent-locks.js';
 import type { AgentCommand, AgentReport, AgentState } from './agent-messages.js';
 import type { Connections } from './connections.js';
@@ -16,9 +17,6 @@ import { requirePeer } from './peer-rules.js';
 import { sentSnapshots, type SyncFacts, syncState } from './read-sync-state.js';
 import { awayText } from './sync-problems.js';
 import type { SyncState } from './sync-state.js';
-
-/** At most this many are sent, the newest: an answer to a peer has a maximum length. */
-const SNAPSHOTS_MAX = 4000;
 
 export interface RemoteAgentParts {
   volume: Volume;
@@ -56,6 +54,7 @@ export class RemoteAgent {
       locks: locksOfDownstreams(volume),
       shown: shown ?? null,
       pullEveryMs: volume.pulls.everyMs ?? null,
+      keeps: volume.pruned.text,
     };
   }
 
@@ -117,6 +116,7 @@ export class RemoteAgent {
       role: volume.roles.current,
       offline: volume.isReadOnly ? 'mounted read-only' : undefined,
       everyMs: volume.pulls.everyMs,
+      keeps: volume.pruned.text,
       snapshots: sentSnapshots(volume),
       peers: views(),
       report: this.#report,

@@ -4,6 +4,7 @@
  * here.
  */
 import { setImmediate } from 'node:timers/promises';
+import { KEEP_ALL } from '../../format/text/keep-pruned.js';
 import { MAX_FRAME_BYTES } from '../../format/wire/stream.js';
 import {
   type Epoch,
@@ -85,6 +86,14 @@ export class RemoteVolume implements SyncVolume {
 
   pullEveryMs(): number | undefined {
     return this.#state.pullEveryMs ?? undefined;
+  }
+
+  prunes(): boolean {
+    return this.#state.keeps !== KEEP_ALL;
+  }
+
+  prune(absent: readonly string[]): Promise<void> {
+    return this.#parts.calls.promise('prune', { absent });
   }
 
   storeLocks(from: string, { sequence, items, seen }: LockSet): Promise<StoredLocks> {

@@ -68,6 +68,8 @@ export interface SyncState {
   receivedBytes: number;
   every: string;
   everyMs: number | null;
+  /** What is kept of the snapshots that the upstream has deleted: `all`, `as-primary`, or rules. */
+  keeps: string;
   isRunning: boolean;
   isPaused: boolean;
   /** Why it is not connected, or why the last attempt failed. */

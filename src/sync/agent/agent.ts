@@ -164,6 +164,11 @@ export class Agent {
     this.#schedule(0);
   }
 
+  /** It is set anew what is kept of what the upstream has deleted. */
+  keepsElse(): void {
+    this.#schedule(0);
+  }
+
   pause(isPaused: boolean): void {
     this.#isPaused = isPaused;
     if (isPaused) this.#pull.stop();

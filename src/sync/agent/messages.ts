@@ -93,6 +93,9 @@ export type SyncRequest =
   /** There is something new to pull, or a role has changed. */
   | { kind: 'news' };
 
+/** At most this many are named, the newest: an answer to a peer has a maximum length. */
+export const SNAPSHOTS_MAX = 4000;
+
 export interface LookAnswer {
   standing: Standing;
   /** Snapshots that can be sent, in the order in which they were made. */

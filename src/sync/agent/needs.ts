@@ -4,7 +4,7 @@
  * (native-notes/design.md, section 9, row L5), so that locks travel up a whole
  * cascade (row L7).
  */
-import type { NeededSnapshot, SyncSnapshot } from './messages.js';
+import { type NeededSnapshot, SNAPSHOTS_MAX, type SyncSnapshot } from './messages.js';
 
 /** Snapshots that both have, the upstream's newest first. */
 export function common(
@@ -34,6 +34,21 @@ export function planPull(
       : upstream.slice(upstream.findIndex((s) => s.uuid === base.uuid) + 1);
   const pending = base === undefined ? newer.slice(-1) : newer;
   return { base, pending };
+}
+
+/**
+ * What is here and not at the upstream, as far as it can be known: an upstream that has nothing in
+ * common is another one, or was emptied, and a long list has only the newest.
+ */
+export function absentAt(
+  upstream: readonly SyncSnapshot[],
+  here: readonly SyncSnapshot[],
+): SyncSnapshot[] {
+  const theirs = new Set(upstream.map(({ uuid }) => uuid));
+  const oldestCommon = here.findIndex(({ uuid }) => theirs.has(uuid));
+  if (oldestCommon < 0) return [];
+  const known = upstream.length < SNAPSHOTS_MAX ? here : here.slice(oldestCommon);
+  return known.filter(({ uuid }) => !theirs.has(uuid));
 }
 
 export interface Needs {

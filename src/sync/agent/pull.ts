@@ -15,7 +15,7 @@ import {
   type SyncSnapshot,
 } from './messages.js';
 import type { Lag } from './lag.js';
-import { common, locksToSend, type PullPlan, planPull } from './needs.js';
+import { absentAt, common, locksToSend, type PullPlan, planPull } from './needs.js';
 import { NUMBERS_EACH } from './numbers.js';
 import type { RunKind } from './pull-clock.js';
 import type { Incoming, SyncVolume } from './sync-volume.js';
@@ -81,6 +81,7 @@ export class Pull {
     lag.saw(peer, plan);
     if (kind === 'locks') {
       await this.#sendLocks(peer, { base: plan.base, pending: [] });
+      await this.#prune(snapshots);
       return { received: [], theirs };
     }
     let left: PullPlan = plan;
@@ -98,7 +99,18 @@ export class Pull {
       lag.arrived();
       await this.#sendLocks(peer, left);
     }
+    await this.#prune(snapshots);
     return { received, theirs };
+  }
+
+  /** Deletes what the upstream has deleted and this volume does not keep. */
+  async #prune(theirs: readonly SyncSnapshot[]): Promise<void> {
+    const { volume } = this.#setup;
+    if (!volume.prunes()) return;
+    const absent = absentAt(theirs, volume.snapshots());
+    if (absent.length === 0) return;
+    this.#checkpoint();
+    await volume.prune(absent.map(({ uuid }) => uuid));
   }
 
   async #greet(peer: string): Promise<LookAnswer> {

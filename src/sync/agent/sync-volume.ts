@@ -69,6 +69,10 @@ export interface SyncVolume {
   show(snapshot: string, epoch: Epoch): Promise<void>;
   /** The interval between two runs that a person has set; undefined: pull on news. */
   pullEveryMs(): number | undefined;
+  /** Somebody has set that not all is kept of what the upstream has deleted. */
+  prunes(): boolean;
+  /** UUIDs of snapshots that the upstream does not have: deletes those that are not kept. */
+  prune(absent: readonly string[]): Promise<void>;
   /** The locks that downstreams hold here; not this volume's own. */
   locksOfDownstreams(): readonly NeededSnapshot[];
   /**

@@ -4,11 +4,11 @@
  * group, whatever the volume's size, and is durable when that group is.
  *
  * Doors: file-versions, group-points.
- * Doors inside volume/: schedules, snapshot-commands.
+ * Doors inside volume/: expiry, schedules, snapshot-commands.
  */
 import { CommandError } from '../../lib/errors.js';
 import { checkSnapshotName, nearMatches } from '../../format/text/grammar.js';
-import type { Catalog, Snapshot } from '../catalog.js';
+import { type Catalog, PEER_SOURCE, type Snapshot } from '../catalog.js';
 import type { VolumeCore } from '../core.js';
 import type { Layer } from '../lineage.js';
 import { lockText, type ShownLock, shownLock } from '../locks/lock-text.js';
@@ -296,7 +296,9 @@ export class SnapshotCommands {
     this.catalog.deleteSnapshot(from);
     // A name given by hand is kept: the undo policy no longer applies to it.
     const kind = snapshot.kind === 'diverged' ? 'diverged' : 'user';
-    const renamed: Snapshot = { ...snapshot, name: to, kind };
+    // It belongs to whoever named it, and is not pruned as the primary's.
+    const made = snapshot.source === PEER_SOURCE ? source : snapshot.source;
+    const renamed: Snapshot = { ...snapshot, name: to, kind, source: made };
     this.catalog.snapshots.set(to, renamed);
     this.catalog.putSnapshot(renamed);
     this.catalog.addHistory({
