@@ -3,6 +3,7 @@
  * counters. Reads them directly from the store, so that it can report damage in
  * a volume that no longer opens.
  */
+import { noteObjection } from '../format/text/note.js';
 import { hasBase } from '../volume/catalog.js';
 import { isCount } from '../lib/fields.js';
 import { layerKey } from '../format/records/keys.js';
@@ -175,12 +176,19 @@ function checkFilesets(reader: StoreReader, state: CheckState, catalog: CheckedC
   }
 }
 
+interface StoredSnapshot {
+  layer: number;
+  uuid: string;
+  kind: string;
+  note?: string;
+}
+
 function checkSnapshots(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
   const uuids = new Set<string>();
   for (const { key, value } of reader.range(TABLE.snapshots, undefined, undefined)) {
     const where = `snapshot ${key.toString()}`;
     state.guard('D7', where, () => {
-      const record = decodeJson<{ layer: number; uuid: string; kind: string }>(value, where);
+      const record = decodeJson<StoredSnapshot>(value, where);
       const layer = catalog.layers.get(record.layer);
       if (layer === undefined) {
         state.add('D7', `its layer ${record.layer} does not exist`, where);
@@ -191,6 +199,8 @@ function checkSnapshots(reader: StoreReader, state: CheckState, catalog: Checked
       if (!KINDS.has(record.kind)) {
         state.add('D7', `its kind is ${String(record.kind)}`, where);
       }
+      const objection = record.note === undefined ? undefined : noteObjection(record.note);
+      if (objection !== undefined) state.add('D7', `its note: ${objection}`, where);
       if (uuids.has(record.uuid)) state.add('D7', 'another snapshot has its uuid', where);
       uuids.add(record.uuid);
     });

@@ -11,6 +11,7 @@ export const COMMAND_NAMES = [
   'save',
   'group-save',
   'restore',
+  'undo',
   'delete',
   'rename',
   'lock',
@@ -57,6 +58,14 @@ export interface CommandArguments {
   peers?: readonly string[];
   /** `peer-invite`: the address to listen on. */
   listen?: PeerAddress;
+  /** `restore`: false gives up what the tree is now. */
+  keepsUndo?: boolean;
+  /** `undo`: absent: back, or forward after an `undo`. */
+  direction?: 'back' | 'forward';
+  /** `undo`: only says what it would do. */
+  dryRun?: boolean;
+  /** `save`: what the snapshot is about. */
+  note?: string;
   /** `peer-invite`: how long the token is valid. */
   validMs?: number;
 }

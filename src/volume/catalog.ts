@@ -26,7 +26,7 @@ export interface Snapshot {
   layer: number;
   fileset: number;
   /**
-   * 'undo': made by a restore, pruned by the undo policy. 'auto': made and pruned by the schedule.
+   * 'undo': made by a command that `undo` takes back, pruned by the undo policy. 'auto': made and pruned by the schedule.
    * 'diverged': what a primary had written but not sent when it was demoted; only a person deletes
    * it.
    */
@@ -34,6 +34,8 @@ export interface Snapshot {
   createdMs: number;
   /** Who gave the command: 'cli', 'control', 'mkdir', 'signal', … */
   source: string;
+  /** What whoever saved it says about it (`src/format/text/note.ts`). */
+  note?: string;
 }
 
 /**

@@ -20,11 +20,16 @@ import { ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { XattrValue } from './files/xattrs.js';
 import { Catalog, readMeta, type Snapshot } from './catalog.js';
+import { SnapshotCommands, type SaveAnswer } from './snapshots/snapshot-commands.js';
 import {
-  SnapshotCommands,
+  type PlannedUndo,
   type RestoreAnswer,
-  type SaveAnswer,
-} from './snapshots/snapshot-commands.js';
+  type TreeCommand,
+  type TreeMoved,
+  TreeMoves,
+  type UndoAnswer,
+} from './snapshots/tree-moves.js';
+import { type ShownStep, type UndoDirection, UndoLine } from './snapshots/undo-line.js';
 import { VolumeCore } from './core.js';
 import { type StoredBase, storedBase } from './create-volume.js';
 import { TXG_BYTES, TxgPipeline } from './commit/txgs.js';
@@ -61,6 +66,8 @@ export class Volume extends ReadableVolume {
   readonly pruned: PrunedSnapshots;
   readonly groupPoints: GroupPoints;
   readonly #commands: SnapshotCommands;
+  readonly #moves: TreeMoves;
+  readonly #line: UndoLine;
   /** Layer → how many open views keep it. */
   readonly #pinned = new Map<number, number>();
 
@@ -70,8 +77,10 @@ export class Volume extends ReadableVolume {
       this.newInodeNumber(),
     );
     this.txgs = new TxgPipeline(core);
-    this.#commands = new SnapshotCommands(core, catalog, this.names, this.locks, this.peers);
-    this.roles = new RoleCommands(this, this.#commands);
+    this.#line = new UndoLine(catalog, readMeta<unknown>(core.reader, 'undo'));
+    this.#commands = new SnapshotCommands(core, catalog, this.locks, this.peers, this.#line);
+    this.#moves = new TreeMoves(this.#commands, this.names);
+    this.roles = new RoleCommands(this, this.#commands, this.#moves);
     const schedule = readMeta<unknown>(core.reader, 'schedule');
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
     this.pulls = new PullSchedule(core, catalog, this.#commands);
@@ -234,16 +243,53 @@ export class Volume extends ReadableVolume {
 
   // Commands
 
-  save(name: string | undefined, source: string): SaveAnswer {
-    const answer = this.#commands.save(name, source);
+  save(name: string | undefined, source: string, note?: string): SaveAnswer {
+    const answer = this.#commands.save(name, source, 'user', note);
     this.commit();
     return answer;
   }
 
-  restore(name: string, source: string): RestoreAnswer & { from: View; to: View } {
-    const { answer, from, to } = this.core.withReserve(() =>
-      this.#commands.restore(name, source, this.openLayerIsEmpty()),
+  /** `keepsUndo` false: what the tree is now is given up. */
+  restore(
+    name: string,
+    source: string,
+    keepsUndo = true,
+  ): RestoreAnswer & { from: View; to: View } {
+    return this.#moved(() => this.#moves.restore(name, source, this.openLayerIsEmpty(), keepsUndo));
+  }
+
+  /** Takes the last command that changed the tree back, or goes forward again after that. */
+  undo(
+    direction: UndoDirection | undefined,
+    source: string,
+  ): UndoAnswer & { from: View; to: View } {
+    return this.#moved(() => this.#moves.undo(direction, source, this.openLayerIsEmpty()));
+  }
+
+  /** What `undo` would do. Throws as `undo` does. */
+  planUndo(direction: UndoDirection | undefined): PlannedUndo {
+    return this.#moves.planUndo(direction);
+  }
+
+  /** The commands on the undo line, oldest first. */
+  undoSteps(): ShownStep[] {
+    return this.#line.shown();
+  }
+
+  /**
+   * Call it before the first change of a command that changes the live tree file by file: `undo`
+   * then leads back to what the tree is now. Returns the undo snapshot's name.
+   */
+  leaveUndo(what: TreeCommand, source: string): string | undefined {
+    const undo = this.core.withReserve(() =>
+      this.#moves.leaveUndo(what, source, this.openLayerIsEmpty()),
     );
+    this.commit();
+    return undo;
+  }
+
+  #moved<A>(move: () => TreeMoved<A>): A & { from: View; to: View } {
+    const { answer, from, to } = this.core.withReserve(move);
     this.leaveBehind(from);
     return { ...answer, from, to };
   }

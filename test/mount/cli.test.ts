@@ -43,7 +43,7 @@ eachIdentity(t, 'every command answers people and programs', async (t, world) =>
   await world.sh('mkdir base; echo one > base/f');
   await world.mount(['base', 'mnt']);
   t.match(await says(world, ['snapshots'], world.mnt), /^0 no snapshots yet/);
-  t.match(await world.on(['save']), { ok: true, name: /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$/ });
+  t.match(await world.on(['save']), { ok: true, name: /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$/ });
   await world.on(['save', 'with space']);
   await world.on(['save', 'b']);
   t.match(await says(world, ['rename', 'b', 'c'], world.mnt), /^0 renamed snapshot b to c/);

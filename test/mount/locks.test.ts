@@ -149,7 +149,7 @@ eachIdentity(t, 'a schedule saves what has changed, and prunes', async (t, world
   await world.sh('echo three > "$MNT/f"');
   t.ok(await until(async () => (await autos(world)).length === 1), 'saved');
   const [first = ''] = await autos(world);
-  t.match(first, /^auto-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$/);
+  t.match(first, /^auto-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$/);
   t.equal(await world.sh(`cat "$MNT/.snapshots/latest/f"`), 'three\n');
   await world.on(['lock', first, 'evidence']);
   const change = async (): Promise<boolean> => {

@@ -27,6 +27,7 @@ import { addStatus } from './status.js';
 import { addSwitchover } from './switchover.js';
 import { addSync } from './sync.js';
 import { addTrace } from './trace.js';
+import { addUndo } from './undo.js';
 import { addUmount } from '../mount/umount.js';
 import { addVersions } from './versions.js';
 import { addVolume } from './volume.js';
@@ -37,7 +38,7 @@ type Add = (program: Command) => void;
 export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] }[] = [
   {
     title: 'Everyday',
-    commands: [addMount, addUmount, addStatus, addSave, addRestore, addDiff],
+    commands: [addMount, addUmount, addStatus, addSave, addRestore, addUndo, addDiff],
   },
   {
     title: 'Snapshots',

@@ -1,11 +1,16 @@
 /** `shadowfs restore NAME` */
 import type { Command } from 'commander';
 import { shownName } from '../../lib/byte-text.js';
+import type { Answer } from '../../control/command.js';
 import { type MountUse, staleFiles } from '../../daemon/mount/processes.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import { printable, printJson, printLine, warn } from '../output.js';
 import { findMount } from '../target.js';
 import { timingText } from '../timings.js';
+
+interface RestoreOptions extends CommonOptions {
+  undo: boolean;
+}
 
 export function addRestore(program: Command): void {
   withTarget(
@@ -17,29 +22,36 @@ export function addRestore(program: Command): void {
           'the state until now is kept as snapshot undo-…',
       ),
     'shadowfs restore before-upgrade',
-  ).action(
-    action(async (name: string, options: CommonOptions) => {
-      const { control, mount } = findMount(options);
-      const sinceMs = Date.now();
-      const answer = await control.run('restore', name);
-      const holders = staleFiles(mount, sinceMs);
-      if (options.json) {
-        printJson({ ...answer, holders });
-        return;
-      }
-      printLine(
-        `restored ${mount.mountpoint} to ${printable(String(answer['name']))}${timingText(answer)}`,
-      );
-      const undo = answer['undo'];
-      if (typeof undo === 'string') printLine(`to undo this: shadowfs restore ${undo}`);
-      else printLine('nothing had changed since the last save, so there is nothing to undo');
-      const { locked } = answer;
-      if (Array.isArray(locked)) {
-        printLine(`kept beyond the limit because they are locked: ${printable(locked.join(', '))}`);
-      }
-      reportHolders(holders);
-    }),
-  );
+  )
+    .option('--no-undo', 'give up what the tree is now: for test labs that restore all the time')
+    .action(
+      action(async (name: string, options: RestoreOptions) => {
+        const { control, mount } = findMount(options);
+        const sinceMs = Date.now();
+        const answer = await control.run('restore', name, options.undo ? {} : { undo: 'no' });
+        const holders = staleFiles(mount, sinceMs);
+        if (options.json) {
+          printJson({ ...answer, holders });
+          return;
+        }
+        const done = `${mount.mountpoint} to ${printable(String(answer['name']))}`;
+        printLine(`restored ${done}${timingText(answer)}`);
+        printLine(undoText(answer));
+        const { locked } = answer;
+        if (Array.isArray(locked)) {
+          const names = printable(locked.join(', '));
+          printLine(`kept beyond the limit because they are locked: ${names}`);
+        }
+        reportHolders(holders);
+      }),
+    );
+}
+
+/** How to take it back. Pure. */
+function undoText({ outcome, undo, name }: Answer): string {
+  if (outcome === 'unchanged') return `the tree was ${printable(String(name))} already`;
+  if (typeof undo !== 'string') return 'what it was until now is given up';
+  return `to undo this: shadowfs undo (or shadowfs restore ${printable(undo)})`;
 }
 
 export function reportHolders(holders: readonly MountUse[]): void {

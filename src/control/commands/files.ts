@@ -41,6 +41,7 @@ import { scheduleFile } from './schedule.js';
 import { revertFile, switchoverFile } from './switchover.js';
 import { STATE_FILES, STREAM_FILES } from '../state-files.js';
 import { syncFile } from './sync.js';
+import { undoFile } from './undo.js';
 import { unlockFile } from './unlock.js';
 import { versionsFile } from './versions.js';
 
@@ -48,6 +49,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   saveFile,
   groupSaveFile,
   restoreFile,
+  undoFile,
   deleteFile,
   renameFile,
   lockFile,

@@ -6,6 +6,7 @@ import {
   LATEST_NAME,
   shorten,
 } from '../../format/text/grammar.js';
+import { noteOf } from '../../format/text/note.js';
 import { isPeerName } from '../../format/records/peer-record.js';
 
 /** A checked snapshot name; `what` names it in errors. Throws CommandError. */
@@ -64,4 +65,25 @@ export function peerNameOf(name: string): string {
     'EINVAL',
     `${JSON.stringify(shorten(name))} is not a valid peer name: up to 64 letters, digits and . _ : @ + -`,
   );
+}
+
+/**
+ * The option `note=TEXT`, or `note-json="TEXT"` with a JSON string: a line has no other way to hold
+ * a line break. Throws CommandError.
+ */
+export function noteIn(line: CommandLine): { note?: string } {
+  const plain = line.options.get('note');
+  const json = line.options.get('note-json');
+  if (plain !== undefined && json !== undefined) {
+    throw new CommandError('bad-command-line', 'EINVAL', 'note and note-json: one is expected');
+  }
+  if (json === undefined) return plain === undefined ? {} : { note: noteOf(plain) };
+  let text: unknown;
+  try {
+    text = JSON.parse(json);
+  } catch {
+    // The error is thrown below.
+  }
+  if (typeof text === 'string') return { note: noteOf(text) };
+  throw new CommandError('bad-command-line', 'EINVAL', 'note-json: a JSON string is expected');
 }

@@ -1,16 +1,20 @@
-/** `restore`: `NAME`; `latest` is the newest saved snapshot. */
-import { LATEST_NAME, refuseUnknownOptions } from '../../format/text/grammar.js';
+/** `restore`: `NAME [undo=no]`; `latest` is the newest saved snapshot. */
+import { CommandError } from '../../lib/errors.js';
+import { refuseUnknownOptions } from '../../format/text/grammar.js';
 import type { CommandFile } from '../control-file.js';
-import { snapshotNameOf } from './parse-name.js';
+import { existingOf } from './parse-name.js';
 
 export const restoreFile: CommandFile = {
   kind: 'command',
   name: 'restore',
-  expected: 'NAME of a snapshot, or latest',
+  expected: 'NAME of a snapshot, or latest [undo=no: what the tree is now is given up]',
   example: 'echo before-upgrade > restore',
   parse(line) {
-    refuseUnknownOptions(line, []);
-    if (line.name === LATEST_NAME) return { name: LATEST_NAME };
-    return { name: snapshotNameOf(line.name, 'the name of the snapshot', 'existing') };
+    refuseUnknownOptions(line, ['undo']);
+    const name = existingOf(line.name, 'the name of the snapshot');
+    const undo = line.options.get('undo');
+    if (undo === undefined || undo === 'yes') return { name };
+    if (undo === 'no') return { name, keepsUndo: false };
+    throw new CommandError('bad-command-line', 'EINVAL', `undo=${undo}: undo=no is expected`);
   },
 };

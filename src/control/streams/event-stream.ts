@@ -18,6 +18,7 @@ import type { Answer } from '../command.js';
 const EVENTS: ReadonlySet<unknown> = new Set([
   'save',
   'restore',
+  'undo',
   'delete',
   'rename',
   'receive',

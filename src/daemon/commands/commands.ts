@@ -28,8 +28,10 @@ import { round } from '../../lib/round.js';
 
 /** The part of a volume that commands need. `V` is its view. */
 export interface CommandVolume<V> {
-  save(name: string | undefined, source: string): object;
-  restore(name: string, source: string): { from: V; to: V };
+  save(name: string | undefined, source: string, note?: string): object;
+  restore(name: string, source: string, keepsUndo?: boolean): { from: V; to: V };
+  undo(direction: UndoDirection | undefined, source: string): { from: V; to: V };
+  planUndo(direction: UndoDirection | undefined): object;
   deleteSnapshot(name: string, source: string, force?: boolean): object;
   lockSnapshot(name: string, reason: string, source: string): object;
   unlockSnapshot(name: string, reason: string | undefined, source: string): object;
@@ -54,6 +56,7 @@ const REVERT_HINT =
   '"shadowfs restore SNAPSHOT" takes back changes of the tree';
 /** There is nobody to change places with. */
 const NO_SWITCHOVER = new Set(['no-peers', 'not-a-standby', 'nothing-to-follow']);
+type UndoDirection = NonNullable<CommandArguments['direction']>;
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
@@ -224,10 +227,19 @@ export class VolumeCommands<V> implements Commands {
     const { name } = args;
     switch (command) {
       case 'save':
-        return this.#change(command, true, () => volume.save(name, source));
+        return this.#change(command, true, () => volume.save(name, source, args.note));
       case 'restore':
         return this.#moveTree(command, () => {
-          const { from, to, ...answer } = volume.restore(this.#resolved(required(name)), source);
+          const target = this.#resolved(required(name));
+          const { from, to, ...answer } = volume.restore(target, source, args.keepsUndo);
+          return { answer, moved: { from, to } };
+        });
+      case 'undo':
+        if (args.dryRun === true) {
+          return this.#change(command, false, () => volume.planUndo(args.direction));
+        }
+        return this.#moveTree(command, () => {
+          const { from, to, ...answer } = volume.undo(args.direction, source);
           return { answer, moved: { from, to } };
         });
       case 'sync': {

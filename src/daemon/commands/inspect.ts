@@ -166,6 +166,7 @@ export function readVolumeState(path: string): VolumeState {
       options: volume.options,
       schedule: shownSchedule(volume),
       lag: storedSyncState(volume, Date.now()),
+      undoSteps: volume.undoSteps(),
     },
     snapshots: volume.shownSnapshots().map((snapshot) => ({ ...snapshot })),
     locks: volume.shownLocks().map((lock) => ({ ...lock })),

@@ -63,6 +63,7 @@ export function mountState(parts: MountedParts): ControlState {
       ...incoming.state(),
       latest: volume.latest()?.name ?? null,
       schedule: schedule.status(),
+      undoSteps: volume.undoSteps(),
       options: volume.options,
       nodes: tree.status(),
       peering: peering.status(),

@@ -12,6 +12,7 @@ import { createHash } from 'node:crypto';
 import { CommandError } from '../../lib/errors.js';
 import { isCount, isUuid } from '../../lib/fields.js';
 import { decodeRecord, encodeRecord, recordRoom, type StreamRecord } from './stream-records.js';
+import { noteObjection } from '../text/note.js';
 import { MAX_ALLOCATOR, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE } from '../records/tables.js';
 
 export const STREAM_VERSION = 1;
@@ -32,6 +33,8 @@ export interface StreamSnapshot {
   uuid: string;
   name: string;
   createdMs: number;
+  /** What the one who saved it says about it. */
+  note?: string;
   /** A schedule made it: the schedule on the receiving side may delete it. */
   isAuto?: true;
 }
@@ -330,6 +333,8 @@ function isHeader(value: unknown): value is StreamHeader {
     typeof to?.name === 'string' &&
     isCount(to.createdMs) &&
     (to.isAuto === undefined || to.isAuto === true) &&
+    (to.note === undefined ||
+      (typeof to.note === 'string' && noteObjection(to.note) === undefined)) &&
     isCount(blockSize) &&
     blockSize >= MIN_BLOCK_SIZE &&
     blockSize <= MAX_BLOCK_SIZE &&

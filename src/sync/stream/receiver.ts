@@ -348,7 +348,7 @@ export class Receiver {
   /** Checks that the stream still fits, whatever happened to the volume meanwhile. */
   #adopt(header: StreamHeader, staging: Staging): RoleMove<AdoptAnswer> {
     const { volume } = this;
-    const { name, uuid, createdMs, isAuto } = header.to;
+    const { name, uuid, createdMs, isAuto, note } = header.to;
     checkName(volume, name);
     const move = this.#move();
     this.#isBehind = false;
@@ -356,7 +356,13 @@ export class Receiver {
     const { source } = this.options;
     const adopted = volume.roles.adopt(
       staging.layer.number,
-      { name, uuid, createdMs, kind: isAuto === true ? 'auto' : 'user' },
+      {
+        name,
+        uuid,
+        createdMs,
+        kind: isAuto === true ? 'auto' : 'user',
+        ...(note !== undefined && { note }),
+      },
       source,
       move,
     );

@@ -143,6 +143,7 @@ export function headerOf(volume: ReadableVolume, { to, from, resumed }: SendRequ
       name: to.name,
       createdMs: to.createdMs,
       ...(to.kind === 'auto' && { isAuto: true as const }),
+      ...(to.note !== undefined && { note: to.note }),
     },
     blockSize,
     compression,

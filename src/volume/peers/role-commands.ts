@@ -10,6 +10,7 @@ import { failpoint } from '../../lib/failpoints.js';
 import { BASE_LAYER } from '../../format/records/tables.js';
 import type { Snapshot } from '../catalog.js';
 import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
+import type { TreeMoves } from '../snapshots/tree-moves.js';
 import { drawAllocator } from './identity.js';
 import {
   checkEpoch,
@@ -56,6 +57,7 @@ export class RoleCommands {
   constructor(
     readonly volume: Volume,
     readonly commands: SnapshotCommands,
+    readonly moves: TreeMoves,
   ) {}
 
   get current(): Role {
@@ -65,7 +67,7 @@ export class RoleCommands {
   /** A staging layer becomes a snapshot (design.md, row S11). Durable when its txg is. */
   adopt(
     staging: number,
-    snapshot: Pick<Snapshot, 'name' | 'uuid' | 'createdMs' | 'kind'>,
+    snapshot: Pick<Snapshot, 'name' | 'uuid' | 'createdMs' | 'kind' | 'note'>,
     source: string,
     move: LiveMove,
   ): RoleMove<AdoptAnswer> {
@@ -77,11 +79,17 @@ export class RoleCommands {
       layer.sealedMs = nowMs;
       catalog.putLayer(layer);
       const answer: AdoptAnswer = { layer: staging, isLive: move !== 'stay', pruned: [] };
+      let kept: Snapshot | undefined;
       if (answer.isLive) {
         const { sealed } = this.commands.switchTo(staging, undefined);
         if (move === 'move-keep-undo') {
-          answer.undo = this.commands.keepAsUndo(sealed.number, nowMs, source);
-        }
+          const note = `before receive ${snapshot.name}`;
+          const left = this.moves.keepAsUndo(sealed.number, nowMs, source, note);
+          answer.undo = left.name;
+          kept = left;
+          const step = { command: 'receive', name: snapshot.name, timeMs: nowMs };
+          this.commands.line.push({ ...step, before: left.uuid });
+        } else this.commands.line.clear();
       }
       // On a standby the primary's names apply: a local snapshot of the same name is renamed.
       if (catalog.snapshots.has(snapshot.name)) {
@@ -91,7 +99,7 @@ export class RoleCommands {
       const { fileset } = core;
       catalog.addSnapshot({ ...snapshot, layer: staging, fileset, source });
       if (answer.isLive) {
-        const { pruned, locked } = this.commands.pruneUndo(answer.undo ?? '');
+        const { pruned, locked } = this.moves.pruneUndo(kept === undefined ? [] : [kept]);
         answer.pruned = pruned;
         if (locked.length > 0) answer.locked = locked;
       }
@@ -168,6 +176,7 @@ export class RoleCommands {
     return this.#moving(() => {
       const { core, catalog } = volume;
       const { sealed } = this.commands.switchTo(target.layer, undefined);
+      this.commands.line.clear();
       const found: Pick<RoleAnswer, 'snapshot' | 'diverged'> = { snapshot: target.name };
       if (unsent) {
         found.diverged = this.commands.freeName(`diverged-${divergedIn}`);
@@ -245,6 +254,7 @@ export class RoleCommands {
   show(snapshot: Snapshot, source: string): RoleMove<RoleAnswer> {
     return this.#moving(() => {
       this.commands.switchTo(snapshot.layer, undefined);
+      this.commands.line.clear();
       const { role, epoch, ...following } = this.current;
       const shown = { ...following, shown: snapshot.uuid };
       const answer = this.#put(role, epoch, 'show', source, { name: snapshot.name }, shown);

@@ -1,10 +1,11 @@
 /**
- * The commands save, restore, delete and rename (native-notes/design.md, rows
- * V4–V7; rules D7, D8): each changes a handful of small records in the open
- * group, whatever the volume's size, and is durable when that group is.
+ * The commands save, delete and rename (native-notes/design.md, rows V4–V7;
+ * rules D7, D8): each changes a handful of small records in the open group,
+ * whatever the volume's size, and is durable when that group is. Those that
+ * move the live tree are in `tree-moves.ts`.
  *
- * Doors: file-versions, group-points.
- * Doors inside volume/: expiry, schedules, snapshot-commands.
+ * Doors: file-versions, group-points, undo-line.
+ * Doors inside volume/: expiry, schedules, snapshot-commands, tree-moves.
  */
 import { CommandError } from '../../lib/errors.js';
 import { checkSnapshotName, nearMatches } from '../../format/text/grammar.js';
@@ -12,10 +13,10 @@ import { type Catalog, PEER_SOURCE, type Snapshot } from '../catalog.js';
 import type { VolumeCore } from '../core.js';
 import type { Layer } from '../lineage.js';
 import { lockText, type ShownLock, shownLock } from '../locks/lock-text.js';
-import type { Namespace } from '../names/namespace.js';
 import type { PeerTable } from '../peers/peer-table.js';
 import type { SoftLock, SoftLocks } from '../locks/soft-locks.js';
 import { View } from '../view.js';
+import type { UndoLine } from './undo-line.js';
 
 /** Number of locks listed in a message; the answer's data has all. */
 const MAX_TOLD_LOCKS = 20;
@@ -25,19 +26,7 @@ export interface SaveAnswer {
   name: string;
   uuid: string;
   layer: number;
-}
-
-export interface RestoreAnswer {
-  command: 'restore';
-  name: string;
-  layer: number;
-  newLayer: number;
-  /** The snapshot that undoes this restore; absent when nothing had changed. */
-  undo?: string;
-  /** Undo snapshots that the policy deleted. */
-  pruned: string[];
-  /** Undo snapshots that the policy would have deleted, but they are locked. */
-  locked?: string[];
+  note?: string;
 }
 
 export interface DeleteAnswer {
@@ -49,24 +38,18 @@ export interface DeleteAnswer {
   locks?: ShownLock[];
 }
 
-export interface Restored {
-  answer: RestoreAnswer;
-  from: View;
-  to: View;
-}
-
-/** 2026-11-21T03-57-00: sorts by time and needs no quoting. */
+/** 2026-11-21T03-57-00Z: UTC, as the Z says; sorts by time and needs no quoting. */
 export function timeName(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 19).replaceAll(':', '-');
+  return `${new Date(ms).toISOString().slice(0, 19).replaceAll(':', '-')}Z`;
 }
 
 export class SnapshotCommands {
   constructor(
     readonly core: VolumeCore,
     readonly catalog: Catalog,
-    readonly namespace: Namespace,
     readonly locks: SoftLocks,
     readonly peers: PeerTable,
+    readonly line: UndoLine,
   ) {}
 
   /** Throws CommandError: volume-failed, read-only. */
@@ -146,11 +129,17 @@ export class SnapshotCommands {
     return { sealed, live };
   }
 
-  save(name: string | undefined, source: string, kind: 'user' | 'auto' = 'user'): SaveAnswer {
+  save(
+    name: string | undefined,
+    source: string,
+    kind: 'user' | 'auto' = 'user',
+    note?: string,
+  ): SaveAnswer {
     this.writable();
     const nowMs = this.core.clock.nowMs();
     const chosen = name ?? this.freeName(timeName(nowMs));
     this.checkNew(chosen);
+    const noted = note === undefined ? {} : { note };
     const { sealed } = this.switchTo(this.core.live.top, this.core.live);
     const snapshot = this.catalog.addSnapshot({
       name: chosen,
@@ -159,6 +148,7 @@ export class SnapshotCommands {
       kind,
       createdMs: nowMs,
       source,
+      ...noted,
     });
     this.catalog.addHistory({
       timeMs: nowMs,
@@ -168,71 +158,9 @@ export class SnapshotCommands {
       newLayer: this.core.live.top,
       source,
       outcome: 'saved',
+      ...(note !== undefined && { details: noted }),
     });
-    return { command: 'save', name: chosen, uuid: snapshot.uuid, layer: sealed.number };
-  }
-
-  restore(name: string, source: string, openLayerIsEmpty: boolean): Restored {
-    this.writable();
-    if (this.core.isStandby) {
-      throw new CommandError(
-        'standby',
-        'EROFS',
-        'the volume is a standby: its tree comes from the primary (shadowfs promote changes that)',
-      );
-    }
-    const snapshot = this.require(name);
-    const from = this.core.live;
-    const nowMs = this.core.clock.nowMs();
-    const { sealed, live } = this.switchTo(snapshot.layer, undefined);
-    const answer: RestoreAnswer = {
-      command: 'restore',
-      name,
-      layer: snapshot.layer,
-      newLayer: live.top,
-      pruned: [],
-    };
-    // An empty layer over a snapshot is equal to that snapshot: nothing to undo.
-    if (!(openLayerIsEmpty && this.isNamed(sealed.parent))) {
-      answer.undo = this.keepAsUndo(sealed.number, nowMs, source);
-    }
-    const { pruned, locked } = this.pruneUndo(name);
-    answer.pruned = pruned;
-    if (locked.length > 0) answer.locked = locked;
-    this.namespace.reapOrphans();
-    this.catalog.addHistory({
-      timeMs: nowMs,
-      command: 'restore',
-      name,
-      layer: snapshot.layer,
-      newLayer: live.top,
-      source,
-      outcome: 'restored',
-      details: { undo: answer.undo, pruned, locked: answer.locked },
-    });
-    return { answer, from, to: live };
-  }
-
-  /** Keeps the earlier state of the live tree as an undo snapshot; returns its name. */
-  keepAsUndo(layer: number, nowMs: number, source: string): string {
-    const name = this.freeName(`undo-${timeName(nowMs)}`);
-    const { fileset } = this.core;
-    this.catalog.addSnapshot({ name, layer, fileset, kind: 'undo', createdMs: nowMs, source });
-    return name;
-  }
-
-  /**
-   * Keeps the newest `keepUndo` undo snapshots; never deletes the one just
-   * restored, nor a locked one.
-   */
-  pruneUndo(restored: string): { pruned: string[]; locked: string[] } {
-    const undo = this.catalog.list().filter((s) => s.kind === 'undo');
-    const surplus = Math.max(0, undo.length - this.core.options.keepUndo);
-    const old = undo.slice(0, surplus).filter((s) => s.name !== restored);
-    const isLocked = ({ uuid }: Snapshot): boolean => this.locks.isLocked(uuid);
-    const pruned = old.filter((s) => !isLocked(s)).map(({ name }) => name);
-    for (const name of pruned) this.catalog.deleteSnapshot(name);
-    return { pruned, locked: old.filter(isLocked).map(({ name }) => name) };
+    return { command: 'save', name: chosen, uuid: snapshot.uuid, layer: sealed.number, ...noted };
   }
 
   /** True when a snapshot names the layer. */
@@ -258,6 +186,7 @@ export class SnapshotCommands {
       outcome: details === undefined ? 'deleted' : 'deleted by force',
       ...(details !== undefined && { details }),
     });
+    this.line.block({ command: 'delete', name, timeMs: this.core.clock.nowMs(), why: 'deleted' });
     return { command: 'delete', name, layer, ...details };
   }
 

@@ -302,7 +302,7 @@ t.test('a volume with a schedule', async (t) => {
   };
   fixture.write('f', 'one');
   const one = run()['saved'] as string;
-  t.match(one, /^auto-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$/);
+  t.match(one, /^auto-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$/);
   t.match(volume.snapshot(one), { kind: 'auto', source: 'schedule' });
   t.equal(volume.latest()?.name, one);
   t.same(run(), { deleted: [], locked: [] }, 'nothing has changed');

@@ -1,0 +1,226 @@
+/**
+ * The undo line: the commands that can be taken back, in the order in which
+ * they were given, and where on it the live tree stands (format.md, rules
+ * U1–U4). As an editor's undo: back, forward, and a new command ends what was
+ * ahead. It moves nothing; `undo-commands.ts` does.
+ *
+ * What must hold: a change of the line is in the transaction of the command
+ * that causes it (rule D7); the line only names snapshots, so a snapshot that
+ * is gone ends the way there and nothing else.
+ */
+import { CommandError } from '../../lib/errors.js';
+import type { Catalog, Snapshot } from '../catalog.js';
+
+/** A command that can be taken back. */
+export interface UndoStep {
+  command: string;
+  /** What the command was about: a snapshot, mostly. */
+  name?: string;
+  /** The rest of the command, for people: paths, for example. */
+  detail?: string;
+  timeMs: number;
+  /** UUID of the snapshot that shows the tree as it was before the command. */
+  before: string;
+}
+
+/** A command that `undo` must not pass in silence, because it can't be taken back. */
+export interface Barrier {
+  command: string;
+  name?: string;
+  timeMs: number;
+  why: 'deleted' | 'no-undo';
+}
+
+export type UndoDirection = 'back' | 'forward';
+
+/** As it is stored in `meta/undo`. */
+interface StoredLine {
+  steps: UndoStep[];
+  /** How many of the steps are in effect; the others have been taken back. */
+  at: number;
+  /** Where plain `undo` goes: a number of steps in effect. */
+  next: number;
+  /** UUID of the snapshot of the tree after the last step, when not all are in effect. */
+  tip?: string;
+  barrier?: Barrier;
+  /** Undo snapshots of this layer and newer ones are from a version that knows no line. */
+  layer: number;
+}
+
+export interface UndoPlan {
+  direction: UndoDirection;
+  /** The steps passed, in the order in which they are passed. */
+  steps: UndoStep[];
+  /** How many steps are in effect afterwards. */
+  to: number;
+  target: Snapshot;
+}
+
+/** A step as it is shown. */
+export interface ShownStep extends Omit<UndoStep, 'before'> {
+  /** The snapshot to which taking it back leads; null: it is gone. */
+  before: string | null;
+  isTakenBack: boolean;
+}
+
+const UNDO_META = 'undo';
+/** `keep-undo` bounds the way back long before this does. */
+const MAX_STEPS = 200;
+
+/** `restore before-upgrade`. Pure. */
+export function stepText({ command, name, detail }: Omit<UndoStep, 'before' | 'timeMs'>): string {
+  return [command, name, detail].filter((word) => word !== undefined).join(' ');
+}
+
+export class UndoLine {
+  readonly #catalog: Catalog;
+  #line: StoredLine;
+
+  constructor(catalog: Catalog, stored: unknown) {
+    this.#catalog = catalog;
+    const line = stored as StoredLine | undefined;
+    this.#line = line ?? { steps: [], at: 0, next: 0, layer: 0 };
+    if (catalog.role.role !== 'standby') this.#takeInUnknown();
+  }
+
+  /** A version that knew no line has restored: its undo snapshots are steps, too. */
+  #takeInUnknown(): void {
+    const known = new Set([...this.#line.steps.map(({ before }) => before), this.#line.tip]);
+    const unknown = this.#catalog.list().filter(({ kind, layer, uuid }) => {
+      return kind === 'undo' && layer >= this.#line.layer && !known.has(uuid);
+    });
+    for (const { uuid, createdMs } of unknown) {
+      this.#add({ command: 'restore', timeMs: createdMs, before: uuid });
+    }
+  }
+
+  #byUuid(uuid: string): Snapshot | undefined {
+    for (const snapshot of this.#catalog.snapshots.values()) {
+      if (snapshot.uuid === uuid) return snapshot;
+    }
+    return undefined;
+  }
+
+  #store(): void {
+    this.#line.layer = this.#catalog.counters.nextLayer;
+    this.#catalog.putMeta(UNDO_META, this.#line);
+  }
+
+  #add(step: UndoStep): void {
+    const steps = [...this.#line.steps.slice(0, this.#line.at), step].slice(-MAX_STEPS);
+    this.#line = { steps, at: steps.length, next: steps.length - 1, layer: this.#line.layer };
+  }
+
+  /** A command was given that can be taken back; what was ahead on the line is ahead no more. */
+  push(step: UndoStep): void {
+    this.#add(step);
+    this.#store();
+  }
+
+  /** The live tree has moved along the line; `left` shows what it was until then. */
+  moved({ to }: UndoPlan, left: Snapshot): void {
+    const { steps, at, tip } = this.#line;
+    const changed = steps.map((step, index) =>
+      index === at ? { ...step, before: left.uuid } : step,
+    );
+    const tipNow = at === steps.length ? left.uuid : tip;
+    this.#line = {
+      steps: changed,
+      at: to,
+      next: at,
+      layer: 0,
+      ...(tipNow !== undefined && { tip: tipNow }),
+    };
+    this.#store();
+  }
+
+  /** The tree has become another one in a way that no undo leads back from. */
+  clear(barrier?: Barrier): void {
+    const { steps } = this.#line;
+    if (steps.length === 0 && this.#line.barrier === undefined && barrier === undefined) return;
+    this.#line = { steps: [], at: 0, next: 0, layer: 0, ...(barrier !== undefined && { barrier }) };
+    this.#store();
+  }
+
+  /** Plain `undo` says what can't be taken back; `undo --back` passes it. */
+  block(barrier: Barrier): void {
+    this.#line.barrier = barrier;
+    this.#store();
+  }
+
+  /** The snapshot of the tree with so many steps in effect, as it was when it was left. */
+  #state(place: number): Snapshot | undefined {
+    const { steps, tip } = this.#line;
+    const uuid = place === steps.length ? tip : steps[place]?.before;
+    return uuid === undefined ? undefined : this.#byUuid(uuid);
+  }
+
+  /** Where `undo` would go. Throws nothing-to-undo, cannot-undo, undo-gone. */
+  plan(direction?: UndoDirection): UndoPlan {
+    const { steps, at, next, barrier } = this.#line;
+    if (direction === undefined && barrier !== undefined) throw this.#blocked(barrier);
+    const to = direction === undefined ? next : direction === 'back' ? at - 1 : at + 1;
+    if (steps.length === 0) {
+      throw barrier === undefined
+        ? nothing('no command has changed the tree')
+        : this.#blocked(barrier);
+    }
+    if (to < 0) throw nothing('everything that can be taken back has been taken back');
+    if (to > steps.length) throw nothing('nothing has been taken back: there is no way forward');
+    const goesBack = to < at;
+    const passed = goesBack ? steps.slice(to, at).reverse() : steps.slice(at, to);
+    const target = this.#state(to);
+    if (target === undefined) throw gone(passed.at(-1), goesBack);
+    return { direction: goesBack ? 'back' : 'forward', steps: passed, to, target };
+  }
+
+  /** What `undo` would do, or undefined. */
+  tryPlan(direction?: UndoDirection): UndoPlan | undefined {
+    try {
+      return this.plan(direction);
+    } catch (error) {
+      if (error instanceof CommandError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Oldest first. */
+  shown(): ShownStep[] {
+    const { steps, at } = this.#line;
+    if (steps.length === 0) return [];
+    const names = new Map(this.#catalog.list().map(({ uuid, name }) => [uuid, name]));
+    return steps.map(({ before, ...step }, index) => ({
+      ...step,
+      before: names.get(before) ?? null,
+      isTakenBack: index >= at,
+    }));
+  }
+
+  #blocked({ command, name, why, timeMs }: Barrier): CommandError {
+    const what = stepText({ command, ...(name !== undefined && { name }) });
+    const reasons: Readonly<Record<Barrier['why'], string>> = {
+      deleted: `the last command was "${what}", which can't be taken back`,
+      'no-undo': `"${what}" kept no undo snapshot, so it can't be taken back`,
+    };
+    const back = this.#line.steps[this.#line.at - 1];
+    const hint =
+      back === undefined ? '' : `; shadowfs undo --back takes back "${stepText(back)}" before it`;
+    return new CommandError('cannot-undo', 'EINVAL', reasons[why] + hint, {
+      last: { command, name, timeMs },
+    });
+  }
+}
+
+function nothing(why: string): CommandError {
+  return new CommandError('nothing-to-undo', 'ENOENT', `nothing to undo: ${why}`);
+}
+
+function gone(step: UndoStep | undefined, goesBack: boolean): CommandError {
+  const what = step === undefined ? 'the command' : `"${stepText(step)}"`;
+  return new CommandError(
+    'undo-gone',
+    'ENOENT',
+    `the snapshot of the tree ${goesBack ? 'before' : 'after'} ${what} is gone: it was deleted, ` +
+      'or pruned (the option keep-undo says how many are kept)',
+  );
+}
