@@ -12,6 +12,7 @@ const USAGE_CODES: ReadonlySet<string> = new Set([
   'bad-option',
   'bad-command-line',
   'bad-schedule',
+  'bad-note',
   'bad-address',
 ]);
 

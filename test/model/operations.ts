@@ -317,6 +317,10 @@ export class Operations {
     run.save(isTaken ? random.pick(user).name : `s${random.below(1e6)}`);
   }
 
+  undo(): void {
+    this.run.undo(this.random.pick([undefined, undefined, 'back', 'forward'] as const));
+  }
+
   restore(): void {
     const { run, random } = this;
     if (run.model.snapshots.length > 0) run.restore(random.pick(run.model.snapshots).name);

@@ -68,6 +68,7 @@ function runSeed(seed: number): void {
     [1, () => compareLive(run)],
     [2.2, command(() => operations.save())],
     [1.6, command(() => operations.restore())],
+    [1.2, command(() => operations.undo())],
     [1, command(() => operations.deleteSnapshot())],
     [0.4, command(() => operations.renameSnapshot())],
     [1.5, command(() => locks.any())],

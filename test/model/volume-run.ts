@@ -343,14 +343,31 @@ export class VolumeRun {
 
   restore(name: string): void {
     trace(`restore ${name} from layer ${this.volume.live.top}`);
+    this.#moveTree(() => this.volume.restore(name, 'model'));
+  }
+
+  /** Any step back or forward; the tree must become the snapshot that the answer names. */
+  undo(direction?: 'back' | 'forward'): void {
+    trace(`undo ${direction ?? ''} from layer ${this.volume.live.top}`);
+    const code = codeOf(() => this.volume.planUndo(direction));
+    if (code === 'none') this.#moveTree(() => this.volume.undo(direction, 'model'));
+    else if (!['nothing-to-undo', 'cannot-undo', 'undo-gone'].includes(code)) throw new Error(code);
+  }
+
+  #moveTree(move: () => ReturnType<Volume['restore']> | ReturnType<Volume['undo']>): void {
     const from = this.volume.live.top;
     const before = this.model.snapshots.find((s) => s.layer === this.#parentOf(from));
     const inodes = copyInodes(this.model.live);
-    const answer = this.volume.restore(name, 'model');
+    const answer = move();
     // As the tree does for files that are open.
     this.#pin(answer.from, inodes);
-    if (answer.undo !== undefined) this.model.addSnapshot(answer.undo, 'undo', from);
-    else if (before === undefined) throw new Error('a restore without an undo loses the tree');
+    const { undo: kept, name } = answer;
+    // A tree that was a copy of an undo snapshot leaves no second one.
+    const isKnown = this.model.snapshots.some((s) => s.name === kept);
+    if (kept !== undefined && !isKnown) this.model.addSnapshot(kept, 'undo', from);
+    if (kept === undefined && before === undefined && this.#keepUndo > 0) {
+      throw new Error('a restore without an undo loses the tree');
+    }
     this.model.restore(name);
     for (const pruned of answer.pruned) this.model.deleteSnapshot(pruned);
     for (const kept of answer.locked ?? []) {
@@ -359,8 +376,13 @@ export class VolumeRun {
     const undo = this.model.snapshots.filter(
       (s) => s.kind === 'undo' && !this.#isLocked(s.name),
     ).length;
-    if (undo > (this.options.keepUndo ?? 3) + 1) throw new Error(`${undo} undo snapshots`);
+    // Beyond them: the one that the tree was made from, and the one that it left.
+    if (undo > this.#keepUndo + 2) throw new Error(`${undo} undo snapshots`);
     this.note();
+  }
+
+  get #keepUndo(): number {
+    return this.options.keepUndo ?? 3;
   }
 
   #pin(view: View, inodes: Inodes): void {

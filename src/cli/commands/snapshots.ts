@@ -1,5 +1,6 @@
 /** `shadowfs snapshots` */
 import type { Command } from 'commander';
+import { foldedNote } from '../../format/text/note.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { formatTime, printable, printJson, printLine } from '../output.js';
 import { listOf } from '../state.js';
@@ -26,8 +27,9 @@ export function addSnapshots(program: Command): void {
         formatTime(Number(snapshot['createdMs'])),
         String(snapshot['layer']),
         printable(String(snapshot['source'])),
+        printable(foldedNote(String(snapshot['note'] ?? ''))),
       ]);
-      printTable(['NAME', 'KIND', 'CREATED', 'LAYER', 'BY'], rows);
+      printTable(['NAME', 'KIND', 'CREATED', 'LAYER', 'BY', 'NOTE'], rows);
     }),
   );
 }

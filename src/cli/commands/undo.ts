@@ -4,8 +4,9 @@ import { ageText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
 import { staleFiles } from '../../daemon/mount/processes.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatTable, formatTime, printable, printJson, printLine } from '../output.js';
+import { formatTime, printable, printJson, printLine } from '../output.js';
 import { statusOf } from '../state.js';
+import { printTable } from '../table.js';
 import { findMount } from '../target.js';
 import { timingText } from '../timings.js';
 import { reportHolders } from './restore.js';
@@ -143,5 +144,5 @@ async function list(options: UndoOptions): Promise<void> {
     step.isTakenBack ? 'taken back' : 'done',
     printable(step.before ?? '(gone)'),
   ]);
-  printLine(formatTable(['TIME', 'COMMAND', 'STATE', 'THE TREE BEFORE IT'], rows));
+  printTable(['TIME', 'COMMAND', 'STATE', 'THE TREE BEFORE IT'], rows);
 }

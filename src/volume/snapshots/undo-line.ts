@@ -2,7 +2,7 @@
  * The undo line: the commands that can be taken back, in the order in which
  * they were given, and where on it the live tree stands (format.md, rules
  * U1–U4). As an editor's undo: back, forward, and a new command ends what was
- * ahead. It moves nothing; `undo-commands.ts` does.
+ * ahead. It moves nothing; `tree-moves.ts` does.
  *
  * What must hold: a change of the line is in the transaction of the command
  * that causes it (rule D7); the line only names snapshots, so a snapshot that
