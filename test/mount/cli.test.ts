@@ -22,10 +22,13 @@ eachIdentity(t, 'in place: the original reappears untouched', async (t, world) =
   t.match(await says(world, ['save', 'start'], `${project}/sub`), /^0 saved .*project as start in/);
   await world.sh('rm -r project/sub; echo changed > project/f; echo new > project/n');
   const restored = await says(world, ['restore', 'latest', '-C', project]);
-  t.match(restored, /^0 restored .*project to start in .*\nto undo this: shadowfs restore undo-/);
+  t.match(
+    restored,
+    /^0 restored .*project to start in .*\nto undo this: shadowfs undo \(or shadowfs restore undo-/,
+  );
   await world.sh('cat project/sub/g; test ! -e project/n');
   await world.sh('echo again > project/f');
-  const undo = /undo-\S+/.exec(restored)?.[0] ?? '';
+  const undo = /undo-[^\s)]+/.exec(restored)?.[0] ?? '';
   t.match(await says(world, ['restore', undo], project), /^0 restored/);
   t.equal(await world.sh('cat project/f project/n'), 'changed\nnew\n', 'the wreck is back');
   t.match(await says(world, ['umount', project]), /^0 unmounted .*; everything is stored/);
@@ -49,7 +52,7 @@ eachIdentity(t, 'every command answers people and programs', async (t, world) =>
   t.match(await says(world, ['rename', 'b', 'c'], world.mnt), /^0 renamed snapshot b to c/);
   t.match(await says(world, ['delete', 'with space'], world.mnt), /^0 deleted snapshot with space/);
   const table = (await says(world, ['snapshots'], world.mnt)).split('\n');
-  t.match(table[0], /^0 NAME +KIND +CREATED +LAYER +BY$/);
+  t.match(table[0], /^0 NAME +KIND +CREATED +LAYER +BY +NOTE$/);
   t.match(table[2], /^c +user +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +\d+ +cli$/);
   t.match(await says(world, ['history', '-n', '1'], world.mnt), /delete +with space.*deleted\n$/);
   t.match(await world.on(['status']), { pid: Number, snapshots: 2, base: world.path('base') });

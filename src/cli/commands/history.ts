@@ -1,5 +1,7 @@
 /** `shadowfs history` */
 import type { Command } from 'commander';
+import { foldedNote } from '../../format/text/note.js';
+import type { Answer } from '../../control/command.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { formatTime, printable, printJson } from '../output.js';
 import { listOf } from '../state.js';
@@ -32,9 +34,15 @@ export function addHistory(program: Command): void {
         printable(String(record['name'] ?? '')),
         String(record['layer']),
         printable(String(record['source'])),
-        printable(String(record['outcome'])),
+        printable(outcomeText(record)),
       ]);
       printTable(['TIME', 'COMMAND', 'NAME', 'LAYER', 'BY', 'OUTCOME'], rows);
     }),
   );
+}
+
+/** What became of the command, and the note that it gave. Pure. */
+function outcomeText({ outcome, details }: Answer): string {
+  const { note } = (details ?? {}) as { note?: unknown };
+  return typeof note === 'string' ? `${outcome}: ${foldedNote(note)}` : String(outcome);
 }

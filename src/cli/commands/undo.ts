@@ -4,7 +4,7 @@ import { ageText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
 import { staleFiles } from '../../daemon/mount/processes.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatTime, printable, printJson, printLine } from '../output.js';
+import { formatTime, printable, printJson, printLine, wrongUsage } from '../output.js';
 import { statusOf } from '../state.js';
 import { printTable } from '../table.js';
 import { findMount } from '../target.js';
@@ -56,8 +56,7 @@ export function addUndo(program: Command): void {
 
 async function undo(options: UndoOptions): Promise<void> {
   const { control, mount } = findMount(options);
-  const direction =
-    options.back === true ? 'back' : options.forward === true ? 'forward' : undefined;
+  const direction = directionOf(options);
   const sinceMs = Date.now();
   if (options.dryRun === true) {
     const answer = await control.run('undo', direction, { dry: 'yes' });
@@ -82,6 +81,12 @@ async function undo(options: UndoOptions): Promise<void> {
   );
   for (const line of hints(answer)) printLine(line);
   reportHolders(holders);
+}
+
+function directionOf({ back, forward }: UndoOptions): Told['direction'] | undefined {
+  if (back === true && forward === true) throw wrongUsage('either --back or --forward');
+  if (back === true) return 'back';
+  return forward === true ? 'forward' : undefined;
 }
 
 /** `took back "restore before" of 2026-11-30 12:00:00 (2 minutes ago)`. Pure. */
