@@ -5,6 +5,7 @@
  */
 import { CommandError, FsError, messageOf } from '../lib/errors.js';
 import type { Deferred } from '../lib/deferred.js';
+import type { OptionChanges } from '../format/text/volume-options.js';
 import type { PeerAddress } from '../format/text/peer-address.js';
 
 export const COMMAND_NAMES = [
@@ -17,6 +18,7 @@ export const COMMAND_NAMES = [
   'lock',
   'unlock',
   'schedule',
+  'options',
   'check',
   'diff',
   'versions',
@@ -50,6 +52,8 @@ export interface CommandArguments {
   reason?: string;
   /** `unlock`: the origin whose locks are released. */
   from?: string;
+  /** `options`: the options to change. */
+  changes?: OptionChanges;
   /** `sync`: the action. */
   action?: 'sync' | 'pause' | 'resume' | 'schedule' | 'keep';
   /** `peer-invite`, `peer-join`: the local name of the other side. `demote`: the peer to follow. */

@@ -9,7 +9,7 @@
  *
  * It lives in the writer's thread; the serving thread gets its states.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRNO } from '../lib/errors.js';
 import { DEFAULT_BLOCK_SIZE } from '../format/records/tables.js';
@@ -103,9 +103,29 @@ export function usableFreePages(
   return Math.floor(usable * RUNS_USABLE);
 }
 
+/** What is kept for delete, restore and the collector. Pure. */
+function reserveBytes(whole: number): number {
+  return Math.min(MAX_RESERVE_BYTES, Math.max(MIN_RESERVE_BYTES, Math.floor(whole / RESERVE_PART)));
+}
+
+/** What users could still store if the volume were opened to be written; reads only. */
+export function roomWhenOpened(
+  volumePath: string,
+  { lastPage, freePages, pageBytes }: StoreStats,
+  quotaBytes: number | undefined,
+): number {
+  const { bavail, bsize, blocks } = statfsSync(volumePath);
+  const growable = Math.min(
+    bavail * bsize,
+    (quotaBytes ?? Number.POSITIVE_INFINITY) - (lastPage + 1) * pageBytes,
+  );
+  const room = Math.max(0, growable) + freePages * pageBytes;
+  return Math.max(0, room - reserveBytes(quotaBytes ?? blocks * bsize));
+}
+
 export class Space {
   readonly #fd: number;
-  readonly #options: SpaceOptions;
+  #options: SpaceOptions;
   readonly #oldestReader: () => number | undefined;
   #stats: StoreStats;
   /** The file has allocated blocks up to here. */
@@ -156,11 +176,7 @@ export class Space {
   }
 
   get #reserveBytes(): number {
-    const whole = this.#options.quotaBytes ?? this.#disk().totalBytes;
-    return Math.min(
-      MAX_RESERVE_BYTES,
-      Math.max(MIN_RESERVE_BYTES, Math.floor(whole / RESERVE_PART)),
-    );
+    return reserveBytes(this.#options.quotaBytes ?? this.#disk().totalBytes);
   }
 
   #disk(): { freeBytes: number; totalBytes: number } {
@@ -196,7 +212,9 @@ export class Space {
     const most = this.#takesRoomAnew
       ? Math.max(0, disk.freeBytes - UNRESERVED_MARGIN_BYTES)
       : Number.POSITIVE_INFINITY;
-    const tail = this.#allocatedEnd - this.#fileEnd;
+    // The quota may have been lowered below what is allocated.
+    const end = Math.min(this.#allocatedEnd, quotaBytes ?? this.#allocatedEnd);
+    const tail = Math.max(0, end - this.#fileEnd);
     const diskBytes = disk.freeBytes - (this.#isOnBtrfs ? UNTOUCHED_BYTES : 0);
     const growable = this.#canReserve
       ? Math.max(0, Math.min(diskBytes, (quotaBytes ?? Infinity) - this.#allocatedEnd))
@@ -217,6 +235,12 @@ export class Space {
       diskFreeBytes: disk.freeBytes,
       ...(quotaBytes !== undefined && { quotaBytes }),
     };
+  }
+
+  /** From now on; undefined: no limit. */
+  setQuota(quotaBytes: number | undefined): void {
+    const { quotaBytes: _before, ...rest } = this.#options;
+    this.#options = { ...rest, ...(quotaBytes !== undefined && { quotaBytes }) };
   }
 
   #freePages(): { usableBytes: number; youngBytes: number } {

@@ -163,6 +163,11 @@ export class StoreWriter {
     return this.#space.ensure(bytes);
   }
 
+  /** Undefined: no limit. */
+  setQuota(quotaBytes: number | undefined): void {
+    this.#space.setQuota(quotaBytes);
+  }
+
   close(): void {
     this.#space.close();
     this.#env.close();

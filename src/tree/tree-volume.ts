@@ -130,5 +130,5 @@ export interface TreeVolume extends VolumeNames {
     targetOffset: number,
     length: number,
   ): number;
-  space(): { usedBytes: number; freeBytes: number };
+  space(): { usedBytes: number; freeBytes: number; quotaBytes?: number };
 }

@@ -6,6 +6,7 @@ import { logFor } from '../lib/log.js';
 import { FORMAT_WITH_LOG } from '../format/records/tables.js';
 import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
+import { roomWhenOpened } from '../store/space.js';
 import type { BaseDirectory } from '../base/base-directory.js';
 import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
@@ -75,8 +76,14 @@ function openOnlyToRead(what: VolumeOpenOptions): OpenedStore {
   const reader = openToRead(what.path);
   try {
     const about = readAbout(what, reader);
-    const { usedPages, pageBytes } = reader.stats();
-    return { reader, sink: new NoSink(usedPages * pageBytes), ...about, readOnly: true };
+    const stats = reader.stats();
+    const { quotaBytes } = about.options;
+    const sink = new NoSink({
+      usedBytes: stats.usedPages * stats.pageBytes,
+      roomBytes: roomWhenOpened(what.path, stats, quotaBytes > 0 ? quotaBytes : undefined),
+      fileBytes: (stats.lastPage + 1) * stats.pageBytes,
+    });
+    return { reader, sink, ...about, readOnly: true };
   } catch (error) {
     reader.close();
     throw error;

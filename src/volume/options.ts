@@ -1,11 +1,12 @@
-/** The options of a volume, set when it is made; stored in `meta/options`. */
+/** The options of a volume, given when it is made; stored in `meta/options`. */
 import { CommandError } from '../lib/errors.js';
+import type { OptionChanges } from '../format/text/volume-options.js';
 import { DEFAULT_BLOCK_SIZE, MAX_BLOCK_SIZE, MIN_BLOCK_SIZE } from '../format/records/tables.js';
 
 export interface VolumeOptions {
-  /** Bytes, a power of two; fixed when the volume is made. */
+  /** Bytes, a power of two; never changes. */
   blockSize: number;
-  /** LZ4 for blocks; fixed when the volume is made. */
+  /** LZ4 for blocks that are written from the next opening on. */
   compression: boolean;
   /** Largest size of the volume's data in bytes; 0 for no limit. */
   quotaBytes: number;
@@ -21,6 +22,42 @@ export const DEFAULT_OPTIONS: VolumeOptions = {
   keepUndo: 10,
   hiddenNames: { snapshots: '.snapshots', control: '.control' },
 };
+
+/**
+ * The options with changes. Throws CommandError `bad-option`, `option-fixed`. Pure.
+ */
+export function withChanges(options: VolumeOptions, changes: OptionChanges): VolumeOptions {
+  const { blockSize = options.blockSize } = changes;
+  if (blockSize !== options.blockSize) {
+    throw new CommandError(
+      'option-fixed',
+      'EINVAL',
+      `block-size: the blocks that are stored have ${options.blockSize} bytes, and what refers to ` +
+        'them counts in these; only a new volume can have another size',
+    );
+  }
+  const changed = {
+    blockSize,
+    compression: changes.compression ?? options.compression,
+    quotaBytes: changes.quotaBytes ?? options.quotaBytes,
+    keepUndo: changes.keepUndo ?? options.keepUndo,
+    hiddenNames: {
+      snapshots: changes.snapshotsName ?? options.hiddenNames.snapshots,
+      control: changes.controlName ?? options.hiddenNames.control,
+    },
+  };
+  checkOptions(changed);
+  return changed;
+}
+
+/** The volume's file only grows. Throws CommandError `bad-option`. Pure. */
+export function checkQuota(quotaBytes: number, fileBytes: number): void {
+  if (quotaBytes === 0 || quotaBytes >= fileBytes) return;
+  throw bad(
+    `quota=${quotaBytes}: the volume's file has ${fileBytes} bytes already, and never shrinks ` +
+      '(what is deleted makes room inside it)',
+  );
+}
 
 function bad(what: string): CommandError {
   return new CommandError('bad-option', 'EINVAL', what);

@@ -245,9 +245,9 @@ export class ReadableVolume {
     return false;
   }
 
-  /** Bytes: what the volume uses, and what it could still take. */
-  space(): { usedBytes: number; freeBytes: number } {
+  /** Bytes: what the volume uses, what it could still take, and its quota (0: none). */
+  space(): { usedBytes: number; freeBytes: number; quotaBytes: number } {
     const { usedBytes, roomBytes } = this.core.sink.space();
-    return { usedBytes, freeBytes: roomBytes };
+    return { usedBytes, freeBytes: roomBytes, quotaBytes: this.options.quotaBytes };
   }
 }

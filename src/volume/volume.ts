@@ -5,7 +5,7 @@
  * nor sockets. Changes work on the live view, in memory, and throw FsError;
  * commands throw CommandError. Both are durable when their txg is.
  *
- * Doors: catalog, create-volume, inode, lineage, options,
+ * Doors: catalog, create-volume, inode, lineage, option-commands, options,
  *   readable-volume, view, volume.
  * Doors inside volume/: core, newest, open-volume.
  */
@@ -46,6 +46,7 @@ import {
 import type { Copied } from './files/file-data.js';
 import { openLog } from './log/open-log.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
+import { OptionCommands } from './option-commands.js';
 import { PrunedSnapshots } from './peers/pruned-snapshots.js';
 import { PullSchedule } from './peers/pull-schedule.js';
 import { GroupPoints } from './snapshots/group-points.js';
@@ -64,6 +65,7 @@ export class Volume extends ReadableVolume {
   readonly schedules: Schedules;
   readonly pulls: PullSchedule;
   readonly pruned: PrunedSnapshots;
+  readonly optionCommands: OptionCommands;
   readonly groupPoints: GroupPoints;
   readonly #commands: SnapshotCommands;
   readonly #moves: TreeMoves;
@@ -85,6 +87,7 @@ export class Volume extends ReadableVolume {
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
     this.pulls = new PullSchedule(core, catalog, this.#commands);
     this.pruned = new PrunedSnapshots(core, catalog, this.#commands, this.locks);
+    this.optionCommands = new OptionCommands(core, catalog, this.#commands);
     this.groupPoints = new GroupPoints(core, catalog, this.#commands);
     catalog.attach(core);
     core.onClose((txg) => {

@@ -13,6 +13,7 @@ import { addGroupSave } from './group-save.js';
 import { addHistory } from './history.js';
 import { addLock, addLocks, addUnlock } from './locks.js';
 import { addMount } from '../mount/mount.js';
+import { addOptions } from './options.js';
 import { addPeer } from './peer.js';
 import { addReceive } from './receive.js';
 import { addRename } from './rename.js';
@@ -54,7 +55,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] 
       addSchedule,
     ],
   },
-  { title: 'Volumes', commands: [addVolumes, addVolume, addSend, addReceive] },
+  { title: 'Volumes', commands: [addVolumes, addVolume, addOptions, addSend, addReceive] },
   {
     title: 'Peers',
     commands: [addPeer, addSync, addRole, addPromote, addDemote, addSwitchover, addGroupSave],

@@ -29,6 +29,7 @@ import { demoteFile } from './demote.js';
 import { diffFile } from './diff.js';
 import { groupSaveFile } from './group-save.js';
 import { lockFile } from './lock.js';
+import { optionsFile } from './options.js';
 import { peerInviteFile } from './peer-invite.js';
 import { peerJoinFile } from './peer-join.js';
 import { peerRemoveFile } from './peer-remove.js';
@@ -55,6 +56,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   lockFile,
   unlockFile,
   scheduleFile,
+  optionsFile,
   checkFile,
   diffFile,
   versionsFile,

@@ -21,6 +21,7 @@ import {
   failureAnswer,
 } from '../../control/command.js';
 import { CommandQueue } from '../../control/command-queue.js';
+import type { OptionChanges } from '../../format/text/volume-options.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
 import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
 import type { PeeringCommand } from '../peers/peering.js';
@@ -37,6 +38,7 @@ export interface CommandVolume<V> {
   unlockSnapshot(name: string, reason: string | undefined, source: string): object;
   releaseLocks(from: string, source: string): object;
   readonly schedules: { set(text: string, source: string): object };
+  readonly optionCommands: { set(changes: OptionChanges, source: string): object };
   readonly pulls: { set(text: string, source: string): object };
   readonly pruned: { set(text: string, source: string): object };
   runSchedule(): object;
@@ -280,6 +282,10 @@ export class VolumeCommands<V> implements Commands {
         );
       case 'schedule':
         return this.#change(command, false, () => volume.schedules.set(name ?? '', source));
+      case 'options':
+        return this.#change(command, false, () =>
+          volume.optionCommands.set(args.changes ?? {}, source),
+        );
       case 'check':
       case 'diff':
       case 'versions':

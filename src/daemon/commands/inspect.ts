@@ -164,6 +164,7 @@ export function readVolumeState(path: string): VolumeState {
       ...volume.status(),
       latest: volume.latest()?.name ?? null,
       options: volume.options,
+      optionsAtNextMount: null,
       schedule: shownSchedule(volume),
       lag: storedSyncState(volume, Date.now()),
       undoSteps: volume.undoSteps(),

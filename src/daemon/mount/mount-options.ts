@@ -5,23 +5,17 @@
  * what the kernel is told, `open-volume.ts` for a new volume (and what an
  * existing one must agree with), `mount-server.ts` for the rest.
  */
-import { CommandError } from '../../lib/errors.js';
-
-/**
- * Options of a new volume; absent: the default. For an existing volume they must agree or be
- * changeable.
- */
-export interface CreationOptions {
-  blockSize?: number;
-  compression?: boolean;
-  quotaBytes?: number;
-  keepUndo?: number;
-  snapshotsName?: string;
-  controlName?: string;
-}
+import {
+  badOption as bad,
+  type OptionChanges,
+  parseSwitch,
+  setVolumeOption,
+  VOLUME_OPTION_KEYS,
+} from '../../format/text/volume-options.js';
 
 export interface MountOptions {
-  creation: CreationOptions;
+  /** Options of a new volume; an existing one must have them. */
+  creation: OptionChanges;
   readOnly: boolean;
   allowOther: boolean;
   /** Set-user-id bits, device files and programs do not count in the mount. */
@@ -38,39 +32,6 @@ export interface MountOptions {
   writeback: boolean;
 }
 
-const SIZE_UNITS: Record<string, number> = {
-  '': 1,
-  K: 2 ** 10,
-  M: 2 ** 20,
-  G: 2 ** 30,
-  T: 2 ** 40,
-};
-
-function bad(message: string): CommandError {
-  return new CommandError('bad-option', 'EINVAL', message);
-}
-
-/** Bytes of `4096`, `32K`, `10G` … */
-export function parseSize(key: string, text: string): number {
-  const match = /^(\d{1,15})([KMGT]?)(?:i?B)?$/i.exec(text);
-  const bytes = Number(match?.[1]) * (SIZE_UNITS[(match?.[2] ?? '').toUpperCase()] ?? 1);
-  if (match === null || !Number.isSafeInteger(bytes)) {
-    throw bad(`${key}=${text}: expected a size such as 32K or 10G`);
-  }
-  return bytes;
-}
-
-function parseSwitch(key: string, text: string): boolean {
-  if (text === 'on' || text === 'yes' || text === '') return true;
-  if (text === 'off' || text === 'no') return false;
-  throw bad(`${key}=${text}: expected on or off`);
-}
-
-function parseCount(key: string, text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw bad(`${key}=${text}: expected a number`);
-  return Number(text);
-}
-
 const ACCESS_TIMES = new Set(['atime', 'relatime', 'strictatime', 'diratime']);
 
 /** Why the option is refused, if it asks that reads change access times. */
@@ -82,12 +43,6 @@ export function accessTimeRefusal(key: string): string | undefined {
 type Setter = (options: MountOptions, key: string, value: string) => void;
 
 const SETTERS: Record<string, Setter> = {
-  'block-size': (o, key, value) => (o.creation.blockSize = parseSize(key, value)),
-  compression: (o, key, value) => (o.creation.compression = parseSwitch(key, value)),
-  quota: (o, key, value) => (o.creation.quotaBytes = parseSize(key, value)),
-  'keep-undo': (o, key, value) => (o.creation.keepUndo = parseCount(key, value)),
-  'snapshots-name': (o, _key, value) => (o.creation.snapshotsName = value),
-  'control-name': (o, _key, value) => (o.creation.controlName = value),
   ro: (o, key, value) => (o.readOnly = parseSwitch(key, value)),
   reattach: (o, key, value) => (o.reattach = parseSwitch(key, value)),
   writeback: (o, key, value) => (o.writeback = parseSwitch(key, value)),
@@ -104,7 +59,7 @@ const SETTERS: Record<string, Setter> = {
   allow_other: (o, key, value) => (o.allowOther = parseSwitch(key, value)),
 };
 
-export const OPTION_KEYS = Object.keys(SETTERS);
+export const OPTION_KEYS = [...VOLUME_OPTION_KEYS, ...Object.keys(SETTERS)];
 
 /** `lists`: each `key=value,key,…`; later ones win. Throws CommandError `bad-option`. */
 export function parseMountOptions(lists: readonly string[]): MountOptions {
@@ -126,6 +81,7 @@ export function parseMountOptions(lists: readonly string[]): MountOptions {
     const set = Object.hasOwn(SETTERS, key) ? SETTERS[key] : undefined;
     const refusal = accessTimeRefusal(key);
     if (refusal !== undefined) throw bad(refusal);
+    if (setVolumeOption(options.creation, key, value)) continue;
     if (set === undefined) throw bad(`unknown option ${key}; known: ${OPTION_KEYS.join(' ')}`);
     set(options, key, value);
   }

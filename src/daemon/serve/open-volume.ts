@@ -7,6 +7,7 @@ import { dirname, relative } from 'node:path';
 import { realClock } from '../../lib/clock.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { byteStringOfText } from '../../lib/byte-text.js';
+import type { OptionChanges } from '../../format/text/volume-options.js';
 import { isVolume } from '../../store/open.js';
 import {
   acquireOwner,
@@ -21,7 +22,6 @@ import { createVolume } from '../../volume/create-volume.js';
 import { DEFAULT_OPTIONS, type VolumeOptions } from '../../volume/options.js';
 import type { StartWriter } from '../../volume/commit/start-writer.js';
 import { Volume } from '../../volume/volume.js';
-import type { CreationOptions } from '../mount/mount-options.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { OpenedFacts } from './messages.js';
 import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
@@ -31,7 +31,7 @@ const OWNER_WAIT_MS = 10_000;
 const LOOK_WAIT_MS = 1000;
 
 /** The options of a new volume. Pure. */
-export function newVolumeOptions(creation: CreationOptions): VolumeOptions {
+export function newVolumeOptions(creation: OptionChanges): VolumeOptions {
   return {
     blockSize: creation.blockSize ?? DEFAULT_OPTIONS.blockSize,
     compression: creation.compression ?? DEFAULT_OPTIONS.compression,
@@ -180,10 +180,10 @@ function isServed({ mountpoint }: OwnerRecord): boolean {
 }
 
 /** An existing volume keeps its own options; a request for others is a mistake to report. */
-function refuseOtherOptions(volume: Volume, creation: CreationOptions): void {
+function refuseOtherOptions(volume: Volume, creation: OptionChanges): void {
   const wanted = newVolumeOptions(creation);
   const has = volume.options;
-  const pairs: [string, keyof CreationOptions, unknown, unknown][] = [
+  const pairs: [string, keyof OptionChanges, unknown, unknown][] = [
     ['block-size', 'blockSize', wanted.blockSize, has.blockSize],
     ['compression', 'compression', wanted.compression, has.compression],
     ['quota', 'quotaBytes', wanted.quotaBytes, has.quotaBytes],
@@ -197,7 +197,8 @@ function refuseOtherOptions(volume: Volume, creation: CreationOptions): void {
     throw new CommandError(
       'option-mismatch',
       'EINVAL',
-      `${option}: the volume was made with ${String(actual)}, not ${String(asked)}`,
+      `${option}: the volume has ${String(actual)}, not ${String(asked)}` +
+        (option === 'block-size' ? '' : `; to change it: shadowfs options ${option}=VALUE`),
     );
   }
 }

@@ -65,6 +65,7 @@ export function mountState(parts: MountedParts): ControlState {
       schedule: schedule.status(),
       undoSteps: volume.undoSteps(),
       options: volume.options,
+      optionsAtNextMount: volume.optionCommands.atNextMount,
       nodes: tree.status(),
       peering: peering.status(),
       lag: agent.syncState(),

@@ -9,7 +9,7 @@
  * entry names.
  *
  * Doors: adopt-volume, delete-volume, find-volume, list-volumes, move-volume, register,
- *   registry, take-in.
+ *   registry, set-options, take-in.
  * Doors inside daemon/: directory-identity, volume-place.
  */
 import {

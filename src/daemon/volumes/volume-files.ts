@@ -16,11 +16,6 @@ const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
 export type OnProgress = (done: number, total: number) => void;
 
-/** Names in the volume's directory that are not the volume's. */
-export async function foreignNames(volume: string): Promise<string[]> {
-  return (await readdir(volume)).filter((name) => !OWN_FILES.includes(name));
-}
-
 /**
  * Removes the volume's files, and its directory unless something else is in it. Returns what is
  * left there. A removal that was cut short goes on from where it stopped.

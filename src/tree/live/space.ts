@@ -39,12 +39,23 @@ export function allocate(
   if (inode.size < size) volume.setAttributes(ino, { size });
 }
 
-export function statFsOf(space: { usedBytes: number; freeBytes: number }): StatFs {
-  const free = Math.floor(space.freeBytes / UNIT_BYTES);
+/**
+ * Under a quota the size is the quota, whatever is used; what can't be had of the rest (a reserve, or
+ * a disk that is fuller) is free, but not available, as root's blocks of other file systems.
+ */
+export function statFsOf(space: {
+  usedBytes: number;
+  freeBytes: number;
+  quotaBytes?: number;
+}): StatFs {
+  const available = Math.floor(space.freeBytes / UNIT_BYTES);
+  const used = Math.ceil(space.usedBytes / UNIT_BYTES);
+  const quota = Math.floor((space.quotaBytes ?? 0) / UNIT_BYTES);
+  const blocks = Math.max(quota, used + available);
   return {
-    blocks: Math.ceil(space.usedBytes / UNIT_BYTES) + free,
-    bfree: free,
-    bavail: free,
+    blocks,
+    bfree: blocks - used,
+    bavail: available,
     files: FILES,
     ffree: FILES,
     bsize: UNIT_BYTES,

@@ -63,6 +63,11 @@ export class InlineSink implements TxgSink {
     this.#host.collector.pin(layers);
   }
 
+  setQuota(bytes: number): void {
+    this.#host.setQuota(bytes);
+    this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));
+  }
+
   makeLog(bytes: number): void {
     this.events?.logMade(this.#host.makeLog(bytes));
   }

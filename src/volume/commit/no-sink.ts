@@ -3,15 +3,15 @@ import { FsError } from '../../lib/errors.js';
 import type { TxgSink, SinkSpace } from './txg-sink.js';
 
 export class NoSink implements TxgSink {
-  /** `usedBytes`: the size of the volume's file. */
-  constructor(readonly usedBytes: number) {}
+  /** What the volume uses, and what it could take if it were opened to be written. */
+  constructor(readonly known: Omit<SinkSpace, 'availableBytes'>) {}
 
   submit(): void {
     throw new FsError('EROFS', 'write', 'the volume');
   }
 
   space(): SinkSpace {
-    return { availableBytes: 0, usedBytes: this.usedBytes, roomBytes: 0 };
+    return { availableBytes: 0, ...this.known };
   }
 
   canGrow(): boolean {
@@ -31,6 +31,8 @@ export class NoSink implements TxgSink {
   pin(): void {}
 
   makeLog(): void {}
+
+  setQuota(): void {}
 
   close(): void {}
 }

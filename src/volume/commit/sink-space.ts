@@ -21,7 +21,7 @@ export class PromisedSpace {
   }
 
   space(): SinkSpace {
-    return this.#report ?? { availableBytes: 0, usedBytes: 0, roomBytes: 0 };
+    return this.#report ?? { availableBytes: 0, usedBytes: 0, roomBytes: 0, fileBytes: 0 };
   }
 
   /** Upper bound of what records of so many bytes add to the file. */

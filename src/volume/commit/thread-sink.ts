@@ -168,6 +168,10 @@ export class ThreadSink implements TxgSink {
     this.#post({ type: 'pin', layers: [...layers] });
   }
 
+  setQuota(bytes: number): void {
+    this.#post({ type: 'quota', bytes });
+  }
+
   makeLog(bytes: number): void {
     this.#post({ type: 'make-log', bytes });
   }

@@ -10,6 +10,8 @@ export interface SinkSpace {
   usedBytes: number;
   /** Bytes left for users, on the disk and below the quota, as `df` shows it. */
   roomBytes: number;
+  /** The volume's file up to its last page. */
+  fileBytes: number;
 }
 
 export interface TxgSink {
@@ -28,6 +30,8 @@ export interface TxgSink {
   pin(layers: readonly number[]): void;
   /** Has the writer make the intent log's file; `logMade` follows. */
   makeLog(bytes: number): void;
+  /** The most that the volume's file may grow to; 0: no limit. */
+  setQuota(bytes: number): void;
   close(): void;
 }
 

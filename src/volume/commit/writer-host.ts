@@ -61,6 +61,11 @@ export class WriterHost {
     return { operations, valueBytes, elapsedMs };
   }
 
+  /** 0: no limit. */
+  setQuota(bytes: number): void {
+    this.#writer.setQuota(bytes > 0 ? bytes : undefined);
+  }
+
   /** Makes room for `bytes` if the disk has it. */
   ensure(bytes: number): SpaceReport {
     const space = this.#writer.ensure(bytes);
@@ -68,6 +73,7 @@ export class WriterHost {
       availableBytes: space.availableBytes,
       usedBytes: space.usedBytes,
       roomBytes: space.roomBytes,
+      fileBytes: space.fileBytes,
       canGrow: space.availableBytes >= bytes,
       stats: this.#writer.stats(),
     };

@@ -21,6 +21,7 @@ export type ToWriter =
   | { type: 'ensure'; bytes: number }
   | { type: 'pin'; layers: number[] }
   | { type: 'make-log'; bytes: number }
+  | { type: 'quota'; bytes: number }
   | { type: 'close' };
 
 export type FromWriter =
@@ -125,6 +126,10 @@ port.on('message', (message: ToWriter) => {
     case 'pin':
       host.collector.pin(message.layers);
       collectSoon();
+      break;
+    case 'quota':
+      host.setQuota(message.bytes);
+      say({ type: 'space', space: host.ensure(MAX_RESERVE_BYTES) });
       break;
     case 'make-log':
       say({ type: 'log-made', isMade: host.makeLog(message.bytes) });

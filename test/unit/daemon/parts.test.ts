@@ -8,7 +8,8 @@ import {
   type MountRecord,
   startTicksOf,
 } from '../../../src/daemon/mount/mount-record.js';
-import { parseMountOptions, parseSize } from '../../../src/daemon/mount/mount-options.js';
+import { parseMountOptions } from '../../../src/daemon/mount/mount-options.js';
+import { parseSize } from '../../../src/format/text/volume-options.js';
 import {
   isWithin,
   mountAt,

@@ -1,0 +1,100 @@
+/** `shadowfs options [NAME=VALUE …]` */
+import type { Command } from 'commander';
+import { parseVolumeOptions, VOLUME_OPTION_KEYS } from '../../format/text/volume-options.js';
+import { OPTION_KEYS } from '../../daemon/mount/mount-options.js';
+import { action, type CommonOptions, withTarget } from '../options.js';
+import { formatBytes, printJson, printLine, wrongUsage } from '../output.js';
+import { statusOf } from '../state.js';
+import { printTable } from '../table.js';
+import { findTarget } from '../target.js';
+
+/** As `status` and the answers have them. */
+interface Options {
+  blockSize: number;
+  compression: boolean;
+  quotaBytes: number;
+  keepUndo: number;
+  hiddenNames: { snapshots: string; control: string };
+}
+
+export function addOptions(program: Command): void {
+  withTarget(
+    program
+      .command('options [changes...]')
+      .usage('[NAME=VALUE…] [options]')
+      .summary("show or change the volume's options")
+      .description("show the volume's options, or change them: NAME=VALUE …"),
+    `shadowfs options
+     shadowfs options quota=20G keep-undo=30
+     quota and keep-undo count at once; compression, snapshots-name and control-name from the next mount on; block-size is fixed.`,
+  ).action(
+    action(async (words: string[], options: CommonOptions) => {
+      if (words.length === 0) await show(options);
+      else await change(words, options);
+    }),
+  );
+}
+
+async function show(target: CommonOptions): Promise<void> {
+  const status = await statusOf(target);
+  const options = status['options'] as Options;
+  const next = (status['optionsAtNextMount'] ?? null) as Options | null;
+  if (target.json) {
+    printJson({ options, atNextMount: next });
+    return;
+  }
+  const later = next === null ? undefined : new Map(rowsOf(next));
+  const rows = rowsOf(options).map(([name, value]) => {
+    const then = later?.get(name) ?? value;
+    return [name, then === value ? value : `${value} (from the next mount on: ${then})`];
+  });
+  printTable(['NAME', 'VALUE'], rows);
+}
+
+/** Pure. */
+function rowsOf(options: Options): [string, string][] {
+  const { blockSize, compression, quotaBytes, keepUndo, hiddenNames } = options;
+  return [
+    ['block-size', formatBytes(blockSize)],
+    ['compression', compression ? 'on' : 'off'],
+    ['quota', quotaBytes === 0 ? 'none' : formatBytes(quotaBytes)],
+    ['keep-undo', String(keepUndo)],
+    ['snapshots-name', hiddenNames.snapshots],
+    ['control-name', hiddenNames.control],
+  ];
+}
+
+async function change(words: readonly string[], options: CommonOptions): Promise<void> {
+  const pairs = words.map(pairOf);
+  const changes = parseVolumeOptions(pairs);
+  const target = findTarget(options);
+  let answer: Record<string, unknown>;
+  if (target.kind === 'mounted') {
+    answer = await target.control.run('options', undefined, Object.fromEntries(pairs));
+  } else {
+    const { setOptions } = await import('../../daemon/volumes/set-options.js');
+    answer = { ok: true, command: 'options', ...setOptions(target.volume, changes) };
+  }
+  if (options.json) {
+    printJson(answer);
+    return;
+  }
+  const rows = new Map(rowsOf(answer['options'] as Options));
+  const later = target.kind === 'mounted' ? (answer['atNextMount'] as string[]) : [];
+  for (const [name] of pairs) {
+    const when = later.includes(name) ? ', from the next mount on' : '';
+    printLine(`${name} is ${rows.get(name) ?? ''} now${when}`.replace(/ now,/, ','));
+  }
+}
+
+function pairOf(word: string): [string, string] {
+  const equals = word.indexOf('=');
+  const name = equals < 0 ? word : word.slice(0, equals);
+  if (!VOLUME_OPTION_KEYS.includes(name) && OPTION_KEYS.includes(name)) {
+    throw wrongUsage(
+      `${name} is an option of a mount, not of the volume: shadowfs mount -o ${word}`,
+    );
+  }
+  if (equals >= 0) return [name, word.slice(equals + 1)];
+  throw wrongUsage(`${word}: expected NAME=VALUE, such as quota=10G`);
+}
