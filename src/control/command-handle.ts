@@ -3,7 +3,8 @@
  *
  * Owns the bytes written so far and the answer. What must hold: at most
  * MAX_COMMAND_LENGTH bytes of an unfinished line are kept; a line runs at most
- * once; `write` and `flush` settle when the command is done, not before.
+ * once; `write` and `flush` settle when the command is done, not before; a
+ * refused line is told to the commands, since `result` shows the last answer.
  *
  * Offsets: writes are accepted in order of arrival, whatever their offsets, so
  * that a descriptor can be used for one command after another. The answer is
@@ -45,10 +46,13 @@ export class CommandHandle {
   /** Copies `data`. Returns its length, at once or when the command it completes is done. */
   write(offset: number, data: Buffer): number | Deferred<number> {
     if (this.#running !== undefined) {
-      throw asFsError(
-        new CommandError('command-running', 'EBUSY', 'the command written before still runs'),
-        'write',
+      const running = new CommandError(
+        'command-running',
+        'EBUSY',
+        'the command written before still runs',
       );
+      this.#commands.refused(this.#failure(running));
+      throw asFsError(running, 'write');
     }
     const length = data.length;
     // A failed write does not move the descriptor's offset.
@@ -139,7 +143,9 @@ export class CommandHandle {
   }
 
   #refuse(error: CommandError): Error {
-    this.#setAnswer(this.#failure(error));
+    const answer = this.#failure(error);
+    this.#setAnswer(answer);
+    this.#commands.refused(answer);
     return asFsError(error, 'write');
   }
 
@@ -171,6 +177,7 @@ export class CommandHandle {
       running = this.#commands.run(this.#file.name, args, source);
     } catch (error) {
       fail(error);
+      this.#commands.refused(this.#failure(error));
       return done;
     }
     running.settled((answer) => {

@@ -84,6 +84,11 @@ export interface Commands {
    * `source` names the caller, for the history.
    */
   run(command: CommandName, args: CommandArguments, source: string): Deferred<Answer>;
+  /**
+   * A control file did not understand what was written, so that nothing ran: this answer is the
+   * last one now.
+   */
+  refused(answer: Answer): void;
 }
 
 /** The answer to a failed command, as `result` and the control files show it. */

@@ -23,7 +23,7 @@ export interface StateFile {
   kind: 'state';
   name: string;
   content(state: ControlState): string;
-  /** Accepts a line. Throws FsError. Absent: the file is read-only. */
+  /** Accepts a line. Throws CommandError. Absent: the file is read-only. */
   written?(state: ControlState, text: string): void;
 }
 

@@ -12,7 +12,7 @@
  */
 import { S_IFDIR, S_IFREG } from '../lib/file-mode.js';
 import type { Deferred } from '../lib/deferred.js';
-import { FsError } from '../lib/errors.js';
+import { CommandError, FsError } from '../lib/errors.js';
 import type {
   AttributeChanges,
   Attributes,
@@ -25,7 +25,7 @@ import type {
   StatFs,
 } from '../tree/operations.js';
 import { CommandHandle } from './command-handle.js';
-import type { Commands } from './command.js';
+import { asFsError, type Commands, failureAnswer } from './command.js';
 import type { ControlFile, ControlState } from './control-file.js';
 import { EventReaders } from './streams/event-stream.js';
 import { CONTROL_FILES } from './commands/files.js';
@@ -61,6 +61,8 @@ export interface ControlFilesOptions {
   /** The driver can withdraw a waiting request: reading `events` may wait. */
   canWait: boolean;
   later: Later;
+  /** The kinds of request that a trace can select. */
+  traceOps: readonly string[];
   /** Sends requests to the sink from now on; undefined: no reader follows them any more. */
   trace(sink: TraceSink | undefined): void;
 }
@@ -88,7 +90,12 @@ export class ControlFiles implements Operations {
   constructor(options: ControlFilesOptions) {
     this.#options = options;
     this.#events = new EventReaders(options.canWait, options.nowMs);
-    this.#traces = new TraceReaders(options.canWait, options.later, (sink) => options.trace(sink));
+    this.#traces = new TraceReaders(
+      options.canWait,
+      options.later,
+      (sink) => options.trace(sink),
+      options.traceOps,
+    );
     options.state.watch((answer) => this.#events.tell(answer));
     this.#startedMs = options.nowMs();
     CONTROL_FILES.forEach((file, index) => {
@@ -142,21 +149,23 @@ export class ControlFiles implements Operations {
     if (file.kind === 'stream' && file.isPrivate && isStranger) {
       throw new FsError('EACCES', 'open', file.name);
     }
-    const opened = this.#opened(file);
+    const opened = this.#opened(file, (flags & O_ACCMODE) !== 0);
     const fh = this.#nextHandle++;
     this.#handles.set(fh, { node, file: opened });
     return { fh, flags: FOPEN_DIRECT_IO | (file.kind === 'stream' ? FOPEN_STREAM : 0) };
   }
 
-  #opened(file: ControlFile): OpenedFile {
+  #opened(file: ControlFile, isForWriting: boolean): OpenedFile {
     const { state, commands } = this.#options;
     switch (file.kind) {
       case 'command':
         return new CommandHandle(file, commands);
       case 'intake':
-        return new IntakeHandle(this.#options.openIncoming);
+        return new IntakeHandle(this.#options.openIncoming, commands, isForWriting);
       case 'stream':
-        return file.name === 'trace' ? this.#traces.open() : this.#eventFile();
+        return file.name === 'trace'
+          ? this.#telling(this.#traces.open(), 'trace')
+          : this.#eventFile();
       case 'state': {
         const opened = fixedContent(Buffer.from(file.content(state)));
         if (file.written === undefined) return opened;
@@ -164,9 +173,26 @@ export class ControlFiles implements Operations {
           file.written?.(state, data.toString());
           return data.length;
         };
-        return { ...opened, write };
+        return this.#telling({ ...opened, write }, file.name);
       }
     }
+  }
+
+  /** `result` shows what is refused here, as it shows what a command file refuses. */
+  #telling(opened: OpenedFile, name: string): OpenedFile {
+    return {
+      read: (offset, length) => opened.read(offset, length),
+      write: (offset, data) => {
+        try {
+          return opened.write?.(offset, data) ?? 0;
+        } catch (error) {
+          if (!(error instanceof CommandError)) throw error;
+          this.#options.commands.refused(failureAnswer(name, error));
+          throw asFsError(error, 'write');
+        }
+      },
+      close: () => opened.close?.(),
+    };
   }
 
   #eventFile(): OpenedFile {

@@ -3,7 +3,7 @@
  * file is opened, and streams, whose reads wait for what is new. In the order
  * in which they are listed.
  */
-import { FsError } from '../lib/errors.js';
+import { CommandError } from '../lib/errors.js';
 import { jsonLine, toJson } from '../format/text/json-text.js';
 import type { ControlState, StateFile, StreamFile } from './control-file.js';
 
@@ -21,7 +21,12 @@ export const STATE_FILES: readonly StateFile[] = [
     // The line `reset` has it count from nothing again.
     ...state('stats', (mounted) => indented(mounted.stats())),
     written: (mounted, text) => {
-      if (text.trim() !== 'reset') throw new FsError('EINVAL', 'write', 'stats');
+      if (text.trim() !== 'reset') {
+        throw new CommandError('bad-command-line', 'EINVAL', 'the only command of stats is reset', {
+          expected: 'reset',
+          example: 'echo reset > .control/stats',
+        });
+      }
       mounted.resetStats();
     },
   },

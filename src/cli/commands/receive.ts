@@ -41,7 +41,7 @@ export function addReceive(program: Command): void {
       const control = mountedAt(path);
       if (control !== undefined) {
         if (options.token === true) tellToken(await tokenOf(control), options);
-        else await receiveMounted(control, path, options);
+        else await outliving(() => receiveMounted(control, path, options));
         return;
       }
       const paths = currentPaths();
@@ -54,7 +54,7 @@ export function addReceive(program: Command): void {
       const volume = new ReceivingVolume(place, who);
       try {
         if (options.token === true) tellToken(volume.token(), options);
-        else await receive(volume, options);
+        else await outliving(() => receive(volume, options));
       } finally {
         noteReceived(paths, volume);
         volume.close();
@@ -97,7 +97,37 @@ function refuseTerminal(): void {
   );
 }
 
-/** The input, with a progress bar on a terminal when its size is known. */
+/** Signals that end a pipeline: the terminal sends them to the sender and to this process. */
+const END_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/**
+ * Runs `work`; a signal meanwhile ends the input, and this process only when `work` has kept what
+ * came and said how it goes on. A second signal ends it at once.
+ */
+async function outliving(work: () => Promise<void>): Promise<void> {
+  let received: NodeJS.Signals | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    received = signal;
+    for (const each of END_SIGNALS) process.off(each, onSignal);
+    process.stdin.destroy();
+  };
+  for (const signal of END_SIGNALS) process.on(signal, onSignal);
+  try {
+    await work();
+  } finally {
+    for (const signal of END_SIGNALS) process.off(signal, onSignal);
+    if (received !== undefined) {
+      const signal = received;
+      // Whoever started it, a shell with a loop for example, must see that a signal ended it.
+      process.once('exit', () => process.kill(process.pid, signal));
+    }
+  }
+}
+
+/**
+ * The input, with a progress bar on a terminal when its size is known. When `outliving` ends it, it
+ * ends like any input that is cut off.
+ */
 async function* input(): AsyncGenerator<Buffer> {
   refuseTerminal();
   const stat = fstatSync(process.stdin.fd);
@@ -110,6 +140,9 @@ async function* input(): AsyncGenerator<Buffer> {
       done += (chunk as Buffer).length;
       progress.update(done, total);
     }
+  } catch (error) {
+    const isCutOff = (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
+    if (!isCutOff) throw error;
   } finally {
     progress.stop();
   }
@@ -129,7 +162,7 @@ async function receiveMounted(
     }
   } catch (error) {
     const token = error instanceof CommandError ? error.details['token'] : undefined;
-    throw withToken(error, typeof token === 'string' ? token : undefined);
+    throw withToken(error, typeof token === 'string' ? token : undefined, resolve(path));
   } finally {
     await receiver.close();
   }
@@ -149,7 +182,7 @@ async function receive(volume: ReceivingVolume, options: ReceiveWords): Promise<
     }
     stream.end();
   } catch (error) {
-    throw withToken(error, suspend(stream));
+    throw withToken(error, suspend(stream), volume.path);
   }
 }
 
@@ -163,11 +196,18 @@ function suspend(stream: StreamReceiver): string | undefined {
   }
 }
 
-function withToken(error: unknown, token: string | undefined): unknown {
+function withToken(error: unknown, token: string | undefined, path: string): unknown {
   if (token === undefined || !(error instanceof CommandError)) return error;
   const { code, errno, message, details } = error;
-  const hint = `${message}\nto resume it: shadowfs send --resume ${token}`;
+  const hint =
+    `${message}; what came is kept. To go on:\n` +
+    `shadowfs send --resume ${token} | shadowfs receive ${shellQuoted(path)}`;
   return new CommandError(code, errno, hint, { ...details, token });
+}
+
+/** A word that a shell reads as it is. */
+function shellQuoted(word: string): string {
+  return /^[\w./:@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function tell(answer: ReceiveAnswer, path: string, options: ReceiveWords): void {

@@ -3,8 +3,10 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from 'commander';
-import { CommandError } from '../../lib/errors.js';
+import { type Command, InvalidArgumentError } from 'commander';
+import { CommandError, messageOf } from '../../lib/errors.js';
+import { REQUEST_KINDS } from '../../fuse/protocol/opcode-names.js';
+import { parseTraceOps } from '../../control/streams/trace-filter.js';
 import { formatCommandLine } from '../../format/text/grammar.js';
 import { fromJson } from '../../format/text/json-text.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
@@ -24,6 +26,16 @@ interface TraceOptions extends CommonOptions {
   count?: number;
 }
 
+/** Refused before anything is followed: a kind that does not exist would be waited for for ever. */
+function kinds(text: string): string {
+  try {
+    parseTraceOps(text, REQUEST_KINDS);
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}.`);
+  }
+  return text;
+}
+
 const EXAMPLES = `
   shadowfs trace                            everything, until Ctrl-C
   shadowfs trace --op LOOKUP,GETATTR        who asks for what, again and again
@@ -37,7 +49,7 @@ export function addTrace(program: Command): void {
     program
       .command('trace')
       .description('follow the requests of programs, one line each')
-      .option('--op <kinds>', 'only these kinds of request, separated by commas')
+      .option('--op <kinds>', 'only these kinds of request, separated by commas', kinds)
       .option('--path <glob>', 'only these paths (below the mountpoint)')
       .option('--slow <ms>', 'only requests that took at least this long', numberAbove(0))
       .option('--count <n>', 'end after this many', wholeNumber(1)),

@@ -7,6 +7,7 @@
  * What must hold: a reader gets whole lines, whatever the sizes of its reads; one
  * that does not read holds a bounded amount, and learns how many it missed, where.
  *
+ * Doors: trace-filter.
  * Doors inside control/: event-stream, trace-stream.
  */
 import { Deferred } from '../../lib/deferred.js';

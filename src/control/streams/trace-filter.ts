@@ -2,7 +2,7 @@
  * Which requests a trace shows: `op=LOOKUP,GETATTR path=GLOB slow=MS`, one line
  * written to `trace`. Pure.
  */
-import { FsError } from '../../lib/errors.js';
+import { CommandError } from '../../lib/errors.js';
 import { byteStringOfText } from '../../lib/byte-text.js';
 import { parseCommandLine } from '../../format/text/grammar.js';
 import type { TraceEntry } from '../../measure/trace-entry.js';
@@ -19,23 +19,33 @@ export const EVERYTHING: TraceFilter = { slowUs: 0 };
 
 const WORDS: ReadonlySet<string> = new Set(['op', 'path', 'slow', 'by']);
 
-/** Throws FsError EINVAL. */
-export function parseTraceFilter(line: string | Uint8Array): TraceFilter {
-  const refuse = (): FsError => new FsError('EINVAL', 'write', 'trace');
-  let parsed: ReturnType<typeof parseCommandLine>;
-  try {
-    parsed = parseCommandLine(line);
-  } catch {
-    throw refuse();
-  }
-  const { name, options } = parsed;
-  if (name !== undefined || [...options.keys()].some((word) => !WORDS.has(word))) throw refuse();
+function bad(message: string): CommandError {
+  return new CommandError('bad-command-line', 'EINVAL', message, {
+    expected: '[op=KIND,KIND…] [path=GLOB] [slow=MS]',
+    example: 'echo op=LOOKUP,GETATTR slow=10 > .control/trace',
+  });
+}
+
+/** The kinds of request in `text`, upper case. Throws CommandError, which lists the known ones. */
+export function parseTraceOps(text: string, known: readonly string[]): ReadonlySet<string> {
+  const ops = new Set(text.toUpperCase().split(','));
+  const unknown = [...ops].filter((op) => !known.includes(op));
+  if (unknown.length === 0) return ops;
+  throw bad(`there is no request ${unknown.join(', ') || '""'}; known: ${known.join(' ')}`);
+}
+
+/** `known`: the kinds of request. Throws CommandError `bad-command-line`. */
+export function parseTraceFilter(line: string | Uint8Array, known: readonly string[]): TraceFilter {
+  const { name, options } = parseCommandLine(line);
+  const stranger = name ?? [...options.keys()].find((word) => !WORDS.has(word));
+  if (stranger !== undefined) throw bad(`unexpected word ${stranger}`);
   const op = options.get('op');
   const path = options.get('path');
-  const slowMs = Number(options.get('slow') ?? 0);
-  if (!(slowMs >= 0)) throw refuse();
+  const slow = options.get('slow') ?? '0';
+  const slowMs = Number(slow);
+  if (slow === '' || !(slowMs >= 0)) throw bad(`slow=${slow}: expected milliseconds`);
   return {
-    ...(op !== undefined && { ops: new Set(op.toUpperCase().split(',')) }),
+    ...(op !== undefined && { ops: parseTraceOps(op, known) }),
     ...(path !== undefined && { path: byteStringOfText(path) }),
     slowUs: slowMs * 1000,
   };

@@ -57,6 +57,8 @@ export class TraceReader implements OpenedFile {
     /** A read waits for the next entry; otherwise the file ends there. */
     readonly waits: boolean,
     readonly later: Later,
+    /** The kinds of request that a filter may name. */
+    readonly ops: readonly string[],
     readonly onClose: (reader: TraceReader) => void,
   ) {}
 
@@ -106,7 +108,7 @@ export class TraceReader implements OpenedFile {
   }
 
   write(_offset: number, data: Buffer): number {
-    this.filter = parseTraceFilter(data);
+    this.filter = parseTraceFilter(data, this.ops);
     return data.length;
   }
 
@@ -154,10 +156,11 @@ export class TraceReaders implements TraceSink {
      * undefined when the last one has closed it.
      */
     readonly follow: (sink: TraceSink | undefined) => void,
+    readonly ops: readonly string[],
   ) {}
 
   open(): TraceReader {
-    const reader = new TraceReader(this.waits, this.later, (closed) => {
+    const reader = new TraceReader(this.waits, this.later, this.ops, (closed) => {
       this.#readers.delete(closed);
       if (this.#readers.size === 0) this.follow(undefined);
     });

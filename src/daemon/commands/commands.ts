@@ -220,6 +220,10 @@ export class VolumeCommands<V> implements Commands {
     }
   }
 
+  refused(answer: Answer): void {
+    this.#result = answer;
+  }
+
   #tell(answer: Answer): void {
     for (const watcher of this.#watchers) watcher(answer);
   }

@@ -17,6 +17,7 @@ import type { CoherenceReport } from '../../tree/coherence/coherence.js';
 import type { TraceSink } from '../../measure/trace-entry.js';
 import { smallLimits } from '../../tree/nodes/forgetting-plan.js';
 import { Tree } from '../../tree/tree.js';
+import { REQUEST_KINDS } from '../../fuse/protocol/opcode-names.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import { VolumeCommands } from '../commands/commands.js';
@@ -207,6 +208,7 @@ export class MountServer {
       canWait: plan.driver === 'kernel',
       later: (delayMs, run) => thread.later(delayMs, run),
       trace: (sink) => thread.trace(sink),
+      traceOps: REQUEST_KINDS,
     });
   }
 

@@ -90,6 +90,10 @@ export class Incoming implements IncomingStream {
     this.#intake = new StreamIntake(() => new Receiver(volume, { ...options, random }, own));
   }
 
+  get isWhole(): boolean {
+    return this.#intake.isWhole;
+  }
+
   /** Bytes that may be pushed now. */
   get room(): number {
     return HELD_BYTES - this.#heldBytes;

@@ -8,3 +8,8 @@ export const OPCODE_NAMES: readonly (string | undefined)[] = (() => {
   names[OPCODE_LIMIT] = 'OTHER';
   return names;
 })();
+
+/** The names alone, sorted: what a trace can select. */
+export const REQUEST_KINDS: readonly string[] = OPCODE_NAMES.filter(
+  (name) => name !== undefined,
+).sort();

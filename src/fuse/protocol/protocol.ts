@@ -9,9 +9,9 @@
  * `undo-lookups.ts` (an answer that names nodes counts as lookups). Then
  * `src/tree/operations.ts` and what implements it, and `src/fuse-native/`.
  *
- * Doors: kernel-override, negotiate.
- * Doors inside fuse/: answer-init, bodies, notifications, opcode-names,
- *   protocol, reply, request.
+ * Doors: kernel-override, negotiate, opcode-names.
+ * Doors inside fuse/: answer-init, bodies, notifications, protocol, reply,
+ *   request.
  */
 
 export const PROTOCOL_MAJOR = 7;

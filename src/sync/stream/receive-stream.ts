@@ -12,6 +12,7 @@ export class StreamIntake {
   #decoder = new StreamDecoder();
   #receiver: Receiver | undefined;
   #isBetween = true;
+  #hasBegun = false;
 
   /** `open`: called with the header of each stream; returns the receiver for it. */
   constructor(readonly open: (header: StreamHeader) => Receiver) {}
@@ -22,6 +23,7 @@ export class StreamIntake {
     let bytes = chunk;
     while (bytes.length > 0) {
       this.#isBetween = false;
+      this.#hasBegun = true;
       const answer = yield* this.#take(bytes);
       if (answer === undefined) break;
       bytes = this.#decoder.rest();
@@ -60,9 +62,24 @@ export class StreamIntake {
     this.#decoder.keep();
   }
 
-  /** No more bytes will come. Throws `stream-incomplete` in the middle of a stream. */
+  /** At least one stream came, and each to its end. */
+  get isWhole(): boolean {
+    return this.#hasBegun && this.#isBetween;
+  }
+
+  /**
+   * No more bytes will come. Throws `stream-incomplete` in the middle of a stream, and when there
+   * was none: a sender that failed at once looks so.
+   */
   end(): void {
-    if (this.#isBetween) return;
+    if (this.isWhole) return;
+    if (!this.#hasBegun) {
+      throw new CommandError(
+        'stream-incomplete',
+        'EIO',
+        'nothing came: the input ended before any stream (did the sender fail?)',
+      );
+    }
     throw new CommandError('stream-incomplete', 'EIO', 'the stream ends before its end');
   }
 

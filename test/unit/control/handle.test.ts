@@ -17,11 +17,16 @@ interface Call {
 
 class FakeCommands implements Commands {
   calls: Call[] = [];
+  refusals: Answer[] = [];
 
   run(command: string, args: object, source: string): Deferred<Answer> {
     const answer = new Deferred<Answer>();
     this.calls.push({ command, args, source, answer });
     return answer;
+  }
+
+  refused(answer: Answer): void {
+    this.refusals.push(answer);
   }
 }
 
@@ -101,6 +106,7 @@ t.test('an invalid line is refused, with an answer that shows a valid one', asyn
     t.match(settled(written as Deferred<number>).error, { code: 'EINVAL' }, JSON.stringify(line));
     const answer = JSON.parse(read(handle, 0)) as Answer;
     t.match(answer, { ok: false, errno: 'EINVAL', expected: saveFile.expected }, 'the answer');
+    t.same(commands.refusals.pop(), answer, 'told as the last answer');
   }
   const handle = new CommandHandle(saveFile, commands);
   t.throws(() => handle.write(0, bytes('a\nb\n')), { code: 'EINVAL' }, 'two lines');
@@ -117,6 +123,7 @@ t.test('a line that is too long is dropped, with its rest', async (t) => {
   const piece = Buffer.alloc(60_000, 'a');
   t.equal(handle.write(0, piece), 60_000);
   t.throws(() => handle.write(60_000, piece), { code: 'E2BIG' });
+  t.match(commands.refusals, [{ ok: false, command: 'save', code: 'line-too-long' }]);
   t.throws(() => handle.write(120_000, bytes('tail')), { code: 'E2BIG' });
   t.throws(() => handle.write(120_004, bytes('end\n')), { code: 'E2BIG' });
   t.match(JSON.parse(read(handle, 0)), { ok: false, code: 'line-too-long' });
