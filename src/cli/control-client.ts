@@ -26,7 +26,11 @@ export function errorOfAnswer(answer: Answer): CommandError {
 }
 
 export class ControlClient {
-  constructor(readonly directory: string) {}
+  /** `owner`: whose mount it is, for messages. */
+  constructor(
+    readonly directory: string,
+    readonly owner = 'another user',
+  ) {}
 
   /** Runs one command and returns its answer. Throws CommandError when it failed. */
   async run(
@@ -111,7 +115,7 @@ export class ControlClient {
       return new CommandError(
         'not-permitted',
         'EACCES',
-        `the control files in ${this.directory} belong to another user`,
+        `the control files in ${this.directory} belong to ${this.owner}, whom alone they obey (and root)`,
       );
     }
     const why = existsSync(fsPath(this.directory)) ? (code ?? 'no answer') : 'they are not mounted';

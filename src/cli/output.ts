@@ -35,8 +35,26 @@ export function printLine(text: string): void {
   process.stdout.write(`${writable(text)}\n`);
 }
 
+/** What a person must know beside the answer; in JSON answers as `warnings`. */
+interface Warning {
+  code: string;
+  message: string;
+}
+
+const warnings: Warning[] = [];
+
+/** Warns on stderr at once, and in the JSON answer. */
+export function noteWarning(code: string, message: string): void {
+  warnings.push({ code, message });
+  warn(printable(message));
+}
+
+/** The answer of a command (an object with `ok`) and `status` also have the warnings. */
 export function printJson(value: unknown): void {
-  process.stdout.write(jsonLine(value));
+  const isAnswer =
+    typeof value === 'object' && value !== null && ('ok' in value || 'mountpoint' in value);
+  const shown = isAnswer && warnings.length > 0 ? { ...value, warnings } : value;
+  process.stdout.write(jsonLine(shown));
 }
 
 export function warn(text: string): void {

@@ -5,21 +5,24 @@
  */
 import { homedir } from 'node:os';
 import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { absolutePath, realPath } from '../lib/byte-paths.js';
 import { fsPath } from '../lib/byte-text.js';
 import { CommandError } from '../lib/errors.js';
-import { isRunning, readMountRecord, readMountRecords } from '../daemon/mount/mount-record.js';
+import { isRunning, readMountRecords } from '../daemon/mount/mount-record.js';
 import {
   isDead,
   type MountEntry,
   mountContaining,
+  mountOfDevice,
   readMountTable,
 } from '../daemon/mount/mount-table.js';
 import { statePathsFor, type StatePaths } from '../daemon/mount/paths.js';
 import { findVolume, requireVolume } from '../daemon/volumes/find-volume.js';
 import { hasVolume, volumePathOf } from '../daemon/volumes/registry.js';
 import { ControlClient } from './control-client.js';
+import { controlDirectoryOf, mountOfControlFiles, ownerOf } from './control-place.js';
+import { warnBelowMount } from './uncovered.js';
 import { workingDirectory } from './working-directory.js';
 
 export interface TargetOptions {
@@ -55,7 +58,9 @@ function directoryOf(options: TargetOptions): string {
   try {
     return realPath(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    // A shell may stand in a directory that a mount covers, and whose name the mount lacks.
+    const isNamed = (error as NodeJS.ErrnoException).code === 'ENOENT' && !standsIn(options);
+    if (isNamed) {
       throw new CommandError('directory-missing', 'ENOENT', `${path} does not exist`);
     }
     // The mount may be dead, or another user's: its path is still useful.
@@ -63,11 +68,9 @@ function directoryOf(options: TargetOptions): string {
   }
 }
 
-export function controlDirectoryOf(mount: MountEntry, paths: StatePaths): string {
-  const record = readMountRecord(paths, mount.mountpoint);
-  if (record !== undefined && isRunning(record)) return record.controlMount;
-  // A mount of another user: the link leads to its control files, if the user may follow it.
-  return join(mount.mountpoint, '.control');
+/** The directory was given relative to the working directory, and exists there. */
+function standsIn({ directory = '.' }: TargetOptions): boolean {
+  return !isAbsolute(directory) && existsSync(fsPath(directory));
 }
 
 /** Throws CommandError `not-under-history` when there is neither. */
@@ -76,8 +79,11 @@ export function findTarget(options: TargetOptions): Target {
   const directory = directoryOf(options);
   if (options.volume !== undefined)
     return targetOfVolume(volumePathOf(absolutePath(options.volume)), paths, directory);
-  const mount = mountContaining(readMountTable(), directory);
-  if (mount !== undefined) return mountedTarget(mount, paths, directory);
+  const mount = mountAround(directory);
+  if (mount !== undefined) {
+    warnBelowMount(mount, options.directory, directory);
+    return mountedTarget(mount, paths, directory);
+  }
   if (options.directory !== undefined && hasVolume(directory)) {
     return targetOfVolume(directory, paths, directory);
   }
@@ -97,6 +103,12 @@ export function findTarget(options: TargetOptions): Target {
   );
 }
 
+/** The mount that contains the path, or whose control files do (`cd .control`). */
+function mountAround(path: string): MountEntry | undefined {
+  const table = readMountTable();
+  return mountContaining(table, path) ?? mountOfControlFiles(table, path);
+}
+
 function mountedTarget(mount: MountEntry, paths: StatePaths, directory: string): MountedTarget {
   if (isDead(mount.mountpoint)) {
     throw new CommandError(
@@ -105,7 +117,7 @@ function mountedTarget(mount: MountEntry, paths: StatePaths, directory: string):
       `the process that served ${mount.mountpoint} has ended; mounting it again cleans up`,
     );
   }
-  const control = new ControlClient(controlDirectoryOf(mount, paths));
+  const control = new ControlClient(controlDirectoryOf(mount, paths), `uid ${ownerOf(mount).uid}`);
   return { kind: 'mounted', mount, control, directory };
 }
 
@@ -113,7 +125,11 @@ function mountedTarget(mount: MountEntry, paths: StatePaths, directory: string):
 function targetOfVolume(volume: string, paths: StatePaths, directory: string): Target {
   for (const record of readMountRecords(paths)) {
     if (record.volume !== volume || !isRunning(record)) continue;
-    const mount = mountContaining(readMountTable(), record.mountpoint);
+    const table = readMountTable();
+    const mount =
+      record.device === undefined
+        ? mountContaining(table, record.mountpoint)
+        : mountOfDevice(table, record.device, record.mountpoint);
     if (mount !== undefined) return mountedTarget(mount, paths, directory);
   }
   requireVolume(paths, volume);
@@ -135,7 +151,7 @@ export function mountedAt(path: string): ControlClient | undefined {
 /** The mount that contains the directory, even if no process serves it. */
 export function findMountEntry(directory: string | undefined): MountEntry {
   const path = directoryOf(directory === undefined ? {} : { directory });
-  const mount = mountContaining(readMountTable(), path);
+  const mount = mountAround(path);
   if (mount !== undefined) return mount;
   throw new CommandError('not-mounted', 'ENOENT', `${path} is not in a shadowfs mount`);
 }

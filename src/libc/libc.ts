@@ -50,6 +50,7 @@ const callOpenat2: (
 ) => number = glibc.func('int64_t syscall(int64_t, int, void *, void *, uint64_t)');
 const callClose: OnFd = glibc.func('int close(int)');
 const callSyncfs: OnFd = glibc.func('int syncfs(int)');
+const callSync: () => void = glibc.func('void sync(void)');
 const callFdatasync: OnFd = glibc.func('int fdatasync(int)');
 const callFcntl: (fd: number, command: number, argument: number) => number = glibc.func(
   'int fcntl(int, int, int64_t)',
@@ -244,6 +245,11 @@ export function fadvise(fd: number, offset: number, length: number, advice: numb
 /** Writes out the whole file system that holds `fd`. */
 export function syncfs(fd: number): number {
   return result(callSyncfs(fd));
+}
+
+/** Writes out every file system of this machine. */
+export function sync(): void {
+  callSync();
 }
 
 export function fdatasync(fd: number): number {

@@ -6,8 +6,9 @@ import {
   type HelperPorts,
   SessionNotifier,
 } from '../../src/fuse/helpers/helper-client.js';
-import { quiesce } from '../../src/fuse/loop/quiesce.js';
+import { type MountedAt, quiesce } from '../../src/fuse/loop/quiesce.js';
 import { ServeLoop } from '../../src/fuse/loop/serve-loop.js';
+import { findMount } from '../../src/fuse/mount/mount-info.js';
 import { FuseSession } from '../../src/fuse/session/session.js';
 import type { Notification } from '../../src/tree/coherence/notification.js';
 import { type Behaviour, MemoryOps } from './memory-ops.js';
@@ -69,6 +70,11 @@ function* steps() {
   }
 }
 
+function mountedAt(): MountedAt {
+  const { deviceMajor, deviceMinor } = findMount(mountpoint) ?? {};
+  return { path: mountpoint, device: `${deviceMajor}:${deviceMinor}` };
+}
+
 loop.onPort(port, (message) => {
   const { id, command, behaviour, batch } = message as ServerCommand;
   const answer = (result: unknown): void => port.postMessage({ id, result });
@@ -94,10 +100,10 @@ loop.onPort(port, (message) => {
       answer(ops.done.splice(0));
       break;
     case 'quiesce':
-      quiesce(loop, session, helpers, mountpoint).settled(() => answer(ops.writesTaken), failed);
+      quiesce(loop, session, helpers, mountedAt()).settled(() => answer(ops.writesTaken), failed);
       break;
     case 'syncfs':
-      helpers.syncfs(mountpoint).settled(() => answer(ops.writesTaken), failed);
+      helpers.syncfs(mountedAt()).settled(() => answer(ops.writesTaken), failed);
       break;
     case 'hold':
       session.holdMutations();

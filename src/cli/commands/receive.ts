@@ -162,7 +162,7 @@ async function receiveMounted(
     }
   } catch (error) {
     const token = error instanceof CommandError ? error.details['token'] : undefined;
-    throw withToken(error, typeof token === 'string' ? token : undefined, resolve(path));
+    throw withToken(error, typeof token === 'string' ? token : undefined, absolutePath(path));
   } finally {
     await receiver.close();
   }

@@ -54,8 +54,11 @@ export function addSend(program: Command): void {
 async function placeOf(target: Target): Promise<SendSource> {
   if (target.kind === 'volume') return { volume: target.volume };
   const { mountpoint } = target.mount;
-  const { pid, volumePath } = await target.control.state('status');
-  return { volume: String(volumePath), mounted: { pid: Number(pid), mountpoint } };
+  const { pid, volumePath, inPlace } = await target.control.state('status');
+  return {
+    volume: String(volumePath),
+    mounted: { pid: Number(pid), mountpoint, inPlace: inPlace === true },
+  };
 }
 
 /** Loaded only when needed: other commands start faster without it. */

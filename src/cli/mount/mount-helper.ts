@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { type MountOptions, parseMountOptions } from '../../daemon/mount/mount-options.js';
 import { planMount } from '../../daemon/mount/mount-plan.js';
-import { readMountRecord } from '../../daemon/mount/mount-record.js';
+import { findMountRecord } from '../../daemon/mount/mount-record.js';
 import {
   MOUNT_TYPE,
   mountAt,
@@ -101,7 +101,7 @@ function mountOf(directory: string): MountEntry {
 }
 
 function isServedReadOnly(mount: MountEntry): boolean {
-  const record = readMountRecord(currentPaths(), mount.mountpoint);
+  const record = findMountRecord(currentPaths(), mount);
   if (record === undefined) return false;
   try {
     const status: unknown = JSON.parse(readFileSync(join(record.controlMount, 'status'), 'utf8'));

@@ -6,6 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
+import type { MountEntry } from './mount-table.js';
 import { type StatePaths, recordPath } from './paths.js';
 
 export interface MountRecord {
@@ -17,6 +18,9 @@ export interface MountRecord {
   volume: string;
   base: string | null;
   log: string | null;
+  /** `major:minor` and the kernel's id of the mount: it may be found elsewhere by now, or detached. */
+  device?: string;
+  mountId?: number;
   startedMs: number;
   /** `serving`, or how it ended: everything stored, or why not. */
   state: 'serving' | 'stored' | 'failed';
@@ -33,6 +37,16 @@ export function writeMountRecord(paths: StatePaths, record: MountRecord): void {
 
 export function readMountRecord(paths: StatePaths, mountpoint: string): MountRecord | undefined {
   return readRecord(recordPath(paths, mountpoint));
+}
+
+/** The record of a mount by its device, wherever it is mounted now. */
+export function findMountRecord(paths: StatePaths, mount: MountEntry): MountRecord | undefined {
+  const isOf = (record: MountRecord): boolean => record.device === mount.device;
+  const found = readMountRecords(paths).find((record) => isOf(record) && isRunning(record));
+  if (found !== undefined) return found;
+  // A process that has ended, or of an earlier version, which did not say its device.
+  const named = readMountRecord(paths, mount.mountpoint);
+  return named === undefined || (named.device !== undefined && !isOf(named)) ? undefined : named;
 }
 
 export function readMountRecords(paths: StatePaths): MountRecord[] {

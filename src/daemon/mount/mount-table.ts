@@ -6,6 +6,8 @@ export interface MountEntry {
   mountId: number;
   /** `major:minor` of the file system. */
   device: string;
+  /** The directory of the file system that is mounted there; not `/`: a bind mount of a part. */
+  root: string;
   mountpoint: string;
   /** `fuse.shadowfs`, `ext4` … */
   type: string;
@@ -33,13 +35,14 @@ export function parseMountTable(text: string): MountEntry[] {
   for (const line of text.split('\n')) {
     const fields = line.split(' ');
     const dash = fields.indexOf('-', 6);
-    const [id, , device, , mountpoint, mountOptions] = fields;
+    const [id, , device, root, mountpoint, mountOptions] = fields;
     const [type, source, superOptions] = fields.slice(dash + 1);
     if (dash < 0 || mountpoint === undefined || type === undefined || source === undefined)
       continue;
     entries.push({
       mountId: Number(id),
       device: device ?? '',
+      root: decode(root ?? ''),
       mountpoint: decode(mountpoint),
       type: decode(type),
       source: decode(source),
@@ -62,6 +65,17 @@ export function isWithin(path: string, directory: string): boolean {
 /** The topmost mount at exactly this mountpoint. */
 export function mountAt(table: readonly MountEntry[], mountpoint: string): MountEntry | undefined {
   return table.findLast((entry) => entry.mountpoint === mountpoint);
+}
+
+/** The mount of a volume by its device: at `likely`, if it is there, or wherever it is now. */
+export function mountOfDevice(
+  table: readonly MountEntry[],
+  device: string,
+  likely: string,
+): MountEntry | undefined {
+  const mounts = table.filter((entry) => entry.device === device && entry.type === MOUNT_TYPE);
+  const whole = mounts.filter(({ root }) => root === '/');
+  return whole.find(({ mountpoint }) => mountpoint === likely) ?? whole[0] ?? mounts[0];
 }
 
 /** The innermost mount of `type` that contains `path`. */

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { readLink } from '../../lib/byte-paths.js';
 import { shownName, textOfByteString } from '../../lib/byte-text.js';
 import { ERRNO } from '../../lib/errors.js';
+import { deviceText } from '../../fuse/mount/mount-info.js';
 import { isWithin, type MountEntry } from './mount-table.js';
 
 export interface MountUse {
@@ -91,14 +92,6 @@ export function describeUse(use: MountUse): string {
 function deviceOf(path: string): string | undefined {
   const device = attempt(() => statSync(path).dev);
   return device === undefined ? undefined : deviceText(device);
-}
-
-/** `major:minor` of a device number as stat gives it. Pure. */
-export function deviceText(device: number): string {
-  const low = device % 2 ** 32;
-  const major = (low >>> 8) & 0xfff;
-  const minor = (low & 0xff) | ((low >>> 12) & 0xfff00);
-  return `${major}:${minor}`;
 }
 
 /** As /proc/PID/maps writes it. */

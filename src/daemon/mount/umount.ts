@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { currentDirectory } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
 import { cleanControlMount } from './mount-plan.js';
-import { isRunning, type MountRecord, readMountRecord } from './mount-record.js';
+import { findMountRecord, isRunning, type MountRecord, readMountRecord } from './mount-record.js';
 import { isWithin, type MountEntry, readMountTable } from './mount-table.js';
 import type { StatePaths } from './paths.js';
 import { describeUse, usesOfMount } from './processes.js';
@@ -28,7 +28,7 @@ export async function umountAndWait(
   lazy: boolean,
   say: (message: string) => void,
 ): Promise<UmountOutcome> {
-  const record = readMountRecord(paths, mount.mountpoint);
+  const record = findMountRecord(paths, mount);
   // This process's own working directory may be what keeps the mount busy.
   if (isWithin(currentDirectory(), mount.mountpoint)) process.chdir('/');
   try {
@@ -46,7 +46,7 @@ export async function umountAndWait(
   await waitForEnd(record, say);
   // A killed daemon could not do this itself.
   cleanControlMount(record.controlMount);
-  const after = readMountRecord(paths, mount.mountpoint);
+  const after = readMountRecord(paths, record.mountpoint);
   if (after?.pid === record.pid && after.state !== 'stored') {
     throw new CommandError(
       'store-failed',

@@ -110,6 +110,8 @@ export interface ConnectionsData {
   /** The directory with the volume's key. */
   directory: string;
   mountpoint: string;
+  /** The mount covers its base. */
+  inPlace: boolean;
   config: PeeringConfig;
   port: MessagePort;
   /** Signalled after each message to the serving thread. */

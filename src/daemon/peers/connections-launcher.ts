@@ -17,12 +17,12 @@ import type {
 const FAREWELL_MS = 1_000;
 
 export class ConnectionsLauncher {
-  readonly #given: Pick<ConnectionsData, 'directory' | 'mountpoint' | 'wakeFd'>;
+  readonly #given: Pick<ConnectionsData, 'directory' | 'mountpoint' | 'inPlace' | 'wakeFd'>;
   readonly #lost: (loss: ConnectionsLoss) => void;
   #worker: Worker | undefined;
 
   constructor(
-    given: Pick<ConnectionsData, 'directory' | 'mountpoint' | 'wakeFd'>,
+    given: Pick<ConnectionsData, 'directory' | 'mountpoint' | 'inPlace' | 'wakeFd'>,
     lost: (loss: ConnectionsLoss) => void,
   ) {
     this.#given = given;

@@ -33,7 +33,7 @@ const DEFAULT_PORT = 7433;
 
 invariant(parentPort !== null, 'this file is the entry of a thread');
 const main = parentPort;
-const { directory, mountpoint, config, port, wakeFd } = threadData() as ConnectionsData;
+const { directory, mountpoint, inPlace, config, port, wakeFd } = threadData() as ConnectionsData;
 
 const calls: CallsToVolume = new ThreadCalls({
   post: (message, transfer) => {
@@ -80,7 +80,7 @@ const say = (message: string): void => log(withNames(message, nameOf));
 const agent: AgentRunner = new AgentRunner({
   volume: config.self.volume,
   name: config.self.name,
-  place: { volume: directory, mounted: { pid: process.pid, mountpoint } },
+  place: { volume: directory, mounted: { pid: process.pid, mountpoint, inPlace } },
   timers,
   peers: () => hub.stored.peers.map(({ volume }) => volume),
   nameOf: (peer) => nameOf(peer) ?? peer,

@@ -39,7 +39,14 @@ import type {
 } from './messages.js';
 import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
 import { type MountRecord, startTicksOf, writeMountRecord } from '../mount/mount-record.js';
-import { CONTROL_SUBTYPE, mountAt, MOUNT_TYPE, readMountTable } from '../mount/mount-table.js';
+import { MountPlace } from '../mount/mount-place.js';
+import {
+  CONTROL_SUBTYPE,
+  mountAt,
+  type MountEntry,
+  MOUNT_TYPE,
+  readMountTable,
+} from '../mount/mount-table.js';
 import { ensurePrivateDirectory } from '../mount/paths.js';
 import { ConnectionsLauncher } from '../peers/connections-launcher.js';
 import { detachLater, unmountElsewhere } from '../mount/unmount-elsewhere.js';
@@ -79,6 +86,7 @@ export async function serveInForeground(
 
 class Daemon {
   readonly #plan: MountPlan;
+  readonly #place: MountPlace;
   readonly #port: MessagePort;
   readonly #wakeFd = eventfd();
   readonly #inspector: Inspector;
@@ -106,6 +114,7 @@ class Daemon {
 
   constructor(plan: MountPlan) {
     this.#plan = plan;
+    this.#place = new MountPlace(plan.mountpoint);
     this.#prepareDirectories();
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
@@ -124,9 +133,9 @@ class Daemon {
     this.#inspector = new Inspector(plan, (progress) =>
       this.#calls.tell('inspectProgress', progress),
     );
-    const { volume: directory, mountpoint } = plan;
+    const { volume: directory, mountpoint, inPlace } = plan;
     this.#connections = new ConnectionsLauncher(
-      { directory, mountpoint, wakeFd: this.#wakeFd },
+      { directory, mountpoint, inPlace, wakeFd: this.#wakeFd },
       (loss) => this.#calls.tell('connectionsLost', loss),
     );
     this.#calls = new ThreadCalls<ToServingThread, ToMainThread>({
@@ -276,7 +285,8 @@ class Daemon {
       noexec: options.noexec,
     });
     this.#hasMount = true;
-    this.#post({ kind: 'mounted', fd, controlFd });
+    this.#place.learn();
+    this.#post({ kind: 'mounted', fd, controlFd, device: this.#place.device });
   }
 
   #prepareDirectories(): void {
@@ -297,6 +307,8 @@ class Daemon {
 
   #ready(): void {
     const plan = this.#plan;
+    // fuse-native has mounted by itself.
+    if (this.#place.device === undefined) this.#place.learn();
     this.#writeRecord();
     log(`serving ${plan.mountpoint} (volume ${plan.volume})`);
     this.#isReady = true;
@@ -354,6 +366,7 @@ class Daemon {
 
   #writeRecord(): void {
     const plan = this.#plan;
+    const mount = this.#place.entry();
     this.#record = {
       pid: process.pid,
       startTicks: startTicksOf(process.pid) ?? 0,
@@ -362,6 +375,7 @@ class Daemon {
       volume: plan.volume,
       base: plan.base ?? null,
       log: plan.log === '' ? null : plan.log,
+      ...(mount !== undefined && { device: mount.device, mountId: mount.mountId }),
       startedMs: Date.now(),
       state: 'serving',
     };
@@ -377,22 +391,25 @@ class Daemon {
    * After a signal: stores, unmounts, and if programs still use the mount, detaches it from them.
    */
   async #end(signal: string): Promise<void> {
-    const { mountpoint } = this.#plan;
     if (this.#isEnding) return;
     this.#isEnding = true;
-    log(`${signal}: unmounting ${mountpoint}`);
+    log(`${signal}: unmounting ${this.#place.mountpoint}`);
     try {
       await this.#calls.promise('store', undefined);
     } catch (error) {
       log(`storing before the unmount: ${messageOf(error)}`);
     }
-    if (!this.#isMounted()) return;
-    const { wasBusy } = await this.#unmount({ mountpoint, lazy: false });
+    const mount = this.#mounted();
+    if (mount === undefined) return;
+    const { wasBusy } = await this.#unmount({ mountpoint: mount.mountpoint, lazy: false });
     if (wasBusy) this.#post({ kind: 'stop' });
   }
 
-  #isMounted(): boolean {
-    return mountAt(readMountTable(), this.#plan.mountpoint)?.type === MOUNT_TYPE;
+  /** The mount, wherever it is now. */
+  #mounted(): MountEntry | undefined {
+    if (this.#place.device !== undefined) return this.#place.entry();
+    const top = mountAt(readMountTable(), this.#plan.mountpoint);
+    return top?.type === MOUNT_TYPE ? top : undefined;
   }
 
   /** The thread that serves the mount must not wait for it. */
@@ -419,8 +436,8 @@ class Daemon {
 
   /** Removes the mounts that this process has made and can't serve. */
   async #removeMounts(): Promise<void> {
-    const { mountpoint } = this.#plan;
-    if (this.#hasMount && this.#isMounted()) await this.#unmount({ mountpoint, lazy: true });
+    const mount = this.#hasMount ? this.#mounted() : undefined;
+    if (mount !== undefined) await this.#unmount({ mountpoint: mount.mountpoint, lazy: true });
     if (this.#hasControlMount) await this.#removeControlMount();
   }
 
@@ -455,8 +472,9 @@ class Daemon {
     log(`${where} failed: ${error.stack ?? error.message}`);
     this.#tellEnd(toPlainError(error));
     // In separate processes: the unmounts may have to wait until this process is gone.
-    const { mountpoint, controlMount } = this.#plan;
-    if (this.#hasMount && this.#isMounted()) detachLater(mountpoint);
+    const { controlMount } = this.#plan;
+    const mount = this.#hasMount ? this.#mounted() : undefined;
+    if (mount !== undefined) detachLater(mount.mountpoint);
     if (this.#hasControlMount && mountAt(readMountTable(), controlMount) !== undefined) {
       detachLater(controlMount);
     }

@@ -21,8 +21,8 @@ export interface ServeData {
 }
 
 export type ToServer =
-  /** The FUSE descriptors of the two mounts. */
-  | { kind: 'mounted'; fd: number; controlFd: number }
+  /** The FUSE descriptors of the two mounts, and the volume's device. */
+  | { kind: 'mounted'; fd: number; controlFd: number; device: string | undefined }
   /** fuse-native mounts in the serving thread. */
   | { kind: 'mount' }
   /** SIGUSR2: save under a name derived from the time. */

@@ -25,6 +25,7 @@ import { log } from './log.js';
 import { IncomingStreams } from '../transfer/incoming.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
 import type { FromServer, ToMainThread, ToServer, ToServingThread } from './messages.js';
+import { MountPlace } from '../mount/mount-place.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import { SaveSchedule } from '../commands/save-schedule.js';
 import { AgentRequests } from '../peers/agent-requests.js';
@@ -66,6 +67,7 @@ export class MountServer {
   readonly incoming: IncomingStreams;
   readonly peering: Peering;
   readonly agent: RemoteAgent;
+  readonly place: MountPlace;
   readonly #thread: ServingThread;
   readonly #main: ThreadCalls<ToMainThread, ToServingThread>;
   readonly #connections: Connections;
@@ -79,6 +81,7 @@ export class MountServer {
     nodesMax?: number,
   ) {
     this.#thread = thread;
+    this.place = new MountPlace(plan.mountpoint);
     this.#main = new ThreadCalls<ToMainThread, ToServingThread>({
       post: (message, transfer) => thread.post({ kind: 'call', message }, transfer),
       handlers: {
@@ -195,6 +198,7 @@ export class MountServer {
       openIncoming: (options) => this.incoming.open(options),
       state: mountState({
         plan,
+        place: this.place,
         volume,
         commands: this.commands,
         tree: this.tree,

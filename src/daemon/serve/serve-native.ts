@@ -134,6 +134,7 @@ class NativeServer implements ServingThread {
         this.#close();
       },
     );
+    this.#server.place.learn();
   }
 
   connection(): Connection | undefined {
@@ -196,7 +197,8 @@ class NativeServer implements ServingThread {
       done.reject(new FsError('ENODEV', 'quiesce', mountpoint));
       return done;
     }
-    this.#helpers.syncfs(mountpoint).settled(
+    const { device = '' } = this.#server.place;
+    this.#helpers.syncfs({ path: mountpoint, device }).settled(
       () => this.#drain(mount, done),
       (error) => done.reject(error),
     );

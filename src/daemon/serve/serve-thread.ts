@@ -85,6 +85,7 @@ class KernelServer implements ServingThread {
   #handle(message: ToServer): void {
     switch (message.kind) {
       case 'mounted':
+        this.#server.place.device = message.device;
         this.#mounted(message.fd, message.controlFd);
         break;
       case 'mount':
@@ -188,7 +189,9 @@ class KernelServer implements ServingThread {
 
   quiesce(): Deferred<void> {
     const session = this.#session;
-    if (session !== undefined) return quiesce(this.#loop, session, this.#helpers, plan.mountpoint);
+    const { made, device = '' } = this.#server.place;
+    const mount = { path: made, device };
+    if (session !== undefined) return quiesce(this.#loop, session, this.#helpers, mount);
     const never = new Deferred<void>();
     never.reject(new FsError('ENODEV', 'quiesce', plan.mountpoint));
     return never;

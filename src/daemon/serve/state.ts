@@ -11,6 +11,7 @@ import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import type { VolumeCommands } from '../commands/commands.js';
 import type { IncomingStreams } from '../transfer/incoming.js';
+import type { MountPlace } from '../mount/mount-place.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { SaveSchedule } from '../commands/save-schedule.js';
 import { MountStats } from './mount-stats.js';
@@ -32,6 +33,7 @@ export interface Connection {
 
 export interface MountedParts {
   plan: MountPlan;
+  place: MountPlace;
   volume: Volume;
   commands: VolumeCommands<View>;
   tree: Tree;
@@ -43,13 +45,16 @@ export interface MountedParts {
 }
 
 export function mountState(parts: MountedParts): ControlState {
-  const { plan, volume, commands, tree, incoming, schedule, peering, agent, connection } = parts;
+  const { plan, place, volume, commands, tree, incoming, schedule, peering, agent, connection } =
+    parts;
   const startedMs = Date.now();
   const stats = new MountStats(parts, startedMs);
   return {
     status: () => ({
-      mountpoint: plan.mountpoint,
+      mountpoint: place.mountpoint,
+      device: place.device ?? null,
       base: plan.base ?? null,
+      inPlace: plan.inPlace,
       driver: plan.driver,
       driverReason: plan.driverReason ?? null,
       volumePath: plan.volume,

@@ -16,7 +16,7 @@ import { isWithin } from '../mount/mount-table.js';
 export interface SendSource {
   volume: string;
   /** The process that has the volume mounted, and where. */
-  mounted?: { pid: number; mountpoint: string };
+  mounted?: { pid: number; mountpoint: string; inPlace: boolean };
 }
 
 /** Throws CommandError. The caller closes it. */
@@ -43,7 +43,8 @@ function openBase(
 ): { path: string; directory: BaseDirectory } {
   const { path } = stored;
   let openPath = path;
-  if (mounted?.mountpoint === path) openPath = coveredBase(mounted.pid, stored);
+  // Its directory may have been renamed, too: the serving process has it open.
+  if (mounted?.inPlace === true) openPath = coveredBase(mounted.pid, stored);
   else if (mounted !== undefined && isWithin(mounted.mountpoint, path)) {
     throw new CommandError(
       'base-covered',

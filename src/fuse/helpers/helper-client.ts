@@ -16,6 +16,7 @@ import { fsError } from '../../libc/library.js';
 import type { Notification, Notifier } from '../../tree/coherence/notification.js';
 import type { HelperAnswer, HelperData, HelperTask, NotifyResult } from './helper-messages.js';
 import { encodeNotifications } from '../protocol/notifications.js';
+import type { MountedAt } from '../loop/quiesce.js';
 import type { FuseSession } from '../session/session.js';
 import type { PageWarmer } from '../session/session-options.js';
 
@@ -71,9 +72,9 @@ export class HelperClient implements PageWarmer {
     loop.onPort(ports.reader, onAnswer);
   }
 
-  /** Writes out the file system mounted at `path`. Not a barrier: see `quiesce.ts`. */
-  syncfs(path: string): Deferred<void> {
-    return this.#ask<void>(this.#ports.kernel, { kind: 'syncfs', path }, () => undefined);
+  /** Writes the file system of the mount out. Not a barrier: see `quiesce.ts`. */
+  syncfs({ path, device }: MountedAt): Deferred<void> {
+    return this.#ask<void>(this.#ports.kernel, { kind: 'syncfs', path, device }, () => undefined);
   }
 
   warm(fd: number, offset: number, length: number): Deferred<void> {

@@ -1,8 +1,8 @@
 /** Messages between the serving loop and its helper threads. */
 
 export type HelperTask =
-  /** Writes out the file system mounted at `path`. */
-  | { kind: 'syncfs'; path: string }
+  /** Writes out the file system `device`, which was mounted at `path`. */
+  | { kind: 'syncfs'; path: string; device: string }
   /** Writes a block of notifications (see `notifications.ts`) to a FUSE descriptor. */
   | { kind: 'notify'; fd: number; block: Uint8Array }
   /** Reads a range of a file, so that it is in the page cache. */

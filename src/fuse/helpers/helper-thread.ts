@@ -4,12 +4,12 @@
  * which are reads in Node's pool. Ends when its port is closed.
  */
 import fs from 'node:fs';
-import { fsPath } from '../../lib/byte-text.js';
 import { ERRNO } from '../../lib/errors.js';
 import { threadData } from '../../lib/threads.js';
-import { syncfs, write } from '../../libc/libc.js';
+import { sync, syncfs, write } from '../../libc/libc.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { HelperAnswer, HelperData, HelperRequest, NotifyResult } from './helper-messages.js';
+import { openMounted } from '../mount/mount-info.js';
 import { alignMessage } from '../protocol/notifications.js';
 
 const { port, wakeFd } = threadData() as HelperData;
@@ -24,21 +24,23 @@ function answer(reply: HelperAnswer): void {
 }
 
 /**
- * 0, or the errno of reaching the mount. The result of `syncfs` itself is
- * ignored: it has tried every dirty page, and it reports any page that ever
- * failed, such as a store through a shared mmap of a snapshot's file. That
- * error belongs to an fsync of the file, and must not stop all later saves.
+ * The result of `syncfs` is ignored: it has tried every dirty page, and it
+ * reports any page that ever failed, such as a store through a shared mmap of a
+ * snapshot's file. That error belongs to an fsync of the file, and must not
+ * stop all later saves.
+ *
+ * The descriptor is opened each time: one that is kept would keep the mount
+ * busy. Where no path leads to the mount (it is covered, or detached and still
+ * in use), all file systems are written out, and this one with them.
  */
-function syncMount(path: string): number {
-  let fd: number;
-  try {
-    fd = fs.openSync(fsPath(path), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-  } catch (error) {
-    return Math.abs((error as NodeJS.ErrnoException).errno ?? ERRNO.EIO);
+function syncMount(path: string, device: string): void {
+  const fd = openMounted(path, device);
+  if (fd < 0) {
+    sync();
+    return;
   }
   syncfs(fd);
   fs.closeSync(fd);
-  return 0;
 }
 
 function notify(fd: number, block: Uint8Array): NotifyResult {
@@ -67,7 +69,8 @@ function warm(id: number, fd: number, offset: number, length: number): void {
 port.on('message', ({ id, task }: HelperRequest) => {
   switch (task.kind) {
     case 'syncfs':
-      answer({ id, errno: syncMount(task.path) });
+      syncMount(task.path, task.device);
+      answer({ id, errno: 0 });
       break;
     case 'notify':
       answer({ id, errno: 0, result: notify(task.fd, task.block) });

@@ -31,9 +31,15 @@ const BARRIER_WAIT_MAX_MS = 500;
 const CHECK_AGAIN_MS = 1;
 const DEFAULT_BACKGROUND = 12;
 
-/** Queues WRITEs for all dirty pages of the file system at a path. */
+/** A mount: where it was made, and the device (`major:minor`) by which it is found elsewhere. */
+export interface MountedAt {
+  readonly path: string;
+  readonly device: string;
+}
+
+/** Queues WRITEs for all dirty pages of the file system of a mount. */
 export interface MountSyncer {
-  syncfs(path: string): Deferred<void>;
+  syncfs(mount: MountedAt): Deferred<void>;
 }
 
 /**
@@ -45,15 +51,15 @@ export function quiesce(
   loop: ServeLoop,
   session: FuseSession,
   syncer: MountSyncer,
-  mountpoint: string,
+  mount: MountedAt,
 ): Deferred<void> {
   const done = new Deferred<void>();
   if (session.ended !== undefined) {
-    done.reject(new FsError('ENODEV', 'quiesce', mountpoint));
+    done.reject(new FsError('ENODEV', 'quiesce', mount.path));
     return done;
   }
-  syncer.syncfs(mountpoint).settled(
-    () => settleWhenDrained(loop, session, mountpoint, done),
+  syncer.syncfs(mount).settled(
+    () => settleWhenDrained(loop, session, mount.path, done),
     (error) => done.reject(error),
   );
   return done;

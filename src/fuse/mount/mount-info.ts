@@ -1,9 +1,11 @@
 /** The mounts from /proc/self/mountinfo, and settings per mount. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { textOfByteString } from '../../lib/byte-text.js';
+import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { fsPath, textOfByteString } from '../../lib/byte-text.js';
 
 export interface Mount {
   mountpoint: string;
+  /** The directory of the file system that is mounted there: `/`, or another one by a bind mount. */
+  root: string;
   /** `fuse.shadowfs`, `ext4` … */
   type: string;
   source: string;
@@ -30,6 +32,7 @@ export function parseMountInfo(text: string): Mount[] {
     const [major, minor] = (fields[2] ?? '').split(':').map(Number);
     mounts.push({
       mountpoint: unescapeField(fields[4] ?? ''),
+      root: unescapeField(fields[3] ?? ''),
       type: unescapeField(fields[dash + 1] ?? ''),
       source: unescapeField(fields[dash + 2] ?? ''),
       deviceMajor: major ?? 0,
@@ -41,6 +44,37 @@ export function parseMountInfo(text: string): Mount[] {
 
 export function listMounts(): Mount[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1'));
+}
+
+/** `major:minor` of a device number as stat gives it. Pure. */
+export function deviceText(device: number): string {
+  const low = device % 2 ** 32;
+  const major = (low >>> 8) & 0xfff;
+  const minor = (low & 0xff) | ((low >>> 12) & 0xfff00);
+  return `${major}:${minor}`;
+}
+
+/**
+ * A descriptor of the root directory of the file system `device`, which was mounted at `path`: a
+ * directory above it may have been renamed since, and another mount may cover it. -1: no path leads
+ * there. The caller closes it soon, since it keeps the mount busy.
+ */
+export function openMounted(path: string, device: string): number {
+  const [major, minor] = device.split(':').map(Number);
+  const others = listMounts()
+    .filter((mount) => mount.deviceMajor === major && mount.deviceMinor === minor)
+    .filter((mount) => mount.root === '/' && mount.mountpoint !== path)
+    .map(({ mountpoint }) => mountpoint);
+  for (const place of [path, ...others]) {
+    try {
+      const fd = openSync(fsPath(place), constants.O_RDONLY | constants.O_DIRECTORY);
+      if (deviceText(fstatSync(fd).dev) === device) return fd;
+      closeSync(fd);
+    } catch {
+      // Renamed, removed, or nobody may go there any more.
+    }
+  }
+  return -1;
 }
 
 /** The top mount at exactly this path (absolute, without symbolic links). */

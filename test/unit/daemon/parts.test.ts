@@ -17,7 +17,7 @@ import {
   parseMountTable,
 } from '../../../src/daemon/mount/mount-table.js';
 import { ensurePrivateDirectory, statePathsFor, slugOf } from '../../../src/daemon/mount/paths.js';
-import { deviceText } from '../../../src/daemon/mount/processes.js';
+import { deviceText } from '../../../src/fuse/mount/mount-info.js';
 
 const TABLE = [
   '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda rw',
