@@ -170,7 +170,7 @@ t.test('a read is not told of an end because another one took what it gathered f
 });
 
 t.test('the text of a line', (t) => {
-  t.match(traceText(entry('a\nb', { errno: 2 })), / +5 +LOOKUP +12\.3 +ENOENT +a\\x0ab$/);
+  t.match(traceText(entry('a\nb', { errno: 2 })), / +5 +LOOKUP +12\.3 +ENOENT +"a\\x0ab"$/);
   t.match(traceText(entry('a', { op: 'RENAME', to: 'b' })), /RENAME .* ok +a -> b$/);
   t.match(traceText(entry('', { pid: 0, op: 'READDIR', bytes: 96 })), / - +READDIR .* 96 +\.$/);
   t.match(traceText({ timeMs: 1, dropped: 7 }), /7 requests were left out/);
