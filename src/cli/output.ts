@@ -46,7 +46,7 @@ const warnings: Warning[] = [];
 /** Warns on stderr at once, and in the JSON answer. */
 export function noteWarning(code: string, message: string): void {
   warnings.push({ code, message });
-  warn(printable(message));
+  warn(message.split('\n').map(printable).join('\n'));
 }
 
 /** The answer of a command (an object with `ok`) and `status` also have the warnings. */

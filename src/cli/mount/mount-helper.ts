@@ -33,6 +33,7 @@ import {
   splitOptions,
 } from './mount-words.js';
 import { printable } from '../output.js';
+import { processesBelow } from './told-below.js';
 import { currentPaths } from '../target.js';
 
 /** Wrong usage, or not permitted. */
@@ -69,6 +70,7 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
   if (!words.fake) {
     const { isNew } = await serveInBackground(plan);
     if (isNew) say(`a new history begins (volume ${plan.volume})`);
+    for (const text of processesBelow(plan).warnings) say(text);
   }
   if (words.verbose) say(`${plan.source} mounted on ${plan.mountpoint} (volume ${plan.volume})`);
 }

@@ -9,8 +9,9 @@ import type { DriverChoice, MountPlan, MountRequest } from '../../daemon/mount/m
 import type { OpenedFacts } from '../../daemon/serve/spawn.js';
 import { takeIn } from '../../daemon/volumes/take-in.js';
 import { DRIVERS } from './mount-words.js';
+import { processesBelow } from './told-below.js';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
-import { printJson, printLine, warn, wrongUsage } from '../output.js';
+import { noteWarning, printJson, printLine, warn, wrongUsage } from '../output.js';
 import { currentPaths } from '../target.js';
 import { oneOf } from '../values.js';
 
@@ -78,7 +79,9 @@ export function addMount(program: Command): void {
       for (const note of plan.notes) warn(note);
       if (options.foreground) {
         const { serveInForeground } = await import('../../daemon/serve/daemon.js');
-        await serveInForeground(plan, (volume) => report(options, { ...plan, log: '' }, volume));
+        await serveInForeground(plan, (volume) =>
+          report(options, { ...plan, log: '' }, volume, plan.driver === 'fuse-native'),
+        );
         return;
       }
       const { serveInBackground } = await import('../../daemon/serve/spawn.js');
@@ -87,13 +90,17 @@ export function addMount(program: Command): void {
   );
 }
 
+/** `servesHere`: this thread serves the mount, and must not look into it. */
 function report(
   options: MountCommandOptions,
   plan: MountPlan,
   { uuid, isNew, snapshots }: OpenedFacts,
+  servesHere = false,
 ): void {
   const { base, mountpoint, volume, driver, log } = plan;
+  const below = servesHere ? { uses: [], warnings: [] } : processesBelow(plan);
   if (options.json) {
+    for (const text of below.warnings) noteWarning('uncovered-directory', text);
     printJson({
       ok: true,
       command: 'mount',
@@ -105,12 +112,14 @@ function report(
       snapshots,
       driver,
       log: log === '' ? null : log,
+      usesBelow: below.uses,
     });
     return;
   }
   const over = base === undefined ? '' : base === mountpoint ? ' in place' : ` over ${base}`;
   const news = isNew ? '; a new history begins' : '';
   printLine(`mounted ${mountpoint}${over} (volume ${volume})${news}`);
+  for (const text of below.warnings) noteWarning('uncovered-directory', text);
 }
 
 function requestOf(directories: readonly string[], options: MountCommandOptions): MountRequest {

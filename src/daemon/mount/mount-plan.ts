@@ -4,7 +4,7 @@
  * cleaned up. Runs before anything is changed.
  *
  * Doors: mount-options, mount-plan, mount-record, mount-table, paths,
- *   processes, umount.
+ *   processes, umount, uses-below.
  * Doors inside daemon/: unmount-elsewhere, unmount-thread.
  */
 import { accessSync, constants, readdirSync, type Stats, statSync } from 'node:fs';

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { readLink } from '../../lib/byte-paths.js';
 import { shownName, textOfByteString } from '../../lib/byte-text.js';
 import { ERRNO } from '../../lib/errors.js';
+import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
 import { deviceText } from '../../fuse/mount/mount-info.js';
 import { isWithin, type MountEntry } from './mount-table.js';
 
@@ -16,6 +17,8 @@ export interface MountUse {
   path: string;
   /** For open files: the descriptor's number. */
   fd?: number;
+  /** The shell, or whatever else, that has started this command. */
+  isOwnShell?: true;
 }
 
 /** Every use of the mount by a process that this user may inspect; at most `limit`. */
@@ -28,11 +31,33 @@ export function usesOfMount(mount: MountEntry, limit = 1000): MountUse[] {
       uses.push(use);
     }
   }
-  return uses;
+  return ownShellFirst(uses);
+}
+
+/**
+ * Those of the processes from which this command comes are first, and the nearest of them is marked:
+ * it is what a person can do something about at once.
+ */
+export function ownShellFirst(uses: readonly MountUse[]): MountUse[] {
+  const ancestors: number[] = [];
+  for (let pid = process.ppid; pid > 1 && !ancestors.includes(pid); ) {
+    ancestors.push(pid);
+    pid = Number(statFields(pid)?.[STAT_FIELD.parent] ?? 0);
+  }
+  const shell = ancestors.find((pid) => uses.some((use) => use.pid === pid));
+  const rank = ({ pid }: MountUse): number =>
+    ancestors.includes(pid) ? ancestors.indexOf(pid) : ancestors.length;
+  return uses
+    .map((use): MountUse => (use.pid === shell ? { ...use, isOwnShell: true } : use))
+    .sort((a, b) => rank(a) - rank(b));
+}
+
+export function commandOf(pid: number): string {
+  return attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()) ?? '?';
 }
 
 function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
-  const command = attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()) ?? '?';
+  const command = commandOf(pid);
   const links = [
     ['cwd', 'working directory'],
     ['root', 'root'],
@@ -86,10 +111,11 @@ export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
 
 /** For messages: `sleep (pid 17): working directory /mnt/x`. */
 export function describeUse(use: MountUse): string {
-  return `${use.command} (pid ${use.pid}): ${use.how} ${shownName(use.path)}`;
+  const who = use.isOwnShell === true ? `, this shell` : '';
+  return `${use.command} (pid ${use.pid}${who}): ${use.how} ${shownName(use.path)}`;
 }
 
-function deviceOf(path: string): string | undefined {
+export function deviceOf(path: string): string | undefined {
   const device = attempt(() => statSync(path).dev);
   return device === undefined ? undefined : deviceText(device);
 }
@@ -103,7 +129,7 @@ function hexDevice(device: string): string {
 }
 
 /** Processes come and go, and those of other users can't be inspected. */
-function attempt<T>(look: () => T): T | undefined {
+export function attempt<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch {

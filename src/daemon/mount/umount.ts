@@ -68,7 +68,11 @@ function busy(mount: MountEntry): CommandError {
   for (const entry of inner) lines.push(`\n  ${entry.type} mounted on ${entry.mountpoint}`);
   const named =
     lines.length === 0 ? ' (by a process this user may not look at)' : `:${lines.join('')}`;
-  return new CommandError('mount-busy', 'EBUSY', `${mount.mountpoint} is in use${named}`, { uses });
+  const isHere = uses.some(({ isOwnShell, how }) => isOwnShell === true && how !== 'open file');
+  const hint = isHere ? '\nthis shell stands in it itself: leave it first (cd /)' : '';
+  return new CommandError('mount-busy', 'EBUSY', `${mount.mountpoint} is in use${named}${hint}`, {
+    uses,
+  });
 }
 
 async function waitForEnd(record: MountRecord, say: (message: string) => void): Promise<void> {
