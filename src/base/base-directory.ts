@@ -2,7 +2,7 @@
  * Read-only access to the directory under a volume, its *base directory* (rules
  * D9, D10, D11). Synchronous, called by the volume in the serving thread.
  *
- * Owns every descriptor into the base directory (at most 600). What must hold:
+ * Owns every descriptor into the base directory (at most 600), and the watches. What must hold:
  * nothing is written; symlinks inside it are returned, never followed; no path
  * leads out of it; changes underneath are noticed, and cause neither a crash
  * nor a mix of old and new bytes.
@@ -34,11 +34,13 @@ import { isNearFileSystem } from './base-file-system.js';
 import { BaseFiles, type BaseMismatch, FILES_MAX, RETIRED_MAX } from './base-files.js';
 import { BaseHandles, HANDLES_MAX, isEntryName, meansAbsent } from './base-handles.js';
 import { BaseListings, type BaseName, LISTED_NAMES_MAX } from './base-listing.js';
+import { type BaseEvent, BaseWatch, WATCHES_MAX } from './base-watch.js';
 import { type BaseStat, toBaseStat } from './base-stat.js';
 import type { BaseReference } from './base-reference.js';
 
 export type { BaseMismatch } from './base-files.js';
 export type { BaseName } from './base-listing.js';
+export type { BaseEvent } from './base-watch.js';
 export type { BaseStat } from './base-stat.js';
 
 const COUNTER_LIMIT = 2 ** COUNTER_BITS;
@@ -55,6 +57,9 @@ export class BaseDirectory {
   readonly #handles: BaseHandles;
   readonly #files: BaseFiles;
   readonly #listings: BaseListings;
+  #watch: BaseWatch | undefined;
+  /** Others on this machine can be heard of; a network's file system does not tell. */
+  readonly #tells: boolean;
   readonly #stat = new StatxBuffer();
   readonly #place: Found = { fd: -1, name: '' };
 
@@ -63,6 +68,7 @@ export class BaseDirectory {
     this.#handles = new BaseHandles(rootFd, nowMs);
     const space = fstatfs(rootFd);
     const isNear = typeof space !== 'number' && isNearFileSystem(space.type);
+    this.#tells = isNear;
     this.#files = new BaseFiles(this.#handles, isNear ? rootStat.device : undefined);
     this.#listings = new BaseListings(this.#handles, rootStat.device, (path) => this.lstat(path));
   }
@@ -72,6 +78,7 @@ export class BaseDirectory {
     return [
       { name: 'base directories', size: this.#handles.count, limit: 1 + HANDLES_MAX },
       { name: 'base files', size: this.#files.openCount, limit: FILES_MAX + RETIRED_MAX },
+      { name: 'base watches', size: this.#watch?.size ?? 0, limit: WATCHES_MAX },
       { name: 'base names', size: this.#listings.nameCount, limit: LISTED_NAMES_MAX },
     ];
   }
@@ -219,6 +226,51 @@ export class BaseDirectory {
     return hostInode < COUNTER_LIMIT ? inodeNumber(ALLOCATOR.base, hostInode) : undefined;
   }
 
+  /**
+   * Hears of changes of the directory from now on: call it before the directory is read. False: it
+   * can't be, and what was read is to be asked for again soon.
+   */
+  watch(path: string): boolean {
+    const watch = this.#watch;
+    if (watch === undefined) return false;
+    return watch.has(path) || watch.add(path, this.#handles.directory(path));
+  }
+
+  watchedPaths(): Iterable<string> {
+    return this.#watch?.paths() ?? [];
+  }
+
+  isWatched(path: string): boolean {
+    return this.#watch?.has(path) === true;
+  }
+
+  unwatch(path: string): void {
+    this.#watch?.remove(path);
+  }
+
+  /**
+   * For a mount: directories can be watched from now on. Returns a descriptor that is readable when
+   * `changes` has something to tell; undefined: nothing will.
+   */
+  startWatching(): number | undefined {
+    if (!this.#tells) return undefined;
+    const watch = new BaseWatch();
+    if (watch.fd < 0) return undefined;
+    this.#watch = watch;
+    return watch.fd;
+  }
+
+  /** What others have changed in watched directories since the last call. */
+  changes(): BaseEvent[] {
+    return this.#watch?.take() ?? [];
+  }
+
+  /** A directory has another path: nothing may be taken for what lies below the old one. */
+  moved(path: string): void {
+    this.#watch?.removeBelow(path);
+    this.#handles.forgetHandles();
+  }
+
   /** Changes noticed underneath: the newest 100 paths, oldest first. */
   get mismatches(): BaseMismatch[] {
     return this.#files.mismatches;
@@ -238,6 +290,7 @@ export class BaseDirectory {
   }
 
   close(): void {
+    this.#watch?.close();
     this.#listings.clear();
     this.#files.close();
     this.#handles.close();

@@ -5,7 +5,7 @@
  */
 import { homedir } from 'node:os';
 import { existsSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, resolve } from 'node:path';
 import { absolutePath, realPath } from '../lib/byte-paths.js';
 import { fsPath } from '../lib/byte-text.js';
 import { CommandError } from '../lib/errors.js';

@@ -41,7 +41,7 @@ export function warnBelowMount(
   noteWarning(
     'uncovered-directory',
     `this shell stands in the original of ${directory}, below the mount: what it writes goes ` +
-      'into the base, not into the history, and it sees no change of the mount. ' +
+      'there is not in the history, and what is changed in the mount it does not see. ' +
       'This command acts on the mount. To enter the mount: cd .',
   );
 }

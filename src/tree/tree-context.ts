@@ -10,10 +10,26 @@ import type { Notifier } from './coherence/notification.js';
 import { liveIno } from './snapshots/shadow-ino.js';
 import type { TreeVolume } from './tree-volume.js';
 
+/** What nothing tells of may be shown as it was for so long (s). */
+const UNHEARD_S = 1;
+
 /** The kernel's limit for file names, as on other file systems. */
 export const MAX_NAME_BYTES = 255;
 
+/** Nodes of directories whose listing the kernel keeps, and of whose changes nothing tells. */
+class Unheard {
+  readonly nodes = new Set<number>();
+  onFirst: () => void = () => {};
+
+  add(node: number): void {
+    this.nodes.add(node);
+    if (this.nodes.size === 1) this.onFirst();
+  }
+}
+
 export class TreeContext {
+  readonly unheard = new Unheard();
+
   constructor(
     readonly volume: TreeVolume,
     readonly nodes: NodeTable,
@@ -43,8 +59,28 @@ export class TreeContext {
     if (this.readOnly || this.volume.isStandby === true) throw new FsError('EROFS', syscall);
   }
 
+  /**
+   * Seconds for which the kernel may keep the names of a directory, which is read after this call:
+   * others may change the base below it.
+   */
+  namesTimeoutS(directory: Inode): number {
+    if (directory.base === undefined) return this.timeoutS;
+    return this.volume.watchBase?.(directory) === false ? UNHEARD_S : this.timeoutS;
+  }
+
+  /** A listing of the directory follows, which the kernel keeps. */
+  readsNames(directory: Inode, node: number): void {
+    if (this.namesTimeoutS(directory) !== this.timeoutS) this.unheard.add(node);
+  }
+
+  /** The same for attributes. */
+  attributesTimeoutS(inode: Inode): number {
+    if (inode.base === undefined) return this.timeoutS;
+    return this.volume.isBaseWatched?.(inode) === false ? UNHEARD_S : this.timeoutS;
+  }
+
   liveAttributes(inode: Inode): Attributes {
-    const attr = attributesOf(inode, liveIno(inode.ino), this.timeoutS);
+    const attr = attributesOf(inode, liveIno(inode.ino), this.attributesTimeoutS(inode));
     // The kernel may hold data unknown to us, and does not ask again until the file is closed:
     // programs take a file without blocks for one without data.
     if (attr.blocks === 0 && inode.isRegular && this.writeback()) attr.blocks = 1;

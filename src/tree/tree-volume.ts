@@ -3,6 +3,7 @@
  * implements all of it; unit tests of single parts may implement less.
  */
 import type { Deferred } from '../lib/deferred.js';
+import type { BaseEvent } from '../base/base-directory.js';
 import type { XattrValue } from '../volume/files/xattrs.js';
 import type { Inode } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
@@ -73,6 +74,14 @@ interface VolumeData {
   touch(inode: Inode): void;
 }
 
+/** The base directory, as far as the tree hears of its changes. */
+interface TreeBase {
+  changes(): BaseEvent[];
+  /** Byte strings. */
+  watchedPaths(): Iterable<string>;
+  list(path: string): readonly { name: string }[];
+}
+
 export interface TreeVolume extends VolumeNames {
   readonly options: { hiddenNames: { snapshots: string; control: string } };
   readonly live: View;
@@ -117,6 +126,21 @@ export interface TreeVolume extends VolumeNames {
     /** The live inode's copy that belongs to the open txg. */
     forChange(ino: number): Inode;
   };
+
+  /**
+   * Hears of what others change in a base-backed directory; call it before the directory is read.
+   * False: nothing tells of it. Absent: there is no base.
+   */
+  watchBase?(directory: Inode): boolean;
+  /** Whether a change of the inode's base file by others would be heard of. */
+  isBaseWatched?(inode: Inode): boolean;
+  /** Views show this path of the base as it is now. Returns the number of the file there. */
+  baseChanged?(path: string, others: readonly View[]): number | undefined;
+  /** The number of the file at this path of the base. */
+  baseNumber?(path: string): number | undefined;
+  /** Anything in the base may have changed: nothing of it is taken from memory any more. */
+  baseLost?(others: readonly View[]): void;
+  readonly base?: TreeBase | undefined;
 
   changes(from: View, to: View): Generator<ViewChange>;
   pin(layer: number): void;

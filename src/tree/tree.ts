@@ -12,6 +12,7 @@ import { after, type Deferred } from '../lib/deferred.js';
 import { FsError } from '../lib/errors.js';
 import type { View } from '../volume/view.js';
 import { allocate, statFsOf } from './live/space.js';
+import { BaseChanges } from './coherence/base-changes.js';
 import { type CoherenceJob, coherence } from './coherence/coherence.js';
 import { ControlLink } from './control-link.js';
 import { Cookies } from './cookies.js';
@@ -70,6 +71,8 @@ export class Tree implements Operations {
   readonly #context: TreeContext;
   readonly #nodes: NodeTable;
   readonly #live: LiveNodes;
+  /** What others change in the base. */
+  readonly baseChanges: BaseChanges;
   readonly #transitions: Transitions;
   readonly #directories: SnapshotDirectories;
   readonly #control: ControlLink | undefined;
@@ -103,6 +106,7 @@ export class Tree implements Operations {
     this.#transitions = new Transitions(this.#context);
     this.#live = new LiveNodes(this.#context, this.#transitions);
     const shadows = new ShadowNodes(this.#context, new OpenSnapshots(volume));
+    this.baseChanges = new BaseChanges(this.#context, shadows);
     this.#directories = new SnapshotDirectories(this.#context, shadows, options.commands);
     if (controlTarget !== undefined) this.#control = new ControlLink(this.#context, controlTarget);
   }

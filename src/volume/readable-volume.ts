@@ -36,6 +36,7 @@ import { type ShownLock, shownLock } from './locks/lock-text.js';
 import { Paths } from './names/paths.js';
 import { PeerTable } from './peers/peer-table.js';
 import { SoftLocks } from './locks/soft-locks.js';
+import { S_IFDIR, S_IFMT } from '../lib/file-mode.js';
 import { View } from './view.js';
 
 /** How many views of snapshots are kept; others are made again when needed. */
@@ -101,7 +102,72 @@ export class ReadableVolume {
 
   /** No caller knows the inode by its number any more: its place in the base need not be kept. */
   forgetPath(ino: number): void {
-    this.core.basePaths.delete(ino);
+    const { base, basePaths } = this.core;
+    const path = basePaths.get(ino);
+    if (path === undefined) return;
+    basePaths.delete(ino);
+    base?.unwatch(path);
+  }
+
+  /**
+   * Hears of what others change in a base-backed directory; call it before the directory is read.
+   * False: nothing tells of it, and the answer holds for a moment only.
+   */
+  watchBase(directory: Inode): boolean {
+    const { base } = this.core;
+    if (base === undefined || directory.base === undefined) return true;
+    return base.watch(directory.base.path);
+  }
+
+  /** Whether a change of the inode's base file by others would be heard of. */
+  isBaseWatched({ base: ref, isDirectory }: Inode): boolean {
+    const { base } = this.core;
+    if (base === undefined || ref === undefined) return true;
+    const slash = ref.path.lastIndexOf('/');
+    if (base.isWatched(slash < 0 ? '' : ref.path.slice(0, slash))) return true;
+    return isDirectory && base.isWatched(ref.path);
+  }
+
+  /**
+   * Others have changed what is at this path of the base: the views see it as it is now. Returns
+   * its number, unless there is nothing any more. `others`: views that are not kept here.
+   */
+  baseChanged(path: string, others: readonly View[] = []): number | undefined {
+    const { base, basePaths } = this.core;
+    const stat = base?.lstat(path);
+    const ino = stat && base?.inodeNumber(stat);
+    if (base === undefined || ino === undefined) return undefined;
+    const before = basePaths.get(ino);
+    if (before !== undefined && before !== path && (stat?.nlink === 1 || isDirectoryMode(stat)))
+      this.#baseMoved(ino, before, path, others);
+    for (const view of this.#allViews(others)) forgetUntouched(view, ino);
+    return ino;
+  }
+
+  baseNumber(path: string): number | undefined {
+    const stat = this.core.base?.lstat(path);
+    return stat && this.core.base?.inodeNumber(stat);
+  }
+
+  /** Anything in the base may have changed: nothing of it is taken from memory any more. */
+  baseLost(others: readonly View[]): void {
+    for (const view of this.#allViews(others)) view.cache.clear();
+  }
+
+  /** What lies below a directory that was renamed is found by its new names, when they are asked for. */
+  #baseMoved(ino: number, from: string, to: string, others: readonly View[]): void {
+    const { base, basePaths } = this.core;
+    basePaths.set(ino, to);
+    base?.moved(from);
+    for (const [below, path] of basePaths) {
+      if (!path.startsWith(`${from}/`)) continue;
+      basePaths.delete(below);
+      for (const view of this.#allViews(others)) forgetUntouched(view, below);
+    }
+  }
+
+  #allViews(others: readonly View[]): View[] {
+    return [this.core.live, ...this.views.values(), ...others];
   }
 
   get live(): View {
@@ -250,4 +316,14 @@ export class ReadableVolume {
     const { usedBytes, roomBytes } = this.core.sink.space();
     return { usedBytes, freeBytes: roomBytes, quotaBytes: this.options.quotaBytes };
   }
+}
+
+/** The inode is as the base has it, without a record: it is read again when it is asked for. */
+function forgetUntouched(view: View, ino: number): void {
+  const cached = view.cache.get(ino);
+  if (cached === null || cached?.layer === 0) view.cache.delete(ino);
+}
+
+function isDirectoryMode(stat: { mode: number } | undefined): boolean {
+  return ((stat?.mode ?? 0) & S_IFMT) === S_IFDIR;
 }

@@ -56,6 +56,11 @@ export class InodeCache {
     this.#young.set(keyOf(ino), inode);
   }
 
+  clear(): void {
+    this.#young.clear();
+    this.#old.clear();
+  }
+
   delete(ino: number): void {
     const key = keyOf(ino);
     this.#young.delete(key);

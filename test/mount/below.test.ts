@@ -20,14 +20,14 @@ t.test('a shell mounts the directory in which it stands', (t) =>
         echo "$words: $(grep -c 'cd .' ../warned) $(grep -c uncovered-directory ../answer)"
       done
       echo "base $(cat new) mount $(ls "$MNT")"
-      # A directory that only the original has.
-      mkdir only; cd only; ${cli} save two 2>&1; cd ..
+      # A directory that the mount has no more.
+      mkdir only; rm -r "$MNT/only"; cd only; ${cli} save two 2>&1; cd ..
       cd .; ls; ${cli} save three 2>&1
       ${cli} umount . 2>&1; echo "pids $other $inside"
       cd /; ${cli} umount "$MNT" 2>&1; kill $other $inside`);
     const [, other, inside] = /pids (\d+) (\d+)/.exec(out) ?? [];
-    t.match(out, new RegExp(`sleep (pid ${other}): open file ${world.mnt}/f`), out + err);
-    t.match(out, new RegExp(`sleep (pid ${inside}): working directory ${world.mnt}/d`));
+    t.match(out, new RegExp(`sleep \\(pid ${other}\\): open file ${world.mnt}/f`), out + err);
+    t.match(out, new RegExp(`sleep \\(pid ${inside}\\): working directory ${world.mnt}/d`));
     t.match(
       out,
       /:\n {2}bash \(pid \d+, this shell\): working directory/,
@@ -39,12 +39,16 @@ t.test('a shell mounts the directory in which it stands', (t) =>
       /this shell stands there itself.* cd \.$/,
       'and is told last',
     );
-    t.match(out, /save one: 1 1\ndiff one: 1 0\nstatus: 1 1\nsnapshots: 1 0\nrestore one: 1 1\n/);
-    t.match(out, /base into-the-base mount d\nf\n/, 'what it wrote is in the base alone');
-    t.match(out, /saved .* as two/);
+    t.match(out, /save one: 1 1\ndiff one: 1 1\nstatus: 1 1\nsnapshots: 1 0\nrestore one: 1 1\n/);
+    t.match(
+      out,
+      /base into-the-base mount d\nf\nnew\n/,
+      'what it wrote went into the base, and shows',
+    );
+    t.match(out, /cd \.\nsaved .* as two/);
     t.match(
       out.slice(out.indexOf('as two')),
-      /\nd\nf\nsaved .* as three/,
+      /\nd\nf\nnew\nsaved .* as three/,
       'after cd . nothing is warned of',
     );
     t.match(
@@ -91,7 +95,9 @@ asRoot(t, "root's mount names the processes of others, by mount(8), too", (t) =>
     const [, pid] = /pid (\d+)\n$/.exec(ran) ?? [];
     t.match(
       ran,
-      new RegExp(`mount.shadowfs: these processes.*\n {2}sleep (pid ${pid}): working directory`),
+      new RegExp(
+        `mount.shadowfs: these processes.*\\n {2}sleep \\(pid ${pid}\\): working directory`,
+      ),
       ran,
     );
   }),

@@ -26,8 +26,10 @@ export function warningsOf(uses: readonly MountUse[], inPlace: boolean): string[
   const lines = uses.slice(0, NAMED_MAX).map((use) => `\n  ${describeUse(use)}`);
   const more = uses.length - NAMED_MAX;
   if (more > 0) lines.push(`\n  and ${more} more`);
-  const where = inPlace ? 'the original directory' : 'the directory that the mount covers';
-  const named = `these processes are still in ${where}; what they write there is not in the mount and not in its history:${lines.join('')}`;
+  const where = inPlace
+    ? 'the original directory; what they write there goes into the base, not into the history'
+    : 'the directory that the mount covers; what they write there is not in the mount';
+  const named = `these processes are still in ${where}:${lines.join('')}`;
   const isHere = uses.some(({ isOwnShell, how }) => isOwnShell === true && how !== 'open file');
   if (!isHere) return [named];
   return [named, 'this shell stands there itself; to enter the mount: cd .'];

@@ -30,6 +30,8 @@ const DRAIN_LOOK_MS = 2;
 const DRAIN_LOOKS = 3;
 /** Other programs that write all the time must not delay a command for longer. */
 const DRAIN_MAX_MS = 200;
+/** How often to look what others have changed in the base. */
+const BASE_LOOK_MS = 500;
 
 class NativeServer implements ServingThread {
   readonly #data: ServeData;
@@ -60,6 +62,11 @@ class NativeServer implements ServingThread {
     port.on('message', (message) => this.#handle(message as ToServer));
     this.#watchWake();
     this.#tick();
+    // This driver's kernel asks again after a second by itself.
+    const { baseChanges } = this.#server.tree;
+    if (this.#volume.base?.startWatching() !== undefined) {
+      setInterval(() => baseChanges.take(), BASE_LOOK_MS).unref();
+    }
     this.post({ kind: 'opened', volume: openedFacts(this.#volume, this.#isNew) });
     this.#server.peering.start();
   }

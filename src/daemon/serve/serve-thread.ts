@@ -31,6 +31,10 @@ const { plan, port, helpers: helperPorts, wakeFd, uid, gid } = threadData() as S
 
 /** The writer has closed the volume; the remaining threads have no work to finish. */
 const PATIENCE_MS = 2_000;
+/** Changes of the base by others are told to the kernel together, when they come all the time. */
+const BASE_PAUSE_MS = 3;
+/** How long the kernel keeps a listing of the base of whose changes nothing tells. */
+const BASE_UNHEARD_MS = 1000;
 
 function post(message: FromServer, transfer: readonly Transferable[] = []): void {
   port.postMessage(message, transfer);
@@ -67,6 +71,12 @@ class KernelServer implements ServingThread {
   serve(): void {
     this.#loop.onPort(port, (message) => this.#handle(message as ToServer));
     this.#loop.onWake(() => this.#volume.pump());
+    const { baseChanges } = this.#server.tree;
+    const watchFd = this.#volume.base?.startWatching();
+    baseChanges.expireLater = () =>
+      this.#loop.addTimer(BASE_UNHEARD_MS, () => baseChanges.expire());
+    if (watchFd !== undefined)
+      this.#loop.onReadable(watchFd, BASE_PAUSE_MS, () => baseChanges.take());
     this.#tick();
     this.#volume.waits.mode = 'yield';
     tuneCompiler();

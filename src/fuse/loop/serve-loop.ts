@@ -51,6 +51,15 @@ interface Seat {
   isReady: boolean;
 }
 
+/** Another descriptor that the loop waits for. */
+interface Watched {
+  fd: number;
+  handle: () => void;
+  pauseMs: number;
+  /** It is left out of the poll set for a moment. */
+  isPausing: boolean;
+}
+
 export class ServeLoop {
   readonly counts = new LoopCounts();
   readonly #wakeFd: number;
@@ -60,6 +69,7 @@ export class ServeLoop {
   #ports: readonly { port: MessagePort; handle: (message: unknown) => void }[] = [];
   readonly #wakeHandlers: (() => void)[] = [];
   #seats: Seat[] = [];
+  #watched: readonly Watched[] = [];
   #pollSet: PollSet;
   #jobs: Job[] = [];
   #nextJobMs = 0;
@@ -96,7 +106,11 @@ export class ServeLoop {
   }
 
   #rebuild(): void {
-    this.#pollSet = new PollSet([this.#wakeFd, ...this.#seats.map(({ session }) => session.fd)]);
+    this.#pollSet = new PollSet([
+      this.#wakeFd,
+      ...this.#seats.map(({ session }) => session.fd),
+      ...this.#watched.map(({ fd, isPausing }) => (isPausing ? -1 : fd)),
+    ]);
   }
 
   /**
@@ -118,6 +132,22 @@ export class ServeLoop {
    */
   onWake(handle: () => void): void {
     this.#wakeHandlers.push(handle);
+  }
+
+  /** Calls `handle` when `fd` is readable, at most once in `pauseMs`. */
+  onReadable(fd: number, pauseMs: number, handle: () => void): void {
+    this.#watched = [...this.#watched, { fd, handle, pauseMs, isPausing: false }];
+    this.#rebuild();
+  }
+
+  #readable(watched: Watched): void {
+    watched.isPausing = true;
+    this.#rebuild();
+    this.addTimer(watched.pauseMs, () => {
+      watched.isPausing = false;
+      this.#rebuild();
+    });
+    watched.handle();
   }
 
   /** Runs `run` once. Returns what cancels it. */
@@ -306,6 +336,10 @@ export class ServeLoop {
     if (pollSet.ready(WAKE_PLACE) !== 0) this.#isWoken = true;
     for (const [i, seat] of this.#seats.entries()) {
       if (pollSet.ready(WAKE_PLACE + 1 + i) !== 0) seat.isReady = true;
+    }
+    const firstWatched = WAKE_PLACE + 1 + this.#seats.length;
+    for (const [i, watched] of this.#watched.entries()) {
+      if (pollSet.ready(firstWatched + i) !== 0) this.#readable(watched);
     }
     return ready;
   }

@@ -18,7 +18,7 @@
  * is gathered.
  *
  * Doors: coherence, notification.
- * Doors inside tree/: transitions.
+ * Doors inside tree/: base-changes, transitions.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import type { Inode } from '../../volume/inode.js';

@@ -63,18 +63,19 @@ export class LiveNodes {
     return inode;
   }
 
-  #entry(inode: Inode): Entry {
+  #entry(inode: Inode, entryTimeoutS = this.context.timeoutS): Entry {
     const attr = this.context.liveAttributes(inode);
     const nodeId = this.context.nodes.addLookup(inode.ino);
-    return { nodeId, entryTimeoutS: this.context.timeoutS, attr };
+    return { nodeId, entryTimeoutS, attr };
   }
 
   /** An ordinary name; hidden ones are answered before. */
   lookup(parent: number, name: string): Entry {
     if (name.length > MAX_NAME_BYTES) throw new FsError('ENAMETOOLONG', 'lookup', name);
     const directory = this.#directory(parent, 'lookup');
+    const timeoutS = this.context.namesTimeoutS(directory);
     const found = this.context.volume.lookup(this.#view, directory, name);
-    return found === undefined ? negativeEntry(this.context.timeoutS) : this.#entry(found);
+    return found === undefined ? negativeEntry(timeoutS) : this.#entry(found, timeoutS);
   }
 
   attributes(ino: number): Attributes {
@@ -329,8 +330,9 @@ export class LiveNodes {
       const inode = context.volume.inodeForListing(this.#view, directory, name, child);
       if (inode === undefined) return fill(name, high, low, type, next, undefined);
       const attr = context.liveAttributes(inode);
+      const entryTimeoutS = context.namesTimeoutS(directory);
       return context.nodes.offer(inode.ino, (nodeId) =>
-        fill(name, high, low, type, next, { nodeId, entryTimeoutS: context.timeoutS, attr }),
+        fill(name, high, low, type, next, { nodeId, entryTimeoutS, attr }),
       );
     });
   }
@@ -348,6 +350,7 @@ export class LiveNodes {
   ): void {
     const { context } = this;
     const directory = this.#directory(ino, 'readdir');
+    context.readsNames(directory, context.nodes.liveId(ino));
     const parent = ino === ROOT_INO ? ROOT_INO : (directory.links[0]?.parent ?? ROOT_INO);
     listFrom(
       offset,

@@ -84,7 +84,7 @@ export class ShadowNode extends SpecialNode {
 
   #attributesOf(inode: Inode): Attributes {
     const ino = shadowIno(this.tree.snapshot.layer, inode.ino);
-    return attributesOf(inode, ino, this.tree.context.timeoutS);
+    return attributesOf(inode, ino, this.tree.context.attributesTimeoutS(inode));
   }
 
   override attributes(): Attributes {
@@ -95,13 +95,14 @@ export class ShadowNode extends SpecialNode {
     const { context, snapshot } = this.tree;
     const view = snapshot.checkedView;
     const directory = this.#directory(view, 'lookup');
+    const timeoutS = context.namesTimeoutS(directory);
     const found = context.hidden.isHidden(this.ino, name)
       ? undefined
       : context.volume.lookup(view, directory, name);
-    if (found === undefined) return negativeEntry(context.timeoutS);
+    if (found === undefined) return negativeEntry(timeoutS);
     return {
       nodeId: context.nodes.addSpecialLookup(this.tree.node(found.ino)),
-      entryTimeoutS: context.timeoutS,
+      entryTimeoutS: timeoutS,
       attr: this.#attributesOf(found),
     };
   }
@@ -144,7 +145,7 @@ export class ShadowNode extends SpecialNode {
       return context.nodes.offerSpecial(this.tree.node(inode.ino), (nodeId) =>
         fill(name, ino.high, ino.low, type, next, {
           nodeId,
-          entryTimeoutS: context.timeoutS,
+          entryTimeoutS: context.namesTimeoutS(directory),
           attr,
         }),
       );
@@ -165,6 +166,7 @@ export class ShadowNode extends SpecialNode {
     const { context, snapshot } = this.tree;
     const view = snapshot.checkedView;
     const directory = this.#directory(view, 'readdir');
+    context.readsNames(directory, this.id);
     listFrom(
       offset,
       context.cookies,
@@ -245,6 +247,22 @@ export class ShadowNodes {
     }
     byLayer.set(snapshot.layer, tree);
     return tree.node(directory);
+  }
+
+  /** The ids of the nodes that show an inode, in whichever snapshot. */
+  *showing(ino: number): Generator<number> {
+    for (const byLayer of this.#trees.values()) {
+      for (const { nodes } of byLayer.values()) {
+        const node = nodes.get(ino);
+        if (node !== undefined) yield node.id;
+      }
+    }
+  }
+
+  views(): View[] {
+    return [...this.#trees.values()].flatMap((byLayer) =>
+      [...byLayer.values()].map(({ snapshot }) => snapshot.view),
+    );
   }
 
   forgotten(node: ShadowNode): void {

@@ -1,0 +1,109 @@
+/**
+ * What others change in the base while it is mounted, seen from the kernel: it
+ * is told to ask again, so that a listing, a name and an attribute give one
+ * answer (decision 0012). What nothing tells of is asked for again anyway after
+ * a moment: names and attributes by their time-outs, listings by `expire`.
+ *
+ * The volume has the say where it has a record of its own: then the same
+ * question gives the same answer as before.
+ */
+import { joinPath } from '../../volume/names/inode-reader.js';
+import type { ShadowNodes } from '../snapshots/shadow-nodes.js';
+import type { TreeContext } from '../tree-context.js';
+import type { Notification } from './notification.js';
+
+export class BaseChanges {
+  constructor(
+    readonly context: TreeContext,
+    readonly shadows: ShadowNodes,
+  ) {}
+
+  /** Takes what has happened and tells the kernel. */
+  take(): void {
+    const events = this.context.volume.base?.changes() ?? [];
+    if (events.length === 0) return;
+    const batch: Notification[] = [];
+    for (const event of events) {
+      switch (event.kind) {
+        case 'all':
+          this.#everything(batch);
+          break;
+        case 'directory':
+          this.#changed(event.directory, batch);
+          this.#listing(event.directory, batch);
+          break;
+        case 'name':
+          this.#name(event.directory, event.name, batch);
+          break;
+      }
+    }
+    this.context.notifier().notify(batch);
+  }
+
+  #name(directory: string, name: string, batch: Notification[]): void {
+    const { volume } = this.context;
+    const ino = volume.baseChanged?.(joinPath(directory, name), this.shadows.views());
+    const expireOnly = this.context.notifier().canExpireOnly && ino !== undefined;
+    for (const parent of this.#nodesOf(this.context.volume.baseNumber?.(directory))) {
+      batch.push({ kind: 'inval-entry', parent, name, expireOnly });
+    }
+    this.#listing(directory, batch);
+    if (ino !== undefined) this.#inode(ino, batch);
+  }
+
+  /** The attributes, and what was read: the kernel's pages of a listing or an untouched file. */
+  #inode(ino: number, batch: Notification[]): void {
+    const { volume } = this.context;
+    const inode = volume.inode(volume.live, ino);
+    // A file with a record of its own does not change with the base.
+    if (inode === undefined || inode.layer !== 0) return;
+    for (const node of this.#nodesOf(ino)) {
+      batch.push({ kind: 'inval-inode', node, offset: 0, length: 0 });
+    }
+  }
+
+  #changed(path: string, batch: Notification[]): void {
+    const ino = this.context.volume.baseChanged?.(path, this.shadows.views());
+    if (ino !== undefined) this.#inode(ino, batch);
+  }
+
+  #listing(directory: string, batch: Notification[]): void {
+    for (const node of this.#nodesOf(this.context.volume.baseNumber?.(directory))) {
+      batch.push({ kind: 'inval-inode', node, offset: 0, length: 0 });
+    }
+  }
+
+  /** Names that are not there are told as far as the kernel can forget all names at once. */
+  #everything(batch: Notification[]): void {
+    const { volume } = this.context;
+    volume.baseLost?.(this.shadows.views());
+    const { canIncEpoch } = this.context.notifier();
+    if (canIncEpoch) batch.push({ kind: 'inc-epoch' });
+    for (const directory of volume.base?.watchedPaths() ?? []) {
+      this.#listing(directory, batch);
+      if (canIncEpoch) continue;
+      for (const { name } of volume.base?.list(directory) ?? []) this.#name(directory, name, batch);
+    }
+  }
+
+  *#nodesOf(ino: number | undefined): Generator<number> {
+    if (ino === undefined) return;
+    const { nodes } = this.context;
+    if (nodes.knowsLive(ino)) yield nodes.liveId(ino);
+    yield* this.shadows.showing(ino);
+  }
+
+  /** Listings of which nothing tells are read again at their next use. */
+  expire(): void {
+    const nodes = [...this.context.unheard.nodes];
+    this.context.unheard.nodes.clear();
+    this.context
+      .notifier()
+      .notify(nodes.map((node) => ({ kind: 'inval-inode', node, offset: 0, length: 0 })));
+  }
+
+  /** Calls `expireLater` when there is something to expire, and not again before `expire`. */
+  set expireLater(later: () => void) {
+    this.context.unheard.onFirst = later;
+  }
+}
