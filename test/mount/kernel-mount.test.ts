@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import t from 'tap';
 import { findMount, parseMountInfo, raiseReadahead } from '../../src/fuse/mount/mount-info.js';
-import { isDead } from '../../src/daemon/mount/mount-plan.js';
+import { isDead } from '../../src/daemon/mount/mount-table.js';
 import { unmount } from '../../src/fuse/mount/kernel-mount.js';
 import { asRoot, isRoot } from '../as-root.js';
 import { mountMemory, USER_ID } from './memory-mount.js';

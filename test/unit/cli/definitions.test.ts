@@ -73,7 +73,7 @@ t.test('the scripts are shell that the shells understand', (t) => {
     try {
       execFileSync(shell, ['-c', ':']);
     } catch {
-      t.skip(`${shell} is not installed`);
+      t.comment(`not run: ${shell} is not installed`);
       continue;
     }
     const script = execFileSync(process.execPath, [main, 'completion', shell], {

@@ -5,7 +5,7 @@ import {
   parseUmountWords,
   splitOptions,
 } from '../../../src/cli/mount/mount-words.js';
-import { helperWords } from '../../../src/cli/mount/mount-helper.js';
+import { helperWords } from '../../../src/cli/mount/helper-words.js';
 import { parseMountOptions } from '../../../src/daemon/mount/mount-options.js';
 
 const refused = { code: 'bad-option' };
