@@ -3,7 +3,8 @@
  * The command line: `shadowfs COMMAND …`.
  *
  * Doors inside cli/: control-client, near-commands, options, output, program-walk,
- *   progress, state, table, target, timings, values, working-directory.
+ *   progress, state, table, target, timings, values, width, words,
+ *   working-directory.
  */
 import { NAMES_WORD } from './completion/names-word.js';
 import { helperWords } from './mount/helper-words.js';

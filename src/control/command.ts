@@ -21,6 +21,7 @@ export const COMMAND_NAMES = [
   'options',
   'check',
   'diff',
+  'log',
   'versions',
   'promote',
   'demote',
@@ -36,13 +37,17 @@ export type CommandName = (typeof COMMAND_NAMES)[number];
 /** A parsed command: its name word and its options, checked by the command's own file. */
 export interface CommandArguments {
   /**
-   * The first word: a snapshot's name; a path for `versions`; a schedule's text
+   * The first word: a snapshot's name; a path for `versions` and `log`; a schedule's text
    * (also for `sync`, and what it keeps). Absent: none.
    */
   name?: string;
   /** `rename`: the new name. `diff`: the second snapshot; absent there: the live tree. */
   to?: string;
-  /** `diff`, `versions`: at most this many items in the answer. */
+  /** `diff`: only what lies at these paths, below the mountpoint. */
+  paths?: readonly string[];
+  /** `diff`: a whole directory is one item. */
+  fold?: boolean;
+  /** `diff`, `log`, `versions`: at most this many items in the answer. */
   limit?: number;
   /** `promote`, `demote`: the role epoch, when another volume has reported it. */
   epoch?: number;

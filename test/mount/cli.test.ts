@@ -63,7 +63,7 @@ eachIdentity(t, 'every command answers people and programs', async (t, world) =>
     near: ['c'],
   });
   for (const command of [
-    'mount umount save restore snapshots delete rename history status diff versions check lock unlock locks schedule',
+    'mount umount save restore snapshots delete rename history status diff log versions check lock unlock locks schedule',
   ].flatMap((names) => names.split(' '))) {
     t.match(
       await says(world, [command, '--help']),

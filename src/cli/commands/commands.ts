@@ -12,6 +12,7 @@ import { addDiff } from './diff.js';
 import { addGroupSave } from './group-save.js';
 import { addHistory } from './history.js';
 import { addLock, addLocks, addUnlock } from './locks.js';
+import { addLog } from './log.js';
 import { addMount } from '../mount/mount.js';
 import { addOptions } from './options.js';
 import { addPeer } from './peer.js';
@@ -46,6 +47,7 @@ export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] 
     commands: [
       addSnapshots,
       addVersions,
+      addLog,
       addHistory,
       addDelete,
       addRename,

@@ -1,45 +1,202 @@
-/** `shadowfs diff A [B]` */
+/** `shadowfs diff A [B] [--] [PATH…]` */
 import type { Command } from 'commander';
-import { shownName } from '../../lib/byte-text.js';
+import { lstatSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { bytesOfText, fsPath, shownName } from '../../lib/byte-text.js';
+import { CommandError } from '../../lib/errors.js';
+import type { Answer, CommandArguments } from '../../control/command.js';
 import type { DiffChange } from '../../daemon/commands/inspect.js';
+import { LATEST_NAME } from '../../format/text/grammar.js';
+import { changeText, type StatLine, shownPath, statText } from '../files/diff-text.js';
+import { countLines } from '../files/line-diff.js';
+import { type Output, paged } from '../files/pager.js';
+import { type Sides, sidesOf, statName, writePatch } from '../files/patch.js';
+import { isBelow, pathsBelow, snapshotRoot, splitAtDashes } from '../files/paths.js';
 import { inspect } from './check.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { printJson, printLine, warn } from '../output.js';
-import { findTarget } from '../target.js';
+import { counted, printJson, warn, wrongUsage } from '../output.js';
+import { listOf } from '../state.js';
+import { outputWidth } from '../table.js';
+import { findMount, findTarget, type Target } from '../target.js';
+import { commandWords } from '../words.js';
 
 const MAX_LINES = 1_000_000;
-const SIGNS = { added: '+', removed: '-', changed: 'M', renamed: 'R' } as const;
+/** More paths than fit into a line for the control file are sorted out here. */
+const MAX_PATH_BYTES = 32 * 1024;
+const STAT_COLUMNS = 80;
+
+interface DiffOptions extends CommonOptions {
+  stat?: boolean;
+  nameOnly?: boolean;
+  z?: boolean;
+  patch?: boolean;
+  fold: boolean;
+  verbose?: boolean;
+  pager: boolean;
+}
 
 export function addDiff(program: Command): void {
   withTarget(
     program
-      .command('diff <a> [b]')
-      .summary('list what has changed since a snapshot, or between two')
+      .command('diff <a> [b] [paths...]')
+      .summary('show what has changed since a snapshot, or between two')
       .description(
-        'list what was added (+), removed (-), changed (M) and renamed (R) between snapshot A ' +
-          'and snapshot B, or the tree as it is now',
-      ),
-    'shadowfs diff before-upgrade',
+        'show what was added (+), removed (-), changed (M) and renamed (R) between snapshot A ' +
+          'and snapshot B, or the tree as it is now; in all of it, or at some paths. ' +
+          'A whole new or removed directory is one line',
+      )
+      .option('-p, --patch', 'the differences in lines, as a patch for git apply')
+      .option('--stat', 'how many lines were added and removed')
+      .option('--name-only', 'the paths alone')
+      .option('-z', 'with --name-only: the bytes of each path, ended by NUL')
+      .option('--no-fold', 'every name in new and removed directories')
+      .option('-v, --verbose', 'the same as --no-fold')
+      .option('--no-pager', 'print to the terminal itself'),
+    `shadowfs diff before-upgrade
+     shadowfs diff monday tuesday -- src docs/README
+     shadowfs diff -p latest src/main.c`,
   ).action(
-    action(async (a: string, b: string | undefined, options: CommonOptions) => {
-      const args = { name: a, limit: MAX_LINES, ...(b !== undefined && { to: b }) };
-      const answer = await inspect(findTarget(options), { command: 'diff', args });
+    action(async (a: string, second: string | undefined, more: string[], options: DiffOptions) => {
+      const forms = [options.patch, options.stat, options.nameOnly, options.json];
+      if (forms.filter(Boolean).length > 1) {
+        throw wrongUsage('-p, --stat, --name-only and --json: only one of them is expected');
+      }
+      if (options.z && !options.nameOnly) throw wrongUsage('-z goes with --name-only');
+      const operands = [...(second === undefined ? [] : [second]), ...more];
+      const target = findTarget(options);
+      const { b, words } = await secondSide(target, operands, options);
+      const paths = await pathsBelow(target, words);
+      const answer = await ask(target, a, b, paths, isFolded(options));
       if (options.json) {
         printJson(answer);
         return;
       }
-      for (const change of (answer['changes'] ?? []) as DiffChange[]) {
-        const sign = SIGNS[change.kind];
-        const from = change.kind === 'renamed' ? `${shown(change.oldPath)} -> ` : '';
-        const slash = change.type === 'directory' && change.path !== '' ? '/' : '';
-        const details = change.details === undefined ? '' : ` (${change.details.join(', ')})`;
-        printLine(`${sign} ${from}${shown(change.path)}${slash}${details}`);
-      }
+      const changes = (answer['changes'] ?? []) as DiffChange[];
+      await paged(options.pager && !options.z, async (output) => {
+        if (options.patch) await printPatch(output, changes, await sides(options, a, b));
+        else if (options.stat) await printStat(output, changes, await sides(options, a, b));
+        else await printLines(output, changes, options);
+      });
       if (answer['truncated'] === true) warn('there are more changes than are listed');
     }),
   );
 }
 
-function shown(path: string | undefined): string {
-  return shownName(path === undefined || path === '' ? '.' : path);
+/** Programs get every name. */
+function isFolded({ fold, verbose, patch, nameOnly, json }: DiffOptions): boolean {
+  return fold && !verbose && !patch && !nameOnly && !json;
+}
+
+/** As in git: a word that is no snapshot is a path; behind `--` all words are. */
+async function secondSide(
+  target: Target,
+  operands: readonly string[],
+  options: DiffOptions,
+): Promise<{ b: string | undefined; words: string[] }> {
+  const { before, after } = splitAtDashes(operands, commandWords());
+  const [first, ...others] = before;
+  if (first === undefined) return { b: undefined, words: after ?? [] };
+  const snapshots = await listOf(options, 'snapshots');
+  const isSnapshot = first === LATEST_NAME || snapshots.some(({ name }) => name === first);
+  const words = [...others, ...(after ?? [])];
+  if (isSnapshot || after !== undefined) return { b: first, words };
+  const isPath = before.every((word) => {
+    const path = fsPath(resolve(target.directory, word));
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  });
+  if (!isPath && first.includes('/')) {
+    throw new CommandError(
+      'no-such-file',
+      'ENOENT',
+      `${shownName(first)} is neither a snapshot nor a path that is there (-- comes before paths)`,
+    );
+  }
+  // If it is neither, the answer says which snapshots have a name like it.
+  return isPath ? { b: undefined, words: before } : { b: first, words };
+}
+
+async function ask(
+  target: Target,
+  a: string,
+  b: string | undefined,
+  paths: readonly string[],
+  fold: boolean,
+): Promise<Answer> {
+  const bytes = paths.reduce((sum, path) => sum + 4 * bytesOfText(path).length, 0);
+  const isAsked = paths.length > 0 && bytes <= MAX_PATH_BYTES;
+  const args: CommandArguments = {
+    name: a,
+    limit: MAX_LINES,
+    fold: fold && (isAsked || paths.length === 0),
+    ...(b !== undefined && { to: b }),
+    ...(isAsked && { paths }),
+  };
+  const answer = await inspect(target, { command: 'diff', args });
+  if (isAsked || paths.length === 0) return answer;
+  const changes = ((answer['changes'] ?? []) as DiffChange[]).filter(({ path, oldPath }) => {
+    return isBelow(path, paths) || (oldPath !== undefined && isBelow(oldPath, paths));
+  });
+  return { ...answer, changes };
+}
+
+async function sides(options: DiffOptions, a: string, b: string | undefined): Promise<Sides> {
+  const target = findMount(options);
+  return {
+    before: await snapshotRoot(target, a),
+    after: b === undefined ? target.mount.mountpoint : await snapshotRoot(target, b),
+  };
+}
+
+async function printLines(
+  output: Output,
+  changes: readonly DiffChange[],
+  { nameOnly, z }: DiffOptions,
+): Promise<void> {
+  for (const change of changes) {
+    const text = nameOnly ? shownPath({ ...change, type: 'file' }) : changeText(change);
+    const bytes = z ? Buffer.concat([bytesOfText(change.path), Buffer.of(0)]) : `${text}\n`;
+    if (!(await output.write(bytes))) return;
+  }
+}
+
+async function printPatch(
+  output: Output,
+  changes: readonly DiffChange[],
+  roots: Sides,
+): Promise<void> {
+  for (const change of changes) if (!(await writePatch(output, change, roots))) return;
+}
+
+async function printStat(
+  output: Output,
+  changes: readonly DiffChange[],
+  roots: Sides,
+): Promise<void> {
+  const lines: StatLine[] = [];
+  for (const change of changes) {
+    lines.push({ name: statName(change), count: await statCount(change, roots) });
+  }
+  const width = Math.min(outputWidth(), STAT_COLUMNS);
+  for (const line of statText(lines, width)) if (!(await output.write(`${line}\n`))) return;
+}
+
+async function statCount(change: DiffChange, roots: Sides): Promise<StatLine['count']> {
+  const { kind, type, details = [], below = 0 } = change;
+  if (type === 'directory' && (kind === 'added' || kind === 'removed')) {
+    const what = kind === 'added' ? 'new directory' : 'directory removed';
+    return below === 0 ? what : `${what}, ${counted(below, 'name')} below`;
+  }
+  const isContent = kind === 'added' || kind === 'removed' || details.includes('content');
+  if (type !== 'file' || !isContent) return details.join(', ') || kind;
+  const paths = sidesOf(change, roots);
+  const size = (path: string | undefined): number =>
+    path === undefined ? 0 : (lstatSync(fsPath(path), { throwIfNoEntry: false })?.size ?? 0);
+  try {
+    const lines = await countLines(paths.before, paths.after);
+    return lines ?? `Bin ${size(paths.before)} -> ${size(paths.after)} bytes`;
+  } catch (error) {
+    // Gone meanwhile, or not for this user to read.
+    if (error instanceof CommandError) throw error;
+    return String((error as NodeJS.ErrnoException).code ?? error);
+  }
 }

@@ -29,6 +29,7 @@ import { demoteFile } from './demote.js';
 import { diffFile } from './diff.js';
 import { groupSaveFile } from './group-save.js';
 import { lockFile } from './lock.js';
+import { logFile } from './log.js';
 import { optionsFile } from './options.js';
 import { peerInviteFile } from './peer-invite.js';
 import { peerJoinFile } from './peer-join.js';
@@ -59,6 +60,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   optionsFile,
   checkFile,
   diffFile,
+  logFile,
   versionsFile,
   promoteFile,
   demoteFile,

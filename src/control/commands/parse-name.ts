@@ -49,6 +49,19 @@ export function limitOf(line: CommandLine): { limit?: number } {
   return { limit };
 }
 
+/** The name word as a path below the mountpoint. */
+export function filePathOf(line: CommandLine): string {
+  if (line.name !== undefined) return line.name.replace(/^\/+|\/+$/g, '');
+  throw new CommandError('bad-command-line', 'EINVAL', 'the path of a file is missing');
+}
+
+/** The option `path=PATH//PATH…`: paths below the mountpoint, in which no two slashes meet. */
+export function pathsOf(line: CommandLine): { paths?: string[] } {
+  const text = line.options.get('path');
+  if (text === undefined) return {};
+  return { paths: text.split('//').map((path) => path.replace(/^\/|\/$/g, '')) };
+}
+
 /** The option `epoch=N`. */
 export function epochOf(line: CommandLine): { epoch?: number } {
   const text = line.options.get('epoch');

@@ -62,7 +62,7 @@ type UndoDirection = NonNullable<CommandArguments['direction']>;
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
-  command: 'check' | 'diff' | 'versions';
+  command: 'check' | 'diff' | 'log' | 'versions';
   args: CommandArguments;
 }
 
@@ -292,6 +292,7 @@ export class VolumeCommands<V> implements Commands {
         );
       case 'check':
       case 'diff':
+      case 'log':
       case 'versions':
         return this.#inspect({ command, args });
       case 'peer-invite':

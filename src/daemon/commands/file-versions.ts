@@ -18,7 +18,7 @@ interface Stretch {
 }
 
 /** The inode at a path (a byte string below the root), or undefined. */
-function inodeAt(volume: ReadableVolume, view: View, path: string): Inode | undefined {
+export function inodeAt(volume: ReadableVolume, view: View, path: string): Inode | undefined {
   let inode = volume.inode(view, ROOT_INODE);
   for (const name of path.split('/')) {
     if (name === '' || name === '.') continue;

@@ -1,10 +1,10 @@
 /**
- * `check`, `diff` and `versions` on the committed state of a volume, in any
+ * `check`, `diff`, `log` and `versions` on the committed state of a volume, in any
  * thread: they write nothing, and the volume may be mounted.
  */
 import { CommandError } from '../../lib/errors.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
-import { byteStringOfText, textOfByteString } from '../../lib/byte-text.js';
+import { byteStringOfText, shownName, textOfByteString } from '../../lib/byte-text.js';
 import { LATEST_NAME, shorten } from '../../format/text/grammar.js';
 import { checkVolumeFiles, isVolume } from '../../store/open.js';
 import { StoreReader } from '../../store/reader.js';
@@ -14,11 +14,14 @@ import { checkVolumeAt, type Finding } from '../../check/check.js';
 import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js';
 import { Volume } from '../../volume/volume.js';
 import type { InspectRequest } from './commands.js';
-import { fileVersions } from './file-versions.js';
+import { fileLog, type LogEntry } from './file-log.js';
+import { fileVersions, inodeAt } from './file-versions.js';
 import { storedSyncState } from '../peers/read-sync-state.js';
 import { storedPeers } from '../peers/peer-rules.js';
 
 export type { Finding };
+
+export type { LogEntry };
 
 /** A change as the volume reports it, with paths as text for people. */
 export type DiffChange = DiffLine;
@@ -55,30 +58,47 @@ export function inspectVolume(
       return checkAnswer(place, onProgress);
     case 'diff':
       return withVolume(place, (volume) => diffAnswer(volume, request.args));
+    case 'log':
+      return withVolume(place, (volume) => logAnswer(volume, request.args));
     case 'versions':
       return withVolume(place, (volume) => versionsAnswer(volume, request.args));
   }
 }
 
 /** The differences between a snapshot and another one, or the live tree. */
-function diffAnswer(volume: Volume, { name, to, limit = DEFAULT_LIMIT }: CommandArguments): Answer {
+function diffAnswer(
+  volume: Volume,
+  { name, to, limit = DEFAULT_LIMIT, paths, fold = false }: CommandArguments,
+): Answer {
   const from = volume.viewOf(snapshotOf(volume, name));
   const target = to === undefined ? volume.live : volume.viewOf(snapshotOf(volume, to));
   const changes: DiffChange[] = [];
   let truncated = false;
-  for (const line of diffViews(volume, from, target)) {
+  const wanted = paths?.map(byteStringOfText);
+  for (const path of wanted ?? []) {
+    if (inodeAt(volume, from, path) ?? inodeAt(volume, target, path)) continue;
+    throw noSuchFile(
+      `neither ${name} nor ${to ?? 'the tree'} has ${shownName(textOfByteString(path))}`,
+    );
+  }
+  for (const line of diffViews(volume, from, target, { fold, ...(wanted && { paths: wanted }) })) {
     if (changes.length >= limit) {
       truncated = true;
       break;
     }
-    const { oldPath, ...rest } = line;
+    const { oldPath, linkedTo, ...rest } = line;
     changes.push({
       ...rest,
       path: textOfByteString(line.path),
       ...(oldPath !== undefined && { oldPath: textOfByteString(oldPath) }),
+      ...(linkedTo !== undefined && { linkedTo: textOfByteString(linkedTo) }),
     });
   }
   return { from: name, to: to ?? null, changes, summary: diffSummary(changes), truncated };
+}
+
+function noSuchFile(message: string): CommandError {
+  return new CommandError('no-such-file', 'ENOENT', message);
 }
 
 function snapshotOf(volume: Volume, name = ''): Snapshot {
@@ -92,11 +112,7 @@ function versionsAnswer(
 ): Answer {
   const versions = fileVersions(volume, byteStringOfText(name));
   if (versions.length === 0) {
-    throw new CommandError(
-      'no-such-file',
-      'ENOENT',
-      `neither the tree nor a snapshot has ${shorten(name, 300)}`,
-    );
+    throw noSuchFile(`neither the tree nor a snapshot has ${shownName(shorten(name, 300))}`);
   }
   return {
     path: name,
@@ -111,6 +127,15 @@ function versionsAnswer(
     ),
     truncated: versions.length > limit,
   };
+}
+
+/** The newest `limit` entries, newest last. */
+function logAnswer(volume: Volume, { name = '', limit = DEFAULT_LIMIT }: CommandArguments): Answer {
+  const entries = fileLog(volume, byteStringOfText(name));
+  if (entries.length > 0) {
+    return { path: name, entries: entries.slice(-limit), truncated: entries.length > limit };
+  }
+  throw noSuchFile(`neither the tree nor a snapshot has ${shownName(shorten(name, 300))}`);
 }
 
 function checkAnswer(place: InspectTarget, onProgress: OnProgress): Answer {

@@ -20,8 +20,11 @@
  *   only, because its names show the change. atime and ctime are not compared.
  * - `path` is the path in the newer view (`to`); of removed names, in the older
  *   view.
+ * - Asked for some paths only, it reports what lies there in either view.
+ * - Folded, a whole added or removed directory is one line with the number of
+ *   names below it.
  *
- * Doors: diff, merged-keys.
+ * Doors: compare, diff, merged-keys.
  * Doors inside volume/: changes.
  */
 import { compareInodes, type DiffDetail } from './compare.js';
@@ -52,6 +55,19 @@ export interface DiffLine {
   type: DiffType;
   /** What differs; absent when the whole file was added or removed. */
   details?: DiffDetail[];
+  /** Inode numbers of what the name leads to, in the older and the newer view. */
+  oldInode?: number | undefined;
+  inode?: number | undefined;
+  /** Of a removed name with the detail `link`: a name that the file still has. */
+  linkedTo?: string;
+  /** Folded: the number of names below the directory. */
+  below?: number;
+}
+
+export interface DiffWish {
+  /** Byte strings below the root; '' is everything. Absent: everything. */
+  paths?: readonly string[];
+  fold?: boolean;
 }
 
 const TYPES = new Map<number, DiffType>([
@@ -72,12 +88,18 @@ export function typeOf(inode: Inode): DiffType {
  * and time are proportional to the change; content is compared while the caller
  * takes the lines, so stopping early saves work. Throws CorruptionError.
  */
-export function* diffViews(volume: ReadableVolume, from: View, to: View): Generator<DiffLine> {
+export function* diffViews(
+  volume: ReadableVolume,
+  from: View,
+  to: View,
+  { paths, fold = false }: DiffWish = {},
+): Generator<DiffLine> {
   const slots = new DiffSlots(volume, from, to);
   slots.collect();
-  const candidates = [...renamesAndNames(slots), ...touched(volume, slots)];
-  candidates.sort((a, b) => compareText(a.path, b.path) || compareText(a.kind, b.kind));
-  for (const candidate of candidates) {
+  const all = [...renamesAndNames(slots), ...touched(volume, slots)];
+  const wanted = paths === undefined ? all : all.filter(liesBelow(paths));
+  wanted.sort((a, b) => compareText(a.path, b.path) || compareText(a.kind, b.kind));
+  for (const candidate of fold ? folded(wanted) : wanted) {
     const line = tell(volume, from, to, candidate);
     if (line !== undefined) yield line;
   }
@@ -101,6 +123,34 @@ interface Candidate {
   before?: Inode;
   after?: Inode;
   isReplacing?: boolean;
+  below?: number;
+}
+
+function liesBelow(paths: readonly string[]): (candidate: Candidate) => boolean {
+  const lies = (path: string): boolean =>
+    paths.some((above) => above === '' || path === above || path.startsWith(`${above}/`));
+  return ({ path, oldPath }) => lies(path) || (oldPath !== undefined && lies(oldPath));
+}
+
+/** `candidates` are in the order of their paths, so a directory comes before what lies below it. */
+function folded(candidates: readonly Candidate[]): Candidate[] {
+  const kept: Candidate[] = [];
+  /** By kind and path: the line that stands for a directory. */
+  const tops = new Map<string, Candidate>();
+  for (const candidate of candidates) {
+    const { kind, path, before, after } = candidate;
+    if (kind !== 'added' && kind !== 'removed') {
+      kept.push(candidate);
+      continue;
+    }
+    const slash = path.lastIndexOf('/');
+    const above = slash < 0 ? undefined : tops.get(`${kind}/${path.slice(0, slash)}`);
+    if (above !== undefined) above.below = (above.below ?? 0) + 1;
+    else kept.push(candidate);
+    const isDirectory = (kind === 'added' ? after : before)?.isDirectory === true;
+    if (isDirectory) tops.set(`${kind}/${path}`, above ?? candidate);
+  }
+  return kept;
 }
 
 function compareText(a: string, b: string): number {
@@ -113,11 +163,17 @@ function tell(
   to: View,
   candidate: Candidate,
 ): DiffLine | undefined {
-  const { kind, path, oldPath, before, after, isReplacing } = candidate;
+  const { kind, path, oldPath, before, after, isReplacing, below } = candidate;
   const type = typeOf((after ?? before) as Inode);
-  if (kind === 'added' || kind === 'removed') {
-    const isLink = kind === 'added' ? before !== undefined : after !== undefined;
-    return { kind, path, type, ...(isLink && { details: ['link' as const] }) };
+  if (kind === 'added') {
+    const link = before !== undefined && { details: ['link' as const] };
+    return { kind, path, type, ...link, inode: after?.ino, ...(below && { below }) };
+  }
+  if (kind === 'removed') {
+    const linkedTo = after && volume.paths.of(to, after.ino);
+    const link = after !== undefined && { details: ['link' as const] };
+    const other = linkedTo !== undefined && { linkedTo };
+    return { kind, path, type, ...link, oldInode: before?.ino, ...other, ...(below && { below }) };
   }
   const details = compareInodes(volume, from, before as Inode, to, after as Inode);
   if (isReplacing) details.push('replaced');
@@ -128,6 +184,8 @@ function tell(
     ...(oldPath !== undefined && { oldPath }),
     type,
     ...(details.length > 0 && { details }),
+    oldInode: before?.ino,
+    inode: after?.ino,
   };
 }
 

@@ -76,7 +76,8 @@ function knowBase(volume: ReadableVolume, ino: number, views: readonly View[]): 
   }
 }
 
-function isSameVersion(a: Inode | undefined, b: Inode): boolean {
+/** As far as the inode alone shows it. */
+export function isSameVersion(a: Inode | undefined, b: Inode): boolean {
   if (a === undefined) return false;
   if (a.layer === b.layer && a.layer !== 0) return true;
   return (

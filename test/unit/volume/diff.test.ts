@@ -21,6 +21,43 @@ function since(fixture: VolumeFixture, name: string): string[] {
   return [...diffViews(volume, fixture.view(name), volume.live)].map(shown);
 }
 
+t.test('some paths only, and whole directories folded', (t) => {
+  const fixture = new VolumeFixture(t);
+  for (const name of ['old', 'old/sub', 'kept', 'kept-too']) fixture.mkdir(name);
+  for (const name of ['old/a', 'old/sub/b', 'kept/c', 'kept-too/d']) fixture.write(name, name);
+  fixture.save('one');
+  for (const name of ['old/a', 'old/sub/b']) fixture.unlink(name);
+  for (const name of ['old/sub', 'old']) fixture.rmdir(name);
+  for (const name of ['new', 'new/sub', 'kept/fresh']) fixture.mkdir(name);
+  for (const name of ['new/a', 'new/sub/b', 'new-file', 'kept/fresh/x']) fixture.write(name, name);
+  fixture.rename('kept/c', 'kept-too/c');
+  fixture.flush();
+  const { volume } = fixture;
+  const wanted = (paths: string[] | undefined, fold: boolean): string[] =>
+    [...diffViews(volume, fixture.view('one'), volume.live, { fold, ...(paths && { paths }) })].map(
+      (line) => `${shown(line)}${line.below === undefined ? '' : ` +${line.below}`}`,
+    );
+  t.strictSame(wanted(undefined, true), [
+    'renamed file kept/c -> kept-too/c',
+    'added directory kept/fresh +1',
+    'added directory new +3',
+    'added file new-file',
+    'removed directory old +3',
+  ]);
+  t.strictSame(wanted(['kept'], false), [
+    'renamed file kept/c -> kept-too/c',
+    'added directory kept/fresh',
+    'added file kept/fresh/x',
+  ]);
+  t.strictSame(wanted(['new/sub', 'old/a'], true), [
+    'added directory new/sub +1',
+    'removed file old/a',
+  ]);
+  t.strictSame(wanted([''], true), wanted(undefined, true), 'the root is everything');
+  t.strictSame(wanted(['new-'], true), [], 'no path that only begins alike');
+  t.end();
+});
+
 t.test('files: added, removed, changed, renamed', (t) => {
   const fixture = new VolumeFixture(t);
   for (const name of ['same', 'changed', 'touched', 'gone', 'moved', 'moved-changed', 'chmod']) {

@@ -1,0 +1,129 @@
+/**
+ * What commands did to the file at a path, oldest first: the saves that stored
+ * another state of it than the one before, the restores that brought another
+ * one back, and what has not been saved yet. Follows the file as `versions`
+ * does: by its inode, through renames, otherwise by its name.
+ *
+ * A state is what one view shows. The history says which views the live tree
+ * went through; where a snapshot was deleted, its changes belong to the next
+ * one that still shows them.
+ */
+import { textOfByteString } from '../../lib/byte-text.js';
+import type { HistoryRecord, Snapshot } from '../../volume/catalog.js';
+import { compareInodes, type DiffDetail } from '../../volume/diff/compare.js';
+import type { Inode } from '../../volume/inode.js';
+import type { ReadableVolume } from '../../volume/readable-volume.js';
+import { isSameVersion } from '../../volume/snapshots/file-versions.js';
+import type { View } from '../../volume/view.js';
+import { inodeAt } from './file-versions.js';
+
+export interface LogEntry {
+  /** Null: not saved yet. */
+  timeMs: number | null;
+  /** `save`, `restore` …; null: not saved yet. */
+  command: string | null;
+  name: string | null;
+  source: string | null;
+  change: 'added' | 'removed' | 'changed' | 'renamed';
+  path: string;
+  oldPath?: string;
+  /** Absent: removed. */
+  sizeBytes?: number;
+  details?: DiffDetail[];
+}
+
+/** What a view shows of the file. */
+interface Seen {
+  view: View;
+  inode: Inode;
+  path: string;
+}
+
+/** A state of the tree in which the file can be looked up, and the command that made it. */
+interface State {
+  view: View;
+  record: Pick<LogEntry, 'timeMs' | 'command' | 'name' | 'source'>;
+}
+
+const NOT_SAVED: State['record'] = { timeMs: null, command: null, name: null, source: null };
+
+/** The states that the live tree went through and that are still there, oldest first. */
+function statesOf(volume: ReadableVolume): State[] {
+  const states: State[] = [];
+  const byName = new Map<string, Snapshot>(volume.snapshots().map((one) => [one.name, one]));
+  for (const one of volume.history()) {
+    const { timeMs, command, name = null, source } = one;
+    const add = (layer: number, what: Partial<State['record']> = {}): void => {
+      if (!volume.layers.has(layer)) return;
+      const record = { timeMs, command, name, source, ...what };
+      states.push({ view: volume.viewAt(layer), record });
+    };
+    if (!isMove(one)) continue;
+    const undo = byName.get(String(one.details?.['undo'] ?? ''));
+    // What was not saved when the tree moved on is in the undo snapshot.
+    if (undo !== undefined) add(undo.layer, { command: 'save', name: undo.name });
+    if (one.details?.['paths'] === undefined) add(one.layer);
+  }
+  states.push({ view: volume.live, record: NOT_SAVED });
+  return states;
+}
+
+/** The command sealed a layer, or made the live tree another one. */
+function isMove({ newLayer, command }: HistoryRecord): boolean {
+  return newLayer !== undefined || command === 'save';
+}
+
+/** Newest state first, since the path is the file's path now. */
+function* seenIn(
+  volume: ReadableVolume,
+  path: string,
+  states: State[],
+): Generator<Seen | undefined> {
+  let known = path;
+  let last: number | undefined;
+  for (let i = states.length - 1; i >= 0; i--) {
+    const { view } = states[i] as State;
+    const place = last === undefined ? undefined : volume.pathOf(view, last);
+    const inode =
+      place === undefined ? inodeAt(volume, view, known) : volume.inode(view, last as number);
+    if (inode !== undefined) {
+      known = place ?? known;
+      last = inode.ino;
+    }
+    yield inode && { view, inode, path: known };
+  }
+}
+
+/** Empty when no state has the file. Reads the committed state. */
+export function fileLog(volume: ReadableVolume, path: string): LogEntry[] {
+  const states = statesOf(volume);
+  const seen = [...seenIn(volume, path, states)].reverse();
+  const entries: LogEntry[] = [];
+  states.forEach(({ record }, i) => {
+    const entry = entryOf(volume, seen[i - 1], seen[i]);
+    if (entry !== undefined) entries.push({ ...record, ...entry });
+  });
+  return entries;
+}
+
+function entryOf(
+  volume: ReadableVolume,
+  before: Seen | undefined,
+  after: Seen | undefined,
+): Pick<LogEntry, 'change' | 'path' | 'oldPath' | 'sizeBytes' | 'details'> | undefined {
+  if (after === undefined) {
+    return before && { change: 'removed', path: textOfByteString(before.path) };
+  }
+  const path = textOfByteString(after.path);
+  const shown = { path, sizeBytes: after.inode.size };
+  if (before === undefined) return { change: 'added', ...shown };
+  const isRenamed = before.path !== after.path;
+  const isOther = before.inode.ino !== after.inode.ino;
+  if (!isOther && !isRenamed && isSameVersion(before.inode, after.inode)) return undefined;
+  const details = compareInodes(volume, before.view, before.inode, after.view, after.inode);
+  if (isOther && !isRenamed) details.push('replaced');
+  if (isRenamed) {
+    return { change: 'renamed', oldPath: textOfByteString(before.path), ...shown, details };
+  }
+  return details.length === 0 ? undefined : { change: 'changed', ...shown, details };
+}
