@@ -12,6 +12,7 @@ export const COMMAND_NAMES = [
   'save',
   'group-save',
   'restore',
+  'restore-files',
   'undo',
   'delete',
   'rename',
@@ -43,7 +44,7 @@ export interface CommandArguments {
   name?: string;
   /** `rename`: the new name. `diff`: the second snapshot; absent there: the live tree. */
   to?: string;
-  /** `diff`: only what lies at these paths, below the mountpoint. */
+  /** `diff`, `restore-files`: what lies at these paths, below the mountpoint. */
   paths?: readonly string[];
   /** `diff`: a whole directory is one item. */
   fold?: boolean;

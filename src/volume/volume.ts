@@ -10,7 +10,7 @@
  * Doors inside volume/: core, newest, open-volume.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { textOfByteString } from '../lib/byte-text.js';
+import { shownName, textOfByteString } from '../lib/byte-text.js';
 import { realClock } from '../lib/clock.js';
 import type { Deferred } from '../lib/deferred.js';
 import { invariant } from '../lib/invariant.js';
@@ -57,6 +57,13 @@ import { ThreadSink } from './commit/thread-sink.js';
 import { View } from './view.js';
 
 export type { VolumeOpenOptions } from './open-volume.js';
+
+interface FilesBegun {
+  command: 'restore-files';
+  name: string;
+  /** Null: the volume keeps no undo snapshots. */
+  undo: string | null;
+}
 
 export class Volume extends ReadableVolume {
   readonly names: Namespace;
@@ -295,6 +302,30 @@ export class Volume extends ReadableVolume {
     const { answer, from, to } = this.core.withReserve(move);
     this.leaveBehind(from);
     return { ...answer, from, to };
+  }
+
+  /**
+   * Begins the restore of some paths, which somebody then changes file by file: what the tree is now
+   * stays as an undo snapshot, and the history says what is done.
+   */
+  restoreFiles(name: string, paths: readonly string[], source: string): FilesBegun {
+    const { layer } = this.requireSnapshot(name);
+    return this.core.withReserve(() => {
+      const detail = paths.map((path) => shownName(path === '' ? '.' : path)).join(' ');
+      const undo = this.leaveUndo({ command: 'restore', name, detail }, source);
+      this.catalog.addHistory({
+        timeMs: this.core.clock.nowMs(),
+        command: 'restore',
+        name,
+        layer,
+        newLayer: this.live.top,
+        source,
+        outcome: 'restored files',
+        details: { undo, paths },
+      });
+      this.commit();
+      return { command: 'restore-files', name, undo: undo ?? null };
+    });
   }
 
   /**

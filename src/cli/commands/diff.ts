@@ -66,7 +66,7 @@ export function addDiff(program: Command): void {
       const target = findTarget(options);
       const { b, words } = await secondSide(target, operands, options);
       const paths = await pathsBelow(target, words);
-      const answer = await ask(target, a, b, paths, isFolded(options));
+      const answer = await askDiff(target, a, b, paths, isFolded(options));
       if (options.json) {
         printJson(answer);
         return;
@@ -115,7 +115,7 @@ async function secondSide(
   return isPath ? { b: undefined, words: before } : { b: first, words };
 }
 
-async function ask(
+export async function askDiff(
   target: Target,
   a: string,
   b: string | undefined,

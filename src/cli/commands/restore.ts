@@ -1,31 +1,45 @@
-/** `shadowfs restore NAME` */
+/** `shadowfs restore NAME [--] [PATH…]` */
 import type { Command } from 'commander';
 import { shownName } from '../../lib/byte-text.js';
 import type { Answer } from '../../control/command.js';
 import { type MountUse, staleFiles } from '../../daemon/mount/processes.js';
-import { action, type CommonOptions, withTarget } from '../options.js';
-import { printable, printJson, printLine, warn } from '../output.js';
+import { action, withTarget } from '../options.js';
+import { printable, printJson, printLine, warn, wrongUsage } from '../output.js';
+import { type FilesOptions, restoreFiles } from './restore-files.js';
 import { findMount } from '../target.js';
 import { timingText } from '../timings.js';
 
-interface RestoreOptions extends CommonOptions {
+interface RestoreOptions extends FilesOptions {
   undo: boolean;
 }
 
 export function addRestore(program: Command): void {
   withTarget(
     program
-      .command('restore <name>')
-      .summary('return the tree to its state at snapshot NAME')
+      .command('restore <name> [paths...]')
+      .summary('return the tree, or some paths, to the state at snapshot NAME')
       .description(
         'return the tree to its state at snapshot NAME (latest: the newest); ' +
-          'the state until now is kept as snapshot undo-…',
+          'the state until now is kept as snapshot undo-…. With paths, only they become exactly ' +
+          'what they were, by ordinary changes: what is new below them goes',
       ),
-    'shadowfs restore before-upgrade',
+    `shadowfs restore before-upgrade
+     shadowfs restore monday -- src/main.c docs
+     shadowfs restore monday src --to /tmp/old`,
   )
+    .option('-n, --dry-run', 'with paths: list what would be done')
+    .option('--to <dir>', 'with paths: copy them into DIR; the tree stays as it is')
     .option('--no-undo', 'give up what the tree is now: for test labs that restore all the time')
     .action(
-      action(async (name: string, options: RestoreOptions) => {
+      action(async (name: string, paths: string[], options: RestoreOptions) => {
+        if (paths.length > 0) {
+          if (!options.undo) throw wrongUsage('--no-undo is for the whole tree, not for paths');
+          await restoreFiles(name, paths, options);
+          return;
+        }
+        if (options.dryRun === true || options.to !== undefined) {
+          throw wrongUsage('-n and --to go with paths; "." is all of the current directory');
+        }
         const { control, mount } = findMount(options);
         const sinceMs = Date.now();
         const answer = await control.run('restore', name, options.undo ? {} : { undo: 'no' });

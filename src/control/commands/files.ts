@@ -38,6 +38,7 @@ import { promoteFile } from './promote.js';
 import { receiveFile } from './receive.js';
 import { renameFile } from './rename.js';
 import { restoreFile } from './restore.js';
+import { restoreFilesFile } from './restore-files.js';
 import { saveFile } from './save.js';
 import { scheduleFile } from './schedule.js';
 import { revertFile, switchoverFile } from './switchover.js';
@@ -51,6 +52,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   saveFile,
   groupSaveFile,
   restoreFile,
+  restoreFilesFile,
   undoFile,
   deleteFile,
   renameFile,

@@ -33,6 +33,7 @@ export interface CommandVolume<V> {
   restore(name: string, source: string, keepsUndo?: boolean): { from: V; to: V };
   undo(direction: UndoDirection | undefined, source: string): { from: V; to: V };
   planUndo(direction: UndoDirection | undefined): object;
+  restoreFiles(name: string, paths: readonly string[], source: string): object;
   deleteSnapshot(name: string, source: string, force?: boolean): object;
   lockSnapshot(name: string, reason: string, source: string): object;
   unlockSnapshot(name: string, reason: string | undefined, source: string): object;
@@ -248,6 +249,10 @@ export class VolumeCommands<V> implements Commands {
           const { from, to, ...answer } = volume.undo(args.direction, source);
           return { answer, moved: { from, to } };
         });
+      case 'restore-files':
+        return this.#change(command, true, () =>
+          volume.restoreFiles(this.#resolved(required(name)), args.paths ?? [], source),
+        );
       case 'sync': {
         const { action = 'sync' } = args;
         if (action === 'keep') {

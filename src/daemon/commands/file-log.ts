@@ -24,7 +24,8 @@ export interface LogEntry {
   command: string | null;
   name: string | null;
   source: string | null;
-  change: 'added' | 'removed' | 'changed' | 'renamed';
+  /** `restored`: by itself; what that changed is saved by the next command. */
+  change: 'added' | 'removed' | 'changed' | 'renamed' | 'restored';
   path: string;
   oldPath?: string;
   /** Absent: removed. */
@@ -43,6 +44,8 @@ interface Seen {
 interface State {
   view: View;
   record: Pick<LogEntry, 'timeMs' | 'command' | 'name' | 'source'>;
+  /** The command was about these paths only, and changed them after this state. */
+  paths?: readonly string[];
 }
 
 const NOT_SAVED: State['record'] = { timeMs: null, command: null, name: null, source: null };
@@ -62,7 +65,12 @@ function statesOf(volume: ReadableVolume): State[] {
     const undo = byName.get(String(one.details?.['undo'] ?? ''));
     // What was not saved when the tree moved on is in the undo snapshot.
     if (undo !== undefined) add(undo.layer, { command: 'save', name: undo.name });
-    if (one.details?.['paths'] === undefined) add(one.layer);
+    const paths = one.details?.['paths'];
+    if (!Array.isArray(paths)) add(one.layer);
+    else if (undo !== undefined) {
+      const record = { timeMs, command, name, source };
+      states.push({ view: volume.viewAt(undo.layer), record, paths: paths.map(String) });
+    }
   }
   states.push({ view: volume.live, record: NOT_SAVED });
   return states;
@@ -99,11 +107,19 @@ export function fileLog(volume: ReadableVolume, path: string): LogEntry[] {
   const states = statesOf(volume);
   const seen = [...seenIn(volume, path, states)].reverse();
   const entries: LogEntry[] = [];
-  states.forEach(({ record }, i) => {
+  states.forEach(({ record, paths }, i) => {
+    const path = paths && textOfByteString((seen[i] ?? seen[i + 1])?.path ?? '\0');
+    if (path !== undefined && paths?.some((above) => above === '' || isBelow(path, above))) {
+      entries.push({ ...record, change: 'restored', path });
+    }
     const entry = entryOf(volume, seen[i - 1], seen[i]);
     if (entry !== undefined) entries.push({ ...record, ...entry });
   });
   return entries;
+}
+
+function isBelow(path: string, above: string): boolean {
+  return path === above || path.startsWith(`${above}/`);
 }
 
 function entryOf(

@@ -58,7 +58,7 @@ export interface DiffLine {
   /** Inode numbers of what the name leads to, in the older and the newer view. */
   oldInode?: number | undefined;
   inode?: number | undefined;
-  /** Of a removed name with the detail `link`: a name that the file still has. */
+  /** A name that the file still has which this name led to before. */
   linkedTo?: string;
   /** Folded: the number of names below the directory. */
   below?: number;
@@ -186,7 +186,20 @@ function tell(
     ...(details.length > 0 && { details }),
     oldInode: before?.ino,
     inode: after?.ino,
+    ...otherName(volume, to, before as Inode, after as Inode),
   };
+}
+
+/** Of a file that lost this name to another one: a name that it still has. */
+function otherName(
+  volume: ReadableVolume,
+  to: View,
+  before: Inode,
+  after: Inode,
+): { linkedTo?: string } {
+  if (before.ino === after.ino || before.nlink < 2 || before.isDirectory) return {};
+  const linkedTo = volume.paths.of(to, before.ino);
+  return linkedTo === undefined ? {} : { linkedTo };
 }
 
 /** All changes of names. */
