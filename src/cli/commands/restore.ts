@@ -17,7 +17,7 @@ export function addRestore(program: Command): void {
   withTarget(
     program
       .command('restore <name> [paths...]')
-      .summary('return the tree, or some paths, to the state at snapshot NAME')
+      .summary('return the tree, or some paths, to snapshot NAME')
       .description(
         'return the tree to its state at snapshot NAME (latest: the newest); ' +
           'the state until now is kept as snapshot undo-…. With paths, only they become exactly ' +
