@@ -5,7 +5,7 @@ import type { Answer } from '../../control/command.js';
 import { type MountUse, staleFiles } from '../../daemon/mount/processes.js';
 import { action, withTarget } from '../options.js';
 import { printable, printJson, printLine, warn, wrongUsage } from '../output.js';
-import { type FilesOptions, restoreFiles } from './restore-files.js';
+import type { FilesOptions } from './restore-files.js';
 import { findMount } from '../target.js';
 import { timingText } from '../timings.js';
 
@@ -34,6 +34,8 @@ export function addRestore(program: Command): void {
       action(async (name: string, paths: string[], options: RestoreOptions) => {
         if (paths.length > 0) {
           if (!options.undo) throw wrongUsage('--no-undo is for the whole tree, not for paths');
+          // It loads what a restore of the whole tree does not need.
+          const { restoreFiles } = await import('./restore-files.js');
           await restoreFiles(name, paths, options);
           return;
         }

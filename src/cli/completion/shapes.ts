@@ -27,6 +27,7 @@ const SWITCH: Kind = { words: ['on', 'off'] };
 const KINDS: Readonly<Record<string, Kind>> = {
   'save name': 'none',
   'restore name': SNAPSHOTS,
+  'restore --to': DIRECTORIES,
   'delete name': SNAPSHOTS,
   'rename name': SNAPSHOTS,
   'group-save name': 'none',
@@ -47,6 +48,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
   directories: DIRECTORIES,
   dir: DIRECTORIES,
   file: FILES,
+  path: FILES,
+  paths: FILES,
   '--volume': { names: 'volumes' },
   '--from': SNAPSHOTS,
   'unlock --from': 'none',
