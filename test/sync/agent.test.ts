@@ -1,7 +1,5 @@
 /** The sync agent: which locks go upstream, the standby's figures, and simulated histories of whole groups. */
-import { spawnSync } from 'node:child_process';
 import { setImmediate } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { type CallMessage, Calls } from '../../src/sync/agent/calls.js';
 import { LockSets } from '../../src/sync/agent/lock-sets.js';
@@ -18,9 +16,9 @@ import type { StoredLocks, SyncVolume } from '../../src/sync/agent/sync-volume.j
 import type { Histories } from './agent-histories.js';
 import { agentHistory } from './agent-history.js';
 import { type AgentMachine, AgentWorld } from './agent-world.js';
+import { HISTORIES, runHistories } from './histories.js';
 import { FAIR, timersOf } from './virtual.js';
 
-const HISTORIES = Number(process.env['HISTORIES'] ?? 10_000);
 // The same ones each time, so that a change is to blame for what fails; `npm run soak:sync` draws new ones.
 const FIRST_SEED = Number(process.env['SEED'] ?? 40_000);
 const RUN_MS = 5000;
@@ -574,11 +572,8 @@ t.test('histories that have shown faults', async (t) => {
 t.test(
   'histories with loss, cuts, stops, full disks, changes of roles and deletions',
   async (t) => {
-    const child = fileURLToPath(new URL('./agent-histories.ts', import.meta.url));
-    const loader = process.execArgv.filter((word) => word.includes('typescript'));
-    const words = [...loader, child, String(FIRST_SEED), String(HISTORIES)];
-    const ran = spawnSync(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const { stops, refused, pruned, done, broken } = JSON.parse(String(ran.stdout)) as Histories;
+    const outcome = runHistories<Histories>('./agent-histories.ts', FIRST_SEED);
+    const { stops, refused, pruned, done, broken } = outcome;
     if (broken !== undefined) {
       t.fail(broken);
       return;

@@ -26,6 +26,8 @@ const NAMES = ['a', 'b', 'c'] as const;
 type Name = (typeof NAMES)[number];
 const CLOCK_SHIFT_MS: Record<Name, number> = { a: 3_600_000, b: 0, c: -3_600_000 };
 const PORT = 7433;
+/** After so long a silent wire is given up; as people have it, it is 15 s. */
+const SILENT_MS = 6_000;
 
 class Chain {
   readonly relays: Relay[] = [];
@@ -287,7 +289,7 @@ async function trouble(chain: Chain, round: number): Promise<void> {
   if (what === 'kill') await chain.kill(name);
   if (what === 'silence') {
     relay.silent(true);
-    await pause(random.pick([2000, 17_000]));
+    await pause(random.pick([2000, SILENT_MS + 2000]));
     relay.silent(false);
   }
   if (what === 'link') {
@@ -306,6 +308,10 @@ asRoot(t, 'a chain of three machines, with work, kills, cuts and a full disk', a
   const seed = testSeed(t);
   const random = new Random(createHash('sha256').update(seed).digest().readUInt32LE());
   await inWorld(t, ROOT, async (world) => {
+    world.env = {
+      SHADOWFS_PEER_SILENT_MS: String(SILENT_MS),
+      SHADOWFS_PEER_PAUSE_MS: '2000',
+    };
     const net = new Namespaces(NAMES);
     t.teardown(() => net.remove());
     const chain = new Chain(t, world, net, random);

@@ -2,19 +2,11 @@
  * Group saves of three mounts on this machine: at one point under writers, or
  * not at all when somebody is away, refuses, or is killed at any step.
  */
-import t, { type Test } from 'tap';
-import {
-  type Answer,
-  eachIdentity,
-  identities,
-  inWorld,
-  pause,
-  ROOT,
-  type World,
-} from '../mount/harness.js';
+import t from 'tap';
+import { type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
+import { asUser } from './one-identity.js';
 
 const NAMES = ['a', 'b', 'c'] as const;
-/** Who dials may pause for half a minute between attempts. */
 const WAIT_MS = 60_000;
 /** The machine may be busy; what may be parked at most is asserted as such. */
 const PARKED_MAX_MS = 5_500;
@@ -36,19 +28,21 @@ async function remount(world: World, name: string, step?: string): Promise<void>
 /** All of a's peers are connected; `b` and `c` are no peers of each other. */
 async function connected(world: World): Promise<void> {
   let found: unknown;
-  for (let waitedMs = 0; waitedMs < WAIT_MS; waitedMs += 500) {
+  for (let waitedMs = 0; waitedMs < WAIT_MS; waitedMs += 200) {
     const ran = await world.tryShadowfs(['peer', 'list', '--json', '-C', world.path('a')]);
     found = ran.out;
     const lines = ran.out.split('\n').filter((line) => line !== '');
     const peers = lines.map((line) => JSON.parse(line) as { connected: boolean });
     if (peers.length === 2 && peers.every(({ connected }) => connected)) return;
-    await pause(500);
+    await pause(200);
   }
   throw new Error(`not connected: ${String(found)}`);
 }
 
 /** Three volumes of their own, each of which takes changes; `a` is everybody's peer. */
 async function group(world: World): Promise<void> {
+  // Those who dial try again soon after a kill.
+  world.env['SHADOWFS_PEER_PAUSE_MS'] = '500';
   await world.sh('mkdir a b c');
   for (const name of NAMES) await mount(world, name);
   await world.sh('for m in a b c; do echo own > $m/own; sync $m/own; done');
@@ -171,7 +165,7 @@ eachIdentity(t, 'three mounts at one point, under writers', async (t, world) => 
   t.match(JSON.parse(records[0] ?? '{}'), { source: 'peer', outcome: 'saved', name: 'round-1' });
 });
 
-eachIdentity(t, 'who can not take part is named, and nobody is saved', async (t, world) => {
+asUser(t, 'who can not take part is named, and nobody is saved', async (t, world) => {
   await group(world);
   await on(world, 'c', 'save', 'taken');
   const taken = await world.refused(['group-save', 'taken', 'b', 'c', '-C', world.path('a')]);
@@ -200,12 +194,7 @@ eachIdentity(t, 'who can not take part is named, and nobody is saved', async (t,
 const MEMBER_STEPS = ['parked', 'switched', 'saved', 'before-keep', 'after-keep'];
 const INITIATOR_STEPS = [...MEMBER_STEPS, 'before-commit', 'after-commit', 'before-forget'];
 
-/** As one identity: it takes minutes, since those who dial pause between their attempts. */
-t.test('a member, and the one who asked, killed at each step', (t) =>
-  inWorld(t, identities().at(-1) ?? ROOT, (world) => killedAtEachStep(t, world)),
-);
-
-async function killedAtEachStep(t: Test, world: World): Promise<void> {
+asUser(t, 'a member, and the one who asked, killed at each step', async (t, world) => {
   world.env['SHADOWFS_GROUP_PARK_MS'] = '1500';
   world.env['SHADOWFS_GROUP_SAVE_MS'] = '1500';
   await group(world);
@@ -232,4 +221,4 @@ async function killedAtEachStep(t: Test, world: World): Promise<void> {
     await pause(1000);
   }
   for (const name of NAMES) await world.check(['-C', world.path(name)]);
-}
+});

@@ -1,9 +1,10 @@
 /** Group saves (native-notes/design.md, rows B1–B6): the barrier's table, and simulated histories of whole groups. */
 import t from 'tap';
 import { BarrierTable } from '../../src/sync/group/barrier.js';
-import { GroupWorld, groupHistory } from './group-world.js';
+import type { GroupHistories } from './group-histories.js';
+import { GroupWorld } from './group-world.js';
+import { HISTORIES, runHistories } from './histories.js';
 
-const HISTORIES = Number(process.env['HISTORIES'] ?? 10_000);
 const FIRST_SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 const HEALTHY_PARKED_MAX_MS = 100;
 
@@ -65,21 +66,11 @@ t.test('who can not be parked is named, with the reason', async (t) => {
 });
 
 t.test('histories with loss, cuts, stops and full disks', async (t) => {
-  let committed = 0;
-  let dropped = 0;
-  let stops = 0;
-  for (let i = 0; i < HISTORIES; i++) {
-    const seed = FIRST_SEED + i;
-    const { broken, world } = await groupHistory(seed);
-    stops += world.stops;
-    for (const { answer } of world.asked) {
-      if (answer?.outcome === 'committed') committed++;
-      else dropped++;
-    }
-    if (broken !== undefined) {
-      t.fail(`${broken} (SEED=${seed} HISTORIES=1)`);
-      return;
-    }
+  const outcome = runHistories<GroupHistories>('./group-histories.ts', FIRST_SEED);
+  const { committed, dropped, stops, broken } = outcome;
+  if (broken !== undefined) {
+    t.fail(broken);
+    return;
   }
   if (HISTORIES >= 100)
     t.ok(committed > HISTORIES / 10 && dropped > HISTORIES / 10, 'both outcomes happened');

@@ -10,6 +10,7 @@ import { decodeToken, encodeToken, invitationId } from '../../src/format/wire/pa
 import { greetingFrame, proofOf } from '../../src/sync/peers/pairing.js';
 import { makeKeyAndCertificate, fingerprintOf } from '../../src/sync/transport/certificate.js';
 import { type Answer, eachIdentity, pause, processGone, type World } from '../mount/harness.js';
+import { asUser } from './one-identity.js';
 
 const LOCAL = ['--listen', '127.0.0.1:0'];
 const WAIT_MS = 20_000;
@@ -17,6 +18,7 @@ const WAIT_MS = 20_000;
 type Peer = Answer & { lastError: { code: string; message: string } | null };
 
 async function mounts(world: World, ...names: string[]): Promise<void> {
+  world.env['SHADOWFS_PEER_PAUSE_MS'] = '1000';
   for (const name of names) {
     await world.sh(`mkdir -p ${name}`);
     await world.mount([world.path(name)]);
@@ -127,7 +129,7 @@ eachIdentity(t, 'invite, join, list, restart of both, remove', async (t, world) 
   await world.mount([world.path('one')]);
 });
 
-eachIdentity(t, 'control files', async (_t, world) => {
+asUser(t, 'control files', async (_t, world) => {
   await mounts(world, 'one', 'two');
   await world.sh(`
     exec 3<>one/.control/peer-invite; echo 'listen=127.0.0.1:0 valid=5m' >&3
@@ -143,7 +145,7 @@ eachIdentity(t, 'control files', async (_t, world) => {
     echo above > two/.control/peer-remove; test ! -s two/.control/peers`);
 });
 
-eachIdentity(t, 'tokens that are refused', async (t, world) => {
+asUser(t, 'tokens that are refused', async (t, world) => {
   await mounts(world, 'one', 'two', 'three');
   const at = (name: string): string => world.path(name);
   const refused = (token: string, name: string): Promise<Answer> =>
@@ -232,7 +234,7 @@ async function isTold({ said, socket }: Stranger, what: RegExp): Promise<void> {
   socket.destroy();
 }
 
-eachIdentity(t, 'strangers at the port', async (t, world) => {
+asUser(t, 'strangers at the port', async (t, world) => {
   world.env = { SHADOWFS_PEER_GREET_MS: '2000', SHADOWFS_PEER_SILENT_MS: '3000' };
   await mounts(world, 'one', 'two');
   const token = await invite(world, 'one');
@@ -333,7 +335,7 @@ eachIdentity(t, 'strangers at the port', async (t, world) => {
   t.equal(await world.daemonPid(world.path('one')), pid, 'the same process serves');
 });
 
-eachIdentity(t, 'a peer whose key was made anew is not taken for it', async (t, world) => {
+asUser(t, 'a peer whose key was made anew is not taken for it', async (t, world) => {
   await mounts(world, 'one', 'two');
   await join(world, await invite(world, 'one'), 'two');
   await peerWhen(world, 'two', isConnected);

@@ -5,6 +5,7 @@
 import t from 'tap';
 import { Volume } from '../../src/volume/volume.js';
 import { type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
+import { asUser } from './one-identity.js';
 
 const WAIT_MS = 30_000;
 
@@ -36,6 +37,7 @@ const mount = (world: World, name: string): Promise<Answer> =>
   world.mount(['--no-base', '--volume', world.path(`v${name}`), world.path(name)]);
 
 async function paired(world: World): Promise<void> {
+  world.env = { SHADOWFS_PEER_PAUSE_MS: '1000' };
   await world.sh('mkdir a b');
   for (const name of ['a', 'b']) await mount(world, name);
   const words = ['peer', 'invite', world.path('a'), '--listen', '127.0.0.1:0', '--name', 'b'];
@@ -172,7 +174,7 @@ eachIdentity(t, 'a standby follows, takes over, and gives back', async (t, world
   for (const name of ['a', 'b']) await world.check(['-C', world.path(name)]);
 });
 
-eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, world) => {
+asUser(t, 'kills in the middle of a sync, and what is refused', async (t, world) => {
   await paired(world);
   t.match(await world.refused(['sync', 'now', '-C', world.path('a')]), {
     code: 'nothing-to-follow',
@@ -256,7 +258,7 @@ eachIdentity(t, 'kills in the middle of a sync, and what is refused', async (t, 
   for (const name of ['a', 'b']) await world.check(['-C', world.path(name)]);
 });
 
-eachIdentity(t, 'a primary in a role epoch that nobody can have counted to', async (t, world) => {
+asUser(t, 'a primary in a role epoch that nobody can have counted to', async (t, world) => {
   await paired(world);
   await world.sh('echo one > a/one');
   await on(world, 'a', 'save', 'one');

@@ -92,6 +92,7 @@ const agent: AgentRunner = new AgentRunner({
 
 const silentMs = testLimitMs('SHADOWFS_PEER_SILENT_MS');
 const greetMs = testLimitMs('SHADOWFS_PEER_GREET_MS');
+const pauseMaxMs = testLimitMs('SHADOWFS_PEER_PAUSE_MS');
 const transport = new TlsTransport(identityOf(directory), {
   timers,
   greetings: GREETINGS,
@@ -104,6 +105,7 @@ const hub: PeerHub = new PeerHub(
     timers,
     wallMs: () => Date.now(),
     random: () => Math.random(),
+    ...(pauseMaxMs !== undefined && { pauseMaxMs }),
     agent: agent.port,
     accept: (request) => calls.promise('accept', request),
     upstreamsChanged: (volume, upstreams) => calls.tell('upstreams', { volume, upstreams }),

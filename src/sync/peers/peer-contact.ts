@@ -17,6 +17,8 @@ export interface ContactParts {
   timers: Timers;
   wallMs: () => number;
   random: () => number;
+  /** Longest pause between two attempts to connect. */
+  pauseMaxMs: number;
   agent: AgentPort;
   /** Exchanges greetings on a dialled connection; ends in `up` or `failed`. */
   greet(connection: Connection, contact: PeerContact): void;
@@ -73,12 +75,13 @@ export class PeerContact {
     } else if (this.#dialer !== undefined) {
       this.#dialer.addresses = addresses;
     } else {
-      const { transport, timers, random, greet } = this.#parts;
+      const { transport, timers, random, pauseMaxMs, greet } = this.#parts;
       this.#dialer = new PeerDialer(
         {
           transport,
           timers,
           random,
+          pauseMaxMs,
           onConnection: (connection) => greet(connection, this),
           onFailure: (reason) => this.note(reason),
         },

@@ -7,13 +7,14 @@ import type { Timers } from '../fabric.js';
 import type { Connection, EndReason, Transport } from './link.js';
 
 const FIRST_PAUSE_MS = 500;
-const MAX_PAUSE_MS = 10_000;
+/** The longest pause, unless the caller says else. */
+export const MAX_PAUSE_MS = 10_000;
 /** A connection that lasted this long proves that the peer works: the pauses are short again. */
 const PROVEN_MS = 2_000;
 
 /** Before attempt number `failures` + 1: a random time between half and all of a doubling pause. */
-export function pauseBefore(failures: number, random: () => number): number {
-  const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 20));
+export function pauseBefore(failures: number, random: () => number, maxMs: number): number {
+  const longest = Math.min(maxMs, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 20));
   return longest * (0.5 + random() / 2);
 }
 
@@ -22,6 +23,7 @@ export interface DialerParts {
   timers: Timers;
   /** In [0, 1). */
   random: () => number;
+  pauseMaxMs: number;
   onConnection(connection: Connection): void;
   onFailure(reason: EndReason): void;
 }
@@ -61,9 +63,11 @@ export class PeerDialer {
   }
 
   #later(): void {
-    const { timers, random } = this.#parts;
+    const { timers, random, pauseMaxMs } = this.#parts;
     this.#failures++;
-    this.#cancel = timers.after(pauseBefore(this.#failures, random), () => this.#dial());
+    this.#cancel = timers.after(pauseBefore(this.#failures, random, pauseMaxMs), () =>
+      this.#dial(),
+    );
   }
 
   #dial(): void {

@@ -29,6 +29,7 @@ import {
   type Self,
   upstreamsOf,
 } from './pairing.js';
+import { MAX_PAUSE_MS } from './peer-dialer.js';
 import { PeerContact, type ContactParts } from './peer-contact.js';
 import type { AcceptRequest, PeeringConfig, PeeringState } from './peering-messages.js';
 import { StrangerLog } from './stranger-log.js';
@@ -39,6 +40,8 @@ export interface HubParts {
   /** Milliseconds since 1970, for people. */
   wallMs: () => number;
   random: () => number;
+  /** Longest pause between two attempts to connect to a peer. */
+  pauseMaxMs?: number;
   agent: AgentPort;
   /**
    * Stores a new peer; resolves when that is durable. Rejects with the error that the other side
@@ -115,11 +118,13 @@ export class PeerHub {
     }
     contact?.close('peer-removed', 'the peer was paired anew');
     const { transport, timers, wallMs, random, agent } = this.#parts;
+    const { pauseMaxMs = MAX_PAUSE_MS } = this.#parts;
     const parts: ContactParts = {
       transport,
       timers,
       wallMs,
       random,
+      pauseMaxMs,
       agent,
       greet: (connection, to) => this.#greet(connection, to),
       upstreamsChanged: (upstreams) => this.#parts.upstreamsChanged(peer.volume, upstreams),

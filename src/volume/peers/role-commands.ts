@@ -3,7 +3,7 @@
  * layer in: each is one transaction (rule D7), and what it leaves behind is
  * named before the live tree moves away from it.
  *
- * Doors: identity, peer-table, pull-schedule, role, role-commands, staging.
+ * Doors: identity, peer-table, pruned-snapshots, pull-schedule, role, role-commands, staging.
  */
 import { CommandError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
