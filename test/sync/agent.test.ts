@@ -259,6 +259,19 @@ t.test(
     b.isFull = false;
     await run(world, 70_000);
     t.match(b.running.status(), { isLevel: true, failure: undefined });
+    // A failure is over when nothing is missing, also while it is paused.
+    b.isFull = true;
+    a.write();
+    a.save();
+    await run(world);
+    t.ok(b.running.status().failure);
+    b.running.pause(true);
+    a.delete(a.disk.snapshots.at(-1)?.uuid as string, true);
+    await run(world, 70_000);
+    t.match(b.running.status(), { isLevel: true, failure: undefined });
+    b.isFull = false;
+    b.running.pause(false);
+    await run(world, 70_000);
     // Paused, it goes on comparing.
     b.running.pause(true);
     await run(world);

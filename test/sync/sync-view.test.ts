@@ -6,7 +6,16 @@
 import t, { type Test } from 'tap';
 import type { SyncState } from '../../src/daemon/peers/sync-state.js';
 import { decodeToken, encodeToken } from '../../src/format/wire/pairing-token.js';
-import { type Answer, identities, inWorld, pause, ROOT, type World } from '../mount/harness.js';
+import { asRoot } from '../as-root.js';
+import {
+  type Answer,
+  identities,
+  inWorld,
+  NOBODY,
+  pause,
+  ROOT,
+  type World,
+} from '../mount/harness.js';
 import { Relay } from './relay.js';
 
 const WAIT_MS = 30_000;
@@ -207,3 +216,36 @@ async function whatIsSeen(t: Test, world: World): Promise<void> {
 t.test('a standby whose primary is away, and a primary whose standby is', (t) =>
   inWorld(t, identities()[0] ?? ROOT, (world) => whatIsSeen(t, world)),
 );
+
+/** Somebody else on this machine, with a state directory of their own. */
+async function twoUsers(t: Test, world: World): Promise<void> {
+  const home = world.path('other');
+  await world.sh(
+    'mkdir -m 755 other a; mkdir -m 700 other/run other/b; chown -R 65534:65534 other',
+  );
+  const other = {
+    uid: NOBODY.uid,
+    cwd: home,
+    env: { HOME: home, SHADOWFS_STATE_DIR: `${home}/state`, XDG_RUNTIME_DIR: `${home}/run` },
+  };
+  const a = world.path('a');
+  const b = `${home}/b`;
+  await mount(world, 'a');
+  await world.shadowfs(['mount', '--driver', world.driver, '--no-base', b], other);
+  const words = ['peer', 'invite', a, '--listen', '127.0.0.1:0', '--name', 'theirs'];
+  const { token } = await world.shadowfs(words);
+  await world.shadowfs(['peer', 'join', String(token), b, '--name', 'roots'], other);
+  await world.shadowfs(['save', 'monday', '-C', a]);
+  const { standbys } = await when(world, 'a', (state) => state.standbys[0]?.has === 'monday');
+  t.match(standbys, [{ name: 'theirs', connected: true, lagMs: 0 }]);
+  const ran = await world.tryShadowfs(['sync', '--check', b], other);
+  t.match(ran, { status: 0, out: /^SYNC OK - follows roots and has all/ });
+  // What is mine is not theirs to see.
+  const foreign = await world.tryShadowfs(['sync', '--check', a], other);
+  t.match(foreign, { status: 3, out: /^SYNC UNKNOWN - / });
+  await world.shadowfs(['umount', b], other);
+  const gone = await when(world, 'a', (state) => state.standbys[0]?.connected === false);
+  t.match(gone.standbys, [{ has: 'monday', error: /unmounted|connection/ }]);
+}
+
+asRoot(t, 'two users of one machine', (t) => inWorld(t, ROOT, (world) => twoUsers(t, world)));

@@ -2,7 +2,7 @@
  * Every command of the command line, in the groups and in the order in which
  * `--help` lists them; in this folder one file for each.
  *
- * Doors inside cli/: commands.
+ * Doors inside cli/: commands, sync-words.
  */
 import type { Command } from 'commander';
 import { addCompletion } from '../completion/completion.js';

@@ -13,7 +13,7 @@ export function addSwitchover(program: Command): void {
   add(
     program.command('revert', { hidden: true }),
     'the old word for switchover: a standby changes places with its primary (it takes back no ' +
-      'changes of the tree: "shadowfs restore SNAPSHOT" does)',
+      'changes of the tree: "shadowfs restore SNAPSHOT" and "shadowfs undo" do)',
   );
 }
 

@@ -56,7 +56,7 @@ export interface CommandVolume<V> {
 /** For a person who takes the old word for "discard my changes". */
 const REVERT_HINT =
   '"revert" is the old word for "switchover": a standby changes places with its primary; ' +
-  '"shadowfs restore SNAPSHOT" takes back changes of the tree';
+  '"shadowfs restore SNAPSHOT" takes back changes of the tree, "shadowfs undo" the last restore';
 /** There is nobody to change places with. */
 const NO_SWITCHOVER = new Set(['no-peers', 'not-a-standby', 'nothing-to-follow']);
 type UndoDirection = NonNullable<CommandArguments['direction']>;

@@ -125,7 +125,7 @@ function followingOf({ role, peers, report, nameOf, nowMs }: SyncFacts): Followi
   const levelMs = pastTime(said?.levelMs ?? peer?.record.levelMs ?? null, nowMs);
   const behindMs = levelMs === null ? null : Math.max(0, nowMs - levelMs);
   const pending = said?.pending.length ?? 0;
-  const trouble = connected ? (said?.failure ?? null) : (view?.lastError ?? null);
+  const trouble = connected ? failureOf(said, view) : (view?.lastError ?? null);
   return {
     upstream: nameOf(volume) ?? volume,
     upstreamVolume: volume,
@@ -146,6 +146,13 @@ function followingOf({ role, peers, report, nameOf, nowMs }: SyncFacts): Followi
     errorCode: trouble?.code ?? null,
     errorMs: trouble?.timeMs ?? null,
   };
+}
+
+/** Why the last run failed; that the peer was silent is over once it is connected again. */
+function failureOf(said: AgentReport | undefined, view: PeerView | undefined) {
+  const failure = said?.failure ?? null;
+  const isOver = failure?.code === 'peer-silent' && failure.timeMs < (view?.connectedSinceMs ?? 0);
+  return isOver ? null : failure;
 }
 
 function conflictsOf({ report, nameOf }: SyncFacts): SyncConflict[] {

@@ -219,7 +219,10 @@ export class Agent {
     const saw = ({ snapshots }: LookAnswer): void => {
       const { volume } = this.#setup;
       if (this.#run !== undefined || this.#followed() !== upstream) return;
-      this.#lag.saw(upstream, planPull(snapshots, volume.snapshots()));
+      const plan = planPull(snapshots, volume.snapshots());
+      this.#lag.saw(upstream, plan);
+      // Nothing is missing: what failed before is over, although no run says so while it is paused.
+      if (plan.pending.length === 0) this.#failure = undefined;
     };
     this.roles.look(upstream).then(saw, () => undefined);
   }

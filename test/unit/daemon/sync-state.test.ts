@@ -162,6 +162,9 @@ t.test('behind, failing, paused, removed, two primaries, read-only', async (t) =
   const failure = { code: 'ENOSPC', message: `${A} sent too much`, timeMs: NOW - 1000 };
   const failing = standby({ state: link(A), report: { ...report, failure } });
   t.match(failing, { error: 'office sent too much', problems: [{ code: 'sync-failed' }] });
+  const silent = { code: 'peer-silent', message: 'not a word', timeMs: NOW - 2 * HOUR_MS };
+  const again = standby({ state: link(A), report: { ...report, failure: silent } });
+  t.match(again, { error: null, problems: [] }, 'it has connected since');
   const paused = standby({ state: link(A), report: { isPaused: true } });
   t.match(paused.problems, [{ code: 'paused', severity: 'notice' }]);
   t.equal(checkSync(paused, 600_000, NOW).code, 0, 'somebody wanted it so');
