@@ -51,6 +51,8 @@ const callOpenat2: (
 const callClose: OnFd = glibc.func('int close(int)');
 const callSyncfs: OnFd = glibc.func('int syncfs(int)');
 const callSync: () => void = glibc.func('void sync(void)');
+const callDup3: (from: number, to: number, flags: number) => number =
+  glibc.func('int dup3(int, int, int)');
 const callFdatasync: OnFd = glibc.func('int fdatasync(int)');
 const callFcntl: (fd: number, command: number, argument: number) => number = glibc.func(
   'int fcntl(int, int, int64_t)',
@@ -245,6 +247,11 @@ export function fadvise(fd: number, offset: number, length: number, advice: numb
 /** Writes out the whole file system that holds `fd`. */
 export function syncfs(fd: number): number {
   return result(callSyncfs(fd));
+}
+
+/** Makes `to` the same open file as `from`, at once for all threads. */
+export function duplicate(from: number, to: number): number {
+  return result(callDup3(from, to, 0));
 }
 
 /** Writes out every file system of this machine. */

@@ -82,6 +82,8 @@ t.test('install is repeatable, says what it did and is undone', (t) =>
       'lib/shadowfs',
       'lib/systemd',
       'lib/systemd/system',
+      'lib/systemd/system-generators',
+      'lib/systemd/system-generators/shadowfs-generator',
       'lib/systemd/system/shadowfs@.service',
       'sbin',
       'sbin/mount.fuse.shadowfs',
@@ -229,7 +231,7 @@ helperTest('remount', async (_t, world) => {
 helperTest('fstab', async (_t, world) => {
   await withHelpers(
     world,
-    `cd "$WORLD"; mkdir m2 m3 m4 'with space' u user; chown 65534 u user; chmod 700 user
+    `cd "$WORLD"; mkdir m2 m3 m4 'with space' u user .data data; chown 65534 u user; chmod 700 user
     cat >fstab <<END
 $B $M fuse.shadowfs volume=$V,defaults,noatime,nofail,_netdev 0 0
 none $WORLD/m2 shadowfs allow_other,relatime 0 0
@@ -237,14 +239,17 @@ $WORLD/m3 $WORLD/m3 fuse.shadowfs x-systemd.mount-timeout=30 0 0
 none $WORLD/with\\\\040space fuse.shadowfs noexec 0 0
 none $WORLD/m4 shadowfs noauto 0 0
 none $WORLD/u fuse.shadowfs noauto,user 0 0
+tmpfs $WORLD/.data tmpfs defaults 0 0
+$WORLD/.data $WORLD/data fuse.shadowfs x-systemd.requires-mounts-for=$WORLD/.data 0 0
 END
     mount -T fstab -a 2>err; says 'relatime: reads never change access times'
     same 'whatever is asked for' rw,noatime "$(flags m2)"
-    same 'all are there' 4 "$(findmnt -n -l -t fuse.shadowfs -o TARGET | grep -c "^$WORLD")"
+    same 'all are there' 5 "$(findmnt -n -l -t fuse.shadowfs -o TARGET | grep -c "^$WORLD")"
     mount -T fstab -a
-    same 'a second time adds none' 4 "$(findmnt -n -l -t fuse.shadowfs -o TARGET | grep -c "^$WORLD")"
+    same 'a second time adds none' 5 "$(findmnt -n -l -t fuse.shadowfs -o TARGET | grep -c "^$WORLD")"
     echo x >m3/kept; echo y >'with space/y'
-    umount "$M" m2 m3 'with space'
+    touch .data/on-the-disk; same 'over a disk of fstab' on-the-disk "$(ls data)"; echo z >data/kept
+    umount "$M" m2 m3 'with space' data; wait_for umount .data
     same 'in place' 0 "$(ls m3 | wc -l)"
     wait_for mount -T fstab m3 # The last one may be storing still.
     same 'in place, again' x "$(cat m3/kept)"

@@ -22,6 +22,8 @@ export interface MountOptions {
   nosuid: boolean;
   nodev: boolean;
   noexec: boolean;
+  /** The device that mount, df and findmnt show; absent: the base. */
+  fsname?: string;
   /** Accept a base that is a different directory from the volume's. */
   reattach: boolean;
   /**
@@ -43,6 +45,10 @@ export function accessTimeRefusal(key: string): string | undefined {
 type Setter = (options: MountOptions, key: string, value: string) => void;
 
 const SETTERS: Record<string, Setter> = {
+  fsname: (o, key, value) => {
+    if (value === '') throw bad(`${key}=: expected a name`);
+    o.fsname = value;
+  },
   ro: (o, key, value) => (o.readOnly = parseSwitch(key, value)),
   reattach: (o, key, value) => (o.reattach = parseSwitch(key, value)),
   writeback: (o, key, value) => (o.writeback = parseSwitch(key, value)),

@@ -27,7 +27,7 @@ import { startWriter } from '../../volume/commit/start-writer.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
 import { Inspector } from '../commands/inspector.js';
 import { END_SIGNALS, mountInterrupted } from './interrupted.js';
-import { log } from './log.js';
+import { keepLogShort, log } from './log.js';
 import { fromPlainError, type PlainError, toPlainError } from '../calls/plain-error.js';
 import type {
   FromServer,
@@ -114,6 +114,7 @@ class Daemon {
 
   constructor(plan: MountPlan) {
     this.#plan = plan;
+    keepLogShort(plan.log);
     this.#place = new MountPlace(plan.mountpoint);
     this.#prepareDirectories();
     const { port1, port2 } = new MessageChannel();

@@ -22,6 +22,7 @@ import { createVolume } from '../../volume/create-volume.js';
 import { DEFAULT_OPTIONS, type VolumeOptions } from '../../volume/options.js';
 import type { StartWriter } from '../../volume/commit/start-writer.js';
 import { Volume } from '../../volume/volume.js';
+import { detachedMountOf, explainInUse, usesOfDetached } from '../mount/detached.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { OpenedFacts } from './messages.js';
 import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
@@ -120,8 +121,8 @@ function refuseOtherVolume(volume: Volume, plan: MountPlan): void {
 
 /** Opens beside other readers; writes nothing in the volume's directory. */
 function openToRead(plan: MountPlan, base: OpenedBase | undefined): Volume {
-  const share = shareVolume(plan.volume, ownerWaitMs(plan.volume));
-  if (share === undefined) throw inUse(plan.volume);
+  const share = shareVolume(plan.volume, ownerWaitMs(plan));
+  if (share === undefined) throw explainInUse(inUse(plan.volume), plan.paths);
   try {
     const volume = Volume.open({
       path: plan.volume,
@@ -164,13 +165,20 @@ function makeAndOwn(plan: MountPlan): Owner {
       `the volume ${plan.volume}: ${messageOf(error)}`,
     );
   }
-  const waitMs = ownerWaitMs(plan.volume);
-  return acquireOwner(plan.volume, { waitMs, mountpoint: plan.mountpoint });
+  const waitMs = ownerWaitMs(plan);
+  try {
+    return acquireOwner(plan.volume, { waitMs, mountpoint: plan.mountpoint });
+  } catch (error) {
+    throw explainInUse(error, plan.paths);
+  }
 }
 
-function ownerWaitMs(volume: string): number {
+function ownerWaitMs({ volume, paths }: MountPlan): number {
   const owner = presentOwner(volume);
   if (owner === undefined) return LOOK_WAIT_MS;
+  const detached = detachedMountOf(owner.pid, paths);
+  // It ends with its last user, not soon.
+  if (detached !== undefined && usesOfDetached(detached).length > 0) return 0;
   return isServed(owner) ? 0 : OWNER_WAIT_MS;
 }
 

@@ -20,7 +20,7 @@ import { markIoFlusher } from '../../libc/libc.js';
 import type { WriterData } from '../../volume/commit/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { tuneCompiler } from './compiler.js';
-import { log } from './log.js';
+import { keepLogShort, log } from './log.js';
 import { toPlainError } from '../calls/plain-error.js';
 import type { FromServer, ServeData, ToServer } from './messages.js';
 import { MountServer, type ServingThread } from './mount-server.js';
@@ -210,6 +210,7 @@ class KernelServer implements ServingThread {
 
 // The kernel may wait for this thread while memory is short. Only root may ask for this.
 markIoFlusher();
+keepLogShort(plan.log);
 let opened: OpenedVolume | undefined;
 let kernelOverride: KernelOverride = {};
 try {

@@ -1,0 +1,79 @@
+/** A mount over a long time, and after: its log, its name, and users that stay. */
+import fs from 'node:fs';
+import t from 'tap';
+import { asRoot } from '../as-root.js';
+import { identities, inWorld, NOBODY, ROOT } from './harness.js';
+
+const identity = identities().at(-1) ?? NOBODY;
+
+t.test('the log begins anew when it is long', (t) =>
+  inWorld(t, identity, async (world) => {
+    await world.mount(['--no-base', 'mnt']);
+    const log = String((await world.on(['status']))['log']);
+    await world.sh(`head -c 1100000 /dev/zero | tr '\\0' x >> '${log}'`);
+    await world.refused(['delete', 'one', '-C', world.mnt]);
+    await world.refused(['delete', 'two', '-C', world.mnt]);
+    await world.refused(['delete', 'three', '-C', world.mnt]);
+    t.ok(fs.statSync(`${log}.1`).size > 1_100_000, 'what was there is kept');
+    t.match(fs.readFileSync(log, 'utf8'), /^\S+ delete failed: .*two.*\n.*three/, 'and it goes on');
+    // An administrator has taken the file away.
+    await world.sh(`head -c 1100000 /dev/zero | tr '\\0' x >> '${log}'; rm '${log}'`);
+    await world.refused(['delete', 'four', '-C', world.mnt]);
+    await world.refused(['delete', 'five', '-C', world.mnt]);
+    t.match(fs.readFileSync(log, 'utf8'), /^\S+ delete failed: .*five/);
+  }),
+);
+
+t.test('fsname and noatime are shown as they are', (t) =>
+  inWorld(t, identity, async (world) => {
+    await world.mount(['--no-base', '-o', 'fsname=my,noatime', 'mnt']);
+    const shown = await world.sh('findmnt -n -o SOURCE,OPTIONS "$MNT"');
+    t.match(shown, /^my\s+rw,.*noatime/);
+    const refused = await world.tryShadowfs([
+      'mount',
+      '--no-base',
+      '-o',
+      'fsname=',
+      world.path('home'),
+    ]);
+    t.match(refused, { status: 2, err: /fsname=: expected a name/ });
+  }),
+);
+
+t.test('a detached mount that is in use is named by the next one', (t) =>
+  inWorld(t, identity, async (world) => {
+    await world.mount(['--no-base', '--volume', 'v', 'mnt']);
+    const out = await world.sh(`cd "$MNT"; echo x > f; sleep 60 < f & user=$!; cd /
+      cli="node ${world.checkout}/dist/cli/main.js"
+      $cli umount -l "$MNT"
+      started=$(date +%s)
+      $cli mount --no-base --volume "$WORLD/v" "$MNT" --json 2>&1 || true
+      echo "took $(( $(date +%s) - started )) pid $user"
+      kill $user; wait $user || true
+      $cli mount --no-base --volume "$WORLD/v" "$MNT"; cat "$MNT/f"`);
+    const [, took, pid] = /took (\d+) pid (\d+)/.exec(out) ?? [];
+    t.match(out, /"code":"volume-in-use".*"isDetached":true/);
+    t.match(
+      out,
+      new RegExp(`detached from there \\(umount -l\\).*\\n {2}sleep \\(pid ${pid}\\): open file`),
+    );
+    t.ok(Number(took) < 8, 'it does not wait for what will not come');
+    t.match(out, /\nx\n$/, 'and when the user has gone, it mounts');
+  }),
+);
+
+asRoot(t, 'a unit is ordered behind its disks', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    const generated = await world.sh(`mkdir etc out
+      printf 'BASE=/srv/the data\nOPTIONS=volume=/mnt/big/v%%1,allow_other\n' > 'etc/srv-data'
+      printf "BASE=none\nOPTIONS='rw,volume=/mnt/other'\n" > 'etc/home-x\\x2dy'
+      echo 'OPTIONS=rw' > etc/plain
+      SHADOWFS_ETC=etc ${world.checkout}/mount-scripts/shadowfs-generator out out out
+      cd out; grep -r RequiresMountsFor . | sort`);
+    t.equal(
+      generated,
+      './shadowfs@home-x\\x2dy.service.d/mounts.conf:RequiresMountsFor="/mnt/other"\n' +
+        './shadowfs@srv-data.service.d/mounts.conf:RequiresMountsFor="/srv/the data" "/mnt/big/v%%1"\n',
+    );
+  }),
+);
