@@ -21,7 +21,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { CommandError } from '../lib/errors.js';
+import { CommandError, messageOf } from '../lib/errors.js';
+import { makeDirectory } from '../lib/make-directory.js';
 import { M_MMAP_THRESHOLD, M_TOP_PAD, M_TRIM_THRESHOLD } from '../libc/constants.js';
 import { disableHugePages, mallopt } from '../libc/libc.js';
 import { Env, type EnvOptions } from './env.js';
@@ -71,6 +72,22 @@ export function unwritable(path: string, error: unknown): CommandError | undefin
       : `the volume ${path} can't be written (${name}); shadowfs mount --ro only reads it`,
     { path },
   );
+}
+
+/** Makes the directory of a new volume. Throws CommandError `volume-unusable`. */
+export function makeVolumeDirectory(path: string): void {
+  try {
+    makeDirectory(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const isKnown = code !== undefined && Object.hasOwn(UNWRITABLE, code);
+    throw new CommandError(
+      'volume-unusable',
+      isKnown ? UNWRITABLE[code as keyof typeof UNWRITABLE] : 'EACCES',
+      `the volume ${path} can't be made: ${messageOf(error)}`,
+      { path },
+    );
+  }
 }
 
 function codeOf(error: unknown): string | undefined {

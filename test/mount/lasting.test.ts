@@ -44,19 +44,18 @@ t.test('a detached mount that is in use is named by the next one', (t) =>
   inWorld(t, identity, async (world) => {
     await world.mount(['--no-base', '--volume', 'v', 'mnt']);
     const out = await world.sh(`cd "$MNT"; echo x > f; sleep 60 < f & user=$!; cd /
-      cli="node ${world.checkout}/dist/cli/main.js"
+      cli="node ${world.checkout}/dist/cli/main.js"; mkdir "$WORLD/other"
       $cli umount -l "$MNT"
       started=$(date +%s)
-      $cli mount --no-base --volume "$WORLD/v" "$MNT" --json 2>&1 || true
+      for at in "$MNT" "$WORLD/other"; do $cli mount --no-base --volume "$WORLD/v" "$at" --json 2>&1 || true; done
       echo "took $(( $(date +%s) - started )) pid $user"
       kill $user; wait $user || true
       $cli mount --no-base --volume "$WORLD/v" "$MNT"; cat "$MNT/f"`);
     const [, took, pid] = /took (\d+) pid (\d+)/.exec(out) ?? [];
-    t.match(out, /"code":"volume-in-use".*"isDetached":true/);
-    t.match(
-      out,
-      new RegExp(`detached from there \\(umount -l\\).*\\n {2}sleep \\(pid ${pid}\\): open file`),
-    );
+    t.match(out, /"code":"mountpoint-in-use".*"isDetached":true/, 'at the same place');
+    t.match(out, /"code":"volume-in-use".*"isDetached":true/, 'and elsewhere');
+    t.match(out, /detached from there \(umount -l\), and is served until its last user is gone:\n/);
+    t.match(out, `\n  sleep (pid ${pid}): open file ${world.mnt}/f\n`, 'as it was called there');
     t.ok(Number(took) < 8, 'it does not wait for what will not come');
     t.match(out, /\nx\n$/, 'and when the user has gone, it mounts');
   }),
@@ -75,5 +74,26 @@ asRoot(t, 'a unit is ordered behind its disks', (t) =>
       './shadowfs@home-x\\x2dy.service.d/mounts.conf:RequiresMountsFor="/mnt/other"\n' +
         './shadowfs@srv-data.service.d/mounts.conf:RequiresMountsFor="/srv/the data" "/mnt/big/v%%1"\n',
     );
+  }),
+);
+
+asRoot(t, 'a new volume where nothing can be written', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.sh('mkdir disk; mount -t tmpfs none disk; mount -o remount,ro disk');
+    for (const words of [
+      ['mount', '--no-base', '--volume', 'disk/v', 'mnt'],
+      ['mount', '--ro', '--no-base', '--volume', 'disk/a/b/v', 'mnt'],
+    ]) {
+      const refused = await world.refused(words);
+      t.match(refused, {
+        code: 'volume-unusable',
+        errno: 'EROFS',
+        message: /can't be made: EROFS/,
+      });
+    }
+    const state = { env: { SHADOWFS_STATE_DIR: world.path('disk/state') } };
+    const refused = await world.refused(['mount', '--no-base', '--volume', 'v', 'mnt'], state);
+    t.match(refused, { code: 'state-unusable', message: /EROFS/ });
+    await world.sh('umount disk');
   }),
 );

@@ -6,10 +6,11 @@
  * the caller, since every user can write to /tmp (the last resort).
  */
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { bytesOfText } from '../../lib/byte-text.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
+import { makeDirectory } from '../../lib/make-directory.js';
 
 /** What the paths depend on; a parameter, so that tests can set it. */
 export interface Surroundings {
@@ -83,7 +84,7 @@ export function controlMountPath(paths: StatePaths, mountpoint: string): string 
  */
 export function ensurePrivateDirectory(path: string, uid: number): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectory(path);
   } catch (error) {
     throw new CommandError(
       'state-unusable',

@@ -9,7 +9,7 @@
  * Doors: daemon, spawn.
  * Doors inside daemon/: log, messages.
  */
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads';
 import { startHelpers } from '../../fuse/helpers/helper-client.js';
@@ -37,6 +37,8 @@ import type {
   ToServer,
   ToServingThread,
 } from './messages.js';
+import { makeDirectory } from '../../lib/make-directory.js';
+import { refuseDetached } from '../mount/detached.js';
 import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
 import { type MountRecord, startTicksOf, writeMountRecord } from '../mount/mount-record.js';
 import { MountPlace } from '../mount/mount-place.js';
@@ -296,6 +298,7 @@ class Daemon {
     ensurePrivateDirectory(paths.stateDirectory, uid);
     ensurePrivateDirectory(paths.runtimeDirectory, uid);
     cleanControlMount(controlMount);
+    refuseDetached(this.#plan);
     if (mountAt(readMountTable(), controlMount) !== undefined) {
       throw new CommandError(
         'mountpoint-in-use',
@@ -303,7 +306,7 @@ class Daemon {
         `something is mounted on ${controlMount}`,
       );
     }
-    mkdirSync(controlMount, { recursive: true, mode: 0o700 });
+    makeDirectory(controlMount);
   }
 
   #ready(): void {

@@ -7,17 +7,10 @@
  * MAX_LOG_BYTES. Whichever thread writes the line that is too much begins a new
  * file, for all threads.
  */
-import {
-  closeSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fsPath } from '../../lib/byte-text.js';
+import { makeDirectory } from '../../lib/make-directory.js';
 import { duplicate } from '../../libc/libc.js';
 
 /** A longer log is renamed to `.1`, in place of the one before. */
@@ -42,7 +35,7 @@ export function log(message: string): void {
 
 /** Opens the log file for appending, starting a new one when it has grown. */
 export function openLog(path: string): number {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(path));
   try {
     if (statSync(path).size > MAX_LOG_BYTES) renameSync(path, `${path}.1`);
   } catch {

@@ -2,13 +2,12 @@
  * Opens a mount's volume and base, and makes the volume when there is none.
  * Runs before anything is mounted.
  */
-import { mkdirSync } from 'node:fs';
-import { dirname, relative } from 'node:path';
+import { relative } from 'node:path';
 import { realClock } from '../../lib/clock.js';
-import { CommandError, messageOf } from '../../lib/errors.js';
+import { CommandError } from '../../lib/errors.js';
 import { byteStringOfText } from '../../lib/byte-text.js';
 import type { OptionChanges } from '../../format/text/volume-options.js';
-import { isVolume } from '../../store/open.js';
+import { isVolume, makeVolumeDirectory } from '../../store/open.js';
 import {
   acquireOwner,
   inUse,
@@ -155,16 +154,7 @@ function openBase(plan: MountPlan, path: string): OpenedBase {
 }
 
 function makeAndOwn(plan: MountPlan): Owner {
-  try {
-    mkdirSync(dirname(plan.volume), { recursive: true, mode: 0o700 });
-    mkdirSync(plan.volume, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new CommandError(
-      'volume-unusable',
-      'EACCES',
-      `the volume ${plan.volume}: ${messageOf(error)}`,
-    );
-  }
+  makeVolumeDirectory(plan.volume);
   const waitMs = ownerWaitMs(plan);
   try {
     return acquireOwner(plan.volume, { waitMs, mountpoint: plan.mountpoint });

@@ -2,11 +2,10 @@
  * Opens the volume that receives streams, and makes it when there is none. It
  * must not be mounted.
  */
-import { mkdirSync } from 'node:fs';
 import { realClock } from '../../lib/clock.js';
-import { CommandError, messageOf } from '../../lib/errors.js';
+import { CommandError } from '../../lib/errors.js';
 import type { StreamHeader } from '../../format/wire/stream.js';
-import { isVolume } from '../../store/open.js';
+import { isVolume, makeVolumeDirectory } from '../../store/open.js';
 import { acquireOwner, type Owner } from '../../store/owner.js';
 import { type ReceiveOptions, Receiver } from '../../sync/stream/receiver.js';
 import { resumeToken } from '../../sync/stream/receiving.js';
@@ -59,12 +58,7 @@ export class ReceivingVolume {
   }
 
   #makeAndOwn(): void {
-    try {
-      mkdirSync(this.path, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      const what = `the volume ${this.path}: ${messageOf(error)}`;
-      throw new CommandError('volume-unusable', 'EACCES', what);
-    }
+    makeVolumeDirectory(this.path);
     this.#owner = acquireOwner(this.path);
   }
 
