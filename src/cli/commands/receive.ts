@@ -5,7 +5,7 @@ import { absolutePath } from '../../lib/byte-paths.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import type { StatePaths } from '../../daemon/mount/paths.js';
 import type { ReceivingVolume } from '../../daemon/transfer/receiving.js';
-import { refuseMissing } from '../../daemon/volumes/find-volume.js';
+import { refuseAbsent } from '../../daemon/volumes/find-volume.js';
 import { registerUse } from '../../daemon/volumes/register.js';
 import { volumePathOf } from '../../daemon/volumes/registry.js';
 import type { ReceiveAnswer, ReceiveOptions } from '../../sync/stream/receiver.js';
@@ -47,7 +47,7 @@ export function addReceive(program: Command): void {
       const paths = currentPaths();
       const place = volumePathOf(absolutePath(path));
       // An empty one must not take the place of a volume whose disk is away.
-      refuseMissing(paths, place);
+      refuseAbsent(paths, place);
       const who = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
       // Loaded only when needed: other commands start faster without it.
       const { ReceivingVolume } = await import('../../daemon/transfer/receiving.js');

@@ -353,8 +353,7 @@ class Daemon {
   /** Before anything is mounted: every volume in use stands in the list. */
   #register(): void {
     const { paths, volume, base, mountpoint, directory } = this.#plan;
-    const { uuid, snapshots } = this.#facts;
-    registerUse(paths, { uuid, volume, base: base ?? null, mountpoint, directory, snapshots });
+    registerUse(paths, { ...this.#facts, volume, base: base ?? null, mountpoint, directory });
   }
 
   #registerEnd(): void {

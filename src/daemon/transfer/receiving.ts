@@ -16,6 +16,7 @@ import { Volume } from '../../volume/volume.js';
 export class ReceivingVolume {
   #owner: Owner | undefined;
   #volume: Volume | undefined;
+  #isNew = false;
 
   constructor(
     readonly path: string,
@@ -43,6 +44,7 @@ export class ReceivingVolume {
     if (!isVolume(path) && header !== undefined) {
       const { blockSize, compression } = header;
       const options = { ...DEFAULT_OPTIONS, blockSize, compression };
+      this.#isNew = true;
       createVolume({ path, options, clock: realClock(), ...this.who });
     }
     try {
@@ -69,10 +71,10 @@ export class ReceivingVolume {
   }
 
   /** What the list of volumes shows of it; undefined: it was not opened. */
-  facts(): { uuid: string; snapshots: number } | undefined {
+  facts(): { uuid: string; snapshots: number; isNew: boolean } | undefined {
     const volume = this.#volume;
     if (volume === undefined) return undefined;
-    return { uuid: volume.uuid, snapshots: volume.snapshots().length };
+    return { uuid: volume.uuid, snapshots: volume.snapshots().length, isNew: this.#isNew };
   }
 
   close(): void {

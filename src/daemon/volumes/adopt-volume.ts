@@ -33,6 +33,7 @@ export function adoptVolume(paths: StatePaths, volume: string): Adopted {
     mountpoint: null,
     directory,
     snapshots,
+    isNew: false,
   });
   const hasDirectory =
     directory !== null && now !== undefined && compareIdentities(directory, now) !== 'other';

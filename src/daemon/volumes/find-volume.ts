@@ -3,8 +3,10 @@
 import { join } from 'node:path';
 import { absolutePath, realPath } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
+import { readMountTable } from '../mount/mount-table.js';
 import { slugOf, type StatePaths, volumesDirectory } from '../mount/paths.js';
 import { compareIdentities, identityOf } from './directory-identity.js';
+import { whyAbsent } from './disk.js';
 import { byLastUse } from './lookup.js';
 import { hasVolume, presentPath, readRegistry, type VolumeEntry, volumeKey } from './registry.js';
 import { volumeMissing } from './volume-place.js';
@@ -82,16 +84,22 @@ function realOrGiven(path: string): string {
   }
 }
 
-/** Before a volume is made at that path. Throws CommandError `volume-missing`. */
-export function refuseMissing(paths: StatePaths, volume: string): void {
+/**
+ * Before a stream makes a volume at that path: it may take the place of one that was deleted, not
+ * of one whose disk is away. Throws CommandError `volume-missing`.
+ */
+export function refuseAbsent(paths: StatePaths, volume: string): void {
   if (hasVolume(volume)) return;
+  const table = readMountTable();
   const known = listed(paths).find((entry) => entry.volume === volume);
-  if (known !== undefined) throw volumeMissing(known, []);
+  if (known === undefined || whyAbsent(known.disk, table) === undefined) return;
+  throw volumeMissing(known, []);
 }
 
 /** Throws CommandError `volume-missing`, with what is known of the volume at that path. */
 export function requireVolume(paths: StatePaths, volume: string): void {
-  refuseMissing(paths, volume);
   if (hasVolume(volume)) return;
+  const known = listed(paths).find((entry) => entry.volume === volume);
+  if (known !== undefined) throw volumeMissing(known, []);
   throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${volume}`);
 }

@@ -34,6 +34,8 @@ export interface UsedVolume {
   /** Of the base, or of the mountpoint; taken before a mount covered it. */
   directory: DirectoryIdentity | null;
   snapshots: number;
+  /** It was made just now. */
+  isNew: boolean;
 }
 
 /** Throws CommandError `state-unusable`, `registry-busy`. */
@@ -52,7 +54,7 @@ export function registerUse(paths: StatePaths, used: UsedVolume, nowMs = Date.no
       base,
       mountpoints: mountpointsOf(rest.mountpoints, mountpoint),
       directory: directory ?? rest.directory,
-      directoryDisk: path === null ? null : (realDisk(table, path) ?? null),
+      directoryDisk: path === null ? rest.directoryDisk : (realDisk(table, path) ?? null),
       disk: realDisk(table, volume) ?? null,
       machine: thisMachine(),
       lastUsedMs: nowMs,
@@ -60,6 +62,7 @@ export function registerUse(paths: StatePaths, used: UsedVolume, nowMs = Date.no
       snapshots,
     };
     registry.put(entry);
+    if (used.isNew) dropReplaced(registry, entry);
     // An older version's entry gets its lasting name.
     if (known !== undefined && known.id !== entry.id) registry.remove(known.id);
     if (base !== null && directory !== null) moveOthersAlong(registry, entry, base, directory);
@@ -98,6 +101,14 @@ function entryOf(registry: LockedRegistry, { uuid, volume }: UsedVolume): Volume
     here.find((entry) => entry.uuid === null) ??
     registry.entries.find((entry) => entry.uuid === uuid && !hasVolume(presentPath(entry)))
   );
+}
+
+/** A volume that was made at the place of another, on the same disk: that one was deleted. */
+function dropReplaced(registry: LockedRegistry, made: VolumeEntry): void {
+  for (const { id, uuid, volume, disk } of registry.entries) {
+    if (volume !== made.volume || uuid === made.uuid) continue;
+    if (disk?.fsid === made.disk?.fsid) registry.remove(id);
+  }
 }
 
 /** The directory was renamed: its other volumes belong to the new path, too. */
