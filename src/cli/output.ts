@@ -62,8 +62,8 @@ export function warn(text: string): void {
 }
 
 /** `1 snapshot`, `2 snapshots`. Pure. */
-export function counted(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
+export function counted(count: number, word: string, several = `${word}s`): string {
+  return `${count} ${count === 1 ? word : several}`;
 }
 
 const twoDigits = (value: number): string => String(value).padStart(2, '0');
@@ -73,11 +73,17 @@ export function formatTimeOfDay(time: Date): string {
   return [time.getHours(), time.getMinutes(), time.getSeconds()].map(twoDigits).join(':');
 }
 
-/** Local time to the second. */
+/** Local time to the second, with the zone: `2026-11-30 12:00:00 +0100`. */
 export function formatTime(ms: number): string {
   const time = new Date(ms);
   const day = `${time.getFullYear()}-${twoDigits(time.getMonth() + 1)}-${twoDigits(time.getDate())}`;
-  return `${day} ${formatTimeOfDay(time)}`;
+  return `${day} ${formatTimeOfDay(time)} ${zoneText(-time.getTimezoneOffset())}`;
+}
+
+/** Minutes east of UTC, as `date +%z` writes them. */
+function zoneText(minutes: number): string {
+  const east = Math.abs(minutes);
+  return `${minutes < 0 ? '-' : '+'}${twoDigits(Math.floor(east / 60))}${twoDigits(east % 60)}`;
 }
 
 /** `12`, `1.5K`, `20M`. Pure. */

@@ -5,6 +5,7 @@
 import { InvalidArgumentError } from 'commander';
 import { nearMatches } from '../format/text/grammar.js';
 import { parseDuration } from '../format/text/duration.js';
+import { MOMENT_FORMS, parseMoment } from '../format/text/moment.js';
 
 function expected(what: string): InvalidArgumentError {
   return new InvalidArgumentError(`Expected ${what}.`);
@@ -32,6 +33,13 @@ export function numberAbove(bound: number): (text: string) => number {
 export function durationText(text: string): string {
   if (parseDuration(text) !== undefined) return text;
   throw expected('a length of time: a number with s, m, h, d or w, such as 90s, 15m or 7d');
+}
+
+/** A point in time, as ms since 1970. */
+export function momentMs(text: string): number {
+  const ms = parseMoment(text, Date.now());
+  if (ms !== undefined) return ms;
+  throw expected(MOMENT_FORMS);
 }
 
 /** One of a few words. */

@@ -70,6 +70,8 @@ export interface CommandArguments {
   listen?: PeerAddress;
   /** `restore`: false gives up what the tree is now. */
   keepsUndo?: boolean;
+  /** `delete`: several snapshots, in one transaction. */
+  names?: readonly string[];
   /** `undo`: absent: back, or forward after an `undo`. */
   direction?: 'back' | 'forward';
   /** `undo`: only says what it would do. */

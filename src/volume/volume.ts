@@ -20,7 +20,11 @@ import { ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { XattrValue } from './files/xattrs.js';
 import { Catalog, readMeta, type Snapshot } from './catalog.js';
-import { SnapshotCommands, type SaveAnswer } from './snapshots/snapshot-commands.js';
+import {
+  type DeletedAnswer,
+  SnapshotCommands,
+  type SaveAnswer,
+} from './snapshots/snapshot-commands.js';
 import {
   type PlannedUndo,
   type RestoreAnswer,
@@ -91,7 +95,8 @@ export class Volume extends ReadableVolume {
     this.#moves = new TreeMoves(this.#commands, this.names);
     this.roles = new RoleCommands(this, this.#commands, this.#moves);
     const schedule = readMeta<unknown>(core.reader, 'schedule');
-    this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule);
+    const since = readMeta<unknown>(core.reader, 'scheduleSince');
+    this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule, since);
     this.pulls = new PullSchedule(core, catalog, this.#commands);
     this.pruned = new PrunedSnapshots(core, catalog, this.#commands, this.locks);
     this.optionCommands = new OptionCommands(core, catalog, this.#commands);
@@ -346,6 +351,17 @@ export class Volume extends ReadableVolume {
     const answer = this.core.withReserve(() => this.#commands.delete(name, source, force));
     this.commit();
     return { ...answer };
+  }
+
+  /** As `deleteSnapshot`, for several: the answer says which were refused. */
+  deleteSnapshots(
+    names: readonly string[],
+    source: string,
+    force = false,
+  ): Pick<DeletedAnswer, 'deleted' | 'refused'> {
+    const answer = this.core.withReserve(() => this.#commands.deleteSeveral(names, source, force));
+    this.commit();
+    return answer;
   }
 
   /** A person states that a snapshot is needed. */

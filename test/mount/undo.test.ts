@@ -1,4 +1,4 @@
-/** `undo` and the notes of snapshots, as a person meets them on a mount. */
+/** `undo`, notes, and work on many snapshots, as a person meets them on a mount. */
 import t, { type Test } from 'tap';
 import { eachIdentity, inWorld, NOBODY, type World } from './harness.js';
 
@@ -64,6 +64,77 @@ const noted = async (t: Test, world: World): Promise<void> => {
   t.equal((copied as { note?: string }).note, note);
 };
 
+const several = async (t: Test, world: World): Promise<void> => {
+  await world.sh('mkdir base; echo one > base/file');
+  await world.mount(['base', 'mnt']);
+  const five = await says(world, 'status');
+  const [mount, based, changed, schedule, problems] = five.split('\n');
+  t.match(mount, /^0 mount: .*mnt, over .*base, volume /);
+  t.match(based, /^based on: +the base directory.*\(0 snapshots\)/);
+  t.match([changed, schedule, problems].join(), /changed: +no,schedule: +none,problems: +none$/);
+  for (const name of ['a', 'b', 'c', 'old-1', 'old-2']) {
+    await world.sh(`echo ${name} > "$MNT/file"`);
+    await world.on(['save', name]);
+  }
+  await world.sh('echo mine > "$MNT/file"');
+  t.match(await says(world, 'status'), /based on: +old-2 .*5 snapshots\)\nchanged: +yes, \d+ file/);
+  t.match(await says(world, 'status', '--all'), /volumePath: /);
+  t.match(await world.on(['status']), {
+    basedOn: { name: 'old-2' },
+    isChanged: true,
+    problems: [],
+  });
+  await world.on(['restore', 'old-2']);
+  const names = async (...words: string[]): Promise<string> =>
+    [...(await says(world, 'snapshots', ...words)).matchAll(/^(?:\d )?(\S+) +user/gm)]
+      .map(([, name]) => name)
+      .join();
+  t.equal(await names('a..c', '--since', '1h'), 'a,b,c');
+  t.equal(await names('-n', '2', '.'), 'old-2', 'and an undo snapshot; the mountpoint last');
+  t.match(await says(world, 'snapshots', '--since', '2000-01-01 12:00Z', 'old-*'), /old-1.*\+/s);
+  t.match(await says(world, 'snapshots', '--since', 'soon'), /^2 .*[Ee]xpected a time/);
+  t.match(await says(world, 'snapshots', 'x*'), /^1 .*no snapshot matches "x\*"/);
+
+  await world.on(['lock', 'b', 'the audit']);
+  const plan = await says(world, 'delete', '-n', 'a..c', 'none', 'old-*', '--older-than', '0s');
+  t.match(plan, /^0 would delete a\nwould delete c\nwould delete old-1\n/);
+  t.match(plan, /would refuse: no snapshot "none".*\nwould refuse: snapshot b is locked \(1 lock;/);
+  t.match(
+    await says(world, 'delete', 'a..c', 'none'),
+    /^1 deleted .* a\n.* c\ndeleted 2 snapshots\n/,
+  );
+  t.equal(await names(), 'b,old-1,old-2');
+  const line = 'exec 3<>"$MNT/.control/delete"; echo "names=b/old-1" >&3 || :; cat <&3';
+  const answer = JSON.parse(await world.sh(`${line} 2>/dev/null`)) as object;
+  t.match(answer, {
+    ok: false,
+    code: 'not-all-deleted',
+    deleted: ['old-1'],
+    refused: [{ name: 'b' }],
+  });
+  t.match(await says(world, 'delete', '*', '--older-than', '30d'), /^0 deleted 0 snapshots/);
+  t.match(await says(world, 'delete'), /^2 .*which snapshots/);
+  t.match(await says(world, 'delete', '*', '--force'), /^0 .*deleted 2 snapshots/s);
+  t.match(
+    await says(world, 'snapshots', 'undo-*'),
+    /^0 NAME.*\nundo-\S+Z +undo .*before restore old-2/,
+  );
+
+  t.match(
+    await says(world, 'schedule', 'daily', 'at', '03:00,', 'keep', '7', 'daily'),
+    /^0 .*daily at/,
+  );
+  t.match(
+    await says(world, 'status'),
+    /schedule: +daily at 03:00, keep 7 daily; next .* 03:00:00 /,
+  );
+  t.match(await says(world, 'schedule', 'daily', 'at', '3pm'), /^2 .*time of day/);
+};
+
 t.test('a note is shown everywhere, and travels', (t) =>
   inWorld(t, NOBODY, (world) => noted(t, world)),
+);
+
+t.test('many snapshots: status, lists, deleting, times of day', (t) =>
+  inWorld(t, NOBODY, (world) => several(t, world)),
 );

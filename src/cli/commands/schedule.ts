@@ -15,7 +15,11 @@ export function addSchedule(program: Command): void {
       .description(
         'save automatically while mounted, and delete old snapshots: TEXT, show, or off',
       ),
-    `shadowfs schedule "${SCHEDULE_EXAMPLE}"\n  shadowfs schedule off`,
+    `shadowfs schedule "${SCHEDULE_EXAMPLE}"
+    shadowfs schedule daily at 03:00, keep 14 daily
+    shadowfs schedule weekly on mon thu at 12:30 18:00
+    shadowfs schedule off
+    Times of day are local; each comes once a day, also when the clock is changed.`,
   ).action(
     action(async (words: string[], options: CommonOptions) => {
       const text = words.join(' ');

@@ -1,35 +1,94 @@
 /** `shadowfs snapshots` */
+import { statSync } from 'node:fs';
 import type { Command } from 'commander';
+import { ageText } from '../../lib/age.js';
+import type { Answer } from '../../control/command.js';
+import { chooseSnapshots } from '../../format/text/choose.js';
 import { foldedNote } from '../../format/text/note.js';
-import { action, at, type CommonOptions, withMountpoint } from '../options.js';
+import { CommandError } from '../../lib/errors.js';
+import { action, at, type CommonOptions, withTarget } from '../options.js';
 import { formatTime, printable, printJson, printLine } from '../output.js';
 import { listOf } from '../state.js';
 import { printTable } from '../table.js';
+import { momentMs, wholeNumber } from '../values.js';
+
+interface SnapshotsOptions extends CommonOptions {
+  lines?: number;
+  since?: number;
+}
+
+type Listed = Answer & { name: string; kind: string };
 
 export function addSnapshots(program: Command): void {
-  withMountpoint(
-    program.command('snapshots').alias('list').description('list the snapshots, oldest first'),
-    'shadowfs snapshots',
-  ).action(
-    action(async (mountpoint: string | undefined, options: CommonOptions) => {
-      const snapshots = await listOf(at(options, mountpoint), 'snapshots');
-      if (options.json) {
-        for (const snapshot of snapshots) printJson(snapshot);
-        return;
-      }
-      if (snapshots.length === 0) {
-        printLine('no snapshots yet (shadowfs save NAME makes one)');
-        return;
-      }
-      const rows = snapshots.map((snapshot) => [
-        printable(String(snapshot['name'])),
-        Number(snapshot['locks']) > 0 ? `${snapshot['kind']}, locked` : String(snapshot['kind']),
-        formatTime(Number(snapshot['createdMs'])),
-        String(snapshot['layer']),
-        printable(String(snapshot['source'])),
-        printable(foldedNote(String(snapshot['note'] ?? ''))),
-      ]);
-      printTable(['NAME', 'KIND', 'CREATED', 'LAYER', 'BY', 'NOTE'], rows);
-    }),
+  withTarget(
+    program
+      .command('snapshots [pattern-or-mountpoint...]')
+      .alias('list')
+      .description(
+        'list the snapshots, oldest first: all, or those that names, patterns (quoted) and ' +
+          'ranges A..B choose',
+      ),
+    `shadowfs snapshots -n 10
+    shadowfs snapshots 'auto-*' --since 2d`,
+  )
+    .option('-n, --lines <count>', 'only the newest so many', wholeNumber(1))
+    .option('--since <time>', 'only those made since (2h, yesterday, "2026-11-30 12:00")', momentMs)
+    .action(
+      action(async (given: string[], options: SnapshotsOptions) => {
+        const { words, mountpoint } = wordsOf(given);
+        const all = (await listOf(at(options, mountpoint), 'snapshots')) as Listed[];
+        const { since = Number.NEGATIVE_INFINITY, lines = Number.POSITIVE_INFINITY } = options;
+        const snapshots = chosenBy(words, all)
+          .filter(({ createdMs }) => Number(createdMs) >= since)
+          .slice(-lines);
+        if (options.json) for (const snapshot of snapshots) printJson(snapshot);
+        else show(snapshots, all.length);
+      }),
+    );
+}
+
+/** A directory as the last word is the mountpoint, as for other commands. */
+function wordsOf(given: string[]): { words: string[]; mountpoint: string | undefined } {
+  const last = given.at(-1);
+  const isDirectory =
+    last !== undefined && statSync(last, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (!isDirectory) return { words: given, mountpoint: undefined };
+  return { words: given.slice(0, -1), mountpoint: last };
+}
+
+/** Throws no-such-snapshot when nothing is meant by a word. */
+function chosenBy(words: readonly string[], all: readonly Listed[]): Listed[] {
+  if (words.length === 0) return [...all];
+  const { chosen, unknown } = chooseSnapshots(words, all, 'every kind');
+  if (unknown.length === 0) return chosen;
+  throw new CommandError(
+    'no-such-snapshot',
+    'ENOENT',
+    `no snapshot matches ${unknown.map((word) => `"${word}"`).join(', ')}`,
   );
+}
+
+function show(snapshots: readonly Listed[], all: number): void {
+  if (snapshots.length === 0) {
+    printLine(
+      all === 0
+        ? 'no snapshots yet (shadowfs save NAME makes one)'
+        : 'no snapshots of that time (shadowfs snapshots lists all)',
+    );
+    return;
+  }
+  const nowMs = Date.now();
+  const rows = snapshots.map((snapshot) => {
+    const createdMs = Number(snapshot['createdMs']);
+    return [
+      printable(snapshot.name),
+      Number(snapshot['locks']) > 0 ? `${snapshot.kind}, locked` : snapshot.kind,
+      formatTime(createdMs),
+      ageText(nowMs - createdMs),
+      String(snapshot['layer']),
+      printable(String(snapshot['source'])),
+      printable(foldedNote(String(snapshot['note'] ?? ''))),
+    ];
+  });
+  printTable(['NAME', 'KIND', 'CREATED', 'AGE', 'LAYER', 'BY', 'NOTE'], rows);
 }

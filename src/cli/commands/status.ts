@@ -1,28 +1,111 @@
 /** `shadowfs status` */
 import type { Command } from 'commander';
+import { ageText } from '../../lib/age.js';
+import type { Answer } from '../../control/command.js';
+import { foldedNote } from '../../format/text/note.js';
 import { toJson } from '../../format/text/json-text.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
-import { printable, printJson, printLine } from '../output.js';
+import { counted, formatBytes, formatTime, printable, printJson, printLine } from '../output.js';
 import { statusOf } from '../state.js';
+
+interface StatusOptions extends CommonOptions {
+  all?: boolean;
+}
 
 export function addStatus(program: Command): void {
   withMountpoint(
-    program.command('status').description('show the mount and its volume'),
+    program
+      .command('status')
+      .description(
+        'say what this mount is, which snapshot its tree comes from, whether it has changed ' +
+          'since, when the next scheduled save is, and what is wrong',
+      ),
     'shadowfs status ~/project',
-  ).action(
-    action(async (mountpoint: string | undefined, options: CommonOptions) => {
-      const status = await statusOf(at(options, mountpoint));
-      if (options.json) printJson(status);
-      else for (const line of statusLines(status, '')) printLine(line);
-    }),
-  );
+  )
+    .option('-a, --all', 'everything that is known (--json has it, too)')
+    .action(
+      action(async (mountpoint: string | undefined, options: StatusOptions) => {
+        const status = await statusOf(at(options, mountpoint));
+        if (options.json) printJson(status);
+        else {
+          const lines = options.all === true ? allLines(status, '') : shortLines(status);
+          for (const line of lines) printLine(line);
+        }
+      }),
+    );
+}
+
+/** What people ask, one line for each question. Pure. */
+function shortLines(status: Answer): string[] {
+  const problems = (status['problems'] ?? []) as { severity: string; message: string }[];
+  return [
+    `mount:     ${mountText(status)}`,
+    `based on:  ${basedOnText(status)}`,
+    `changed:   ${changedText(status)}`,
+    `schedule:  ${scheduleText((status['schedule'] ?? null) as Answer | null)}`,
+    problems.length === 0 ? 'problems:  none' : `problems:  ${problems.length}`,
+    ...problems.map(({ severity, message }) => `  ${severity}: ${printable(message)}`),
+  ];
+}
+
+/** `/home/me/project, in place, volume /var/…, standby of vm`. Pure. */
+function mountText(status: Answer): string {
+  const { mountpoint, base, volumePath, readOnly, role } = status;
+  const upstream = (status['lag'] as Answer | undefined)?.['upstream'] ?? null;
+  const parts: string[] = [];
+  if (mountpoint === null) parts.push('not mounted');
+  else {
+    parts.push(printable(String(mountpoint)));
+    if (base === null) parts.push('over nothing');
+    else parts.push(base === mountpoint ? 'in place' : `over ${printable(String(base))}`);
+  }
+  parts.push(`volume ${printable(String(volumePath))}`);
+  if (readOnly === true) parts.push('read-only');
+  if (role === 'standby') {
+    parts.push(upstream === null ? 'a standby' : `standby of ${printable(String(upstream))}`);
+  } else if (role === 'primary') parts.push('primary');
+  return parts.join(', ');
+}
+
+/** Pure. */
+function basedOnText(status: Answer): string {
+  const saved = counted(Number(status['snapshots']), 'snapshot');
+  const basedOn = (status['basedOn'] ?? null) as Answer | null;
+  if (basedOn === null) {
+    const origin = status['base'] === null ? 'nothing' : 'the base directory';
+    return `${origin}: no snapshot that the tree comes from is there (${saved})`;
+  }
+  const { name, createdMs, note } = basedOn;
+  const when = `${formatTime(Number(createdMs))}, ${ageText(Date.now() - Number(createdMs))}`;
+  const noted = note === undefined ? '' : `: ${printable(foldedNote(String(note)))}`;
+  return `${printable(String(name))} (${when}; ${saved})${noted}`;
+}
+
+/** Pure. */
+function changedText(status: Answer): string {
+  if (status['isChanged'] !== true) return 'no';
+  const { changedFiles, changedBytes, isAtLeast, basedOn } = status;
+  const files = counted(Number(changedFiles), 'file or directory', 'files and directories');
+  const bytes = Number(changedBytes) > 0 ? `, ${formatBytes(Number(changedBytes))} of data` : '';
+  const name = (basedOn as Answer | null)?.['name'];
+  const hint = typeof name === 'string' ? ` (shadowfs diff ${printable(name)} lists them)` : '';
+  return `yes, ${isAtLeast === true ? 'at least ' : ''}${files}${bytes}${hint}`;
+}
+
+/** Pure. */
+function scheduleText(schedule: Answer | null): string {
+  if (schedule === null) return 'none';
+  const { text, nextDueMs } = schedule;
+  const next =
+    typeof nextDueMs === 'number' ? `; next ${formatTime(nextDueMs)}` : '; runs while mounted';
+  return printable(String(text)) + next;
 }
 
 /** `key: value`, nested objects indented. Pure. */
-function statusLines(value: Record<string, unknown>, indent: string): string[] {
+function allLines(value: Record<string, unknown>, indent: string): string[] {
   return Object.entries(value).flatMap(([key, item]) => {
     if (typeof item === 'object' && item !== null && !Array.isArray(item)) {
-      return [`${indent}${key}:`, ...statusLines(item as Record<string, unknown>, `${indent}  `)];
+      return [`${indent}${key}:`, ...allLines(item as Record<string, unknown>, `${indent}  `)];
     }
     const text = typeof item === 'string' ? item : toJson(item);
     return [`${indent}${key}: ${printable(text ?? '-')}`];

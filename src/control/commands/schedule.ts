@@ -7,7 +7,8 @@ import type { CommandFile } from '../control-file.js';
 export const scheduleFile: CommandFile = {
   kind: 'command',
   name: 'schedule',
-  expected: '"every INTERVAL[, keep COUNT CLASS …]", or off',
+  expected:
+    '"every INTERVAL", "daily at TIME…" or "weekly on DAY… at TIME…", [", keep COUNT CLASS …"], or off',
   example: `echo '"${SCHEDULE_EXAMPLE}"' > schedule`,
   parse(line) {
     refuseUnknownOptions(line, []);

@@ -35,6 +35,11 @@ export interface CommandVolume<V> {
   planUndo(direction: UndoDirection | undefined): object;
   restoreFiles(name: string, paths: readonly string[], source: string): object;
   deleteSnapshot(name: string, source: string, force?: boolean): object;
+  deleteSnapshots(
+    names: readonly string[],
+    source: string,
+    force?: boolean,
+  ): { deleted: string[]; refused: { message: string }[] };
   lockSnapshot(name: string, reason: string, source: string): object;
   unlockSnapshot(name: string, reason: string | undefined, source: string): object;
   releaseLocks(from: string, source: string): object;
@@ -225,6 +230,28 @@ export class VolumeCommands<V> implements Commands {
     this.#result = answer;
   }
 
+  /** What was deleted is deleted; if some were refused, the command failed and its answer says so. */
+  #deleteSeveral(
+    names: readonly string[],
+    { force }: CommandArguments,
+    source: string,
+  ): Deferred<Answer> {
+    const { volume } = this.#parts;
+    const done = this.#change('delete', false, () => volume.deleteSnapshots(names, source, force));
+    return after(done, (answer): Answer => {
+      const { deleted, refused } = answer as unknown as ReturnType<typeof volume.deleteSnapshots>;
+      const [first] = refused;
+      if (first === undefined) return answer;
+      if (deleted.length > 0) this.#tell({ ok: true, command: 'delete', deleted });
+      throw new CommandError(
+        'not-all-deleted',
+        'EBUSY',
+        `${refused.length} of ${names.length} snapshots were not deleted; ${first.message}`,
+        { deleted, refused },
+      );
+    });
+  }
+
   #tell(answer: Answer): void {
     for (const watcher of this.#watchers) watcher(answer);
   }
@@ -272,6 +299,7 @@ export class VolumeCommands<V> implements Commands {
       case 'revert':
         return this.#start('switchover', args, source);
       case 'delete':
+        if (args.names !== undefined) return this.#deleteSeveral(args.names, args, source);
         return this.#change(command, false, () =>
           volume.deleteSnapshot(this.#resolved(required(name)), source, args.force),
         );

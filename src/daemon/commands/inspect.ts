@@ -16,6 +16,8 @@ import { Volume } from '../../volume/volume.js';
 import type { InspectRequest } from './commands.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
+import { problemsOf } from '../serve/problems.js';
+import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
 import { storedSyncState } from '../peers/read-sync-state.js';
 import { storedPeers } from '../peers/peer-rules.js';
 
@@ -188,10 +190,17 @@ export function readVolumeState(path: string): VolumeState {
     status: {
       ...volume.status(),
       latest: volume.latest()?.name ?? null,
+      ...sinceSnapshot(volume),
       options: volume.options,
       optionsAtNextMount: null,
       schedule: shownSchedule(volume),
       lag: storedSyncState(volume, Date.now()),
+      problems: problemsOf({
+        volume,
+        lastRun: null,
+        isScheduleUnknown: false,
+        sync: storedSyncState(volume, Date.now()).problems,
+      }),
       undoSteps: volume.undoSteps(),
     },
     snapshots: volume.shownSnapshots().map((snapshot) => ({ ...snapshot })),

@@ -1,7 +1,9 @@
 /** The schedule of saves of a mounted volume, as a task that runs when it is due. */
+import type { Schedule } from '../../format/text/schedule.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import type { VolumeCommands } from './commands.js';
+import type { Answer } from '../../control/command.js';
 import { log } from '../serve/log.js';
 import { type SchedulePort, ScheduleRunner } from './schedule-runner.js';
 
@@ -16,10 +18,13 @@ export class SaveSchedule {
     thread: Pick<SchedulePort, 'isReady' | 'later'>,
   ) {
     this.#volume = volume;
-    const everyMs = (): number | undefined => this.#everyMs();
+    const schedule = (): Schedule | undefined => this.#schedule();
     this.#runner = new ScheduleRunner({
       get everyMs() {
-        return everyMs();
+        return schedule()?.everyMs;
+      },
+      get at() {
+        return schedule()?.at;
       },
       get lastMs() {
         return volume.schedules.lastMs;
@@ -35,15 +40,22 @@ export class SaveSchedule {
     this.#runner.start();
   }
 
-  #everyMs(): number | undefined {
+  #schedule(): Schedule | undefined {
     const { isReadOnly, schedules } = this.#volume;
     if (isReadOnly) return undefined;
     try {
-      return schedules.schedule?.everyMs;
+      return schedules.schedule;
     } catch {
       log(`the schedule ${JSON.stringify(schedules.text)} is not understood; nothing is saved`);
       return undefined;
     }
+  }
+
+  /** What may be wrong with it. */
+  health(): { isScheduleUnknown: boolean; lastRun: Answer | null } {
+    const { isReadOnly, schedules } = this.#volume;
+    const isKnown = isReadOnly || schedules.text === undefined || this.#schedule() !== undefined;
+    return { isScheduleUnknown: !isKnown, lastRun: this.#runner.status().last };
   }
 
   /** Null: there is no schedule. */

@@ -5,6 +5,7 @@
  * clock that is set back delays a run by one interval at most. The clock is
  * read every half minute, since timers stop while a machine sleeps.
  */
+import { type DayTimes, nextDayTime } from '../../format/text/day-times.js';
 import type { Deferred } from '../../lib/deferred.js';
 import type { Answer } from '../../control/command.js';
 import { toPlainError } from '../calls/plain-error.js';
@@ -13,6 +14,8 @@ import { toPlainError } from '../calls/plain-error.js';
 export interface SchedulePort {
   /** Undefined: off. */
   readonly everyMs: number | undefined;
+  /** At times of day instead of every so often. */
+  readonly at?: DayTimes | undefined;
   /** When it was last done, as far as that is stored. */
   readonly lastMs: number | undefined;
   /** False: not yet; it is asked again soon. */
@@ -27,7 +30,13 @@ const LOOK_MAX_MS = 30_000;
 const READY_LOOK_MS = 200;
 
 /** When it is due next; pure. A last run in the future means that the clock was set back since. */
-export function dueMs(everyMs: number, lastMs: number | undefined, nowMs: number): number {
+export function dueMs(
+  everyMs: number,
+  lastMs: number | undefined,
+  nowMs: number,
+  at?: DayTimes,
+): number {
+  if (at !== undefined) return nextDayTime(at, Math.min(lastMs ?? nowMs, nowMs));
   return lastMs === undefined ? nowMs : Math.min(lastMs, nowMs) + everyMs;
 }
 
@@ -66,7 +75,9 @@ export class ScheduleRunner {
     const nowMs = port.nowMs();
     // A clock that was set back stays so: intervals count from the new time.
     if (this.#lastMs !== undefined && this.#lastMs > nowMs) this.#lastMs = nowMs;
-    const waitMs = dueMs(everyMs, this.#lastMs, nowMs) - nowMs;
+    // Without an earlier run, times of day count from now on.
+    if (port.at !== undefined) this.#lastMs ??= nowMs;
+    const waitMs = dueMs(everyMs, this.#lastMs, nowMs, port.at) - nowMs;
     if (waitMs > 0) {
       again(Math.min(waitMs, LOOK_MAX_MS));
       return;
@@ -89,10 +100,10 @@ export class ScheduleRunner {
 
   /** When it is due next, and what the last run gave; null: off, or not run yet. */
   status(): { nextDueMs: number | null; last: Answer | null } {
-    const { everyMs } = this.#port;
+    const { everyMs, at } = this.#port;
     const nowMs = this.#port.nowMs();
     return {
-      nextDueMs: everyMs === undefined ? null : dueMs(everyMs, this.#lastMs, nowMs),
+      nextDueMs: everyMs === undefined ? null : dueMs(everyMs, this.#lastMs, nowMs, at),
       last: this.#lastResult ?? null,
     };
   }

@@ -14,6 +14,8 @@ import type { IncomingStreams } from '../transfer/incoming.js';
 import type { MountPlace } from '../mount/mount-place.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { SaveSchedule } from '../commands/save-schedule.js';
+import { problemsOf } from './problems.js';
+import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
 import { MountStats } from './mount-stats.js';
 import type { RemoteAgent } from '../peers/remote-agent.js';
 import type { Peering } from '../peers/peering.js';
@@ -67,6 +69,7 @@ export function mountState(parts: MountedParts): ControlState {
       ...volume.status(),
       ...incoming.state(),
       latest: volume.latest()?.name ?? null,
+      ...sinceSnapshot(volume),
       schedule: schedule.status(),
       undoSteps: volume.undoSteps(),
       options: volume.options,
@@ -74,6 +77,11 @@ export function mountState(parts: MountedParts): ControlState {
       nodes: tree.status(),
       peering: peering.status(),
       lag: agent.syncState(),
+      problems: problemsOf({
+        volume,
+        ...schedule.health(),
+        sync: agent.syncState().problems,
+      }),
       kernel: connection()?.negotiated ?? null,
       requestsServed: connection()?.served ?? 0,
     }),

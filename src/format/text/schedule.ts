@@ -1,11 +1,13 @@
 /**
- * The grammar of schedules: `every 10m, keep 6 all, 24 hourly 7 daily 4 weekly`. Pure.
+ * The grammar of schedules: `every 10m, keep 6 all, 24 hourly 7 daily 4 weekly`,
+ * `daily at 03:00`, `weekly on mon fri at 03:00`. Pure.
  *
  * Commas, `and` and capitals don't matter, and units may be written out. What
  * must hold: any text ends in a schedule or a CommandError that says what was
  * expected; `parseSchedule(formatSchedule(x))` returns x.
  */
 import { CommandError } from '../../lib/errors.js';
+import { type DayTimes, formatDayTimes, parseMinute, parseWeekday } from './day-times.js';
 import { shorten } from './grammar.js';
 
 /** `all`: the newest snapshots, whenever they were made; the others: the newest of each period. */
@@ -13,7 +15,10 @@ export const KEEP_CLASSES = ['all', 'hourly', 'daily', 'weekly', 'monthly', 'yea
 export type KeepClass = (typeof KEEP_CLASSES)[number];
 
 export interface Schedule {
+  /** With `at`: the longest time between two saves, about. */
   everyMs: number;
+  /** Times of day; undefined: every so often. */
+  at?: DayTimes;
   /** Class → how many; undefined: nothing is ever deleted. */
   keep: ReadonlyMap<KeepClass, number> | undefined;
 }
@@ -21,7 +26,8 @@ export interface Schedule {
 export const SCHEDULE_EXAMPLE = 'every 10m, keep 6 all, 24 hourly 7 daily 4 weekly';
 const MAX_TEXT_LENGTH = 1000;
 const MAX_COUNT = 10_000;
-const MAX_EVERY_MS = 365 * 86_400_000;
+const DAY_MS = 86_400_000;
+const MAX_EVERY_MS = 365 * DAY_MS;
 
 const UNITS: readonly { unit: string; ms: number; words: RegExp }[] = [
   { unit: 'w', ms: 7 * 86_400_000, words: /^(w|weeks?)$/ },
@@ -50,12 +56,47 @@ function bad(message: string): CommandError {
 export function parseSchedule(text: string): Schedule {
   if (text.length > MAX_TEXT_LENGTH) throw bad(`longer than ${MAX_TEXT_LENGTH} characters`);
   // A number and its unit may touch.
-  const words = text.toLowerCase().match(/\d+|[^\s,;\d]+/g) ?? [];
+  const words = text.toLowerCase().match(/\d+:\d+|\d+|[^\s,;\d]+/g) ?? [];
   const left = words.filter((word) => word !== 'and');
-  if (left.shift() !== 'every') throw bad('a schedule begins with "every" and how often');
+  const first = left.shift();
+  if (first === 'daily' || first === 'weekly') {
+    const at = takeDayTimes(left, first);
+    return { everyMs: first === 'daily' ? DAY_MS : 7 * DAY_MS, at, keep: takeKeep(left) };
+  }
+  if (first !== 'every') {
+    throw bad('a schedule begins with "every" and how often, or with "daily at 03:00"');
+  }
   const everyMs = takeInterval(left);
   const keep = takeKeep(left);
   return { everyMs, keep };
+}
+
+/** `at 03:00 15:00`, behind `weekly` with `on mon thu` before it. */
+function takeDayTimes(left: string[], first: 'daily' | 'weekly'): DayTimes {
+  let days: number[] | undefined;
+  if (first === 'weekly') {
+    if (left.shift() !== 'on') throw bad('"weekly" is followed by "on" and a weekday');
+    days = takeAll(left, parseWeekday, 'a weekday such as mon or sunday');
+  }
+  if (left.shift() !== 'at') throw bad('"at" and a time of day such as 03:00 are expected');
+  return { days, minutes: takeAll(left, parseMinute, 'a time of day such as 03:00') };
+}
+
+/** All words that `parse` knows, at least one; ascending. */
+function takeAll(
+  left: string[],
+  parse: (word: string) => number | undefined,
+  what: string,
+): number[] {
+  const values = new Set<number>();
+  for (;;) {
+    const value = parse(left[0] ?? '');
+    if (value === undefined) break;
+    values.add(value);
+    left.shift();
+  }
+  if (values.size === 0) throw bad(`${found(left[0])} where ${what} is expected`);
+  return [...values].sort((a, b) => a - b);
 }
 
 /** `10 m`, `minute` */
@@ -103,7 +144,8 @@ function found(word: string | undefined): string {
 
 /** Parses only the interval. Throws CommandError `bad-schedule`. */
 export function parseEvery(text: string): number {
-  const { everyMs, keep } = parseSchedule(text);
+  const { everyMs, at, keep } = parseSchedule(text);
+  if (at !== undefined) throw bad('only how often is expected, without a time of day');
   if (keep !== undefined) throw bad('only how often is expected, without "keep"');
   return everyMs;
 }
@@ -113,8 +155,8 @@ export function formatEvery(everyMs: number): string {
   return `every ${Math.max(1, everyMs / unit.ms)}${unit.unit}`;
 }
 
-export function formatSchedule({ everyMs, keep }: Schedule): string {
-  const every = formatEvery(everyMs);
+export function formatSchedule({ everyMs, at, keep }: Schedule): string {
+  const every = at === undefined ? formatEvery(everyMs) : formatDayTimes(at);
   if (keep === undefined) return every;
   const kept = KEEP_CLASSES.filter((name) => keep.has(name)).map(
     (name) => `${keep.get(name)} ${name}`,

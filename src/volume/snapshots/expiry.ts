@@ -4,8 +4,8 @@
  * What must hold: the result has only snapshots made by the schedule, never the
  * newest of those, never a locked one. Each class keeps the newest snapshot of
  * each of the newest N hours, days … *that have one*, so that a machine that
- * slept for a month does not lose everything when it wakes. Hours and days are
- * those of UTC, weeks begin on Monday. Layers decide which of two snapshots is
+ * slept for a month does not lose everything when it wakes. Days are those of
+ * this machine's calendar, weeks begin on Monday. Layers decide which of two snapshots is
  * newer, because clocks jump. A snapshot from after `nowMs` stays and does not
  * count until the clock gets there: the clock is wrong now, or it was wrong
  * then.
@@ -32,11 +32,16 @@ const MONDAY_DAYS = 3;
 
 const BUCKETS: Readonly<Record<Exclude<KeepClass, 'all'>, (ms: number) => number>> = {
   hourly: (ms) => Math.floor(ms / HOUR_MS),
-  daily: (ms) => Math.floor(ms / DAY_MS),
-  weekly: (ms) => Math.floor((Math.floor(ms / DAY_MS) + MONDAY_DAYS) / 7),
-  monthly: (ms) => new Date(ms).getUTCFullYear() * 12 + new Date(ms).getUTCMonth(),
-  yearly: (ms) => new Date(ms).getUTCFullYear(),
+  daily: localDay,
+  weekly: (ms) => Math.floor((localDay(ms) + MONDAY_DAYS) / 7),
+  monthly: (ms) => new Date(ms).getFullYear() * 12 + new Date(ms).getMonth(),
+  yearly: (ms) => new Date(ms).getFullYear(),
 };
+
+/** Days since 1970 of this machine's calendar. */
+function localDay(ms: number): number {
+  return Math.floor((ms - new Date(ms).getTimezoneOffset() * 60_000) / DAY_MS);
+}
 
 /** Oldest first. */
 export function expired<S extends Expiring>(

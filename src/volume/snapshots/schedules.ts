@@ -24,6 +24,8 @@ export interface ScheduledAnswer {
 
 export class Schedules {
   #text: string | undefined;
+  /** When the schedule was set. */
+  #sinceMs: number | undefined;
   /** The locks last reported in the history: a lasting lock is reported once. */
   #toldLocked = '';
 
@@ -33,8 +35,10 @@ export class Schedules {
     readonly commands: SnapshotCommands,
     readonly locks: SoftLocks,
     stored: unknown,
+    storedSinceMs: unknown,
   ) {
     this.#text = typeof stored === 'string' ? stored : undefined;
+    this.#sinceMs = typeof storedSinceMs === 'number' ? storedSinceMs : undefined;
   }
 
   /** Undefined: no schedule. */
@@ -47,10 +51,25 @@ export class Schedules {
     return this.#text === undefined ? undefined : parseSchedule(this.#text);
   }
 
-  /** When the schedule made its newest existing snapshot. */
+  /**
+   * When the schedule made its newest existing snapshot. For times of day: or was set, if that was
+   * later, so that a time that passed since then while the volume was not mounted is made up for.
+   */
   get lastMs(): number | undefined {
-    const times = this.#own().map(({ createdMs }) => createdMs);
-    return times.length === 0 ? undefined : Math.max(...times);
+    let last = this.#hasDayTimes() ? this.#sinceMs : undefined;
+    for (const { createdMs } of this.#own()) {
+      if (last === undefined || createdMs > last) last = createdMs;
+    }
+    return last;
+  }
+
+  #hasDayTimes(): boolean {
+    try {
+      return this.schedule?.at !== undefined;
+    } catch {
+      // The text is from a newer version, and nothing is saved by it.
+      return false;
+    }
   }
 
   #own(): Snapshot[] {
@@ -63,8 +82,10 @@ export class Schedules {
     const isOff = /^\s*(off|none)\s*$/i.test(text);
     const formatted = isOff ? undefined : formatSchedule(parseSchedule(text));
     this.#text = formatted;
-    this.catalog.putMeta('schedule', formatted);
     const { core } = this;
+    this.#sinceMs = isOff ? undefined : core.clock.nowMs();
+    this.catalog.putMeta('schedule', formatted);
+    this.catalog.putMeta('scheduleSince', this.#sinceMs);
     this.catalog.addHistory({
       timeMs: core.clock.nowMs(),
       command: 'schedule',

@@ -4,7 +4,7 @@
  * whatever the volume's size, and is durable when that group is. Those that
  * move the live tree are in `tree-moves.ts`.
  *
- * Doors: file-versions, group-points, undo-line.
+ * Doors: file-versions, group-points, since-snapshot, undo-line.
  * Doors inside volume/: expiry, schedules, snapshot-commands, tree-moves.
  */
 import { CommandError } from '../../lib/errors.js';
@@ -36,6 +36,12 @@ export interface DeleteAnswer {
   /** Present when the snapshot was locked. */
   forced?: true;
   locks?: ShownLock[];
+}
+
+export interface DeletedAnswer {
+  command: 'delete';
+  deleted: string[];
+  refused: { name: string; code: string; message: string }[];
 }
 
 /** 2026-11-21T03-57-00Z: UTC, as the Z says; sorts by time and needs no quoting. */
@@ -188,6 +194,23 @@ export class SnapshotCommands {
     });
     this.line.block({ command: 'delete', name, timeMs: this.core.clock.nowMs(), why: 'deleted' });
     return { command: 'delete', name, layer, ...details };
+  }
+
+  /** Those that can't be deleted are refused, and do not stop the others. One transaction. */
+  deleteSeveral(names: readonly string[], source: string, force: boolean): DeletedAnswer {
+    this.writable();
+    const answer: DeletedAnswer = { command: 'delete', deleted: [], refused: [] };
+    for (const name of names) {
+      try {
+        this.delete(name, source, force);
+        answer.deleted.push(name);
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        const { code, message, details } = error;
+        answer.refused.push({ ...details, name, code, message });
+      }
+    }
+    return answer;
   }
 
   #shown(lock: SoftLock, name: string): ShownLock {
