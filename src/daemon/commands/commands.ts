@@ -8,7 +8,7 @@
  * is durable; a command that fails before the switch leaves everything as it was.
  *
  * Doors: commands, inspect.
- * Doors inside daemon/: inspector, save-schedule.
+ * Doors inside daemon/: inspector, problems, save-schedule.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { after, type Deferred, failing } from '../../lib/deferred.js';

@@ -16,7 +16,7 @@ import { Volume } from '../../volume/volume.js';
 import type { InspectRequest } from './commands.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
-import { problemsOf } from '../serve/problems.js';
+import { problemsOf } from './problems.js';
 import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
 import { storedSyncState } from '../peers/read-sync-state.js';
 import { storedPeers } from '../peers/peer-rules.js';

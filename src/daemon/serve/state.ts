@@ -14,7 +14,7 @@ import type { IncomingStreams } from '../transfer/incoming.js';
 import type { MountPlace } from '../mount/mount-place.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { SaveSchedule } from '../commands/save-schedule.js';
-import { problemsOf } from './problems.js';
+import { problemsOf } from '../commands/problems.js';
 import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
 import { MountStats } from './mount-stats.js';
 import type { RemoteAgent } from '../peers/remote-agent.js';
