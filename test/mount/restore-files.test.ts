@@ -147,6 +147,30 @@ END
   }),
 );
 
+t.test('Ctrl-C ends it between two files, and nothing lies about', (t) =>
+  inWorld(t, user, async (world) => {
+    await world.mount(['--no-base', 'mnt']);
+    await world.sh(
+      'cd mnt; mkdir d e; for i in $(seq 400); do echo $i > d/f$i; done; echo m > e/m',
+    );
+    await world.on(['save', 'one']);
+    await world.sh('cd mnt; rm d/*; mv e/m e/n');
+    const ran = await world.trySh(
+      `cd mnt; node ${world.checkout}/dist/cli/main.js restore one . > ../out 2> ../err & pid=$!
+       wait_for test -e d/f1; kill -INT $pid; wait $pid`,
+    );
+    const err = await world.sh('cat err');
+    if (ran.status === 0) t.comment('it was done before the signal came');
+    else {
+      t.match(err, /interrupted before d\/f.*the rest was not restored; shadowfs restore undo-/);
+      const name = /restore (undo-\S+)/.exec(err)?.[1] ?? '';
+      t.equal(await world.sh('ls -A mnt; ls mnt/e'), 'd\ne\nm\n', 'what was moved is in its place');
+      await world.on(['restore', name]);
+      t.equal(await world.sh('ls mnt/e; ls mnt/d | wc -l'), 'n\n0\n');
+    }
+  }),
+);
+
 asRoot(t, 'owners, devices, ACLs; a full volume', (t) =>
   inWorld(t, ROOT, async (world) => {
     await world.mount(['--no-base', '-o', 'quota=64M', 'mnt']);

@@ -28,6 +28,7 @@ export interface FilesOptions extends CommonOptions {
 }
 
 const SIGNS = { back: '+', removed: '-', changed: 'M', renamed: 'R' } as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const MAX_TOLD = 20;
 /** More paths than this stand in the history by the directory above them all. */
 const MAX_PATH_BYTES = 16 * 1024;
@@ -63,7 +64,7 @@ export async function restoreFiles(
     return;
   }
   const begun = await target.control.run('restore-files', name, { path: historyPaths(paths) });
-  const { failures, ended } = carryOut(target, source, paths, plan, lines.length);
+  const { failures, ended } = await carryOut(target, source, paths, plan, lines.length);
   tell(target, name, begun, lines, failures, ended, options);
 }
 
@@ -119,25 +120,30 @@ function historyPaths(paths: readonly string[]): string {
   return names.join('/');
 }
 
-function carryOut(
+async function carryOut(
   target: MountedTarget,
   source: string,
   paths: readonly string[],
   plan: RestorePlan,
   total: number,
-): { failures: Failure[]; ended: unknown } {
+): Promise<{ failures: Failure[]; ended: unknown }> {
   const progress = new Progress('restore', 'count');
   let done = 0;
   const restore = new FileRestore(source, target.mount.mountpoint, paths, () =>
     progress.update(++done, total),
   );
   let ended: unknown;
+  const interrupt = (): void => {
+    restore.isInterrupted = true;
+  };
+  for (const signal of SIGNALS) process.on(signal, interrupt);
   try {
-    restore.run(plan);
+    await restore.run(plan);
   } catch (error) {
     ended = error;
   } finally {
     progress.stop();
+    for (const signal of SIGNALS) process.off(signal, interrupt);
   }
   return { failures: restore.failures, ended };
 }

@@ -18,7 +18,10 @@ export interface RestorePlan {
   moves: { from: string; to: string }[];
   /** Live paths, what lies below a directory before it. */
   removals: { path: string; isTree: boolean }[];
-  /** Old paths to be brought back, directories before what lies in them. */
+  /**
+   * Old paths to be brought back, directories before what lies in them. `linkedTo`: a name that the
+   * file still has when the moves are done.
+   */
   back: { path: string; isTree: boolean; linkedTo?: string }[];
   /** Old paths whose content or attributes differ. */
   fixes: { path: string; details: readonly string[] }[];
@@ -93,6 +96,12 @@ function planRenamed(
 function tidy({ moves, removals, back, fixes }: RestorePlan): RestorePlan {
   const gone = removals.filter(({ isTree }) => isTree).map(({ path }) => path);
   const trees = back.filter(({ isTree }) => isTree).map(({ path }) => path);
+  const afterMoves = (path: string): string => {
+    const move = [...moves]
+      .sort((a, b) => b.from.length - a.from.length)
+      .find(({ from }) => isBelow(path, [from]));
+    return move === undefined ? path : move.to + path.slice(move.from.length);
+  };
   const isBelowOne = (path: string, tops: readonly string[]): boolean =>
     tops.some((top) => path !== top && isBelow(path, [top]));
   return {
@@ -101,7 +110,12 @@ function tidy({ moves, removals, back, fixes }: RestorePlan): RestorePlan {
       .filter(({ path }) => !isBelowOne(path, gone))
       .sort(byPath)
       .reverse(),
-    back: back.filter(({ path }) => !isBelowOne(path, trees)).sort(byPath),
+    back: back
+      .filter(({ path }) => !isBelowOne(path, trees))
+      .map(({ linkedTo, ...one }) =>
+        linkedTo === undefined ? one : { ...one, linkedTo: afterMoves(linkedTo) },
+      )
+      .sort(byPath),
     fixes: [...fixes].sort(byPath),
   };
 }

@@ -10,6 +10,7 @@
  */
 import {
   accessSync,
+  type BigIntStats,
   chmodSync,
   constants,
   linkSync,
@@ -37,7 +38,13 @@ export interface Failure {
 const ENDING = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'ENOTCONN', 'EIO', 'ESTALE']);
 const ATTRIBUTES = new Set(['mode', 'owner', 'xattr', 'times', 'content']);
 
+/** So long it works before others get their turn. */
+const TURN_MS = 50;
+
 export class FileRestore {
+  /** Set by a signal: it ends before the next step. */
+  isInterrupted = false;
+  #turnMs = performance.now();
   readonly failures: Failure[] = [];
   /** The directory for what is moved; made when it is needed. */
   #staging: string | undefined;
@@ -60,26 +67,44 @@ export class FileRestore {
   ) {}
 
   /** Throws CommandError when it can't go on; `failures` has what failed by itself. */
-  run(plan: RestorePlan): void {
+  async run(plan: RestorePlan): Promise<void> {
     try {
       // The deepest first: what lies in a moved directory may itself move elsewhere.
       for (const { from } of [...plan.moves].sort((a, b) => (a.from < b.from ? 1 : -1))) {
-        this.#step(from, () => this.#stage(from));
+        await this.#step(from, () => this.#stage(from));
       }
       for (const { path, isTree } of plan.removals) {
-        this.#step(path, () => this.#remove(path, isTree));
+        await this.#step(path, () => this.#remove(path, isTree));
       }
-      for (const { from, to } of plan.moves) this.#step(to, () => this.#unstage(from, to));
-      for (const { path, details } of plan.fixes) this.#step(path, () => this.#fix(path, details));
+      for (const { from, to } of plan.moves) await this.#step(to, () => this.#unstage(from, to));
+      for (const { path, details } of plan.fixes) {
+        await this.#step(path, () => this.#fix(path, details));
+      }
       for (const { path, isTree, linkedTo } of plan.back) {
-        this.#step(path, () => this.#bringBack(path, isTree, linkedTo));
+        await this.#step(path, () => this.#bringBack(path, isTree, linkedTo));
       }
     } finally {
       this.#finish();
     }
   }
 
-  #step(path: string, body: () => void): void {
+  async #step(path: string, body: () => void): Promise<void> {
+    // Signals and the progress bar get their turn.
+    if (performance.now() - this.#turnMs > TURN_MS) {
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#turnMs = performance.now();
+    }
+    if (this.isInterrupted) {
+      throw new CommandError(
+        'restore-incomplete',
+        'EINTR',
+        `interrupted before ${shownName(path)}`,
+      );
+    }
+    this.#try(path, body);
+  }
+
+  #try(path: string, body: () => void): void {
     try {
       body();
     } catch (error) {
@@ -159,6 +184,7 @@ export class FileRestore {
     this.#staged.delete(from);
     // Moving a directory changes none of its own times; the snapshot's are known anyway.
     if (statOf(path)?.isDirectory() === true) this.#touched(to);
+    else this.#know(statOf(this.#old(to)), path);
   }
 
   #remove(path: string, isTree: boolean): void {
@@ -217,6 +243,7 @@ export class FileRestore {
     }
     if (details.includes('content')) fixContent(source, live, Number(stat.size));
     giveAttributes(source, live, stat);
+    this.#know(stat, live);
   }
 
   #bringBack(path: string, isTree: boolean, linkedTo: string | undefined): void {
@@ -237,7 +264,7 @@ export class FileRestore {
       const below = path === '' ? name : `${path}/${name}`;
       // What is there already was moved there.
       if (statOf(this.#live(below))?.isDirectory() === false) continue;
-      this.#step(below, () => this.#bringBack(below, true, undefined));
+      this.#try(below, () => this.#bringBack(below, true, undefined));
     }
   }
 
@@ -264,14 +291,18 @@ export class FileRestore {
     }
     // Both names may lead to one file, and then rename does nothing.
     removeQuietly(fresh);
-    if (stat.nlink > 1n && !this.#links.has(stat.ino)) this.#links.set(stat.ino, live);
+    this.#know(stat, live);
+  }
+
+  /** A name of a file that has several: the others become links to it. */
+  #know(was: BigIntStats | undefined, live: string): void {
+    if (was !== undefined && was.nlink > 1n && !this.#links.has(was.ino)) {
+      this.#links.set(was.ino, live);
+    }
   }
 
   /** Another name that the file still has, if it is there what it was. */
-  #sameFile(
-    linkedTo: string | undefined,
-    was: NonNullable<ReturnType<typeof statOf>>,
-  ): string | undefined {
+  #sameFile(linkedTo: string | undefined, was: BigIntStats): string | undefined {
     if (linkedTo === undefined) return undefined;
     const path = this.#live(linkedTo);
     const now = statOf(path);

@@ -72,6 +72,14 @@ t.test('renamed below the paths, out of them, and into them', async (t) => {
   ]);
 });
 
+t.test('a name that the file still has is where the moves bring it', async (t) => {
+  const changes: DiffChange[] = [
+    { kind: 'renamed', path: 'b', oldPath: 'a', ...directory, oldInode: 1, inode: 1 },
+    { kind: 'removed', path: 'x', ...file, details: ['link'], oldInode: 2, linkedTo: 'b/y' },
+  ];
+  t.match(planRestore(changes, ['']), { back: [{ path: 'x', linkedTo: 'a/y' }] });
+});
+
 t.test('a renamed file has taken the place of another', async (t) => {
   const changes: DiffChange[] = [
     {
