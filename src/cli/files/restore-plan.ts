@@ -84,8 +84,10 @@ function planRenamed(
     plan.moves.push({ from: path, to: oldPath });
     const others = details.filter((detail) => detail !== 'replaced');
     if (others.length > 0) plan.fixes.push({ path: oldPath, details: others });
-  } else if (within(oldPath)) plan.back.push({ path: oldPath, isTree });
-  else if (within(path)) plan.removals.push({ path, isTree });
+  } else if (within(oldPath)) {
+    plan.back.push({ path: oldPath, isTree, ...(!isTree && { linkedTo: path }) });
+  }
+  if (within(path) && !within(oldPath)) plan.removals.push({ path, isTree });
   // It took the place of something that is gone.
   const place = oldOf(path);
   if (details.includes('replaced') && within(path) && within(place)) {

@@ -303,7 +303,8 @@ export class FileRestore {
 
   /** Another name that the file still has, if it is there what it was. */
   #sameFile(linkedTo: string | undefined, was: BigIntStats): string | undefined {
-    if (linkedTo === undefined) return undefined;
+    // A file of one name has left, and what is there now is not to change with it.
+    if (linkedTo === undefined || was.nlink < 2n) return undefined;
     const path = this.#live(linkedTo);
     const now = statOf(path);
     const isSame =
