@@ -75,7 +75,7 @@ export function planRestore(changes: readonly DiffChange[], paths: readonly stri
 
 function planRenamed(
   plan: RestorePlan,
-  { path, oldPath = path, type, details = [] }: DiffChange,
+  { path, oldPath = path, type, details = [], linkedTo }: DiffChange,
   within: (path: string) => boolean,
   oldOf: (path: string) => string,
 ): void {
@@ -91,7 +91,7 @@ function planRenamed(
   // It took the place of something that is gone.
   const place = oldOf(path);
   if (details.includes('replaced') && within(path) && within(place)) {
-    plan.back.push({ path: place, isTree: false });
+    plan.back.push({ path: place, isTree: false, ...(linkedTo !== undefined && { linkedTo }) });
   }
 }
 

@@ -123,6 +123,8 @@ interface Candidate {
   before?: Inode;
   after?: Inode;
   isReplacing?: boolean;
+  /** What the name led to, when a renamed file took its place. */
+  taken?: Inode;
   below?: number;
 }
 
@@ -163,7 +165,7 @@ function tell(
   to: View,
   candidate: Candidate,
 ): DiffLine | undefined {
-  const { kind, path, oldPath, before, after, isReplacing, below } = candidate;
+  const { kind, path, oldPath, before, after, isReplacing, taken, below } = candidate;
   const type = typeOf((after ?? before) as Inode);
   if (kind === 'added') {
     const link = before !== undefined && { details: ['link' as const] };
@@ -186,7 +188,7 @@ function tell(
     ...(details.length > 0 && { details }),
     oldInode: before?.ino,
     inode: after?.ino,
-    ...otherName(volume, to, before as Inode, after as Inode),
+    ...otherName(volume, to, taken ?? (before as Inode), after as Inode),
   };
 }
 
@@ -218,6 +220,7 @@ function renamesAndNames(slots: DiffSlots): Candidate[] {
         before: source.before as Inode,
         after,
         isReplacing: isLeft,
+        ...(isLeft && { taken: before }),
       });
     } else if (after !== undefined && isLeft) {
       candidates.push({ kind: 'changed', path: afterPath as string, before, after });
