@@ -136,13 +136,13 @@ os.makedirs('a', exist_ok=True); os.makedirs('b', exist_ok=True)
 os.spawnlp(os.P_WAIT, 'sh', 'sh', '-c', 'echo s' + sys.argv[1] + ' > .control/save')
 work(40)
 END
-        manifest mnt/b | grep -v '^|' > outside || :`,
+        { test ! -d mnt/b || manifest mnt/b; } | sed '/^|/d' > outside`,
       );
       const name = `s${seed}${round}`;
       const answer = await world.on(['restore', name, 'a']);
       t.same(answer['failures'], [], 'nothing failed');
       await world.sh(`same_tree "$MNT/.snapshots/${name}/a" "$MNT/a"
-        manifest mnt/b | grep -v '^|' | diff outside -`);
+        { test ! -d mnt/b || manifest mnt/b; } | sed '/^|/d' | diff outside -`);
     }
   }),
 );
