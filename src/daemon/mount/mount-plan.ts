@@ -5,7 +5,7 @@
  *
  * Doors: mount-options, mount-plan, mount-record, mount-table, paths,
  *   processes, umount, uses-below.
- * Doors inside daemon/: detached, unmount-elsewhere, unmount-thread.
+ * Doors inside daemon/: detached, mount-place, unmount-elsewhere, unmount-thread.
  */
 import { accessSync, constants, readdirSync, type Stats, statSync } from 'node:fs';
 import { absolutePath, realPath } from '../../lib/byte-paths.js';
