@@ -12,6 +12,7 @@
  * FsError.
  *
  * Doors: base-directory, base-reference, base-stat.
+ * Doors inside base/: base-handles.
  */
 import { CommandError, ERRNO, FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
@@ -269,6 +270,17 @@ export class BaseDirectory {
   moved(path: string): void {
     this.#watch?.removeBelow(path);
     this.#handles.forgetHandles();
+  }
+
+  /** A descriptor of the base itself, for the half that writes; it stays this object's. */
+  get rootFd(): number {
+    return this.#handles.rootFd;
+  }
+
+  /** Call when `apply` has moved directories: what is known about paths may be wrong. */
+  forgetPaths(): void {
+    this.#handles.forgetHandles();
+    this.#listings.clear();
   }
 
   /** Changes noticed underneath: the newest 100 paths, oldest first. */

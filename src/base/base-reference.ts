@@ -11,4 +11,6 @@ export interface BaseReference {
   mtimeNs: number;
   ctimeS: number;
   ctimeNs: number;
+  /** The base has nothing of the file any more: all of it is in the base layer (rule F10). */
+  isStored?: boolean;
 }

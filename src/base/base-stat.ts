@@ -29,6 +29,8 @@ export interface BaseStat {
   /** 0 where the host keeps no birth time. */
   btimeS: number;
   btimeNs: number;
+  /** STATX_ATTR_*. */
+  attributes: number;
 }
 
 const EXACT_LIMIT = 2 ** 52;
@@ -79,6 +81,7 @@ export function toBaseStat(buffer: StatxBuffer): BaseStat {
     ctimeNs: buffer.ctimeNs,
     btimeS: buffer.btimeS,
     btimeNs: buffer.btimeNs,
+    attributes: buffer.attributes,
   };
 }
 

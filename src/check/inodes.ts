@@ -105,7 +105,7 @@ export class CheckInodes {
     const end = inode.isRegular ? Math.ceil(inode.size / blockSize) : 0;
     if (inode.dataLayer !== 0 && this.#endIsPlain(view, inode, end, partial)) return;
     // Reads skip a file without a data layer.
-    const first = inode.dataLayer === 0 ? 0 : end;
+    const first = this.#isWithoutBlocks(inode) ? 0 : end;
     for (const index of this.#indices(view, inode.ino, first)) {
       const block = this.#seen(view, inode, index);
       if (block?.length === undefined) continue;
@@ -124,6 +124,11 @@ export class CheckInodes {
     if (last !== undefined && last.layer === inode.layer && last.step > inode.step) {
       this.state.add('D4', `block ${lastIndex} has step ${last.step} of ${inode.step}`, where());
     }
+  }
+
+  /** Reads look for no block; the base layer may have some of a base file (rule F10). */
+  #isWithoutBlocks({ dataLayer, base }: Inode): boolean {
+    return dataLayer === 0 && (base === undefined || !this.volume.core.hasBaseRecords);
   }
 
   /**
@@ -189,7 +194,7 @@ export class CheckInodes {
   /** Compares each reference once with its base file. */
   #base(inode: Inode, reference: BaseReference, where: () => string): void {
     const { base } = this.volume;
-    if (base === undefined || inode.nlink === 0) return;
+    if (base === undefined || inode.nlink === 0 || reference.isStored) return;
     const isDirectory = inode.isDirectory;
     if (!isDirectory && this.volume.blocks.baseEnd(inode) === 0) return;
     const key = `${reference.ctimeS}.${reference.ctimeNs}.${reference.size}/${reference.path}`;

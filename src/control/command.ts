@@ -20,6 +20,7 @@ export const COMMAND_NAMES = [
   'unlock',
   'schedule',
   'options',
+  'apply',
   'check',
   'diff',
   'log',
@@ -74,10 +75,12 @@ export interface CommandArguments {
   names?: readonly string[];
   /** `undo`: absent: back, or forward after an `undo`. */
   direction?: 'back' | 'forward';
-  /** `undo`: only says what it would do. */
+  /** `undo`, `apply`: only says what it would do. */
   dryRun?: boolean;
   /** `save`: what the snapshot is about. */
   note?: string;
+  /** `apply`: whose version wins where the base and the tree both changed. */
+  resolve?: 'ours';
   /** `peer-invite`: how long the token is valid. */
   validMs?: number;
 }

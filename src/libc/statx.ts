@@ -15,6 +15,11 @@ const callStatx: (
   out: Uint8Array,
 ) => number = glibc.func('int statx(int, void *, int, uint32_t, void *)');
 
+/** The file can't be changed, can't lose its name, or is where something is mounted. */
+export const STATX_ATTR_IMMUTABLE = 0x10;
+export const STATX_ATTR_APPEND = 0x20;
+export const STATX_ATTR_MOUNT_ROOT = 0x2000;
+
 /** struct statx. 64-bit fields come as numbers, exact below 2^53. Times are signed seconds + ns. */
 export class StatxBuffer {
   readonly bytes = new Uint8Array(256);
@@ -36,6 +41,10 @@ export class StatxBuffer {
 
   get blksize(): number {
     return this.#u32(4);
+  }
+  /** STATX_ATTR_*. */
+  get attributes(): number {
+    return this.#u32(8);
   }
   get nlink(): number {
     return this.#u32(16);

@@ -9,7 +9,8 @@ import type { Clock } from '../lib/clock.js';
 import { FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
 import { WaitPolicy } from '../lib/wait-policy.js';
-import type { TableNumber } from '../format/records/tables.js';
+import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
+import { BASE_LAYER, TABLE, type TableNumber } from '../format/records/tables.js';
 import { CommitCounts } from '../measure/commit-counts.js';
 import { SlabArena } from '../store/batch.js';
 import type { StoreReader } from '../store/reader.js';
@@ -27,6 +28,9 @@ const NONE: readonly LayerChanges[] = [];
 function changesIn({ layers }: Txg, view: View): readonly LayerChanges[] {
   let seen = NONE;
   for (const changes of layers.values()) {
+    // What is put into the base layer is older than what LMDB has of the layers above: those views
+    // go on reading the base until it is stored.
+    if (changes.layer === BASE_LAYER && view.top !== BASE_LAYER) continue;
     if (changes.layer <= view.top && view.includes(changes.layer)) seen = [...seen, changes];
   }
   return seen.length > 1 ? seen.toSorted((a, b) => b.layer - a.layer) : seen;
@@ -49,6 +53,10 @@ export class VolumeCore {
   readonly #closeListeners: ((txg: Txg) => void)[] = [];
   /** Paths of base files that have no record and whose number a caller knows. */
   readonly basePaths = new Map<number, string>();
+  /** The base layer has records: something was applied to the base, or is being (rule F10). */
+  hasBaseRecords: boolean;
+  /** Raised when what views remember of base files may no longer be so. */
+  baseEpoch = 0;
   #livePending: readonly LayerChanges[] | undefined;
   /** Formerly live views that have changes in a txg that is not stored yet. */
   #retired: View[] = [];
@@ -61,12 +69,14 @@ export class VolumeCore {
     readonly reader: StoreReader,
     readonly sink: TxgSink,
     readonly options: VolumeOptions,
-    readonly base: BaseDirectory | undefined,
+    public base: BaseDirectory | undefined,
     readonly clock: Clock,
     public live: View,
     readonly layers: LayerTree,
   ) {
     this.open = this.#newGroup();
+    const records = deltaPrefix(BASE_LAYER);
+    this.hasBaseRecords = reader.seek(TABLE.delta, records, prefixEnd(records)) !== undefined;
   }
 
   #newGroup(): Txg {
@@ -87,6 +97,16 @@ export class VolumeCore {
     if (existing !== undefined) return existing;
     this.#livePending = undefined;
     return this.open.layer(this.live.top);
+  }
+
+  /**
+   * The open txg's changes in the base layer, which every view sees: nothing may be put there that
+   * a view reads differently from before.
+   */
+  baseChanges(): LayerChanges {
+    this.hasBaseRecords = true;
+    this.#livePending = undefined;
+    return this.changesOf(BASE_LAYER);
   }
 
   /** The open txg's changes in a layer that no view sees yet. */
@@ -228,6 +248,8 @@ export class VolumeCore {
     // What was just written is likely to be read again.
     const stored = [...txg.layers.values()].sort((a, b) => a.layer - b.layer);
     for (const changes of stored) {
+      // Views may have newer versions of what the base layer keeps.
+      if (changes.layer === BASE_LAYER) continue;
       for (const view of [this.live, ...this.#retired]) {
         if (!view.includes(changes.layer)) continue;
         for (const [ino, inode] of changes.inodes) view.cache.set(ino, inode);

@@ -2,7 +2,8 @@
  * The reading half of a volume: its parts, its views and what a view shows.
  * `Volume` adds changes and commands.
  */
-import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
+import { isStoredRecord } from '../format/records/inode-record.js';
+import { deltaPrefix, inodeKey, prefixEnd } from '../format/records/keys.js';
 import {
   BASE_LAYER,
   inodeNumber,
@@ -62,7 +63,8 @@ export class ReadableVolume {
     this.options = core.options;
     const baseIds = new BaseIds(
       core.reader,
-      core.base,
+      () => core.base,
+      (ino) => this.isRetired(ino),
       (allocator) => catalog.takeInode(allocator),
       (key, value) => core.putSystem(TABLE.baseids, key, value),
     );
@@ -74,6 +76,18 @@ export class ReadableVolume {
     this.paths = new Paths(core, this.inodes);
     this.locks = new SoftLocks(core, catalog);
     this.peers = new PeerTable(core, catalog);
+  }
+
+  /** The base layer holds all of a file, and the base nothing any more (rule F10). */
+  protected isRetired(ino: number): boolean {
+    const { core } = this;
+    if (!core.hasBaseRecords) return false;
+    for (const txg of [core.open, core.closing]) {
+      const own = txg?.layers.get(BASE_LAYER)?.inodes.get(ino);
+      if (own) return own.base?.isStored === true;
+    }
+    const value = core.reader.get(TABLE.inodes, inodeKey(core.fileset, ino, BASE_LAYER));
+    return value !== undefined && isStoredRecord(value);
   }
 
   protected newInodeNumber(): number {

@@ -31,6 +31,7 @@ export class InodeCache {
   /** By `keyOf`. */
   #young = new Map<number, Inode | null>();
   #old = new Map<number, Inode | null>();
+  #baseEpoch = 0;
 
   constructor(readonly generation: number) {}
 
@@ -46,6 +47,14 @@ export class InodeCache {
     const old = this.#old.get(key);
     if (old !== undefined) this.set(ino, old);
     return old;
+  }
+
+  /** Forgets everything when what is known about the base has changed since the last call. */
+  follow(baseEpoch: number): void {
+    if (baseEpoch === this.#baseEpoch) return;
+    this.#baseEpoch = baseEpoch;
+    this.#young = new Map();
+    this.#old = new Map();
   }
 
   set(ino: number, inode: Inode | null): void {

@@ -19,6 +19,7 @@ import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
 import { ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { XattrValue } from './files/xattrs.js';
+import { Applied } from './apply/applied.js';
 import { Catalog, readMeta, type Snapshot } from './catalog.js';
 import {
   type DeletedAnswer,
@@ -78,6 +79,7 @@ export class Volume extends ReadableVolume {
   readonly pruned: PrunedSnapshots;
   readonly optionCommands: OptionCommands;
   readonly groupPoints: GroupPoints;
+  readonly applied: Applied;
   readonly #commands: SnapshotCommands;
   readonly #moves: TreeMoves;
   readonly #line: UndoLine;
@@ -100,6 +102,7 @@ export class Volume extends ReadableVolume {
     this.pulls = new PullSchedule(core, catalog, this.#commands);
     this.pruned = new PrunedSnapshots(core, catalog, this.#commands, this.locks);
     this.optionCommands = new OptionCommands(core, catalog, this.#commands);
+    this.applied = new Applied(this, this.#commands, this.#moves);
     this.groupPoints = new GroupPoints(core, catalog, this.#commands);
     catalog.attach(core);
     core.onClose((txg) => {
@@ -125,6 +128,7 @@ export class Volume extends ReadableVolume {
       sink.events = volume.txgs.events((layer) => volume.#removeLayer(layer));
     }
     if (!readOnly) volume.#start(what, stored);
+    if (!readOnly) volume.applied.pin();
     if (!readOnly) volume.txgs.log = openLog(what, core, catalog, uuid);
     core.readOnly = readOnly;
     return volume;
@@ -481,6 +485,7 @@ export class Volume extends ReadableVolume {
       ...this.space(),
       openGroupBytes: this.core.open.bytes,
       writing: this.core.closing !== undefined,
+      ...(base !== undefined && { isApplied: !this.applied.isBehind }),
       baseMismatches: (base?.mismatches ?? []).map((one) => ({
         ...one,
         path: textOfByteString(one.path),

@@ -14,6 +14,7 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
   if (target.kind === 'mounted') {
     const options: Record<string, string> = {};
     if (args.to !== undefined) options['to'] = args.to;
+    if (command === 'apply') options['preview'] = 'yes';
     if (args.limit !== undefined) options['limit'] = String(args.limit);
     if (args.paths !== undefined) options['path'] = args.paths.join('//');
     if (args.fold === true) options['fold'] = 'yes';

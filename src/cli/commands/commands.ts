@@ -6,6 +6,7 @@
  */
 import type { Command } from 'commander';
 import { addCompletion } from '../completion/completion.js';
+import { addApply } from './apply.js';
 import { addCheck } from './check.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
@@ -40,7 +41,7 @@ type Add = (program: Command) => void;
 export const COMMAND_GROUPS: readonly { title: string; commands: readonly Add[] }[] = [
   {
     title: 'Everyday',
-    commands: [addMount, addUmount, addStatus, addSave, addRestore, addUndo, addDiff],
+    commands: [addMount, addUmount, addStatus, addSave, addRestore, addUndo, addDiff, addApply],
   },
   {
     title: 'Snapshots',

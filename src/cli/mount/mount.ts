@@ -94,7 +94,7 @@ export function addMount(program: Command): void {
 function report(
   options: MountCommandOptions,
   plan: MountPlan,
-  { uuid, isNew, snapshots }: OpenedFacts,
+  { uuid, isNew, snapshots, recovered }: OpenedFacts,
   servesHere = false,
 ): void {
   const { base, mountpoint, volume, driver, log } = plan;
@@ -110,6 +110,7 @@ function report(
       uuid,
       isNew,
       snapshots,
+      recovered: recovered ?? null,
       driver,
       log: log === '' ? null : log,
       usesBelow: below.uses,
@@ -120,6 +121,12 @@ function report(
   const news = isNew ? '; a new history begins' : '';
   printLine(`mounted ${mountpoint}${over} (volume ${volume})${news}`);
   for (const text of below.warnings) noteWarning('uncovered-directory', text);
+  if (recovered === 'completed') printLine('an apply that had been cut off is completed now');
+  if (recovered === 'undone') {
+    printLine(
+      'an apply had been cut off before the base was changed: shadowfs apply does it again',
+    );
+  }
 }
 
 function requestOf(directories: readonly string[], options: MountCommandOptions): MountRequest {

@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
 import { printJson, printLine, warn } from '../output.js';
-import { currentPaths, findMountEntry } from '../target.js';
+import type { MountEntry } from '../../daemon/mount/mount-table.js';
+import { currentPaths, findMount, findMountEntry } from '../target.js';
 
 interface UmountOptions extends CommonOptions {
   lazy?: boolean;
@@ -21,16 +22,42 @@ export function addUmount(program: Command): void {
   ).action(
     action(async (mountpoint: string | undefined, options: UmountOptions) => {
       const mount = findMountEntry(mountpoint);
+      const isBehind = await showsTheOriginal(mount);
       // Loaded only when needed: other commands start faster without it.
       const { umountAndWait } = await import('../../daemon/mount/umount.js');
       const outcome = await umountAndWait(mount, currentPaths(), options.lazy === true, warn);
       if (options.json) {
-        printJson({ ok: true, command: 'umount', mountpoint: mount.mountpoint, ...outcome });
+        printJson({
+          ok: true,
+          command: 'umount',
+          mountpoint: mount.mountpoint,
+          isBehind,
+          ...outcome,
+        });
       } else if (outcome.ended) {
         printLine(`unmounted ${mount.mountpoint}; everything is stored`);
+        if (isBehind) {
+          printLine(
+            'the directory shows the original again; the work is in the volume:\n' +
+              `  shadowfs mount ${mount.mountpoint}   to go on with it\n` +
+              `  shadowfs apply -C ${mount.mountpoint}   once mounted, to bring it into the directory`,
+          );
+        }
       } else {
         printLine(`detached ${mount.mountpoint}; it is stored when its last user is gone`);
       }
     }),
   );
+}
+
+/** A mount in place with changes that were not applied: after the unmount they are not in sight. */
+async function showsTheOriginal(mount: MountEntry): Promise<boolean> {
+  try {
+    const { control } = findMount({ directory: mount.mountpoint });
+    const status = await control.state('status');
+    return status['base'] === mount.mountpoint && status['isApplied'] === false;
+  } catch {
+    // A mount that doesn't answer can be unmounted, too.
+    return false;
+  }
 }

@@ -22,6 +22,7 @@
  *
  * Doors inside control/: files.
  */
+import { applyFile } from './apply.js';
 import { checkFile } from './check.js';
 import type { ControlFile } from '../control-file.js';
 import { deleteFile } from './delete.js';
@@ -60,6 +61,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   unlockFile,
   scheduleFile,
   optionsFile,
+  applyFile,
   checkFile,
   diffFile,
   logFile,

@@ -22,6 +22,7 @@ const EVENTS: ReadonlySet<unknown> = new Set([
   'undo',
   'delete',
   'rename',
+  'apply',
   'receive',
   'promote',
   'demote',

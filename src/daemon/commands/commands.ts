@@ -8,7 +8,7 @@
  * is durable; a command that fails before the switch leaves everything as it was.
  *
  * Doors: commands, inspect.
- * Doors inside daemon/: inspector, problems, save-schedule.
+ * Doors inside daemon/: applying, inspector, problems, save-schedule.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { after, type Deferred, failing } from '../../lib/deferred.js';
@@ -68,7 +68,7 @@ type UndoDirection = NonNullable<CommandArguments['direction']>;
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
-  command: 'check' | 'diff' | 'log' | 'versions';
+  command: 'apply' | 'check' | 'diff' | 'log' | 'versions';
   args: CommandArguments;
 }
 
@@ -88,6 +88,11 @@ export interface CommandParts<V> {
    */
   restored(from: V, to: V): () => Deferred<Answer>;
   inspect(request: InspectRequest): Deferred<Answer>;
+  /** Brings the tree into the base; what programs wrote has reached the volume. */
+  apply: {
+    run(args: CommandArguments, source: string): Deferred<Answer>;
+    readonly progress: { done: number; total: number };
+  };
   /** Throws CommandError when the volume can't be a standby as it is mounted. */
   checkDemotion(): void;
   /** Numbers in [0, 1). */
@@ -168,7 +173,12 @@ export class VolumeCommands<V> implements Commands {
             ...this.#inspected,
           };
     }
-    return { command, phase: this.#phase, elapsedMs: round(this.#parts.nowMs() - this.#startedMs) };
+    return {
+      command,
+      phase: this.#phase,
+      elapsedMs: round(this.#parts.nowMs() - this.#startedMs),
+      ...(this.#phase === 'apply' && this.#parts.apply.progress),
+    };
   }
 
   run(command: CommandName, args: CommandArguments, source: string): Deferred<Answer> {
@@ -323,6 +333,9 @@ export class VolumeCommands<V> implements Commands {
         return this.#change(command, false, () =>
           volume.optionCommands.set(args.changes ?? {}, source),
         );
+      case 'apply':
+        if (args.dryRun) return this.#inspect({ command, args });
+        return this.#apply(args, source);
       case 'check':
       case 'diff':
       case 'log':
@@ -351,6 +364,20 @@ export class VolumeCommands<V> implements Commands {
     return this.#moveTree(command, () => {
       checkDemotion();
       return volume.roles.demote(name, source, epoch);
+    });
+  }
+
+  #apply(args: CommandArguments, source: string): Deferred<Answer> {
+    return this.#queue.run('apply', () => {
+      const timings = this.#begin();
+      return after(this.#quiesce(timings), () => {
+        this.#phase = 'apply';
+        const startedMs = this.#parts.nowMs();
+        return after(this.#parts.apply.run(args, source), (answer): Answer => {
+          timings['applyMs'] = round(this.#parts.nowMs() - startedMs);
+          return { ...answer, timings };
+        });
+      });
     });
   }
 

@@ -13,6 +13,10 @@ import { readMeta, type Snapshot } from '../../volume/catalog.js';
 import { checkVolumeAt, type Finding } from '../../check/check.js';
 import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js';
 import { Volume } from '../../volume/volume.js';
+import { workNow } from '../../lib/work.js';
+import { previewApply } from '../../volume/apply/apply.js';
+import { refuseCutOff } from '../../volume/apply/carry-out.js';
+import { itemsAnswer, pathsOf, rightsHere } from './applying.js';
 import type { InspectRequest } from './commands.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
@@ -56,6 +60,8 @@ export function inspectVolume(
   onProgress: OnProgress,
 ): Answer {
   switch (request.command) {
+    case 'apply':
+      return withVolume(place, (volume) => previewAnswer(volume, request.args));
     case 'check':
       return checkAnswer(place, onProgress);
     case 'diff':
@@ -65,6 +71,12 @@ export function inspectVolume(
     case 'versions':
       return withVolume(place, (volume) => versionsAnswer(volume, request.args));
   }
+}
+
+/** What `apply` would do, and what stands in its way. */
+function previewAnswer(volume: Volume, args: CommandArguments): Answer {
+  const { items, conflicts, refusals } = workNow(previewApply(volume, pathsOf(args), rightsHere()));
+  return { ...itemsAnswer(items, args.limit ?? Number.POSITIVE_INFINITY), conflicts, refusals };
 }
 
 /** The differences between a snapshot and another one, or the live tree. */
@@ -219,6 +231,7 @@ function withVolume<T>(place: InspectTarget, use: (volume: Volume) => T): T {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
   }
   checkVolumeFiles(place.volume);
+  if (place.base === undefined) refuseCutOff(place.volume);
   const base = openBase(place);
   const volume = Volume.open({
     path: place.volume,

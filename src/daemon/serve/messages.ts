@@ -50,6 +50,8 @@ export interface OpenedFacts {
   uuid: string;
   isNew: boolean;
   snapshots: number;
+  /** What became of an apply that had been cut off. */
+  recovered?: 'completed' | 'undone';
 }
 
 /** The serving thread's questions to the main thread. */

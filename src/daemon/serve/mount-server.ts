@@ -20,6 +20,7 @@ import { Tree } from '../../tree/tree.js';
 import { REQUEST_KINDS } from '../../fuse/protocol/opcode-names.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
+import { Applying } from '../commands/applying.js';
 import { VolumeCommands } from '../commands/commands.js';
 import { log } from './log.js';
 import { IncomingStreams } from '../transfer/incoming.js';
@@ -44,6 +45,8 @@ export interface ServingThread {
   /** Programs' changes wait until `letGo`. Not allowed during a quiesce. */
   holdChanges(): void;
   letGo(): void;
+  /** Writes out everything of the file system that a descriptor is on. */
+  flushFileSystem(fd: number): Deferred<void>;
   /** Runs `next` in the thread's spare time until it returns true. */
   addJob(next: () => boolean): void;
   /** What is known about the connection to the kernel. */
@@ -95,6 +98,16 @@ export class MountServer {
       quiesce: () => thread.quiesce(),
       restored: (from, to) => this.#restored(from, to),
       inspect: (request) => this.#main.call('inspect', request),
+      apply: new Applying({
+        volume,
+        addJob: (next) => thread.addJob(next),
+        host: {
+          pause: () => this.#pause(),
+          flush: (fd) => thread.flushFileSystem(fd),
+          volumePath: plan.volume,
+        },
+        log,
+      }),
       checkDemotion: () => this.#checkDemotion(),
       random: Math.random,
       peering: (command, args, source) => this.peering.run(command, args, source),
@@ -216,17 +229,19 @@ export class MountServer {
     });
   }
 
+  #pause(): Deferred<void> {
+    const later = new Deferred<void>();
+    this.#thread.later(PAUSE_MS, () => later.resolve());
+    return later;
+  }
+
   #incomingStreams(): IncomingStreams {
     const { volume, commands } = this;
     const thread = this.#thread;
     return new IncomingStreams({
       volume,
       context: {
-        pause() {
-          const later = new Deferred<void>();
-          thread.later(PAUSE_MS, () => later.resolve());
-          return later;
-        },
+        pause: () => this.#pause(),
         adopt: (change) => commands.adopt(change),
       },
       random: Math.random,

@@ -23,7 +23,9 @@ import type { StartWriter } from '../../volume/commit/start-writer.js';
 import { Volume } from '../../volume/volume.js';
 import { detachedMountOf, explainInUse, usesOfDetached } from '../mount/detached.js';
 import type { MountPlan } from '../mount/mount-plan.js';
+import { log } from './log.js';
 import type { OpenedFacts } from './messages.js';
+import { type Recovered, recoverApplyNow, refuseCutOff } from '../../volume/apply/carry-out.js';
 import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
 
 /** How long to wait for an owner that is closing the volume, and for tools that read it. */
@@ -48,10 +50,17 @@ export interface OpenedVolume {
   volume: Volume;
   /** It was made just now. */
   isNew: boolean;
+  /** An apply had been cut off. */
+  recovered?: Recovered;
 }
 
-export function openedFacts(volume: Volume, isNew: boolean): OpenedFacts {
-  return { uuid: volume.uuid, isNew, snapshots: volume.snapshots().length };
+export function openedFacts({ volume, isNew, recovered }: OpenedVolume): OpenedFacts {
+  return {
+    uuid: volume.uuid,
+    isNew,
+    snapshots: volume.snapshots().length,
+    ...(recovered !== undefined && { recovered }),
+  };
 }
 
 /** Throws CommandError. The lock of the volume is held until the process ends. */
@@ -92,7 +101,9 @@ export function openVolume(
     });
     refuseOtherVolume(volume, plan);
     refuseOtherOptions(volume, plan.options.creation);
-    return { volume, isNew };
+    const recovered = recoverApplyNow(volume, plan.volume);
+    if (recovered !== undefined) log(`an apply that was cut off is ${recovered} now`);
+    return { volume, isNew, ...(recovered !== undefined && { recovered }) };
   } catch (error) {
     owner.release();
     throw error;
@@ -120,6 +131,7 @@ function refuseOtherVolume(volume: Volume, plan: MountPlan): void {
 
 /** Opens beside other readers; writes nothing in the volume's directory. */
 function openToRead(plan: MountPlan, base: OpenedBase | undefined): Volume {
+  refuseCutOff(plan.volume);
   const share = shareVolume(plan.volume, ownerWaitMs(plan));
   if (share === undefined) throw explainInUse(inUse(plan.volume), plan.paths);
   try {

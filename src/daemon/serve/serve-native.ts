@@ -42,12 +42,13 @@ class NativeServer implements ServingThread {
   #control: NativeMount | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
-  readonly #isNew: boolean;
+  readonly #opened: OpenedVolume;
 
-  constructor({ volume, isNew }: OpenedVolume, data: ServeData) {
+  constructor(opened: OpenedVolume, data: ServeData) {
     this.#data = data;
+    const { volume } = opened;
     this.#volume = volume;
-    this.#isNew = isNew;
+    this.#opened = opened;
     this.#helpers = new HelperClient(
       { onPort: (port, handle) => void port.on('message', handle) },
       data.helpers,
@@ -67,7 +68,7 @@ class NativeServer implements ServingThread {
     if (this.#volume.base?.startWatching() !== undefined) {
       setInterval(() => baseChanges.take(), BASE_LOOK_MS).unref();
     }
-    this.post({ kind: 'opened', volume: openedFacts(this.#volume, this.#isNew) });
+    this.post({ kind: 'opened', volume: openedFacts(this.#opened) });
     this.#server.peering.start();
   }
 
@@ -175,6 +176,10 @@ class NativeServer implements ServingThread {
   trace(sink: TraceSink | undefined): void {
     const mount = this.#mount;
     if (mount !== undefined) mount.operations.measured.trace = sink;
+  }
+
+  flushFileSystem(fd: number): Deferred<void> {
+    return this.#helpers.flush(fd);
   }
 
   addJob(next: () => boolean): void {

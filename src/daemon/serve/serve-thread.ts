@@ -52,7 +52,7 @@ function placementHere(): Placement | undefined {
 
 class KernelServer implements ServingThread {
   readonly #volume: Volume;
-  readonly #isNew: boolean;
+  readonly #opened: OpenedVolume;
   readonly #kernelOverride: KernelOverride;
   readonly #loop = new ServeLoop({ wakeFd, placement: placementHere() });
   readonly #helpers = new HelperClient(this.#loop, helperPorts);
@@ -60,9 +60,10 @@ class KernelServer implements ServingThread {
   readonly post = post;
   #session: FuseSession | undefined;
 
-  constructor({ volume, isNew }: OpenedVolume, kernelOverride: KernelOverride) {
+  constructor(opened: OpenedVolume, kernelOverride: KernelOverride) {
+    const { volume } = opened;
     this.#volume = volume;
-    this.#isNew = isNew;
+    this.#opened = opened;
     this.#kernelOverride = kernelOverride;
     this.#server = new MountServer(volume, plan, { uid, gid }, this, this.#kernelOverride.nodesMax);
   }
@@ -80,7 +81,7 @@ class KernelServer implements ServingThread {
     this.#tick();
     this.#volume.waits.mode = 'yield';
     tuneCompiler();
-    post({ kind: 'opened', volume: openedFacts(this.#volume, this.#isNew) });
+    post({ kind: 'opened', volume: openedFacts(this.#opened) });
     this.#server.peering.start();
     this.#loop.run();
     this.#server.close();
@@ -180,6 +181,10 @@ class KernelServer implements ServingThread {
     const { paths } = this.#server.tree;
     session.book.trace =
       sink === undefined ? undefined : new SessionTrace(sink, (node) => paths.of(node));
+  }
+
+  flushFileSystem(fd: number): Deferred<void> {
+    return this.#helpers.flush(fd);
   }
 
   addJob(next: () => boolean): void {

@@ -40,15 +40,19 @@ export interface InodeFields {
         mtimeNs: number;
         ctimeS: number;
         ctimeNs: number;
+        isStored?: boolean;
       }
     | undefined;
 }
 
 const FLAG_BASE = 1;
 const FLAG_TARGET = 2;
+/** Nothing of the file is in the base any more: the base layer holds it (rule F10). */
+const FLAG_STORED = 4;
 /** Where the fields of fixed length end. */
 const CLIPS_AT = 4 + 20 + 16 + 48 + 6 + 6 + 4;
 const CLIP_LENGTH = 18;
+const GONE_WITH_TIME = 1 + 6 + 4;
 
 /** Room for the largest record: names, target and base path at their limits. */
 const scratch = Buffer.alloc(
@@ -103,7 +107,9 @@ export function encodeInode(inode: InodeFields): Buffer {
   at = 4;
   scratch[0] = 1;
   scratch[1] =
-    (inode.base === undefined ? 0 : FLAG_BASE) | (inode.target === undefined ? 0 : FLAG_TARGET);
+    (inode.base === undefined ? 0 : FLAG_BASE) |
+    (inode.target === undefined ? 0 : FLAG_TARGET) |
+    (inode.base?.isStored === true ? FLAG_STORED : 0);
   scratch[2] = inode.clips.length;
   scratch[3] = 0;
   putUint32(inode.mode);
@@ -151,11 +157,25 @@ export function encodeInode(inode: InodeFields): Buffer {
   return seal();
 }
 
-/** The record that means "no such inode from this layer on". */
-export function encodeGoneInode(): Buffer {
+/**
+ * The record that means "no such inode from this layer on". `goneMs`: when it went, ms since 1970,
+ * where somebody will want to know whether a base file changed after that.
+ */
+export function encodeGoneInode(goneMs?: number): Buffer {
   scratch[0] = 0;
   at = 1;
+  if (goneMs !== undefined) putLayer(goneMs);
   return seal();
+}
+
+/** When the inode of a record went, ms since 1970; undefined: it is not gone, or nobody noted it. */
+export function goneSince(value: Buffer): number | undefined {
+  return value[0] === 0 && value.length === GONE_WITH_TIME ? uint48At(value, 1) : undefined;
+}
+
+/** The record, in the base layer, of a file of which nothing is in the base any more. */
+export function isStoredRecord(value: Buffer): boolean {
+  return value[0] === 1 && ((value[1] as number) & FLAG_STORED) !== 0;
 }
 
 const NONE: readonly never[] = Object.freeze([]);
@@ -264,6 +284,7 @@ export function decodeInode(
   into.links = rest.links(rest.uint16());
   into.target = flags & FLAG_TARGET ? rest.text(rest.uint16()) : undefined;
   into.base = flags & FLAG_BASE ? rest.base() : undefined;
+  if (flags & FLAG_STORED && into.base !== undefined) into.base.isStored = true;
   if (rest.at !== end) throw new CorruptionError('inode record length', where());
   return true;
 }

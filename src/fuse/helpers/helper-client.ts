@@ -77,6 +77,11 @@ export class HelperClient implements PageWarmer {
     return this.#ask<void>(this.#ports.kernel, { kind: 'syncfs', path, device }, () => undefined);
   }
 
+  /** Writes out everything of the file system that a descriptor is on. */
+  flush(fd: number): Deferred<void> {
+    return this.#ask<void>(this.#ports.kernel, { kind: 'flush', fd }, () => undefined);
+  }
+
   warm(fd: number, offset: number, length: number): Deferred<void> {
     return this.#ask<void>(
       this.#ports.reader,

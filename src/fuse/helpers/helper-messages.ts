@@ -3,6 +3,8 @@
 export type HelperTask =
   /** Writes out the file system `device`, which was mounted at `path`. */
   | { kind: 'syncfs'; path: string; device: string }
+  /** Writes out the file system that a descriptor is on; its errors count. */
+  | { kind: 'flush'; fd: number }
   /** Writes a block of notifications (see `notifications.ts`) to a FUSE descriptor. */
   | { kind: 'notify'; fd: number; block: Uint8Array }
   /** Reads a range of a file, so that it is in the page cache. */

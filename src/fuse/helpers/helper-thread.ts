@@ -72,6 +72,9 @@ port.on('message', ({ id, task }: HelperRequest) => {
       syncMount(task.path, task.device);
       answer({ id, errno: 0 });
       break;
+    case 'flush':
+      answer({ id, errno: -Math.min(0, syncfs(task.fd)) });
+      break;
     case 'notify':
       answer({ id, errno: 0, result: notify(task.fd, task.block) });
       break;

@@ -17,12 +17,12 @@ import type { BlockChange, EntryChange, LayerChanges } from './txg.js';
 
 /** An inode that was born in this layer and is gone leaves no record (rule F2). */
 export function inodeValue(
-  { droppedInodes }: LayerChanges,
+  { droppedInodes, goneMs }: LayerChanges,
   ino: number,
   inode: Inode | null,
 ): Uint8Array | undefined {
   if (inode !== null) return encodeInode(inode);
-  return droppedInodes.has(ino) ? undefined : encodeGoneInode();
+  return droppedInodes.has(ino) ? undefined : encodeGoneInode(goneMs.get(ino));
 }
 
 /** A name that is gone is hidden by a whiteout, unless nothing below has it. */

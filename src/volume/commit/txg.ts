@@ -88,6 +88,8 @@ export class LayerChanges {
   readonly inodes = new Map<number, Inode | null>();
   /** Gone inodes that were born in this layer: their record is deleted (rule F2). */
   readonly droppedInodes = new Set<number>();
+  /** When base files went, ms since 1970: `apply` asks whether the base has changed since. */
+  readonly goneMs = new Map<number, number>();
   readonly directories = new Map<number, DirectoryChanges>();
   readonly files = new Map<number, Map<number, BlockChange>>();
   readonly xattrs = new Map<number, Map<string, Buffer | null>>();

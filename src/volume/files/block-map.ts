@@ -68,7 +68,7 @@ export class BlockMap {
 
   /** How far base bytes count, in bytes: the base's size, cut by every clip. */
   baseEnd(inode: Inode): number {
-    if (inode.base === undefined || !inode.isRegular) return 0;
+    if (inode.base === undefined || inode.base.isStored || !inode.isRegular) return 0;
     return clippedBase(inode.clips, inode.base.size, this.#blockSize);
   }
 
@@ -79,7 +79,9 @@ export class BlockMap {
 
   /** Some of the file's blocks may be in LMDB. */
   #isStored(inode: Inode): boolean {
-    return inode.dataLayer !== 0 && !this.core.isInMemoryOnly(inode.ino);
+    // The base layer may hold blocks of a file that has none of its own (rule F10).
+    const isKept = inode.base !== undefined && this.core.hasBaseRecords;
+    return (inode.dataLayer !== 0 || isKept) && !this.core.isInMemoryOnly(inode.ino);
   }
 
   #inMemory(inode: Inode, index: number, layer: number, block: BlockChange): BlockSource {

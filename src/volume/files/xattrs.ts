@@ -43,7 +43,7 @@ export class Xattrs {
         return decodeAttribute(found.value, `attribute ${name} of inode ${inode.ino}`);
       }
     }
-    if (inode.base === undefined) return undefined;
+    if (inode.base === undefined || inode.base.isStored) return undefined;
     return this.core.base?.getxattr(inode.base.path, name);
   }
 
@@ -68,7 +68,7 @@ export class Xattrs {
         return true;
       });
     }
-    if (inode.base !== undefined) {
+    if (inode.base !== undefined && !inode.base.isStored) {
       for (const name of this.core.base?.listxattr(inode.base.path) ?? []) note(name, true);
     }
     return [...names].filter(([, present]) => present).map(([name]) => name);

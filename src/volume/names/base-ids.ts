@@ -13,14 +13,23 @@ export class BaseIds {
 
   constructor(
     readonly reader: StoreReader,
-    readonly base: BaseDirectory | undefined,
+    /** Undefined: there is none, or none any more. */
+    readonly base: () => BaseDirectory | undefined,
+    /** The base has nothing any more of the file with this number: another one may have its host inode. */
+    readonly isRetired: (ino: number) => boolean,
     /** Stores with the open txg; `allocate` returns a new counter value. */
     readonly allocate: (allocator: number) => number,
     readonly put: (key: Buffer, value: Buffer) => void,
   ) {}
 
+  /** The number that needs no look at the file; undefined: `numberOf` has to be asked. */
+  derived(stat: { device: number; hostInode: number }): number | undefined {
+    const derived = this.base()?.inodeNumber(stat);
+    return derived === undefined || this.isRetired(derived) ? undefined : derived;
+  }
+
   numberOf(stat: BaseStat): number {
-    const derived = this.base?.inodeNumber(stat);
+    const derived = this.derived(stat);
     if (derived !== undefined) return derived;
     const birthNs = BigInt(stat.btimeS) * 1_000_000_000n + BigInt(stat.btimeNs);
     const key = baseIdKey(stat.device, stat.hostInode, birthNs);

@@ -74,7 +74,8 @@ export class Directories {
   }
 
   #inBase(directory: Inode, name: string): FoundEntry | undefined {
-    if (directory.base === undefined || this.core.base === undefined) return undefined;
+    if (directory.base === undefined || directory.base.isStored) return undefined;
+    if (this.core.base === undefined) return undefined;
     const path = joinPath(directory.base.path, name);
     const stat = this.core.base.lstat(path);
     if (stat === undefined) return undefined;
@@ -140,7 +141,8 @@ export class Directories {
       const names = new StoredNames(this.core.reader, view, directory.ino, fromHash, onBatch);
       sources.push(() => names.next());
     }
-    if (directory.base !== undefined) sources.push(this.#baseNames(directory.base.path, fromHash));
+    const { base } = directory;
+    if (base !== undefined && !base.isStored) sources.push(this.#baseNames(base.path, fromHash));
     return sources;
   }
 
@@ -153,7 +155,7 @@ export class Directories {
       const name = names[i++];
       if (name === undefined) return undefined;
       const device = base.rootStat.device;
-      let ino = base.inodeNumber({ device, hostInode: name.hostInode });
+      let ino = this.inodes.baseIds.derived({ device, hostInode: name.hostInode });
       if (ino === undefined) {
         const childPath = joinPath(path, name.name);
         const stat = base.lstat(childPath);

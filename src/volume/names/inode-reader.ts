@@ -39,7 +39,43 @@ export class Inodes {
     return inode;
   }
 
+  /**
+   * The record of a file in the base layer; undefined: none. What it says about the base counts for
+   * the records of all layers (rule F10).
+   */
+  baseRecord(ino: number): Inode | undefined {
+    const { core } = this;
+    if (!core.hasBaseRecords) return undefined;
+    const pending = this.#pendingBaseRecord(ino);
+    if (pending !== undefined) return pending;
+    const value = core.reader.get(TABLE.inodes, inodeKey(core.fileset, ino, BASE_LAYER));
+    if (value === undefined) return undefined;
+    const inode = new Inode(ino);
+    if (!decodeInode(value, inode, () => `inode ${ino} in the base layer`)) return undefined;
+    inode.layer = BASE_LAYER;
+    return inode;
+  }
+
+  #pendingBaseRecord(ino: number): Inode | undefined {
+    for (const txg of [this.core.open, this.core.closing]) {
+      const own = txg?.layers.get(BASE_LAYER)?.inodes.get(ino);
+      if (own) return own;
+    }
+    return undefined;
+  }
+
+  /** Takes over what the base layer says about the inode's base file (rule F10). */
+  #withBase(inode: Inode): Inode {
+    if (inode.base === undefined || !this.core.hasBaseRecords) return inode;
+    const { ino } = inode;
+    const isOwn = inode.layer === BASE_LAYER;
+    const base = (isOwn ? this.#pendingBaseRecord(ino) : this.baseRecord(ino))?.base;
+    if (base !== undefined) inode.base = base;
+    return inode;
+  }
+
   #find(view: View, ino: number): Inode | undefined {
+    view.cache.follow(this.core.baseEpoch);
     for (const changes of this.core.pendingChanges(view)) {
       const changed = changes.inodes.get(ino);
       if (changed !== undefined) return changed ?? undefined;
@@ -59,7 +95,7 @@ export class Inodes {
     const { layer, value } = found;
     if (!decodeInode(value, inode, () => `inode ${ino} in layer ${layer}`)) return undefined;
     inode.layer = layer;
-    return inode;
+    return this.#withBase(inode);
   }
 
   /**
@@ -68,6 +104,7 @@ export class Inodes {
    * with its error.
    */
   prefetch(view: View, names: readonly { ino: number }[]): void {
+    view.cache.follow(this.core.baseEpoch);
     const pending = this.core.pendingChanges(view);
     const isChanged = (ino: number): boolean => pending.some(({ inodes }) => inodes.has(ino));
     const missing: number[] = [];
@@ -76,6 +113,7 @@ export class Inodes {
       if (pending.length === 0 || !isChanged(ino)) missing.push(ino);
     }
     const inos = Float64Array.from(missing).sort();
+    const loaded: Inode[] = [];
     visitInodes(this.core.reader, view, inos, (ino, layer, { value, valueLength }) => {
       const inode = new Inode(ino);
       try {
@@ -85,8 +123,10 @@ export class Inodes {
         throw error;
       }
       inode.layer = layer;
-      view.cache.set(ino, inode);
+      loaded.push(inode);
     });
+    // `visitInodes` allows no call into the store in between.
+    for (const inode of loaded) view.cache.set(inode.ino, this.#withBase(inode));
   }
 
   /** A base file without a record: its attributes come from the base directory. */
@@ -139,7 +179,10 @@ export class Inodes {
   /** The inode number of a base file, remembered so that `get` finds it by number. */
   ofBase(path: string, stat: BaseStat): number {
     const ino = this.baseIds.numberOf(stat);
-    if (ino !== ROOT_INODE && !this.core.basePaths.has(ino)) this.core.basePaths.set(ino, path);
+    // What was found there counts more than where it was once.
+    if (ino !== ROOT_INODE && this.core.basePaths.get(ino) !== path) {
+      this.core.basePaths.set(ino, path);
+    }
     return ino;
   }
 

@@ -227,6 +227,7 @@ export class Namespace {
     const inode = this.inodes.forChange(ino);
     const { birthLayer } = inode;
     changes.inodes.set(ino, null);
+    if (inode.base !== undefined) changes.goneMs.set(ino, this.core.clock.nowMs());
     const { since, directories, xattrs: attributes, files } = changes;
     since?.inodes.add(ino);
     since?.drop(

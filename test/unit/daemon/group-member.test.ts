@@ -1,6 +1,6 @@
 /** A volume's part in group saves, with a mount and time that are played. */
 import t, { type Test } from 'tap';
-import type { Deferred } from '../../../src/lib/deferred.js';
+import { Deferred } from '../../../src/lib/deferred.js';
 import { settledWith } from '../../../src/lib/work.js';
 import { VolumeCommands } from '../../../src/daemon/commands/commands.js';
 import type { ThreadCalls } from '../../../src/daemon/calls/thread-calls.js';
@@ -44,6 +44,7 @@ class Member {
       quiesce: () => settledWith<void>(undefined),
       restored: () => () => settledWith({}),
       inspect: () => settledWith({}),
+      apply: { run: () => new Deferred(), progress: { done: 0, total: 0 } },
       checkDemotion: () => undefined,
       random: Math.random,
       peering: () => settledWith({}),

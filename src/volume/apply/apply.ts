@@ -1,0 +1,473 @@
+/**
+ * Apply: the tree's changes are brought into the base directory (rules A1–A6 in
+ * native-notes/format.md). Work in pieces, in the thread that owns the volume.
+ *
+ * 1. plan, find conflicts and refusals: nothing is touched;
+ * 2. put aside in the base layer what the base will lose, and store it;
+ * 3. make what is new in a staging directory in the base;
+ * 4. write the journal, then bring everything to its place, step by step; after
+ *    each step the volume knows where its base files are;
+ * 5. store what was applied, remove the journal and the staging directory.
+ *
+ * What must hold: no view reads anything differently at any time; cut off
+ * before 4 it is undone, from then on it is completed, by the next apply or
+ * mount.
+ *
+ * Doors: apply, carry-out.
+ * Doors inside volume/: applied.
+ */
+import { CommandError, ERRNO, FsError, messageOf } from '../../lib/errors.js';
+import { failpoint } from '../../lib/failpoints.js';
+import { answerOf, type Work } from '../../lib/work.js';
+import { inodePlace, prefixEnd } from '../../format/records/keys.js';
+import { ROOT_FILESET, ROOT_INODE, TABLE } from '../../format/records/tables.js';
+import { DIRECTORY_TYPE } from '../../lib/file-mode.js';
+import { BaseWriter } from '../../base/writing/base-writer.js';
+import type { FileTimes } from '../../libc/files.js';
+import type { Inode } from '../inode.js';
+import { joinPath } from '../names/inode-reader.js';
+import type { ReadableVolume } from '../readable-volume.js';
+import type { View } from '../view.js';
+import type { Volume } from '../volume.js';
+import { appliedParts } from './applied.js';
+import { BaseLayer } from './base-layer.js';
+import { carryOut, resetTimes, type StepHost, timesOf } from './carry-out.js';
+import type { Rights } from './compare-base.js';
+import {
+  type Final,
+  type Journal,
+  type Part,
+  readJournal,
+  type Relocation,
+  type Step,
+  removeJournal,
+  writeJournal,
+} from './journal.js';
+import { refuseAll, refuseConflicts, shown, shownOne } from './obstacle-text.js';
+import type { ApplyItem, ApplyPlan } from './plan.js';
+import { planned, requireBase, stagingName } from './planning.js';
+import { isWithin, type Slot, type Slots } from './slots.js';
+import { attributesOf, plainAttributes, removeTree, stage } from './staging.js';
+
+export type { ApplyItem } from './plan.js';
+
+export interface ApplyHost extends StepHost {
+  rights: Rights;
+}
+
+export interface ApplyRequest {
+  /** Byte strings below the root; none: the whole tree. */
+  paths: readonly string[];
+  /** Conflicts: the tree's version wins. */
+  ours: boolean;
+  source: string;
+}
+
+export interface ApplyOutcome {
+  items: ApplyItem[];
+  layer: number;
+  /** The snapshot of what the base was before. */
+  undo?: string;
+  storedBytes: number;
+  writtenBytes: number;
+}
+
+export interface Preview {
+  items: ApplyItem[];
+  conflicts: object[];
+  refusals: object[];
+}
+
+/** What an apply would do, with the committed state; changes nothing. */
+export function* previewApply(
+  volume: ReadableVolume,
+  paths: readonly string[],
+  rights: Rights,
+): Work<Preview> {
+  const { plan, comparison } = yield* planned(volume, volume.live, paths);
+  const writer = new BaseWriter(requireBase(volume).rootFd);
+  try {
+    yield* comparison.refused(writer, rights);
+  } finally {
+    writer.close();
+  }
+  return {
+    items: plan.items,
+    conflicts: comparison.conflicts.map(shownOne),
+    refusals: comparison.refusals.map(shownOne),
+  };
+}
+
+/**
+ * Applies what a sealed and stored layer shows. Throws CommandError; whatever is thrown before the
+ * journal says 'switching', the base is as it was.
+ */
+export function* applyLayer(
+  volume: Volume,
+  layer: number,
+  request: ApplyRequest,
+  host: ApplyHost,
+): Work<ApplyOutcome> {
+  return yield* new Apply(volume, layer, request, host).run();
+}
+
+class Apply {
+  readonly #view: View;
+  readonly #writer: BaseWriter;
+  readonly #layer: BaseLayer;
+  /** Kept files and directories that views read from the base. */
+  readonly #kept = new Set<number>();
+  readonly #records = new Map<number, number[]>();
+  /** The base's own times. */
+  readonly #times: FileTimes;
+  #written = 0;
+
+  constructor(
+    readonly volume: Volume,
+    readonly layer: number,
+    readonly request: ApplyRequest,
+    readonly host: ApplyHost,
+  ) {
+    this.#view = volume.viewAt(layer);
+    this.#writer = new BaseWriter(requireBase(volume).rootFd);
+    this.#layer = new BaseLayer(volume, () => host.pause());
+    this.#times = timesOf(this.#writer);
+  }
+
+  get #staging(): string {
+    return stagingName(this.volume.uuid);
+  }
+
+  *run(): Work<ApplyOutcome> {
+    const { volume, layer, host, request } = this;
+    let isSwitching = false;
+    try {
+      const { slots, plan, comparison } = yield* planned(volume, this.#view, request.paths);
+      this.#refuseReadOnly();
+      if (!request.ours) refuseConflicts(comparison.conflicts);
+      yield* comparison.refused(this.#writer, host.rights);
+      refuseAll(comparison.refusals);
+      const answer = { items: plan.items, layer, storedBytes: 0, writtenBytes: 0 };
+      if (plan.items.length === 0 && plan.attributes.length <= 1) {
+        yield* this.#remember();
+        return answer;
+      }
+      this.#refuseFull(plan);
+      yield* this.#store(slots, plan);
+      failpoint('apply:stored');
+      writeJournal(host.volumePath, this.#journal('staging', []));
+      failpoint('apply:staging');
+      yield* this.#stage(plan);
+      yield host.flush(this.#writer.rootFd);
+      const journal = this.#journal('switching', this.#steps(slots, plan));
+      writeJournal(host.volumePath, journal);
+      isSwitching = true;
+      failpoint('apply:switching');
+      const undo = yield* carryOut(volume, this.#writer, journal, host, this.#layer);
+      const { storedBytes } = this.#layer;
+      return { ...answer, undo, storedBytes, writtenBytes: this.#written };
+    } catch (error) {
+      if (!isSwitching) yield* this.#undo();
+      throw asCommandError(error, isSwitching);
+    } finally {
+      this.#writer.close();
+    }
+  }
+
+  #refuseReadOnly(): void {
+    if (this.#writer.mayChangeNames('') !== -ERRNO.EROFS) return;
+    throw new CommandError(
+      'base-read-only',
+      'EROFS',
+      'the base is on a read-only file system; nothing was changed',
+    );
+  }
+
+  #refuseFull(plan: ApplyPlan): void {
+    const available = this.#writer.availableBytes();
+    if (plan.addedBytes <= available) return;
+    throw new CommandError(
+      'base-full',
+      'ENOSPC',
+      `the base has room for ${available} bytes and needs ${plan.addedBytes}; nothing was changed`,
+      { availableBytes: available, neededBytes: plan.addedBytes },
+    );
+  }
+
+  *#undo(): Work<void> {
+    if (readJournal(this.host.volumePath)?.state !== 'staging') return;
+    if (this.#writer.lstat(this.#staging) !== undefined) {
+      yield* removeTree(this.#writer, this.#staging);
+    }
+    resetTimes(this.#writer, this.#times);
+    removeJournal(this.host.volumePath);
+  }
+
+  /** Nothing differs: what is remembered as applied moves along. */
+  *#remember(): Work<void> {
+    const { volume } = this;
+    volume.applied.set(this.#applied());
+    yield* answerOf(volume.whenCommitted(volume.commit()));
+  }
+
+  #applied(): Part[] {
+    const { paths } = this.request;
+    const whole = { path: '', layer: this.layer };
+    if (paths.length === 0) return [whole];
+    const known = appliedParts(this.volume).filter(
+      ({ path }) => path === '' || !paths.some((top) => isWithin(path, top)),
+    );
+    return [...known, ...paths.map((path) => ({ path, layer: this.layer }))];
+  }
+
+  #journal(state: Journal['state'], steps: Step[]): Journal {
+    const { source, paths } = this.request;
+    return {
+      state,
+      staging: this.#staging,
+      times: this.#times,
+      layer: this.layer,
+      steps,
+      applied: this.#applied(),
+      history: {
+        source,
+        timeMs: this.volume.core.clock.nowMs(),
+        details: { ...(paths.length > 0 && { paths: paths.map(shown) }) },
+      },
+    };
+  }
+
+  /** Step 2. Afterwards everything that the base will lose is stored. */
+  *#store(slots: Slots, plan: ApplyPlan): Work<void> {
+    const { volume } = this;
+    const layer = this.#layer;
+    const root = yield* layer.keepInode(ROOT_INODE, '');
+    if (root !== undefined) yield* layer.keepEntry(root, this.#staging);
+    /** Base files of which nothing stays in the base. */
+    const gone: number[] = [];
+    const done = new Set<number>();
+    for (const slot of plan.slots) {
+      yield* this.#storeName(slot);
+      yield* this.#storeOther(slots, plan, slot);
+      const { before } = slot;
+      if (before === undefined || done.has(before.ino)) continue;
+      done.add(before.ino);
+      if (yield* this.#storeObject(slots, plan, before)) gone.push(before.ino);
+    }
+    yield* this.#storeMoving(slots, plan);
+    for (const { ino, inode, isOnlyTimes } of plan.attributes) {
+      const before = slots.before(ino);
+      if (before === undefined) continue;
+      const kept = yield* layer.keepInode(ino, before.base?.path ?? '');
+      if (kept === undefined) continue;
+      this.#kept.add(ino);
+      if (!isOnlyTimes) {
+        yield* layer.keepXattrs(kept, volume.listAttributes(this.#view, inode));
+      }
+    }
+    yield* answerOf(volume.whenCommitted(volume.commit()));
+    // Views now read these from the base layer alone.
+    layer.finish(
+      gone.map((ino) => ({ ino })),
+      undefined,
+    );
+    yield* answerOf(volume.whenCommitted(volume.commit()));
+  }
+
+  /** A file of the base that only gets one more name. */
+  *#storeOther(slots: Slots, plan: ApplyPlan, { after }: Slot): Work<void> {
+    const other = after === undefined ? undefined : slots.before(after.ino);
+    if (other === undefined || plan.replaced.has(other.ino) || this.#kept.has(other.ino)) return;
+    const kept = yield* this.#layer.keepInode(other.ino, other.base?.path ?? '');
+    if (kept !== undefined) this.#kept.add(other.ino);
+  }
+
+  /** True when nothing of it stays in the base: then all of it is put aside. */
+  *#storeObject(slots: Slots, plan: ApplyPlan, before: Inode): Work<boolean> {
+    const layer = this.#layer;
+    const kept = yield* layer.keepInode(before.ino, before.base?.path ?? '');
+    if (kept === undefined) return false;
+    const isGone = slots.after(before.ino) === undefined || plan.replaced.has(before.ino);
+    if (isGone) {
+      yield* layer.keepXattrs(kept);
+      yield* layer.keepBlocks(kept);
+    } else this.#kept.add(before.ino);
+    return isGone;
+  }
+
+  *#storeName({ directory, name, beforePath }: Slot): Work<void> {
+    if (beforePath === undefined) return;
+    const path = this.volume.inode(this.#layer.view, directory)?.base?.path;
+    const above = directory === ROOT_INODE ? '' : path;
+    if (above === undefined) return;
+    const kept = yield* this.#layer.keepInode(directory, above);
+    if (kept !== undefined) yield* this.#layer.keepEntry(kept, name);
+  }
+
+  /** Of directories that move, the files below them that have records, which name their place. */
+  *#storeMoving(slots: Slots, plan: ApplyPlan): Work<void> {
+    const moved = [...plan.out, ...plan.direct].filter(({ ino }) => slots.before(ino)?.isDirectory);
+    const tops = new Set(moved.map(({ from }) => from));
+    for (const { ino, from } of moved) {
+      const below = yield* this.#recordsBelow(from, tops);
+      this.#records.set(ino, this.#kept.has(ino) ? [ino, ...below] : below);
+    }
+  }
+
+  /** `tops`: directories that move by themselves; what is below them moves with them. */
+  *#recordsBelow(top: string, tops: ReadonlySet<string>): Work<number[]> {
+    const { volume } = this;
+    const base = requireBase(volume);
+    const found: number[] = [];
+    const left = [top];
+    for (let path = left.pop(); path !== undefined; path = left.pop()) {
+      for (const { name, type } of base.list(path)) {
+        const at = joinPath(path, name);
+        const stat = base.lstat(at);
+        if (stat === undefined || (type === DIRECTORY_TYPE && tops.has(at))) continue;
+        const ino = volume.inodes.baseIds.numberOf(stat);
+        if (type === DIRECTORY_TYPE) left.push(at);
+        if (this.#hasRecord(ino) && (yield* this.#layer.keepInode(ino, at)) !== undefined) {
+          found.push(ino);
+        }
+        yield undefined;
+      }
+    }
+    return found;
+  }
+
+  #hasRecord(ino: number): boolean {
+    const { core, store } = this.volume;
+    const place = inodePlace(ROOT_FILESET, ino);
+    if (store.seek(TABLE.inodes, place, prefixEnd(place)) !== undefined) return true;
+    return [core.open, core.closing].some((txg) =>
+      [...(txg?.layers.values() ?? [])].some(({ inodes }) => inodes.has(ino)),
+    );
+  }
+
+  *#stage(plan: ApplyPlan): Work<void> {
+    const { host, volume } = this;
+    try {
+      this.#writer.makeDirectory(this.#staging, 0o700);
+    } catch (error) {
+      throw stagingRefusal(error, this.#staging);
+    }
+    yield* stage(volume, this.#view, this.#writer, plan, (bytes) => {
+      this.#written += bytes;
+      host.onProgress(this.#written, plan.addedBytes);
+    });
+  }
+
+  /** A name of a kept file in the tree. */
+  #nameOf(plan: ApplyPlan, ino: number): string | undefined {
+    if (ino === ROOT_INODE) return '';
+    return this.volume.paths.of(this.#view, ino) ?? plan.found.get(ino);
+  }
+
+  /** Step 4, as the journal has it. Everything new is staged. */
+  #steps(slots: Slots, plan: ApplyPlan): Step[] {
+    const writer = this.#writer;
+    let trash = 0;
+    const trashName = (): string => `${this.#staging}/t${trash++}`;
+    const hostOf = (path: string): number => writer.lstat(path)?.hostInode ?? 0;
+    const finals = (ino: number, path: string): { finals?: Final[] } =>
+      this.#kept.has(ino) ? { finals: [{ ino, path }] } : {};
+    const relocation = (ino: number, from: string, to: string): { relocation?: Relocation } => {
+      const inos = this.#records.get(ino);
+      return inos === undefined ? {} : { relocation: { inos, from, to } };
+    };
+    const steps: Step[] = [];
+    for (const { ino, from, to } of plan.links) {
+      steps.push({ do: 'link', from, to, host: hostOf(from), ...finals(ino, from) });
+    }
+    for (const { ino, from, to } of plan.out) {
+      steps.push({
+        do: 'move',
+        from,
+        to,
+        host: hostOf(from),
+        trash: trashName(),
+        ...finals(ino, to),
+        ...relocation(ino, from, to),
+      });
+    }
+    // What is linked or waits gets its host inode from where it is before.
+    const before = new Map([...plan.links, ...plan.out].map(({ from, to }) => [to, from]));
+    for (const { ino, from, to } of [...plan.direct, ...plan.placements]) {
+      steps.push({
+        do: 'move',
+        from,
+        to,
+        host: hostOf(before.get(from) ?? from),
+        trash: trashName(),
+        ...finals(ino, to),
+        ...relocation(ino, from, to),
+      });
+    }
+    for (const { slot, path } of plan.drops) {
+      const { beforePath, before: dropped } = slot;
+      const { ino } = dropped as { ino: number };
+      const other = this.#nameOf(plan, ino);
+      steps.push({
+        do: 'drop',
+        path,
+        host: hostOf(beforePath as string),
+        trash: trashName(),
+        ...(other !== undefined && finals(ino, other)),
+      });
+    }
+    for (const { ino, path, inode, isOnlyTimes } of plan.attributes) {
+      const { xattrs, ...rest } = isOnlyTimes
+        ? { ...plainAttributes(inode), xattrs: undefined }
+        : attributesOf(this.volume, this.#view, inode);
+      steps.push({
+        do: 'attributes',
+        path,
+        ...rest,
+        ...(xattrs !== undefined && {
+          xattrs: xattrs.map(([name, value]): [string, string] => [
+            name,
+            Buffer.from(value).toString('latin1'),
+          ]),
+        }),
+        ...finals(ino, path),
+      });
+    }
+    // Steps for other names of a file have changed its ctime since its own.
+    const last = [...this.#kept].flatMap((ino): Final[] => {
+      const path = this.#nameOf(plan, ino);
+      return path === undefined || slots.after(ino) === undefined ? [] : [{ ino, path }];
+    });
+    const end = steps.at(-1);
+    if (end !== undefined) end.finals = [...(end.finals ?? []), ...last];
+    return steps;
+  }
+}
+
+function stagingRefusal(error: unknown, staging: string): unknown {
+  if (!(error instanceof FsError)) return error;
+  if (error.code === 'EEXIST') {
+    return new CommandError(
+      'apply-refused',
+      'EEXIST',
+      `${staging} is in the base already: another apply may be at work; remove it if not`,
+    );
+  }
+  return error;
+}
+
+function asCommandError(error: unknown, isSwitching: boolean): unknown {
+  if (!(error instanceof FsError)) return error;
+  if (!isSwitching) {
+    return new CommandError(
+      'apply-failed',
+      error.code,
+      `${messageOf(error)}; the base is as it was`,
+    );
+  }
+  return new CommandError(
+    'apply-interrupted',
+    error.code,
+    `${messageOf(error)}; a part is done already: the next apply, or the next mount, completes it`,
+  );
+}

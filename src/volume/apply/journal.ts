@@ -1,0 +1,131 @@
+/**
+ * The journal of an apply (rule A4): a file beside the volume's own, from before
+ * the first change of the base until everything is stored. It says what was
+ * going to be done, so that an apply which was cut off is undone (nothing has
+ * changed place yet) or completed (it may have).
+ *
+ * What must hold: a journal is there whole or not at all; it names everything
+ * that completing needs, so that neither the plan nor the tree is asked again.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { CorruptionError } from '../../lib/errors.js';
+import { failpoint } from '../../lib/failpoints.js';
+import type { FileTimes } from '../../libc/files.js';
+
+const NAME = 'apply.journal';
+
+/** What a step does to the base file of an inode. */
+export interface Final {
+  ino: number;
+  /** Where the base file is now; absent: the base has nothing of it any more. */
+  path?: string;
+}
+
+/** Records of files below a directory that moves. */
+export interface Relocation {
+  inos: number[];
+  from: string;
+  to: string;
+}
+
+interface Effects {
+  finals?: Final[];
+  relocation?: Relocation;
+}
+
+/** `host`: the host inode of the object that is to be at the end of the step where it says. */
+export type Step = Effects &
+  (
+    | { do: 'link'; from: string; to: string; host: number }
+    | { do: 'move'; from: string; to: string; host: number; trash: string }
+    | { do: 'drop'; path: string; host: number; trash: string }
+    | {
+        do: 'attributes';
+        path: string;
+        mode: number;
+        uid: number;
+        gid: number;
+        times: FileTimes;
+        /** Values as byte strings. */
+        xattrs?: [name: string, value: string][];
+      }
+  );
+
+export interface Part {
+  /** Below the root, a byte string; '' is the whole tree. */
+  path: string;
+  layer: number;
+}
+
+export interface Journal {
+  /** 'staging': nothing that the base had has changed. */
+  state: 'staging' | 'switching';
+  /** The hidden directory in the base. */
+  staging: string;
+  /** The base's own times from before. */
+  times: FileTimes;
+  /** The layer that is applied. */
+  layer: number;
+  steps: Step[];
+  /** What the volume remembers as applied when it is done. */
+  applied: Part[];
+  history: { source: string; details: Record<string, unknown>; timeMs: number };
+}
+
+/** Replaces the journal; durable when it returns. */
+export function writeJournal(volume: string, journal: Journal): void {
+  const body = JSON.stringify(journal);
+  const file = join(volume, NAME);
+  const fd = openSync(`${file}.new`, 'w', 0o600);
+  try {
+    const bytes = Buffer.from(`${crc32(Buffer.from(body)).toString(16).padStart(8, '0')}\n${body}`);
+    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  failpoint('apply:journal-written');
+  renameSync(`${file}.new`, file);
+  flushDirectory(volume);
+}
+
+/** Undefined: no apply was cut off. Throws CorruptionError. */
+export function readJournal(volume: string): Journal | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(volume, NAME), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const body = text.slice(9);
+  if (crc32(Buffer.from(body)) !== Number.parseInt(text.slice(0, 8), 16)) {
+    throw new CorruptionError('journal of an apply', join(volume, NAME));
+  }
+  return JSON.parse(body) as Journal;
+}
+
+export function removeJournal(volume: string): void {
+  rmSync(join(volume, NAME), { force: true });
+  rmSync(join(volume, `${NAME}.new`), { force: true });
+  flushDirectory(volume);
+}
+
+function flushDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,55 @@
+/** Conflicts and refusals in words for people. Pure. */
+import { shownName, textOfByteString } from '../../lib/byte-text.js';
+import { CommandError } from '../../lib/errors.js';
+import type { Conflict, Refusal } from './compare-base.js';
+
+export function shown(path: string): string {
+  return path === '' ? '.' : textOfByteString(path);
+}
+
+/** As answers show it. */
+export function shownOne<T extends { path: string }>(one: T): T {
+  return { ...one, path: shown(one.path) };
+}
+
+export function refuseConflicts(conflicts: readonly Conflict[]): void {
+  if (conflicts.length === 0) return;
+  const told = conflicts
+    .slice(0, 20)
+    .map(({ path, base }) => `  ${shownName(shown(path))}: ${base} in the base`);
+  if (conflicts.length > told.length) told.push(`  and ${conflicts.length - told.length} more`);
+  throw new CommandError(
+    'apply-conflict',
+    'EBUSY',
+    [
+      'the base has changed where the tree has, too:',
+      ...told,
+      'nothing was changed; --ours takes the versions of the tree',
+    ].join('\n'),
+    { conflicts: conflicts.map(shownOne) },
+  );
+}
+
+const REASONS: Record<Refusal['reason'], string> = {
+  'not-writable': 'this user may not change names there',
+  owner: 'only root may give it that owner or change it',
+  device: 'only root may make devices',
+  xattr: 'only root may set its extended attributes',
+  immutable: 'it is immutable or append-only (chattr)',
+  mounted: 'something is mounted there',
+  'other-device': 'it is on another file system than the base',
+};
+
+export function refuseAll(refusals: readonly Refusal[]): void {
+  if (refusals.length === 0) return;
+  const told = refusals
+    .slice(0, 20)
+    .map(({ path, reason }) => `  ${shownName(shown(path))}: ${REASONS[reason]}`);
+  if (refusals.length > told.length) told.push(`  and ${refusals.length - told.length} more`);
+  throw new CommandError(
+    'apply-refused',
+    'EACCES',
+    ['the base can not be changed as the tree is:', ...told, 'nothing was changed'].join('\n'),
+    { refusals: refusals.map(shownOne) },
+  );
+}

@@ -1,0 +1,225 @@
+/**
+ * The names that differ between what the base has and what the tree has. A
+ * *slot* is one name in one directory: what it led to when the base was last
+ * made equal (the *ancestor* view), and what it leads to in the tree.
+ *
+ * Found from the delta maps between the two views, in time proportional to the
+ * change; only directories that came or went are listed whole. Works in pieces.
+ */
+import { ROOT_INODE } from '../../format/records/tables.js';
+import type { Work } from '../../lib/work.js';
+import type { Inode } from '../inode.js';
+import { joinPath } from '../names/inode-reader.js';
+import type { ReadableVolume } from '../readable-volume.js';
+import type { View } from '../view.js';
+
+export interface Slot {
+  directory: number;
+  name: string;
+  /** Below the root; undefined: the directory is not in that view. */
+  beforePath: string | undefined;
+  afterPath: string | undefined;
+  before: Inode | undefined;
+  after: Inode | undefined;
+}
+
+/** Where one part of the tree was last made equal to the base. */
+export interface Ancestor {
+  /** '' for the whole tree. */
+  path: string;
+  view: View;
+}
+
+/** A directory with everything in it that came or went. */
+interface Whole {
+  directory: Inode;
+  path: string;
+  side: 'before' | 'after';
+}
+
+const NAMES_AT_ONCE = 32;
+
+export function isWithin(path: string, top: string): boolean {
+  return top === '' || path === top || path.startsWith(`${top}/`);
+}
+
+export function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? '' : path.slice(0, slash);
+}
+
+/** An inode without a name is in no directory. */
+function alive(inode: Inode | undefined): Inode | undefined {
+  return inode === undefined || inode.nlink === 0 ? undefined : inode;
+}
+
+export class Slots {
+  readonly slots: Slot[] = [];
+  /** Inodes that are in both views and were written in between. */
+  readonly touched = new Set<number>();
+  readonly #listed = new Set<number>();
+
+  /** `ancestors`: the whole tree first, then parts; of parts that overlap the last one counts. */
+  constructor(
+    readonly volume: ReadableVolume,
+    readonly ancestors: readonly Ancestor[],
+    readonly target: View,
+  ) {}
+
+  *collect(): Work<void> {
+    for (const ancestor of this.ancestors) {
+      yield* this.#between(ancestor);
+      this.#listed.clear();
+    }
+  }
+
+  /** The ancestor that counts for a path. */
+  #isFor(ancestor: Ancestor, path: string): boolean {
+    return this.ancestors.findLast(({ path: top }) => isWithin(path, top)) === ancestor;
+  }
+
+  /** As the inode is where the base was made equal; undefined: the base does not have it. */
+  before(ino: number): Inode | undefined {
+    return this.#found(ino)?.inode;
+  }
+
+  /** The view in which `before` found the inode. */
+  viewBefore(ino: number): View {
+    return this.#found(ino)?.view ?? (this.ancestors[0] as Ancestor).view;
+  }
+
+  #found(ino: number): { inode: Inode; view: View } | undefined {
+    for (const { view, path } of [...this.ancestors].reverse()) {
+      const inode = this.#in(view, this.target, ino);
+      if (inode === undefined) continue;
+      if (path === '' || this.volume.paths.all(view, ino).some((at) => isWithin(at, path))) {
+        return { inode, view };
+      }
+    }
+    return undefined;
+  }
+
+  after(ino: number): Inode | undefined {
+    for (const { view } of this.ancestors) {
+      const inode = this.#in(this.target, view, ino);
+      if (inode !== undefined) return inode;
+    }
+    return undefined;
+  }
+
+  /** Paths of an inode in the base, as far as its record knows them. */
+  beforePaths(ino: number): string[] {
+    return this.ancestors.flatMap((ancestor) =>
+      this.volume.paths.all(ancestor.view, ino).filter((path) => this.#isFor(ancestor, path)),
+    );
+  }
+
+  /** A base file without a record in `view` may have one in `other` that gives its path. */
+  #in(view: View, other: View, ino: number): Inode | undefined {
+    const inode = this.volume.inode(view, ino);
+    if (inode !== undefined) return alive(inode);
+    const path = this.volume.inode(other, ino)?.base?.path;
+    if (path === undefined) return undefined;
+    this.volume.inodes.rememberBase(ino, path);
+    return alive(this.volume.inode(view, ino));
+  }
+
+  *#between(ancestor: Ancestor): Work<void> {
+    const names = new Map<number, Set<string>>();
+    const touched = new Set<number>();
+    let seen = 0;
+    for (const change of this.volume.changes(ancestor.view, this.target)) {
+      if (++seen % NAMES_AT_ONCE === 0) yield undefined;
+      if (change.kind === 'inode') {
+        touched.add(change.ino);
+        continue;
+      }
+      const known = names.get(change.directory);
+      if (known === undefined) names.set(change.directory, new Set([change.name]));
+      else known.add(change.name);
+    }
+    for (const [ino, changed] of names) {
+      const before = this.#in(ancestor.view, this.target, ino);
+      const after = this.#in(this.target, ancestor.view, ino);
+      // A directory that came or went is listed from its parent.
+      if (before?.isDirectory !== true || after?.isDirectory !== true) continue;
+      const beforePath = this.#path(ancestor.view, ino);
+      const afterPath = this.#path(this.target, ino);
+      if (beforePath === undefined || afterPath === undefined) continue;
+      for (const name of changed) {
+        if (++seen % NAMES_AT_ONCE === 0) yield undefined;
+        const slot = {
+          directory: ino,
+          name,
+          beforePath: joinPath(beforePath, name),
+          afterPath: joinPath(afterPath, name),
+          before: alive(this.volume.lookup(ancestor.view, before, name)),
+          after: alive(this.volume.lookup(this.target, after, name)),
+        };
+        yield* this.#take(ancestor, slot);
+      }
+    }
+    for (const ino of touched) {
+      if (++seen % NAMES_AT_ONCE === 0) yield undefined;
+      const before = this.#in(ancestor.view, this.target, ino);
+      if (before === undefined || this.#in(this.target, ancestor.view, ino) === undefined) continue;
+      const paths = this.volume.paths.all(ancestor.view, ino);
+      if (paths.some((path) => this.#isFor(ancestor, path))) this.touched.add(ino);
+    }
+  }
+
+  #path(view: View, ino: number): string | undefined {
+    return ino === ROOT_INODE ? '' : this.volume.paths.of(view, ino);
+  }
+
+  *#take(ancestor: Ancestor, slot: Slot): Work<void> {
+    const { before, after, beforePath, afterPath } = slot;
+    if (before?.ino === after?.ino) return;
+    if (!this.#isFor(ancestor, afterPath ?? beforePath ?? '')) return;
+    this.slots.push(slot);
+    const wholes: Whole[] = [];
+    this.#queue(ancestor, wholes, slot);
+    for (let whole = wholes.pop(); whole !== undefined; whole = wholes.pop()) {
+      yield* this.#list(ancestor, whole, wholes);
+    }
+  }
+
+  #queue(
+    ancestor: Ancestor,
+    wholes: Whole[],
+    { before, after, beforePath, afterPath }: Slot,
+  ): void {
+    if (before?.isDirectory && this.#in(this.target, ancestor.view, before.ino) === undefined) {
+      wholes.push({ directory: before, path: beforePath as string, side: 'before' });
+    }
+    if (after?.isDirectory && this.#in(ancestor.view, this.target, after.ino) === undefined) {
+      wholes.push({ directory: after, path: afterPath as string, side: 'after' });
+    }
+  }
+
+  *#list(ancestor: Ancestor, { directory, path, side }: Whole, wholes: Whole[]): Work<void> {
+    if (this.#listed.has(directory.ino)) return;
+    this.#listed.add(directory.ino);
+    const view = side === 'before' ? ancestor.view : this.target;
+    const found: { name: string; ino: number }[] = [];
+    this.volume.list(view, directory, 0, (name, ino) => found.push({ name, ino }) > 0);
+    let seen = 0;
+    for (const { name, ino } of found) {
+      if (++seen % NAMES_AT_ONCE === 0) yield undefined;
+      const inode = alive(this.volume.inodeForListing(view, directory, name, ino));
+      if (inode === undefined) continue;
+      const at = joinPath(path, name);
+      const isBefore = side === 'before';
+      const slot: Slot = {
+        directory: directory.ino,
+        name,
+        beforePath: isBefore ? at : undefined,
+        afterPath: isBefore ? undefined : at,
+        before: isBefore ? inode : undefined,
+        after: isBefore ? undefined : inode,
+      };
+      this.slots.push(slot);
+      this.#queue(ancestor, wholes, slot);
+    }
+  }
+}

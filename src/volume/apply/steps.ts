@@ -1,0 +1,87 @@
+/**
+ * The steps that bring what is staged to its places in the base. Each is one
+ * visible change, says itself whether it is done already, and may be repeated:
+ * so a switch that was cut off is completed by doing its steps again.
+ */
+import { FsError } from '../../lib/errors.js';
+import type { BaseStat } from '../../base/base-stat.js';
+import { type BaseWriter, isDirectoryStat } from '../../base/writing/base-writer.js';
+import type { Step } from './journal.js';
+
+/** `isAgain`: later steps may have moved on what this one is about. */
+export function doStep(writer: BaseWriter, step: Step, isAgain: boolean): void {
+  switch (step.do) {
+    case 'link':
+      link(writer, step);
+      break;
+    case 'move':
+      move(writer, step, isAgain);
+      break;
+    case 'drop':
+      drop(writer, step);
+      break;
+    case 'attributes':
+      attributes(writer, step);
+      break;
+  }
+}
+
+/** Where there are no hard links the file itself moves; its old name is gone a little early then. */
+function link(writer: BaseWriter, { from, to, host }: Extract<Step, { do: 'link' }>): void {
+  if (writer.lstat(to) !== undefined) return;
+  if (writer.lstat(from)?.hostInode !== host) return;
+  try {
+    writer.link(from, to);
+  } catch (error) {
+    const isUnable =
+      error instanceof FsError && ['EPERM', 'EOPNOTSUPP', 'EMLINK'].includes(error.code);
+    if (!isUnable) throw error;
+    writer.rename(from, to);
+  }
+}
+
+/** What stands in the way goes: a file at once, a directory to the staging directory. */
+function move(writer: BaseWriter, step: Extract<Step, { do: 'move' }>, isAgain: boolean): void {
+  const { from, to, host, trash } = step;
+  const there = writer.lstat(to);
+  if (there?.hostInode === host) {
+    // Two names of one file: rename(2) would do nothing and leave both.
+    if (writer.lstat(from)?.hostInode === host && !isDirectoryStat(there)) writer.unlink(from);
+    return;
+  }
+  const moving = writer.lstat(from);
+  if (moving?.hostInode !== host && isAgain) return;
+  if (moving?.hostInode !== host) throw new FsError('ENOENT', 'apply (it is not there)', from);
+  if (there === undefined || !(isDirectoryStat(there) || isDirectoryStat(moving))) {
+    writer.rename(from, to);
+    return;
+  }
+  // Both are there, and one is a directory: neither moment is without the name.
+  if (writer.exchange(from, to)) {
+    if (writer.lstat(from) !== undefined) writer.rename(from, trash);
+    return;
+  }
+  writer.rename(to, trash);
+  writer.rename(from, to);
+}
+
+function drop(writer: BaseWriter, { path, host, trash }: Extract<Step, { do: 'drop' }>): void {
+  const there: BaseStat | undefined = writer.lstat(path);
+  if (there?.hostInode !== host) return;
+  if (isDirectoryStat(there)) writer.rename(path, trash);
+  else writer.unlink(path);
+}
+
+function attributes(writer: BaseWriter, step: Extract<Step, { do: 'attributes' }>): void {
+  const { path, mode, uid, gid, times, xattrs } = step;
+  if (writer.lstat(path) === undefined) return;
+  writer.setAttributes(path, {
+    mode,
+    uid,
+    gid,
+    times,
+    ...(xattrs !== undefined && {
+      xattrs: xattrs.map(([name, value]) => [name, Buffer.from(value, 'latin1')] as const),
+    }),
+  });
+}

@@ -1,0 +1,75 @@
+/**
+ * Random work over a directory, applied to it again and again: the directory is
+ * then what the tree is, and no snapshot changes (rules A1, D12). `SEED=n`
+ * runs one history, and one that is cut off.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { workNow } from '../../src/lib/work.js';
+import { ApplyRun, same } from './apply-run.js';
+import { makeBase } from './base-tree.js';
+import { Random } from './random.js';
+
+const chosen = process.env['SEED'];
+const seeds = chosen === undefined ? Array.from({ length: 12 }, (_, i) => i + 1) : [Number(chosen)];
+
+function start(random: Random): ApplyRun {
+  const base = makeBase(random);
+  // What takes long to read, and is not what this is about.
+  for (const large of ['huge', 'd/sparse']) rmSync(join(base, large));
+  return new ApplyRun(base);
+}
+
+for (const seed of seeds) {
+  t.test(`SEED=${seed}: applied again and again`, (t) => {
+    const random = new Random(seed);
+    const run = start(random);
+    t.teardown(() => run.dispose());
+    run.save('start');
+    for (let round = 0; round < 4; round++) {
+      for (let i = random.between(5, 60); i > 0; i--) {
+        run.work(random);
+        if (random.chance(0.05)) run.save(`s${round}-${i}`);
+      }
+      const wanted = run.live;
+      workNow(run.applying(run.seal()), () => run.volume.flush());
+      same(run.live, wanted, 'the live tree');
+      same(run.disk(), wanted, 'the base');
+      run.snapshotsHold();
+      run.check();
+      run.reopen();
+      same(run.live, wanted, 'the live tree, opened again');
+      run.snapshotsHold();
+      if (random.chance(0.4)) {
+        run.volume.restore(random.pick([...run.snapshots.keys()]), 'test');
+        run.volume.flush();
+      }
+    }
+    t.end();
+  });
+}
+
+for (const seed of seeds) {
+  t.test(`SEED=${seed}: cut off anywhere, it is undone or completed`, (t) => {
+    const random = new Random(seed + 1000);
+    const run = start(random);
+    t.teardown(() => run.dispose());
+    run.save('start');
+    for (let round = 0; round < 4; round++) {
+      for (let i = random.between(5, 40); i > 0; i--) run.work(random);
+      const before = run.disk();
+      const wanted = run.live;
+      const isDone = run.applyFor(random.below(round === 0 ? 60 : 200));
+      run.snapshotsHold();
+      const became = run.crash();
+      const disk = run.disk();
+      if (isDone || became === 'completed') same(disk, wanted, 'the base, completed');
+      else same(disk, before, 'the base, undone');
+      same(run.live, wanted, 'the live tree');
+      run.snapshotsHold();
+      run.check();
+    }
+    t.end();
+  });
+}
