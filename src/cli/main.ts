@@ -2,11 +2,11 @@
 /**
  * The command line: `shadowfs COMMAND …`.
  *
- * Doors inside cli/: control-client, near-commands, options, output, program-walk,
- *   progress, state, table, target, timings, values, width, words,
+ * Doors inside cli/: control-client, near-commands, options, output, program,
+ *   program-walk, progress, state, table, target, timings, values, width, words,
  *   working-directory.
  */
-import { NAMES_WORD } from './completion/names-word.js';
+import { FILES_WORD, NAMES_WORD } from './hidden-words.js';
 import { helperWords } from './mount/helper-words.js';
 import { commandWords } from './words.js';
 
@@ -25,6 +25,9 @@ if (helper !== undefined) {
 } else if (words[0] === NAMES_WORD) {
   const { printNames } = await import('./completion/names.js');
   await printNames(words.slice(1));
+} else if (words[0] === FILES_WORD && words[1] !== undefined) {
+  const { writePages } = await import('./man/write-pages.js');
+  writePages(words[1]);
 } else {
   const { run } = await import('./run.js');
   await run(words);

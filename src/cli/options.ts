@@ -9,6 +9,8 @@ export interface CommonOptions extends TargetOptions {
 
 export const COMMON_GROUP = 'Common options:';
 
+const examples = new WeakMap<Command, string>();
+
 /**
  * Examples for `--help` and the man page: commands, one a line, then
  * paragraphs that are not indented, if something is to be said about them.
@@ -20,10 +22,16 @@ export function withExamples(command: Command, text: string): Command {
     .map((line) => line.trim());
   const shown = lines.map((line) => (line.startsWith('shadowfs ') ? `  ${line}` : line));
   const count = lines.filter((line) => line.startsWith('shadowfs ')).length;
+  examples.set(command, shown.join('\n'));
   return command.addHelpText(
     'after',
     `\n${count === 1 ? 'Example' : 'Examples'}:\n${shown.join('\n')}`,
   );
+}
+
+/** What `withExamples` was given; examples are indented. */
+export function examplesOf(command: Command): string | undefined {
+  return examples.get(command);
 }
 
 export function jsonOption(what = 'print the answer as JSON'): Option {

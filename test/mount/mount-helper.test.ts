@@ -72,7 +72,7 @@ t.test('install is repeatable, says what it did and is undone', (t) =>
     const first = await install(world);
     const listed = (): string[] =>
       (fs.readdirSync(world.path('prefix'), { recursive: true }) as string[])
-        .filter((name) => !name.startsWith('lib/shadowfs/'))
+        .filter((name) => !/^lib\/shadowfs\/|\/man1\/shadowfs-/.test(name))
         .sort();
     const names = listed();
     t.same(names, [
@@ -90,12 +90,36 @@ t.test('install is repeatable, says what it did and is undone', (t) =>
       'sbin/mount.shadowfs',
       'sbin/umount.fuse.shadowfs',
       'sbin/umount.shadowfs',
+      'share',
+      'share/bash-completion',
+      'share/bash-completion/completions',
+      'share/bash-completion/completions/shadowfs',
+      'share/fish',
+      'share/fish/vendor_completions.d',
+      'share/fish/vendor_completions.d/shadowfs.fish',
+      'share/man',
+      'share/man/man1',
+      'share/man/man1/shadowfs.1',
+      'share/zsh',
+      'share/zsh/site-functions',
+      'share/zsh/site-functions/_shadowfs',
     ]);
+    const page = world.path('prefix/share/man/man1/shadowfs-save.1');
+    t.ok(fs.existsSync(page), 'a page for each command');
+    t.match(
+      fs.readFileSync(world.path('prefix/share/zsh/site-functions/_shadowfs'), 'utf8'),
+      /^#compdef shadowfs\n/,
+    );
+    fs.copyFileSync(page, world.path('prefix/share/man/man1/shadowfs-gone.1'));
     for (const name of names.filter((name) => /shadowfs/.test(name))) {
       t.ok(first.includes(`put ${world.path('prefix', name)}`), `it says ${name}`);
     }
     await install(world);
     t.same(listed(), names, 'a second time changes nothing');
+    t.notOk(
+      fs.existsSync(world.path('prefix/share/man/man1/shadowfs-gone.1')),
+      'pages of an earlier version go',
+    );
     t.notOk(fs.existsSync(world.path('prefix/lib/shadowfs/node_modules/tap')), 'no test packages');
     const command = world.path('prefix/bin/shadowfs');
     t.match((await world.run([command, '--version'])).out, /^\d+\.\d+\.\d+\n$/);

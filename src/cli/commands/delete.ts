@@ -53,6 +53,7 @@ export function addDelete(program: Command): void {
   withTarget(
     program
       .command('delete [name...]')
+      .summary('delete snapshots')
       .description(
         'delete snapshots: names, patterns (quoted), ranges A..B with both ends; ' +
           'their space is freed in the background',

@@ -24,6 +24,7 @@ export function addSnapshots(program: Command): void {
     program
       .command('snapshots [pattern-or-mountpoint...]')
       .alias('list')
+      .summary('list the snapshots, oldest first')
       .description(
         'list the snapshots, oldest first: all, or those that names, patterns (quoted) and ' +
           'ranges A..B choose',

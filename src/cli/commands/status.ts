@@ -16,6 +16,7 @@ export function addStatus(program: Command): void {
   withMountpoint(
     program
       .command('status')
+      .summary('what this mount is, what has changed, what is wrong')
       .description(
         'say what this mount is, which snapshot its tree comes from, whether it has changed ' +
           'since, when the next scheduled save is, and what is wrong',

@@ -36,6 +36,7 @@ export function addUndo(program: Command): void {
   withTarget(
     program
       .command('undo')
+      .summary('take back what changed the whole tree last')
       .description(
         'take back the last restore or other command that changed the tree; ' +
           'again: forward to where the tree was. What the tree is now is kept each time',

@@ -50,6 +50,7 @@ function addMove(volume: Command): void {
   withExamples(
     volume
       .command('move <volume> <to>')
+      .summary('move a volume to another place')
       .description('move a volume to the path TO, which must not exist or be an empty directory')
       .option('--moved', 'it lies at TO already: only note that')
       .addOption(jsonOption()),
@@ -129,6 +130,7 @@ function addDelete(volume: Command): void {
   withExamples(
     volume
       .command('delete <volume>')
+      .summary('delete a volume with all of its history')
       .description('delete a volume with its whole history; says what would be lost')
       .option('-n, --dry-run', 'only say what would be lost')
       .option('--force', 'do not ask')

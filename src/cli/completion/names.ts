@@ -4,7 +4,7 @@
  * What must hold: it loads little (a person waits for it at the keyboard), says
  * nothing about errors, and never gives a name that a line can't hold.
  *
- * Doors inside cli/: completion, names, names-word.
+ * Doors inside cli/: bash, completion, fish, names, shapes, zsh.
  */
 import { resolve } from 'node:path';
 import { hasRawBytes } from '../../lib/byte-text.js';

@@ -11,9 +11,12 @@ export type Kind =
   | { names: 'snapshots' | 'peers' | 'volumes' | 'mountpoints' }
   | { paths: 'files' | 'directories' }
   | { words: readonly string[] }
-  | 'none';
+  | 'none'
+  /** KINDS does not have it, which a test finds; nothing is completed. */
+  | 'unknown';
 
 const SNAPSHOTS: Kind = { names: 'snapshots' };
+const VOLUMES: Kind = { names: 'volumes' };
 const PEERS: Kind = { names: 'peers' };
 const MOUNTPOINTS: Kind = { names: 'mountpoints' };
 const DIRECTORIES: Kind = { paths: 'directories' };
@@ -39,6 +42,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'sync words': { words: SYNC_ACTIONS },
   'schedule text': { words: ['show', 'off', 'every'] },
   'receive volume': FILES,
+  'volume adopt path': DIRECTORIES,
+  'volume move to': DIRECTORIES,
+  volume: VOLUMES,
+  path: FILES,
   a: SNAPSHOTS,
   b: SNAPSHOTS,
   snapshot: SNAPSHOTS,
@@ -48,11 +55,11 @@ const KINDS: Readonly<Record<string, Kind>> = {
   directories: DIRECTORIES,
   dir: DIRECTORIES,
   file: FILES,
-  path: FILES,
   paths: FILES,
-  '--volume': { names: 'volumes' },
+  '--volume': VOLUMES,
   '--from': SNAPSHOTS,
   'unlock --from': 'none',
+  'pattern-or-mountpoint': SNAPSHOTS,
   '--to': SNAPSHOTS,
   shell: { words: ['bash', 'zsh', 'fish'] },
 };
@@ -60,15 +67,15 @@ const KINDS: Readonly<Record<string, Kind>> = {
 /** Placeholders for texts and numbers of one's own. */
 const FREE: ReadonlySet<string> = new Set([
   ...['reason', 'token', 'text', 'count', 'n', 'size', 'name', 'number', 'seconds', 'ms', 'time'],
-  ...['kinds', 'glob', 'host:port', 'key=value,...'],
+  ...['kinds', 'glob', 'host:port', 'key=value,...', 'changes'],
 ]);
 
-function kindOf(command: string, keys: readonly string[]): Kind | undefined {
+function kindOf(command: string, keys: readonly string[]): Kind {
   for (const key of keys) {
     const kind = KINDS[`${command} ${key}`] ?? KINDS[key];
     if (kind !== undefined) return kind;
   }
-  return keys.some((key) => FREE.has(key)) ? 'none' : undefined;
+  return keys.some((key) => FREE.has(key)) ? 'none' : 'unknown';
 }
 
 export interface OptionShape {
@@ -102,12 +109,6 @@ function aboutOf(command: Command): string {
   return command.summary() || command.description();
 }
 
-/** Throws for a placeholder that KINDS does not have. */
-function required(kind: Kind | undefined, path: string, what: string): Kind {
-  if (kind !== undefined) return kind;
-  throw new Error(`completion/shapes.ts does not know what "${what}" of "${path}" stands for`);
-}
-
 function optionShape(path: string, option: Option): OptionShape {
   const placeholder = /[<[]([^>\]]+)[>\]]/.exec(option.flags)?.[1];
   const long = option.long ?? option.short ?? '';
@@ -115,13 +116,13 @@ function optionShape(path: string, option: Option): OptionShape {
   const value =
     placeholder === undefined
       ? undefined
-      : { name: placeholder, kind: required(kindOf(path, [long, placeholder]), path, long) };
+      : { name: placeholder, kind: kindOf(path, [long, placeholder]) };
   return { long, short: option.short, about, value };
 }
 
 function argumentShape(path: string, argument: Argument, commandNames: Kind): ArgumentShape {
   const name = argument.name();
-  const kind = name === 'command' ? commandNames : required(kindOf(path, [name]), path, name);
+  const kind = name === 'command' ? commandNames : kindOf(path, [name]);
   return { name, kind, variadic: argument.variadic };
 }
 

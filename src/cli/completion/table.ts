@@ -7,7 +7,7 @@
 import type { ArgumentShape, Kind, OptionShape, Shape } from './shapes.js';
 
 function kindWord(kind: Kind): string {
-  if (kind === 'none') return kind;
+  if (kind === 'none' || kind === 'unknown') return 'none';
   if ('names' in kind) return kind.names;
   return 'paths' in kind ? kind.paths : `=${kind.words.join(',')}`;
 }

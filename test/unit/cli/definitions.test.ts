@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { shapesOf } from '../../../src/cli/completion/shapes.js';
+import { manPages } from '../../../src/cli/man/pages.js';
 import { makeProgram } from '../../../src/cli/program.js';
 import { fullName, withDescendants } from '../../../src/cli/program-walk.js';
 
@@ -13,7 +14,9 @@ const commands = withDescendants(program).slice(1);
 const source = fileURLToPath(new URL('../../../src', import.meta.url));
 
 t.test('every command has what people look for', (t) => {
-  for (const command of commands) {
+  // Earlier names of a command are not listed.
+  const listed = ({ parent }: (typeof commands)[0]) => parent?.createHelp().visibleCommands(parent);
+  for (const command of commands.filter((one) => listed(one)?.includes(one))) {
     const name = fullName(command);
     t.ok(command.description(), `${name}: a description`);
     const summary = command.summary() || command.description();
@@ -30,7 +33,11 @@ t.test('every command has what people look for', (t) => {
 
 t.test('completions know what every placeholder stands for', (t) => {
   const shapes = shapesOf(program);
-  t.ok(shapes.length > commands.length, 'no shape throws');
+  for (const shape of shapes) {
+    for (const { name, kind } of shape.arguments) t.not(kind, 'unknown', `${shape.path} ${name}`);
+    for (const { long, value } of shape.options)
+      t.not(value?.kind, 'unknown', `${shape.path} ${long}`);
+  }
   const at = (name: string) => shapes.find((shape) => shape.path === name);
   t.match(at('restore'), { arguments: [{ kind: { names: 'snapshots' } }] });
   t.match(at('peer remove'), { arguments: [{ kind: { names: 'peers' } }, {}] });
@@ -64,6 +71,21 @@ t.test('a command starts without what it may not need', (t) => {
   t.notMatch(loadedBy('cli/run.ts').packages.join(' '), /lmdb|cli-progress/);
   t.same(loadedBy('cli/main.ts').packages, []);
   t.ok(loadedBy('cli/completion/names.ts').files.length < 60);
+  t.end();
+});
+
+t.test('every command has a man page that says what its help says', (t) => {
+  const pages = new Map(manPages(program).map(({ file, text }) => [file, text]));
+  t.match(pages.get('shadowfs.1'), /\.SS Everyday\n/);
+  const restore = pages.get('shadowfs-restore.1') ?? '';
+  for (const part of ['.TH SHADOWFS\\-RESTORE 1', '.SH SYNOPSIS', '.SH EXAMPLES', '\\-\\-json']) {
+    t.ok(restore.includes(part), part);
+  }
+  t.ok(pages.has('shadowfs-peer-list.1'), 'also one that lies deeper');
+  t.notOk(pages.has('shadowfs-revert.1'), 'none for an earlier name');
+  for (const [file, text] of pages) {
+    t.notMatch(text, /^[.'](?!(TH|SH|SS|TP|B|PP|nf|fi)\b)/m, `${file}: no request by accident`);
+  }
   t.end();
 });
 
