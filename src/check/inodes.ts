@@ -128,7 +128,7 @@ export class CheckInodes {
 
   /** Reads look for no block; the base layer may have some of a base file (rule F10). */
   #isWithoutBlocks({ dataLayer, base }: Inode): boolean {
-    return dataLayer === 0 && (base === undefined || !this.volume.core.hasBaseRecords);
+    return dataLayer === 0 && (base === undefined || !this.volume.hasBaseRecords);
   }
 
   /**

@@ -109,6 +109,11 @@ export class ReadableVolume {
     return this.core.base;
   }
 
+  /** The base layer holds something of the base (rule F10). */
+  get hasBaseRecords(): boolean {
+    return this.core.hasBaseRecords;
+  }
+
   /** The newest stored version of a place that a view sees. */
   newest(table: TableNumber, place: Buffer, view: View): StoredVersion | undefined {
     return this.core.newest(table, place, view);
