@@ -39,6 +39,7 @@ const THREADS = [
     'sockets, TLS, the sync agent; only with peers',
   ],
   ['I', 'inspect', 'daemon/commands/*-thread', 'one check, diff or versions; then it ends'],
+  ['T', 'toucher', 'daemon/watchers/*-process', 'its own process; only when programs watch'],
   ['U', 'unmount', 'daemon/mount/*-thread', 'one unmount that waits for the mount'],
 ];
 const COLOURS = {
@@ -50,6 +51,7 @@ const COLOURS = {
   O: '#6e7781',
   P: '#bc4c00',
   I: '#bf3989',
+  T: '#1b7c83',
   U: '#a40e26',
 };
 

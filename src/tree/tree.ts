@@ -41,9 +41,14 @@ import { SnapshotDirectories, SnapshotDirectoryNode } from './snapshots/snapshot
 import type { SpecialNode } from './nodes/special-node.js';
 import { type Transition, Transitions } from './coherence/transitions.js';
 import { TreeContext } from './tree-context.js';
+import type { Touch } from './watchers/touch.js';
+import { Touching } from './watchers/touching.js';
+import type { Watched } from './watchers/watched.js';
+import { forsaken } from './watchers/forsaken.js';
+import { watchedChanges } from './watchers/watched-changes.js';
 import type { TreeOptions } from './tree-options.js';
 import type { TreeVolume } from './tree-volume.js';
-import { S_IFDIR, S_IFMT, S_IFREG } from '../lib/file-mode.js';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../lib/file-mode.js';
 
 /** How long the kernel may keep names and attributes: there is no other writer. */
 const DEFAULT_TIMEOUT_S = 24 * 3600;
@@ -68,6 +73,7 @@ export class Tree implements Operations {
 
   readonly paths: NodePaths;
   readonly forgetting: Forgetting;
+  readonly touching: Touching;
   readonly #context: TreeContext;
   readonly #nodes: NodeTable;
   readonly #live: LiveNodes;
@@ -104,6 +110,7 @@ export class Tree implements Operations {
     this.paths = new NodePaths(this.#context);
     this.forgetting = new Forgetting(this.#context, options.runJob, nodeLimits);
     this.#transitions = new Transitions(this.#context);
+    this.touching = new Touching(this.#context);
     this.#live = new LiveNodes(this.#context, this.#transitions);
     const shadows = new ShadowNodes(this.#context, new OpenSnapshots(volume));
     this.baseChanges = new BaseChanges(this.#context, shadows);
@@ -124,9 +131,37 @@ export class Tree implements Operations {
     return coherence(this.#context, this.#transitions, transition, this.options.epochThreshold);
   }
 
+  /**
+   * What to touch after a transition, for programs that watch; `undefined` now and then. The views
+   * must be pinned until the end.
+   */
+  watchedChanges({ from, to }: Transition, watched: Watched): Iterable<Touch | undefined> {
+    return watchedChanges(this.#context, from, to, watched);
+  }
+
+  /** What to touch before that: watched directories that are gone. */
+  forsaken({ from }: Transition, watched: Watched): Touch[] {
+    return forsaken(this.#context, from, watched);
+  }
+
   /** Nodes held by the kernel. */
   status(): { liveNodes: number; specialNodes: number } {
     return { liveNodes: this.#nodes.liveCount, specialNodes: this.#nodes.specialCount };
+  }
+
+  /** The toucher makes a file that is there already. */
+  #touchAdded(parent: number, name: string, mode: number): Entry {
+    const directory = this.#nodes.resolve(parent);
+    if (typeof directory !== 'number') throw new FsError(directory.refusal, 'touch', name);
+    this.touching.added(directory, name, mode);
+    return this.#live.lookup(directory, name);
+  }
+
+  /** The toucher removes a name that is gone already. */
+  #touchRemoved(parent: number, name: string): void {
+    const directory = this.#nodes.resolve(parent);
+    if (typeof directory !== 'number') throw new FsError(directory.refusal, 'touch', name);
+    this.touching.removed(directory, name);
   }
 
   /** The live inode to change. Throws the node's `refusal` for other nodes. */
@@ -137,9 +172,11 @@ export class Tree implements Operations {
     return node;
   }
 
-  lookup(_caller: Caller, parent: number, name: string): Entry {
+  lookup(caller: Caller, parent: number, name: string): Entry {
     const node = this.#nodes.resolve(parent);
     if (typeof node !== 'number') return node.lookup(name);
+    const touched = this.touching.lookup(caller, node, name);
+    if (touched !== undefined) return touched;
     const { hidden } = this.#context;
     if (!hidden.isHidden(node, name)) return this.#live.lookup(node, name);
     if (name === hidden.snapshots) return this.#directories.entry(node);
@@ -151,12 +188,14 @@ export class Tree implements Operations {
     this.#nodes.forget(node, count);
   }
 
-  getattr(_caller: Caller, id: number, isOpen?: boolean): Attributes {
+  getattr(caller: Caller, id: number, isOpen?: boolean): Attributes {
     const node = this.#nodes.resolve(id);
-    return typeof node === 'number' ? this.#live.attributes(node) : node.attributes(isOpen);
+    if (typeof node !== 'number') return node.attributes(isOpen);
+    return this.touching.attributes(caller, node) ?? this.#live.attributes(node);
   }
 
-  setattr(_caller: Caller, id: number, changes: AttributeChanges): Attributes {
+  setattr(caller: Caller, id: number, changes: AttributeChanges): Attributes {
+    if (this.touching.isToucher(caller)) return this.getattr(caller, id);
     return this.#live.setAttributes(this.#changing(id, 'setattr'), changes);
   }
 
@@ -173,6 +212,7 @@ export class Tree implements Operations {
     rdev: number,
     umask = 0,
   ): Entry {
+    if (this.touching.isToucher(caller)) return this.#touchAdded(parent, name, mode);
     return this.#live.make(caller, this.#changing(parent, 'mknod'), name, { mode, umask, rdev });
   }
 
@@ -183,6 +223,7 @@ export class Tree implements Operations {
     mode: number,
     umask = 0,
   ): Entry | Deferred<Entry> {
+    if (this.touching.isToucher(caller)) return this.#touchAdded(parent, name, S_IFDIR);
     const node = this.#nodes.resolve(parent);
     if (node instanceof SnapshotDirectoryNode) return node.save(caller, name);
     const directory = this.#changing(parent, 'mkdir');
@@ -190,6 +231,7 @@ export class Tree implements Operations {
   }
 
   symlink(caller: Caller, parent: number, name: string, target: string): Entry {
+    if (this.touching.isToucher(caller)) return this.#touchAdded(parent, name, S_IFLNK);
     return this.#live.symlink(caller, this.#changing(parent, 'symlink'), name, target);
   }
 
@@ -201,11 +243,13 @@ export class Tree implements Operations {
     throw new FsError(node.refusal === 'EROFS' ? 'EXDEV' : node.refusal, 'link', newName);
   }
 
-  unlink(_caller: Caller, parent: number, name: string): void {
-    this.#live.unlink(this.#changing(parent, 'unlink'), name);
+  unlink(caller: Caller, parent: number, name: string): void {
+    if (this.touching.isToucher(caller)) this.#touchRemoved(parent, name);
+    else this.#live.unlink(this.#changing(parent, 'unlink'), name);
   }
 
   rmdir(caller: Caller, parent: number, name: string): void | Deferred<void> {
+    if (this.touching.isToucher(caller)) return this.#touchRemoved(parent, name);
     const node = this.#nodes.resolve(parent);
     if (node instanceof SnapshotDirectoryNode) return node.remove(caller, name);
     return this.#live.removeDirectory(this.#changing(parent, 'rmdir'), name);

@@ -23,6 +23,7 @@ export const EXCEPTIONS = {
   'unsynced-maps': 'a save holds what a map stored before msync',
   'removed-directories': 'a directory that was removed is not there for those who have it open',
   'replaced-names': 'a name that is replaced may be missing for a moment',
+  'no-watchers': 'a restore gives no events to programs that watch',
   'no-events': 'a read of .control/events is not woken',
   'no-other-users': 'allow_other is refused',
 } as const;

@@ -32,6 +32,8 @@ export interface MountOptions {
    * write has reached the volume when it returns.
    */
   writeback: boolean;
+  /** Programs that watch files are told what a restore changed (native-notes/watchers.md). */
+  notify: boolean;
 }
 
 const ACCESS_TIMES = new Set(['atime', 'relatime', 'strictatime', 'diratime']);
@@ -52,6 +54,7 @@ const SETTERS: Record<string, Setter> = {
   ro: (o, key, value) => (o.readOnly = parseSwitch(key, value)),
   reattach: (o, key, value) => (o.reattach = parseSwitch(key, value)),
   writeback: (o, key, value) => (o.writeback = parseSwitch(key, value)),
+  notify: (o, key, value) => (o.notify = parseSwitch(key, value)),
   rw: (o) => (o.readOnly = false),
   nosuid: (o) => (o.nosuid = true),
   suid: (o) => (o.nosuid = false),
@@ -78,6 +81,7 @@ export function parseMountOptions(lists: readonly string[]): MountOptions {
     noexec: false,
     reattach: false,
     writeback: false,
+    notify: true,
   };
   for (const item of lists.flatMap((list) => list.split(','))) {
     if (item === '') continue;

@@ -109,6 +109,12 @@ export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
   return stale.map((use) => ({ ...use, path: use.path.replace(/ \(deleted\)$/, '') }));
 }
 
+/** The process that started it, or 0. */
+export function parentOf(pid: number): number {
+  const status = attempt(() => readFileSync(`/proc/${pid}/status`, 'latin1')) ?? '';
+  return Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1] ?? 0);
+}
+
 /** For messages: `sleep (pid 17): working directory /mnt/x`. */
 export function describeUse(use: MountUse): string {
   const who = use.isOwnShell === true ? `, this shell` : '';

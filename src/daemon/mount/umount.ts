@@ -9,7 +9,7 @@ import { cleanControlMount } from './mount-plan.js';
 import { findMountRecord, isRunning, type MountRecord, readMountRecord } from './mount-record.js';
 import { isWithin, type MountEntry, readMountTable } from './mount-table.js';
 import type { StatePaths } from './paths.js';
-import { describeUse, usesOfMount } from './processes.js';
+import { describeUse, parentOf, usesOfMount } from './processes.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 
 const POLL_MS = 10;
@@ -32,7 +32,7 @@ export async function umountAndWait(
   // This process's own working directory may be what keeps the mount busy.
   if (isWithin(currentDirectory(), mount.mountpoint)) process.chdir('/');
   try {
-    unmount(mount.mountpoint);
+    await unmountSoon(mount, record);
   } catch (error) {
     const isBusy = error instanceof CommandError && error.code === 'mount-busy';
     if (!isBusy) throw error;
@@ -57,6 +57,23 @@ export async function umountAndWait(
     );
   }
   return { ended: true };
+}
+
+/** The daemon itself may use the mount for a moment, to tell watching programs of a restore. */
+async function unmountSoon(mount: MountEntry, record: MountRecord | undefined): Promise<void> {
+  for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+    try {
+      unmount(mount.mountpoint);
+      return;
+    } catch (error) {
+      const isBusy = error instanceof CommandError && error.code === 'mount-busy';
+      if (!isBusy || waitedMs > PATIENCE_MS || record === undefined) throw error;
+      const uses = usesOfMount(mount);
+      if (!uses.some(({ pid }) => parentOf(pid) === record.pid)) throw error;
+      if (uses.some(({ pid }) => parentOf(pid) !== record.pid)) throw error;
+    }
+    await sleep(POLL_MS);
+  }
 }
 
 function busy(mount: MountEntry): CommandError {

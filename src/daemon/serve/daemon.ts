@@ -50,6 +50,7 @@ import {
   readMountTable,
 } from '../mount/mount-table.js';
 import { ensurePrivateDirectory } from '../mount/paths.js';
+import { Toucher } from '../watchers/toucher.js';
 import { ConnectionsLauncher } from '../peers/connections-launcher.js';
 import { detachLater, unmountElsewhere } from '../mount/unmount-elsewhere.js';
 import { registerEnd, registerUse } from '../volumes/register.js';
@@ -93,6 +94,7 @@ class Daemon {
   readonly #wakeFd = eventfd();
   readonly #inspector: Inspector;
   readonly #connections: ConnectionsLauncher;
+  readonly #toucher: Toucher;
   readonly #calls: ThreadCalls<ToServingThread, ToMainThread>;
   readonly #data: ServeData;
   #record: MountRecord | undefined;
@@ -141,12 +143,16 @@ class Daemon {
       { directory, mountpoint, inPlace, wakeFd: this.#wakeFd },
       (loss) => this.#calls.tell('connectionsLost', loss),
     );
+    this.#toucher = new Toucher(this.#place);
     this.#calls = new ThreadCalls<ToServingThread, ToMainThread>({
       post: (message, transfer) => this.#post({ kind: 'call', message }, transfer),
       handlers: {
         inspect: (request) => this.#inspector.run(request),
         startConnections: (start) => this.#connections.start(start),
         endConnections: (config) => void this.#connections.stop(config),
+        watched: () => this.#toucher.watched(),
+        touch: (batch) => this.#toucher.touch(batch),
+        touched: () => this.#toucher.end(),
       },
     });
   }
@@ -446,6 +452,7 @@ class Daemon {
 
   async #ended(failure: PlainError | undefined): Promise<void> {
     this.#hasEnded = true;
+    this.#toucher.end();
     await this.#connections.stop();
     await this.#removeMounts();
     this.#tellEnd(failure);

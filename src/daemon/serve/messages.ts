@@ -7,6 +7,8 @@ import type { WriterData } from '../../volume/commit/start-writer.js';
 import type { InspectRequest } from '../commands/commands.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { ConnectionsLoss, ConnectionsStart } from '../peers/connections-calls.js';
+import type { TouchBatch, TouchReport } from '../watchers/toucher-messages.js';
+import type { WatchesFound } from '../watchers/watches.js';
 import type { PeeringConfig } from '../../sync/peers/peering-messages.js';
 
 /** `workerData` of the serving thread. */
@@ -60,6 +62,11 @@ export interface ToMainThread {
   startConnections: { args: ConnectionsStart };
   /** `args`: what the peers must learn before the connections end. */
   endConnections: { args: PeeringConfig };
+  /** What programs watch of the mount. */
+  watched: { args: undefined; answer: WatchesFound };
+  touch: { args: Omit<TouchBatch, 'mountpoint'>; answer: TouchReport };
+  /** Nothing more to touch for now. */
+  touched: { args: undefined };
 }
 
 /** The main thread's questions to the serving thread. */

@@ -35,6 +35,7 @@ import { RemoteAgent } from '../peers/remote-agent.js';
 import { GroupMember } from '../peers/group-member.js';
 import { Peering } from '../peers/peering.js';
 import { type Connection, mountState } from './state.js';
+import { RestoreEvents } from '../watchers/restore-events.js';
 
 /** The writer is behind: time until the next check. */
 const PAUSE_MS = 2;
@@ -74,6 +75,8 @@ export class MountServer {
   readonly #thread: ServingThread;
   readonly #main: ThreadCalls<ToMainThread, ToServingThread>;
   readonly #connections: Connections;
+  /** Undefined: programs that watch are not told of a restore. */
+  readonly #events: RestoreEvents | undefined;
 
   constructor(
     readonly volume: Volume,
@@ -88,7 +91,7 @@ export class MountServer {
     this.#main = new ThreadCalls<ToMainThread, ToServingThread>({
       post: (message, transfer) => thread.post({ kind: 'call', message }, transfer),
       handlers: {
-        store: () => after(this.commands.storeAll(), () => undefined),
+        store: () => after(this.commands.storeAll(), () => this.#events?.idle()),
         inspectProgress: ({ done, total }) => this.commands.inspectProgress(done, total),
         connectionsLost: (loss) => this.#connections.lost(loss),
       },
@@ -200,6 +203,7 @@ export class MountServer {
       readOnly: plan.options.readOnly,
       controlTarget: byteStringOfText(plan.controlMount),
     });
+    this.#events = this.#restoreEvents(plan);
     const schedule = new SaveSchedule(volume, this.commands, {
       isReady: () => thread.connection() !== undefined,
       later: (delayMs, run) => thread.later(delayMs, run),
@@ -220,6 +224,7 @@ export class MountServer {
         peering: this.peering,
         agent: this.agent,
         connection: () => thread.connection(),
+        watchers: () => this.#events && { last: this.#events.last ?? null },
       }),
       nowMs: () => Date.now(),
       canWait: plan.driver === 'kernel',
@@ -233,6 +238,21 @@ export class MountServer {
     const later = new Deferred<void>();
     this.#thread.later(PAUSE_MS, () => later.resolve());
     return later;
+  }
+
+  /** Only the kernel driver learns which process calls. */
+  #restoreEvents({ driver, options }: MountPlan): RestoreEvents | undefined {
+    if (driver !== 'kernel' || !options.notify) return undefined;
+    const { volume, tree } = this;
+    return new RestoreEvents({
+      tree,
+      main: this.#main,
+      pin: (layer) => volume.pin(layer),
+      unpin: (layer) => volume.unpin(layer),
+      runJob: (job) => this.#runJob(job, () => undefined),
+      nowMs: () => performance.now(),
+      log,
+    });
   }
 
   #incomingStreams(): IncomingStreams {
@@ -290,9 +310,11 @@ export class MountServer {
     const transition = this.tree.transition(from, to);
     return () => {
       const done = new Deferred<Answer>();
-      this.#runJob<CoherenceReport>(this.tree.coherence(transition), (report) =>
-        done.resolve({ coherence: report }),
-      );
+      this.#events?.keep(transition);
+      this.#runJob<CoherenceReport>(this.tree.coherence(transition), (report) => {
+        this.#events?.tell(transition);
+        done.resolve({ coherence: report });
+      });
       return done;
     };
   }

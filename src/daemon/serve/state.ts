@@ -16,6 +16,7 @@ import type { MountPlan } from '../mount/mount-plan.js';
 import type { SaveSchedule } from '../commands/save-schedule.js';
 import { problemsOf } from '../commands/problems.js';
 import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
+import type { RestoreEventsStatus } from '../watchers/restore-events.js';
 import { MountStats } from './mount-stats.js';
 import type { RemoteAgent } from '../peers/remote-agent.js';
 import type { Peering } from '../peers/peering.js';
@@ -44,6 +45,8 @@ export interface MountedParts {
   peering: Peering;
   agent: RemoteAgent;
   connection: () => Connection | undefined;
+  /** Undefined: programs that watch are not told of a restore. */
+  watchers: () => { last: RestoreEventsStatus | null } | undefined;
 }
 
 export function mountState(parts: MountedParts): ControlState {
@@ -82,6 +85,7 @@ export function mountState(parts: MountedParts): ControlState {
         ...schedule.health(),
         sync: agent.syncState().problems,
       }),
+      watchers: parts.watchers() ?? null,
       kernel: connection()?.negotiated ?? null,
       requestsServed: connection()?.served ?? 0,
     }),

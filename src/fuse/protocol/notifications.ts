@@ -12,6 +12,8 @@ function messageBytes(notification: Notification): number {
       return OUT_HEADER_BYTES + 24;
     case 'inval-entry':
       return OUT_HEADER_BYTES + 16 + notification.name.length + 1;
+    case 'delete':
+      return OUT_HEADER_BYTES + 24 + notification.name.length + 1;
     case 'inc-epoch':
       return OUT_HEADER_BYTES;
     case 'prune':
@@ -53,6 +55,13 @@ export function encodeNotifications(batch: readonly Notification[]): Uint8Array 
         words[(body + 8) >> 2] = notification.name.length;
         words[(body + 12) >> 2] = notification.expireOnly ? EXPIRE_ONLY : 0;
         block.write(notification.name, body + 16, 'latin1');
+        break;
+      case 'delete':
+        code = NotifyCode.DELETE;
+        long(body, notification.parent);
+        long(body + 8, notification.child);
+        words[(body + 16) >> 2] = notification.name.length;
+        block.write(notification.name, body + 24, 'latin1');
         break;
       case 'inc-epoch':
         code = NotifyCode.INC_EPOCH;

@@ -149,6 +149,7 @@ export const SETXATTR_ACL_KILL_SGID = 1 << 0;
 export const NotifyCode = {
   INVAL_INODE: 2,
   INVAL_ENTRY: 3,
+  DELETE: 6,
   /** Since 7.44. */
   INC_EPOCH: 8,
   /** Since 7.45. */

@@ -17,8 +17,8 @@
  * Another thread sends the notifications in batches; meanwhile the next batch
  * is gathered.
  *
- * Doors: coherence, notification.
- * Doors inside tree/: base-changes, transitions.
+ * Doors: coherence, notification, transitions.
+ * Doors inside tree/: base-changes.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import type { Inode } from '../../volume/inode.js';
@@ -53,6 +53,14 @@ export interface CoherenceReport {
  */
 export type CoherenceJob = Generator<Deferred<void> | undefined, CoherenceReport>;
 
+/**
+ * `kept`: a directory, or a file that still exists: mounts on it and the cache
+ * below it stay. A number: the stale node of a file that is removed or has a
+ * new node. Whoever watches it is told that it is gone, as after a replacement
+ * by rename, and would keep it in the kernel for ever otherwise.
+ */
+type Fate = 'kept' | 'dropped' | number;
+
 class Gathered {
   batch: Notification[] = [];
   entries = 0;
@@ -70,11 +78,8 @@ class Gathered {
     readonly epochThreshold: number,
   ) {}
 
-  /**
-   * `isKept`: a directory, or a file that still exists: mounts on it and the
-   * cache below it stay.
-   */
-  entry(directory: number, name: string, isKept: () => boolean): void {
+  /** `fate`: of the file that the kernel has under the name. */
+  entry(directory: number, name: string, fate: () => Fate): void {
     if (this.report.incEpoch || !this.context.nodes.knowsLive(directory)) return;
     const key = `${directory}/${name}`;
     if (this.#seen.has(key)) return;
@@ -86,7 +91,12 @@ class Gathered {
       return;
     }
     const parent = this.context.nodes.liveId(directory);
-    const expireOnly = this.notifier.canExpireOnly && isKept();
+    const found = fate();
+    if (typeof found === 'number') {
+      this.batch.push({ kind: 'delete', parent, child: found, name });
+      return;
+    }
+    const expireOnly = this.notifier.canExpireOnly && found === 'kept';
     this.batch.push({ kind: 'inval-entry', parent, name, expireOnly });
   }
 
@@ -119,7 +129,9 @@ export function* coherence(
       gatherInode(context, transitions, transition, change.ino, gathered);
     else {
       const { directory, name } = change;
-      gathered.entry(directory, name, () => isKept(context, transition, directory, name));
+      gathered.entry(directory, name, () =>
+        fateOf(context, transitions, transition, directory, name),
+      );
     }
     if (gathered.batch.length >= BATCH) {
       if (sending !== undefined) yield sending;
@@ -155,7 +167,7 @@ function gatherInode(
   const after = volume.inode(transition.to, ino);
   if (staleId !== undefined) {
     gathered.inode(staleId, false);
-    for (const inode of [before, after]) namesOf(inode, gathered);
+    for (const inode of [before, after]) namesOf(inode, staleId, gathered);
     return;
   }
   const inode = after ?? before;
@@ -167,25 +179,30 @@ function gatherInode(
  * An inode lists at most 64 names. Names beyond those lead to the stale node,
  * which answers ESTALE; the kernel then looks the name up again itself.
  */
-function namesOf(inode: Inode | undefined, gathered: Gathered): void {
-  for (const { parent, name } of inode?.links ?? []) gathered.entry(parent, name, () => false);
+function namesOf(inode: Inode | undefined, staleId: number, gathered: Gathered): void {
+  for (const { parent, name } of inode?.links ?? []) gathered.entry(parent, name, () => staleId);
 }
 
 /**
- * Whether the file under the name may keep its node. Otherwise the name must be
- * dropped: a name that only expires keeps its old node, and with it the space
- * of the old version, until a program asks for it or memory runs short.
+ * What becomes of the file that was under the name. Unless it is kept, the name
+ * must be dropped: a name that only expires keeps its old node, and with it the
+ * space of the old version, until a program asks for it or memory runs short.
  */
-function isKept(
+function fateOf(
   { volume }: TreeContext,
-  { from, to }: Transition,
+  transitions: Transitions,
+  { from, to, staled }: Transition,
   directory: number,
   name: string,
-): boolean {
+): Fate {
   const target = (view: View): Inode | undefined => {
     const parent = volume.inode(view, directory);
     return parent?.isDirectory === true ? volume.lookup(view, parent, name) : undefined;
   };
   const before = target(from);
-  return before !== undefined && (before.isDirectory || before.ino === target(to)?.ino);
+  if (before === undefined) return 'dropped';
+  transitions.settle(before.ino);
+  const staleId = staled.get(before.ino);
+  if (staleId !== undefined && before.isRegular) return staleId;
+  return before.isDirectory || before.ino === target(to)?.ino ? 'kept' : 'dropped';
 }

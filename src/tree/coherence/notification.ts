@@ -14,6 +14,11 @@ export type Notification =
   | { kind: 'inval-inode'; node: number; offset: number; length: number }
   /** Look this name up again. `expireOnly` keeps the cache below it and mounts on it. */
   | { kind: 'inval-entry'; parent: number; name: string; expireOnly: boolean }
+  /**
+   * The name no longer leads to this node, and the node is gone like a file that lost its last
+   * name: programs that watch it get IN_DELETE_SELF and IN_IGNORED.
+   */
+  | { kind: 'delete'; parent: number; child: number; name: string }
   /** Look every name up again. */
   | { kind: 'inc-epoch' }
   /**

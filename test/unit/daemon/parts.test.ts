@@ -96,7 +96,9 @@ t.test('options', async (t) => {
     noexec: false,
     reattach: false,
     writeback: false,
+    notify: true,
   });
+  t.equal(parseMountOptions(['notify=off']).notify, false);
   t.equal(parseMountOptions(['writeback=on']).writeback, true);
   for (const bad of ['nope', 'keep-undo=x', 'compression=maybe', '__proto__=1', '=1']) {
     t.throws(() => parseMountOptions([bad]), { code: 'bad-option' }, bad);

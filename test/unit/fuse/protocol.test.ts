@@ -263,6 +263,7 @@ t.test('notifications', (t) => {
     encodeNotifications([
       { kind: 'inval-inode', node: 2 ** 40, offset: -1, length: 0 },
       { kind: 'inval-entry', parent: 1, name: 'ab', expireOnly: true },
+      { kind: 'delete', parent: 5, child: 6, name: 'abc' },
       { kind: 'inc-epoch' },
       { kind: 'prune', nodes: [3, 4] },
     ]),
@@ -277,11 +278,17 @@ t.test('notifications', (t) => {
   t.same(seen, [
     [40, 2, 0],
     [35, 3, 0],
+    [44, 6, 0],
     [16, 8, 0],
     [48, 9, 0],
   ]);
   t.equal(block.readBigInt64LE(24), -1n);
   t.equal(block.toString('latin1', 40 + 32, 40 + 35), 'ab\0');
+  t.same(
+    [16, 24].map((offset) => Number(block.readBigUInt64LE(80 + offset))),
+    [5, 6],
+  );
+  t.equal(block.toString('latin1', 80 + 40, 80 + 44), 'abc\0');
   t.end();
 });
 
