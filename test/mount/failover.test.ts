@@ -1,6 +1,6 @@
 /** A failover and the way back, on real mounts, the first volume over a base. */
 import t from 'tap';
-import { eachIdentity, pause, type World } from './harness.js';
+import { asUser, eachIdentity, pause, type World } from './harness.js';
 
 const SHADOWFS = 'shadowfs() { node "$CLI" "$@"; }';
 
@@ -69,7 +69,7 @@ async function untilGone(world: World): Promise<void> {
   }
 }
 
-eachIdentity(t, 'a crash at each step of a change of role', async (t, world) => {
+asUser(t, 'a crash at each step of a change of role', async (t, world) => {
   const before = (command: string): string => (command === 'promote' ? 'standby' : 'primary');
   const after = (command: string): string => (command === 'promote' ? 'primary' : 'standby');
   await world.mount(['--no-base', '--volume', world.path('v'), 'mnt']);

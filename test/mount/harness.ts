@@ -407,7 +407,25 @@ export async function inWorld(
   }
 }
 
-/** As `eachIdentity`, and each without and with the kernel's writeback cache. */
+/**
+ * A test whose outcome does not depend on who runs it: as an ordinary user, where there is a
+ * choice. `SHADOWFS_TEST_IDENTITIES=all` runs it as root, too.
+ */
+export function asUser(
+  t: Test,
+  title: string,
+  body: (t: Test, world: World) => Promise<void>,
+): void {
+  const isAll = process.env['SHADOWFS_TEST_IDENTITIES'] === 'all';
+  for (const identity of isAll ? identities() : identities().slice(-1)) {
+    t.test(`${title}, as ${identity.name}`, (t) => inWorld(t, identity, (world) => body(t, world)));
+  }
+}
+
+/**
+ * As `eachIdentity`; and as one with the kernel's writeback cache, which knows no difference
+ * between them.
+ */
 export function eachSetting(
   t: Test,
   title: string,
@@ -417,7 +435,7 @@ export function eachSetting(
   if (isNative) return;
   // Where there is no such cache, the one is the other.
   if (process.env['SHADOWFS_KERNEL']?.includes('writeback=off') === true) return;
-  eachIdentity(t, `${title}, writeback`, async (t, world) => {
+  asUser(t, `${title}, writeback`, async (t, world) => {
     world.writeback = true;
     await body(t, world);
   });

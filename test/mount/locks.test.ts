@@ -1,6 +1,6 @@
 /** Soft locks and schedules on a mount: from the command line, shells, Python and `.snapshots`. */
 import t from 'tap';
-import { eachIdentity, pause, type World } from './harness.js';
+import { asUser, eachIdentity, pause, type World } from './harness.js';
 
 type Json = Record<string, unknown>;
 
@@ -70,7 +70,7 @@ eachIdentity(t, 'a locked snapshot stays until it is unlocked or forced', async 
   await world.check();
 });
 
-eachIdentity(t, 'locks from a shell and from Python', async (t, world) => {
+asUser(t, 'locks from a shell and from Python', async (t, world) => {
   await mounted(world);
   await inControl(world, 'echo \'monday reason="why not"\' > lock; echo tuesday reason=x > lock');
   t.match(lines(await inControl(world, 'cat locks')), [
@@ -135,7 +135,7 @@ async function until(holds: () => Promise<boolean>): Promise<boolean> {
   return false;
 }
 
-eachIdentity(t, 'a schedule saves what has changed, and prunes', async (t, world) => {
+asUser(t, 'a schedule saves what has changed, and prunes', async (t, world) => {
   await mounted(world);
   t.match(await says(world, ['schedule']), /^0 no schedule/);
   t.match(await says(world, ['schedule', 'every', '1x']), /^2 .*s, m, h, d or w is expected/);

@@ -1,7 +1,7 @@
 /** `send | receive` between real volumes: a repository, a base, in use and not. */
 import fs from 'node:fs';
 import t from 'tap';
-import { eachIdentity, type World } from './harness.js';
+import { asUser, eachIdentity, type World } from './harness.js';
 
 const MAIN = 'node "$CLI"';
 
@@ -72,7 +72,7 @@ eachIdentity(t, 'a repository over a base, worked on while it is sent', async (t
   await world.sh('same_tree base copy; test ! -e copy/mine');
 });
 
-eachIdentity(t, 'directories of a base that go, and come back by a restore', async (t, world) => {
+asUser(t, 'directories of a base that go, and come back by a restore', async (t, world) => {
   await world.sh(`mkdir -p base/x/y/z other; for i in 1 2 3; do
       echo $i > base/x/f$i; echo $i > base/x/y/g$i; echo $i > base/x/y/z/h$i; done
     ln base/x/y/g1 base/x/y/z/g1`);
@@ -95,7 +95,7 @@ eachIdentity(t, 'directories of a base that go, and come back by a restore', asy
   t.pass('all three are the same');
 });
 
-eachIdentity(t, 'times of a base that a volume does not hold', async (t, world) => {
+asUser(t, 'times of a base that a volume does not hold', async (t, world) => {
   // tmpfs keeps any time; ext4 does not.
   const base = fs.mkdtempSync('/dev/shm/shadowfs-');
   t.teardown(() => fs.rmSync(base, { recursive: true, force: true }));
@@ -117,7 +117,7 @@ eachIdentity(t, 'times of a base that a volume does not hold', async (t, world) 
   t.equal(await world.sh('cat copy/late'), 'text\n');
 });
 
-eachIdentity(t, 'interrupted, damaged, not a stream', async (t, world) => {
+asUser(t, 'interrupted, damaged, not a stream', async (t, world) => {
   await world.mount(['--no-base', 'mnt']);
   await world.sh('cd "$MNT"; for i in $(seq 40); do head -c 100000 /dev/urandom > f$i; done');
   await world.on(['save', 'one']);
@@ -156,41 +156,37 @@ eachIdentity(t, 'interrupted, damaged, not a stream', async (t, world) => {
   t.match(closed, { status: 1, err: /nobody reads the stream/ });
 });
 
-eachIdentity(
-  t,
-  'a crash at each step leaves the state before or the state after',
-  async (t, world) => {
-    await world.mount(['--no-base', 'mnt']);
-    await world.sh('cd "$MNT"; mkdir d; echo one > d/f');
-    await world.on(['save', 'one']);
-    await world.sh('cd "$MNT"; echo two > d/f; mv d e');
-    await world.on(['save', 'two']);
-    await world.sh('manifest "$MNT" > after');
-    await world.sh('manifest "$MNT/.snapshots/one" > before');
-    await line(world, 'shadowfs send one -C mnt > one.stream');
-    await line(world, 'shadowfs send -i one two -C mnt > two.stream');
-    await world.sh('mkdir copy');
-    for (const step of [
-      'receive:stored',
-      'receive:verified',
-      'receive:adopted',
-      'store:before-commit:2',
-    ]) {
-      await world.sh('rm -rf copy.volume');
-      await line(world, 'shadowfs receive copy.volume < one.stream');
-      const cli = `node ${world.checkout}/dist/cli/main.js`;
-      const ran = await world.trySh(
-        `SHADOWFS_FAILPOINT=${step} ${cli} receive copy.volume < two.stream; test $? -eq 137`,
-      );
-      t.equal(ran.status, 0, `killed at ${step}`);
-      await world.check(['--volume', world.path('copy.volume')]);
-      await world.mount(['--no-base', '--volume', world.path('copy.volume'), 'copy']);
-      await world.sh(`same_manifest ${step === 'receive:adopted' ? 'after' : 'before'} copy`);
-      await world.umount(world.path('copy'));
-      await line(world, 'shadowfs receive copy.volume < two.stream');
-      await world.mount(['--no-base', '--volume', world.path('copy.volume'), 'copy']);
-      await world.sh('same_manifest after copy');
-      await world.umount(world.path('copy'));
-    }
-  },
-);
+asUser(t, 'a crash at each step leaves the state before or the state after', async (t, world) => {
+  await world.mount(['--no-base', 'mnt']);
+  await world.sh('cd "$MNT"; mkdir d; echo one > d/f');
+  await world.on(['save', 'one']);
+  await world.sh('cd "$MNT"; echo two > d/f; mv d e');
+  await world.on(['save', 'two']);
+  await world.sh('manifest "$MNT" > after');
+  await world.sh('manifest "$MNT/.snapshots/one" > before');
+  await line(world, 'shadowfs send one -C mnt > one.stream');
+  await line(world, 'shadowfs send -i one two -C mnt > two.stream');
+  await world.sh('mkdir copy');
+  for (const step of [
+    'receive:stored',
+    'receive:verified',
+    'receive:adopted',
+    'store:before-commit:2',
+  ]) {
+    await world.sh('rm -rf copy.volume');
+    await line(world, 'shadowfs receive copy.volume < one.stream');
+    const cli = `node ${world.checkout}/dist/cli/main.js`;
+    const ran = await world.trySh(
+      `SHADOWFS_FAILPOINT=${step} ${cli} receive copy.volume < two.stream; test $? -eq 137`,
+    );
+    t.equal(ran.status, 0, `killed at ${step}`);
+    await world.check(['--volume', world.path('copy.volume')]);
+    await world.mount(['--no-base', '--volume', world.path('copy.volume'), 'copy']);
+    await world.sh(`same_manifest ${step === 'receive:adopted' ? 'after' : 'before'} copy`);
+    await world.umount(world.path('copy'));
+    await line(world, 'shadowfs receive copy.volume < two.stream');
+    await world.mount(['--no-base', '--volume', world.path('copy.volume'), 'copy']);
+    await world.sh('same_manifest after copy');
+    await world.umount(world.path('copy'));
+  }
+});

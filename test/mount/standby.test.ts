@@ -1,6 +1,6 @@
 /** A mounted standby: what arrives, what programs see of it, and what it refuses. */
 import t from 'tap';
-import { eachIdentity, isNative, type World } from './harness.js';
+import { asUser, eachIdentity, isNative, type World } from './harness.js';
 
 const SHADOWFS = 'shadowfs() { node "$CLI" "$@"; }';
 
@@ -74,7 +74,7 @@ eachIdentity(t, 'every change is refused, commands are not', async (t, world) =>
   t.match(await world.trySh('echo x > copy/new'), { status: 1, err: /[Rr]ead-only/ }, 'it is kept');
 });
 
-eachIdentity(t, 'programs see one whole snapshot after the other', async (t, world) => {
+asUser(t, 'programs see one whole snapshot after the other', async (t, world) => {
   await pair(world);
   // Every file of a round has the same number in it.
   await world.sh(`mkdir mnt/set mnt/set/deep; echo 0 > mnt/unchanged
@@ -110,7 +110,7 @@ eachIdentity(t, 'programs see one whole snapshot after the other', async (t, wor
   await world.sh('same_tree mnt copy');
 });
 
-eachIdentity(t, 'a stream that ends early, is damaged, or has a rival', async (t, world) => {
+asUser(t, 'a stream that ends early, is damaged, or has a rival', async (t, world) => {
   await pair(world);
   await world.sh('cd mnt; for i in $(seq 60); do head -c 100000 /dev/urandom > f$i; done');
   await world.on(['save', 'one']);
@@ -144,7 +144,7 @@ eachIdentity(t, 'a stream that ends early, is damaged, or has a rival', async (t
   await world.sh('same_tree mnt copy');
 });
 
-eachIdentity(t, 'the process of the standby is killed in the middle', async (t, world) => {
+asUser(t, 'the process of the standby is killed in the middle', async (t, world) => {
   await pair(world);
   await world.sh('cd mnt; for i in $(seq 60); do head -c 100000 /dev/urandom > f$i; done');
   await world.on(['save', 'one']);

@@ -1,7 +1,7 @@
 /** The tour of a standby, a failover and the way back shows what it should, and leaves nothing behind. */
 import fs from 'node:fs';
 import t from 'tap';
-import { eachIdentity } from './harness.js';
+import { asUser, eachIdentity } from './harness.js';
 
 const TOUR_MS = 180_000;
 
@@ -22,7 +22,7 @@ eachIdentity(t, 'mount-scripts/two-peers', async (t, world) => {
   t.match(await world.run(['bash', script, '--wrong']), { status: 2, err: /usage/ });
 });
 
-eachIdentity(t, 'mount-scripts/two-peers --keep', async (t, world) => {
+asUser(t, 'mount-scripts/two-peers --keep', async (t, world) => {
   const script = `${world.checkout}/mount-scripts/two-peers`;
   const ran = await world.run(['bash', script, '--keep'], { timeoutMs: TOUR_MS });
   t.match(ran, { status: 0, out: /Left mounted/ });

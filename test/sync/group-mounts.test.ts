@@ -3,8 +3,7 @@
  * not at all when somebody is away, refuses, or is killed at any step.
  */
 import t from 'tap';
-import { type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
-import { asUser } from './one-identity.js';
+import { asUser, type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
 
 const NAMES = ['a', 'b', 'c'] as const;
 const WAIT_MS = 60_000;

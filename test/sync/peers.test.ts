@@ -9,8 +9,14 @@ import { encodeFrame, NO_PAYLOAD } from '../../src/format/wire/frame.js';
 import { decodeToken, encodeToken, invitationId } from '../../src/format/wire/pairing-token.js';
 import { greetingFrame, proofOf } from '../../src/sync/peers/pairing.js';
 import { makeKeyAndCertificate, fingerprintOf } from '../../src/sync/transport/certificate.js';
-import { type Answer, eachIdentity, pause, processGone, type World } from '../mount/harness.js';
-import { asUser } from './one-identity.js';
+import {
+  asUser,
+  type Answer,
+  eachIdentity,
+  pause,
+  processGone,
+  type World,
+} from '../mount/harness.js';
 
 const LOCAL = ['--listen', '127.0.0.1:0'];
 const WAIT_MS = 20_000;

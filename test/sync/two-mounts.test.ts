@@ -4,8 +4,7 @@
  */
 import t from 'tap';
 import { Volume } from '../../src/volume/volume.js';
-import { type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
-import { asUser } from './one-identity.js';
+import { asUser, type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
 
 const WAIT_MS = 30_000;
 
