@@ -171,12 +171,20 @@ t.test('mountinfo', (t) => {
   t.same(parseMountInfo(text), [
     {
       mountpoint: '/mnt x',
+      root: '/sub',
       type: 'fuse.shadowfs',
       source: 'src\ty',
       deviceMajor: 0,
       deviceMinor: 98,
     },
-    { mountpoint: '/ü', type: 'ext4', source: '/dev/x', deviceMajor: 0, deviceMinor: 99 },
+    {
+      mountpoint: '/ü',
+      root: '/',
+      type: 'ext4',
+      source: '/dev/x',
+      deviceMajor: 0,
+      deviceMinor: 99,
+    },
   ]);
   t.end();
 });

@@ -36,7 +36,7 @@ eachIdentity(t, 'a locked snapshot stays until it is unlocked or forced', async 
   );
   t.match(
     await says(world, ['locks']),
-    /\nmonday +owner +the audit +- +- +local +(just now|\d+ seconds? ago) +-\n/,
+    /\nmonday +owner +the audit +- +local +(just now|\d+ seconds? ago) +-\n/,
   );
   t.match(await says(world, ['snapshots']), /\nmonday +user, locked [\s\S]*\ntuesday +user {2}/);
   t.match(
