@@ -10,6 +10,8 @@
  * which cuts nothing off in JavaScript.
  */
 import {
+  type MessagePort,
+  receiveMessageOnPort,
   type ResourceLimits,
   type Transferable,
   Worker,
@@ -71,6 +73,18 @@ export function threadData(): unknown {
   Atomics.store(state, 0, UP);
   Atomics.notify(state, 0);
   return data;
+}
+
+/**
+ * Handles what a thread posted on `port` and nobody has handled yet. A thread's `exit` may overtake
+ * its last messages, so whoever asks at `exit` how it ended calls this first.
+ */
+export function handlePosted<M>(port: MessagePort, handle: (message: M) => void): void {
+  for (;;) {
+    const posted = receiveMessageOnPort(port) as { message: M } | undefined;
+    if (posted === undefined) return;
+    handle(posted.message);
+  }
 }
 
 function isUp({ state }: Thread): boolean {

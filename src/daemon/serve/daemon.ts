@@ -19,7 +19,7 @@ import { exitNow } from '../../libc/libc.js';
 import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
 import { failpoint } from '../../lib/failpoints.js';
-import { endThreads, startThread, within } from '../../lib/threads.js';
+import { endThreads, startThread, within, handlePosted } from '../../lib/threads.js';
 import { fsPath } from '../../lib/byte-text.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { invariant } from '../../lib/invariant.js';
@@ -230,6 +230,7 @@ class Daemon {
       isUncut: true,
     });
     const lost = (error: Error): void => {
+      handlePosted<FromServer>(this.#port, (message) => this.#handle(message));
       if (this.#hasEnded) return;
       // Without the serving thread, a process that asks the mount waits for ever, and this process
       // may be one.
@@ -243,28 +244,30 @@ class Daemon {
   }
 
   #listen(): void {
-    this.#port.on('message', (message: FromServer) => {
-      this.#waiting = this.#waiting.filter(({ kind, resolve, reject }) => {
-        if (message.kind === 'failed') reject(fromPlainError(message.error));
-        else if (message.kind === kind) resolve();
-        else return true;
-        return false;
-      });
-      if (message.kind === 'opened') this.#opened = message.volume;
-      // Without a volume it has nothing to serve.
-      else if (message.kind === 'failed' && this.#opened === undefined)
-        this.#onEnded?.(message.error);
-      // The serving thread no longer takes answers.
-      if (this.#hasEnded) return;
-      if (message.kind === 'call') this.#calls.receive(message.message);
-      else if (message.kind === 'start-writer')
-        startWriter(message.data, (why) => log(`the writer thread failed: ${why}`));
-      else if (message.kind === 'ended') {
-        this.#hasEnded = true;
-        this.#snapshots = message.snapshots;
-        this.#onEnded?.(message.error);
-      }
+    this.#port.on('message', (message: FromServer) => this.#handle(message));
+  }
+
+  #handle(message: FromServer): void {
+    this.#waiting = this.#waiting.filter(({ kind, resolve, reject }) => {
+      if (message.kind === 'failed') reject(fromPlainError(message.error));
+      else if (message.kind === kind) resolve();
+      else return true;
+      return false;
     });
+    if (message.kind === 'opened') this.#opened = message.volume;
+    // Without a volume it has nothing to serve.
+    else if (message.kind === 'failed' && this.#opened === undefined)
+      this.#onEnded?.(message.error);
+    // The serving thread no longer takes answers.
+    if (this.#hasEnded) return;
+    if (message.kind === 'call') this.#calls.receive(message.message);
+    else if (message.kind === 'start-writer')
+      startWriter(message.data, (why) => log(`the writer thread failed: ${why}`));
+    else if (message.kind === 'ended') {
+      this.#hasEnded = true;
+      this.#snapshots = message.snapshots;
+      this.#onEnded?.(message.error);
+    }
   }
 
   #mount(): void {

@@ -115,3 +115,34 @@ t.test(
     t.equal(over.code, 4, over.err);
   },
 );
+
+t.test('what a thread posts at its end is heard, though its exit may come first', async (t) => {
+  const ended = await run(
+    `
+    import { MessageChannel } from 'node:worker_threads';
+    const code = \`
+      import { workerData } from 'node:worker_threads';
+      const { port } = workerData.data;
+      port.on('message', () => { port.postMessage('ended'); port.close(); });
+    \`;
+    let early = 0;
+    for (let n = 0; n < 150; n++) {
+      const { port1, port2 } = new MessageChannel();
+      const url = new URL('data:text/javascript,' + encodeURIComponent(code));
+      const worker = threads.startThread(url, { data: { port: port2 }, transferList: [port2] });
+      let heard = 0;
+      port1.on('message', () => heard++);
+      port1.postMessage('stop');
+      await new Promise((resolve) => worker.once('exit', resolve));
+      if (heard === 0) early++;
+      threads.handlePosted(port1, () => heard++);
+      port1.close();
+      if (heard !== 1) throw new Error('heard ' + heard + ' times');
+    }
+    process.stderr.write('exits that came first: ' + early);
+  `,
+    { SLOW_THREADS: 'none' },
+  );
+  t.equal(ended.code, 0, ended.err);
+  t.match(ended.err, /^exits that came first: \d+$/);
+});
