@@ -157,6 +157,11 @@ export class VolumeRun {
     if (open.id !== this.#openGroup) {
       const copy = this.#copy();
       for (let id = this.#openGroup; id < open.id; id++) this.#closed.set(id, copy);
+      // The log had a part of it and got the rest as it closed. Nobody has flushed that yet, but a
+      // process that dies takes nothing out of the file.
+      if (closing?.isUnlogged === false && this.#logged.has(closing.id)) {
+        this.#logged.set(closing.id, copy);
+      }
       this.#openGroup = open.id;
     }
     this.#closingGroup = closing?.id;
