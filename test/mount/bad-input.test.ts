@@ -120,7 +120,7 @@ eachIdentity(t, 'snapshot names', async (t, world) => {
   await refuse(['save', 'x'.repeat(256)], 'bad-snapshot-name', /longer than 255/);
   await refuse(['save', 'a/b'], 'bad-snapshot-name', /slash/);
   await refuse(['save', 'a\x07b'], 'bad-snapshot-name', /control character/);
-  await refuse(['save', 'a\nb'], 'bad-command-line', /line feed/);
+  await refuse(['save', 'a\nb'], 'bad-snapshot-name', /control character/);
   await refuse(['save', '..'], 'bad-snapshot-name', /not a snapshot name/);
   await refuse(['save', 'latest'], 'bad-snapshot-name', /newest/);
   await refuse(['save', 'one'], 'snapshot-exists', /one exists already/);
