@@ -210,11 +210,14 @@ function failpointNames(): string[] {
     for (const [, step] of text.matchAll(/\bfailpoint\('([a-z-]+:[a-z-]+)'\)/g))
       names.add(step ?? '');
   }
-  // These have tests of their own: group saves (group-mounts.test.ts), the intent log
-  // (intent-log.test.ts), the start of a mount (ending.test.ts), upgrades (upgrade.test.ts), moved
-  // volumes (volume-places.test.ts) and the writer (writer-death.test.ts).
+  // These have tests of their own: apply (apply.test.ts), group saves (group-mounts.test.ts), the
+  // intent log (intent-log.test.ts), streams (send-receive.test.ts), roles (failover.test.ts), the
+  // start of a mount (ending.test.ts), upgrades (upgrade.test.ts), moved volumes
+  // (volume-places.test.ts) and the writer (writer-death.test.ts).
   return [...names]
-    .filter((name) => !/^(group|log|mount|spawn|upgrade|volume|writer):/.test(name))
+    .filter(
+      (name) => !/^(apply|group|log|mount|receive|role|spawn|upgrade|volume|writer):/.test(name),
+    )
     .sort();
 }
 
@@ -224,6 +227,8 @@ const WORK = [
   'echo 2 > f; echo new > g; rm -r d; sync f',
   'echo one > .control/restore',
   'echo 3 > f; sync f',
+  'echo back > .control/undo',
+  'echo forward > .control/undo',
   'echo one to=two > .control/rename',
   'echo three > .control/save',
   'echo 5 > f; sync f',
@@ -259,7 +264,7 @@ t.test('every command is done wholly or not at all', async (t) => {
 
     let crashes = 0;
     // What is stored when does not depend on the driver.
-    const hits = isNative ? [2, 6] : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12];
+    const hits = isNative ? [2, 6] : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14];
     for (const [step, hit] of steps.flatMap((step) => hits.map((hit) => [step, hit] as const))) {
       const name = `${step.replace(':', '-')}-${hit}`;
       world.env = { SHADOWFS_FAILPOINT: `${step}:${hit}` };

@@ -87,7 +87,8 @@ fd = os.open('$MNT', os.O_RDONLY)
 while True: os.fstatvfs(fd)"`;
     t.same(await endings(world, 'occupier-thread', 10, work, umount), ok(10));
   }
-  const check = `exec node ${cli} check -C "$MNT"`;
+  // Not -C: a process whose directory lies in a mount keeps it busy.
+  const check = `exec node ${cli} check "$MNT"`;
   t.same(await endings(world, 'inspect-thread', 3, check, umount), ok(3), 'check');
   t.same(await endings(world, 'inspect-thread', 3, check, terminate), ok(3), 'check, SIGTERM');
 });
