@@ -273,7 +273,11 @@ export class World {
   /** kill -9 of the process that serves the mount; returns when it is gone. */
   async crash(mountpoint = this.mnt): Promise<void> {
     const pid = await this.daemonPid(mountpoint);
-    process.kill(pid, 'SIGKILL');
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      throw new Error(`the daemon had ended by itself: ${this.log()}`, { cause: error });
+    }
     await processGone(pid);
   }
 

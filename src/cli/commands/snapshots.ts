@@ -51,10 +51,18 @@ export function addSnapshots(program: Command): void {
 /** A directory as the last word is the mountpoint, as for other commands. */
 function wordsOf(given: string[]): { words: string[]; mountpoint: string | undefined } {
   const last = given.at(-1);
-  const isDirectory =
-    last !== undefined && statSync(last, { throwIfNoEntry: false })?.isDirectory() === true;
-  if (!isDirectory) return { words: given, mountpoint: undefined };
+  if (last === undefined || !isDirectory(last)) return { words: given, mountpoint: undefined };
   return { words: given.slice(0, -1), mountpoint: last };
+}
+
+function isDirectory(word: string): boolean {
+  try {
+    return statSync(word).isDirectory();
+  } catch (error) {
+    // The mount of another user, or a dead one, can't be looked at and is there.
+    const { code = '' } = error as NodeJS.ErrnoException;
+    return !['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(code);
+  }
 }
 
 /** Throws no-such-snapshot when nothing is meant by a word. */

@@ -42,10 +42,11 @@ export function readMountRecord(paths: StatePaths, mountpoint: string): MountRec
 /** The record of a mount by its device, wherever it is mounted now. */
 export function findMountRecord(paths: StatePaths, mount: MountEntry): MountRecord | undefined {
   const isOf = (record: MountRecord): boolean => record.device === mount.device;
+  const named = readMountRecord(paths, mount.mountpoint);
+  if (named !== undefined && isOf(named) && isRunning(named)) return named;
   const found = readMountRecords(paths).find((record) => isOf(record) && isRunning(record));
   if (found !== undefined) return found;
   // A process that has ended, or of an earlier version, which did not say its device.
-  const named = readMountRecord(paths, mount.mountpoint);
   return named === undefined || (named.device !== undefined && !isOf(named)) ? undefined : named;
 }
 

@@ -254,6 +254,7 @@ class Daemon {
       else return true;
       return false;
     });
+    if (message.kind === 'unmounted') this.#hasMount = false;
     if (message.kind === 'opened') this.#opened = message.volume;
     // Without a volume it has nothing to serve.
     else if (message.kind === 'failed' && this.#opened === undefined)
@@ -417,8 +418,12 @@ class Daemon {
     if (wasBusy) this.#post({ kind: 'stop' });
   }
 
-  /** The mount, wherever it is now. */
+  /**
+   * The mount, wherever it is now. Only while it is known to be there: the kernel gives the device
+   * number of one that is gone to the next mount, which may be anybody's.
+   */
   #mounted(): MountEntry | undefined {
+    if (!this.#hasMount) return undefined;
     if (this.#place.device !== undefined) return this.#place.entry();
     const top = mountAt(readMountTable(), this.#plan.mountpoint);
     return top?.type === MOUNT_TYPE ? top : undefined;
@@ -448,7 +453,7 @@ class Daemon {
 
   /** Removes the mounts that this process has made and can't serve. */
   async #removeMounts(): Promise<void> {
-    const mount = this.#hasMount ? this.#mounted() : undefined;
+    const mount = this.#mounted();
     if (mount !== undefined) await this.#unmount({ mountpoint: mount.mountpoint, lazy: true });
     if (this.#hasControlMount) await this.#removeControlMount();
   }
@@ -486,7 +491,7 @@ class Daemon {
     this.#tellEnd(toPlainError(error));
     // In separate processes: the unmounts may have to wait until this process is gone.
     const { controlMount } = this.#plan;
-    const mount = this.#hasMount ? this.#mounted() : undefined;
+    const mount = this.#mounted();
     if (mount !== undefined) detachLater(mount.mountpoint);
     if (this.#hasControlMount && mountAt(readMountTable(), controlMount) !== undefined) {
       detachLater(controlMount);

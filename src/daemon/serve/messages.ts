@@ -44,6 +44,8 @@ export type FromServer =
   | { kind: 'start-writer'; data: WriterData }
   /** A message of the calls between the two threads. */
   | { kind: 'call'; message: unknown }
+  /** Somebody has unmounted it: from now on its device number may be another mount's. */
+  | { kind: 'unmounted' }
   /** The mount is gone and everything is stored, or `error` says why not. */
   | { kind: 'ended'; snapshots?: number; error?: PlainError };
 

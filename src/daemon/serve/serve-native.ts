@@ -139,6 +139,7 @@ class NativeServer implements ServingThread {
       { ...common, source, subtype: SUBTYPE, readOnly, noexec, suid, dev },
       () => {
         log('the mount has ended: unmounted');
+        this.post({ kind: 'unmounted' });
         this.#close();
       },
     );

@@ -144,6 +144,7 @@ class KernelServer implements ServingThread {
     tree.notifier = new SessionNotifier(this.#helpers, session, log);
     this.#loop.addSession(session, () => {
       log(`the mount has ended: ${session.ended}`);
+      if (session.ended === 'unmounted') post({ kind: 'unmounted' });
       this.#loop.stop();
     });
   }
