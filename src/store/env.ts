@@ -209,6 +209,22 @@ const ANY_KEY = Buffer.of(0);
 /** A timer that never runs. */
 const NO_TIMER = (() => NO_TIMER) as unknown as typeof setTimeout;
 
+/**
+ * Runs `work`, in which lmdb takes a state to read. lmdb releases a state by a
+ * timer of 0 ms. In a thread that does not yield it would never fire (and timers
+ * would pile up); in any other thread it would fire at any time, and what was
+ * found in the state's pages before would mean nothing. So there is no timer.
+ */
+function withoutTimers<T>(work: () => T): T {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = NO_TIMER;
+  try {
+    return work();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+}
+
 function treeStats(stats: LmdbTreeStats): TreeStats {
   return {
     depth: stats.treeDepth,
@@ -283,8 +299,11 @@ export class Env {
   static open(path: string, options: EnvOptions = {}): Env {
     const place = MeetingPlace.enter(path);
     try {
-      const root = openRoot(place.directory, options);
-      return Env.#withTables(path, root, options, place);
+      // Opening a table to read takes a state, too.
+      return withoutTimers(() => {
+        const root = openRoot(place.directory, options);
+        return Env.#withTables(path, root, options, place);
+      });
     } catch (error) {
       place.leave();
       throw error;
@@ -344,21 +363,10 @@ export class Env {
     return record && treeRoot(record.subarray(0, record.length));
   }
 
-  /**
-   * Moves this environment's reads to the newest committed state. lmdb releases
-   * a state by a timer of 0 ms. In a thread that does not yield it would never
-   * fire (and timers would pile up); in any other thread it would fire at any
-   * time. So the timer is suppressed, and only this call changes the state.
-   */
+  /** Moves this environment's reads to the newest committed state; only this call does. */
   renew(): void {
     this.root.resetReadTxn();
-    const { setTimeout } = globalThis;
-    globalThis.setTimeout = NO_TIMER;
-    try {
-      this.root.ensureReadTxn();
-    } finally {
-      globalThis.setTimeout = setTimeout;
-    }
+    withoutTimers(() => this.root.ensureReadTxn());
     // The first read takes the new state.
     this.table(TABLE.meta).getBinaryFast(ANY_KEY);
   }
