@@ -7,14 +7,8 @@ import { noteObjection } from '../format/text/note.js';
 import { hasBase } from '../volume/catalog.js';
 import { isCount } from '../lib/fields.js';
 import { layerKey } from '../format/records/keys.js';
-import {
-  BASE_LAYER,
-  FORMAT_VERSION,
-  FORMAT_WITH_LOG,
-  MAX_LAYER,
-  ROOT_FILESET,
-  TABLE,
-} from '../format/records/tables.js';
+import { BASE_LAYER, MAX_LAYER, ROOT_FILESET, TABLE } from '../format/records/tables.js';
+import { formatUse } from '../format/records/volume-format.js';
 import { decodePeering } from '../format/records/peer-record.js';
 import { decodeJson } from '../format/records/values.js';
 import type { StoreReader } from '../store/reader.js';
@@ -71,7 +65,7 @@ function meta<T>(reader: StoreReader, name: string): T | undefined {
 
 function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
   const format = meta<number>(reader, 'format');
-  if (format !== FORMAT_VERSION && format !== FORMAT_WITH_LOG)
+  if (formatUse(format) === undefined)
     state.add('format', `the format is ${format}`, 'meta/format');
   const uuid = meta<string>(reader, 'uuid');
   if (typeof uuid !== 'string' || uuid.length !== 36) {

@@ -15,6 +15,7 @@ import { ROOT_FILESET, TABLE, TABLE_NAMES, type TableNumber } from '../format/re
 import { checkPages, type PageFinding } from '../store/mdb/pages.js';
 import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
+import { checkApplied } from './applied.js';
 import { checkCatalog } from './catalog.js';
 import { RecordCheck, VERSIONED_TABLES } from './records.js';
 import { workNow } from '../lib/work.js';
@@ -78,7 +79,7 @@ export function checkVolumeAt(
       reader.close();
       reader = volume.store;
     }
-    checkStore(reader, volume, state, isReadable, options);
+    checkStore(reader, volume, state, isReadable, { ...options, path: what.path });
   } catch (error) {
     if (isRefusal(error)) throw error;
     state.add('store', messageOf(error), 'data.mdb');
@@ -142,12 +143,15 @@ function checkStore(
   volume: ReadableVolume | undefined,
   state: CheckState,
   isReadable: (table: TableNumber) => boolean,
-  options: CheckOptions,
+  options: CheckOptions & { path: string },
 ): void {
   const { tables } = reader.stats();
   const records = [...VERSIONED_TABLES, TABLE.delta].map((table) => tables[table]?.records ?? 0);
   state.total = records.reduce((sum, count) => sum + count, 0);
   const catalog = checkCatalog(reader, state);
+  if ([TABLE.delta, TABLE.inodes, TABLE.blocks].every(isReadable)) {
+    state.guard('A8', 'meta/applied', () => checkApplied(reader, state, catalog, options.path));
+  }
   new RecordCheck(reader, catalog, state, { deep: options.deep ?? true, isReadable }).run();
   const all = [...VERSIONED_TABLES, TABLE.delta, TABLE.reap, TABLE.baseids];
   if (volume === undefined || !catalog.isTree || !all.every(isReadable)) return;

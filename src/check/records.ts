@@ -4,13 +4,14 @@
  * delta map against the versions. One pass over each table; memory is constant.
  */
 import { INODE_LIMIT } from '../format/records/tables.js';
-import { decodeInode } from '../format/records/inode-record.js';
+import { decodeInode, isStoredRecord } from '../format/records/inode-record.js';
 import {
   decodeDeltaKey,
   deltaKey,
   entryHashOf,
   entryNameOf,
   filesetOf,
+  inodeKey,
   inodeOf,
   layerOf,
   placeOf,
@@ -22,6 +23,7 @@ import { nameHash } from '../format/records/name-hash.js';
 import {
   ALLOCATOR,
   allocatorOf,
+  BASE_LAYER,
   COUNTER_BITS,
   isVersioned,
   MAX_FILE_SIZE,
@@ -143,9 +145,13 @@ export class RecordCheck {
   #checkValue(table: TableNumber, { key, value }: Entry, where: string): void {
     this.state.guard('format', where, () => {
       switch (table) {
-        case TABLE.inodes:
-          decodeInode(value, new Inode(inodeOf(key)), () => 'inode');
+        case TABLE.inodes: {
+          const inode = new Inode(inodeOf(key));
+          decodeInode(value, inode, () => 'inode');
+          const problem = this.#storedProblem(inode, filesetOf(key));
+          if (problem !== undefined) this.state.add('A9', problem, where);
           break;
+        }
         case TABLE.entries: {
           const { ino, type } = decodeEntry(value, () => 'entry');
           this.#noteInode(ino);
@@ -176,6 +182,14 @@ export class RecordCheck {
           }
       }
     });
+  }
+
+  /** A record may say that the base has nothing of the file only if the base layer's does. */
+  #storedProblem({ ino, base }: Inode, fileset: number): string | undefined {
+    if (base?.isStored !== true) return undefined;
+    const value = this.reader.get(TABLE.inodes, inodeKey(fileset, ino, BASE_LAYER));
+    if (value !== undefined && isStoredRecord(value)) return undefined;
+    return 'it says that the base has nothing of it, and the base layer does not';
   }
 
   /**

@@ -6,14 +6,9 @@
 import { randomUUID } from 'node:crypto';
 import { layerKey, uint32Key } from '../format/records/keys.js';
 import { LOG_META, type LogPosition } from '../format/records/log-record.js';
-import {
-  FORMAT_VERSION,
-  FORMAT_WITH_LOG,
-  ROOT_FILESET,
-  ROOT_INODE,
-  TABLE,
-} from '../format/records/tables.js';
+import { ROOT_FILESET, ROOT_INODE, TABLE } from '../format/records/tables.js';
 import { decodeJson, encodeJson } from '../format/records/values.js';
+import { formatOf, formatUse } from '../format/records/volume-format.js';
 import type { StoreReader, TableReader } from '../store/reader.js';
 import type { VolumeCore } from './core.js';
 import { type Identity, ownIdentity } from './peers/identity.js';
@@ -102,12 +97,14 @@ export class Catalog {
   readonly tentative = new Map<string, TentativeSnapshot>();
   #core: VolumeCore | undefined;
   #inodesTaken = false;
-  #isLogKnown = false;
+  #hasLog = false;
 
   constructor(
     readonly counters: Counters,
     public identity: Identity,
     public role: Role,
+    /** The stored format says that something was applied. */
+    private isApplied = false,
   ) {}
 
   /** Reads the stored tables; the layers go to `addLayer`. */
@@ -120,7 +117,9 @@ export class Catalog {
     };
     const identity =
       readMeta<Identity>(reader, 'identity') ?? ownIdentity(readMeta<string>(reader, 'uuid') ?? '');
-    const catalog = new Catalog(counters, identity, readMeta<Role>(reader, 'role') ?? NO_ROLE);
+    const role = readMeta<Role>(reader, 'role') ?? NO_ROLE;
+    const use = formatUse(readMeta<number>(reader, 'format'));
+    const catalog = new Catalog(counters, identity, role, use?.isApplied);
     for (const { key, value } of reader.range(TABLE.layers, FIRST.subarray(0, 1), ALL, {})) {
       const number = key.readUIntBE(0, 6);
       addLayer({ ...decodeJson<Omit<Layer, 'number'>>(value, `layer ${number}`), number });
@@ -264,15 +263,28 @@ export class Catalog {
    */
   putLog(position: LogPosition): void {
     this.putMeta(LOG_META, position);
-    if (this.#isLogKnown) return;
-    this.#isLogKnown = true;
-    this.putMeta('format', FORMAT_WITH_LOG);
+    if (this.#hasLog) return;
+    this.#hasLog = true;
+    this.#putFormat();
   }
 
   /** LMDB has everything. */
   forgetLog(): void {
     this.putMeta(LOG_META, undefined);
-    this.putMeta('format', FORMAT_VERSION);
+    this.#hasLog = false;
+    this.#putFormat();
+  }
+
+  /** Versions that do not know the base layer's records must refuse the volume (rule A7). */
+  noteApplied(): void {
+    if (this.isApplied) return;
+    this.isApplied = true;
+    this.#putFormat();
+  }
+
+  #putFormat(): void {
+    const { isApplied } = this;
+    this.putMeta('format', formatOf({ hasLog: this.#hasLog, isApplied }));
   }
 
   addHistory(record: Omit<HistoryRecord, 'sequence'>): HistoryRecord {

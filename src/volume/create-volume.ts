@@ -3,13 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../lib/clock.js';
 import { encodeInode } from '../format/records/inode-record.js';
 import { inodeKey, layerKey, uint32Key } from '../format/records/keys.js';
-import {
-  BASE_LAYER,
-  FORMAT_VERSION,
-  ROOT_FILESET,
-  ROOT_INODE,
-  TABLE,
-} from '../format/records/tables.js';
+import { formatOf } from '../format/records/volume-format.js';
+import { BASE_LAYER, ROOT_FILESET, ROOT_INODE, TABLE } from '../format/records/tables.js';
 import { encodeJson } from '../format/records/values.js';
 import { createVolumeFiles } from '../store/open.js';
 import { StoreWriter } from '../store/writer.js';
@@ -58,7 +53,7 @@ function putFirstRecords(path: string, what: NewVolume): void {
   writer.transaction((tx) => {
     const meta = (name: string, value: unknown): void =>
       tx.put(TABLE.meta, Buffer.from(name), encodeJson(value));
-    meta('format', FORMAT_VERSION);
+    meta('format', formatOf({ hasLog: false, isApplied: false }));
     putRevision(tx);
     meta('uuid', randomUUID());
     meta('options', what.options);

@@ -3,11 +3,12 @@ import type { Clock } from '../lib/clock.js';
 import { CommandError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
 import { logFor } from '../lib/log.js';
-import { FORMAT_WITH_LOG } from '../format/records/tables.js';
+import { NEWEST_FORMAT } from '../format/records/volume-format.js';
 import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
 import { roomWhenOpened } from '../store/space.js';
 import type { BaseDirectory } from '../base/base-directory.js';
+import { appliedLayers } from './apply/applied.js';
 import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
 import type { TxgSink } from './commit/txg-sink.js';
@@ -90,7 +91,10 @@ function openOnlyToRead(what: VolumeOpenOptions): OpenedStore {
   }
 }
 
-type About = Pick<OpenedStore, 'options' | 'stored' | 'uuid'> & { revision: number };
+type About = Pick<OpenedStore, 'options' | 'stored' | 'uuid'> & {
+  revision: number;
+  pinned: number[];
+};
 
 function readAbout(what: VolumeOpenOptions, reader: StoreReader): About {
   checkFormat(what.path, readMeta<number>(reader, 'format'));
@@ -100,18 +104,20 @@ function readAbout(what: VolumeOpenOptions, reader: StoreReader): About {
   const uuid = readMeta<string>(reader, 'uuid');
   invariant(options !== undefined && uuid !== undefined, 'a volume has options and a uuid');
   checkBase(what, stored);
-  return { options, stored, uuid, revision: revisionOf(reader) };
+  const pinned = appliedLayers(reader);
+  return { options, stored, uuid, revision: revisionOf(reader), pinned };
 }
 
-function checkFormat(path: string, format: number | undefined): void {
+/** `known`: the newest format that the reader knows. */
+export function checkFormat(path: string, format: number | undefined, known = NEWEST_FORMAT): void {
   if (format === undefined) {
     throw new CommandError('not-a-volume', 'EINVAL', `${path}: not a shadowfs volume`);
   }
-  if (format > FORMAT_WITH_LOG) {
+  if (format > known) {
     throw new CommandError(
       'newer-format',
       'EINVAL',
-      `${path}: the volume has format ${format}; this shadowfs knows formats up to ${FORMAT_WITH_LOG}`,
+      `${path}: the volume has format ${format}; this shadowfs knows formats up to ${known}`,
     );
   }
 }
@@ -148,13 +154,15 @@ function checkBase(what: VolumeOpenOptions, stored: StoredBase | undefined): voi
   }
 }
 
-function openSink(what: VolumeOpenOptions, { options, stored }: About): TxgSink {
+function openSink(what: VolumeOpenOptions, { options, stored, pinned }: About): TxgSink {
   const setup = {
     path: what.path,
     compression: options.compression,
     quotaBytes: options.quotaBytes,
     blockSize: options.blockSize,
     hasBase: stored !== undefined,
+    // The writer may begin to collect before it is told anything.
+    pinned,
   };
   return what.writer.kind === 'thread'
     ? new ThreadSink(setup, what.writer.wakeFd, what.writer.start)

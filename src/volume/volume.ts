@@ -16,7 +16,7 @@ import type { Deferred } from '../lib/deferred.js';
 import { invariant } from '../lib/invariant.js';
 import type { WaitPolicy } from '../lib/wait-policy.js';
 import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
-import { ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
+import { BASE_LAYER, ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { XattrValue } from './files/xattrs.js';
 import { Applied } from './apply/applied.js';
@@ -106,6 +106,7 @@ export class Volume extends ReadableVolume {
     this.groupPoints = new GroupPoints(core, catalog, this.#commands);
     catalog.attach(core);
     core.onClose((txg) => {
+      if (txg.layers.has(BASE_LAYER)) catalog.noteApplied();
       catalog.storeCounters();
       this.txgs.log?.closing(txg);
     });
@@ -129,6 +130,8 @@ export class Volume extends ReadableVolume {
     }
     if (!readOnly) volume.#start(what, stored);
     if (!readOnly) volume.applied.pin();
+    // Applied by a version that did not note it.
+    if (!readOnly && core.hasBaseRecords) catalog.noteApplied();
     if (!readOnly) volume.txgs.log = openLog(what, core, catalog, uuid);
     core.readOnly = readOnly;
     return volume;

@@ -46,9 +46,6 @@ export function versionLength(table: TableNumber): number {
   return table === TABLE.blocks ? BLOCK_VERSION_LENGTH : VERSION_LENGTH;
 }
 
-export const FORMAT_VERSION = 1;
-/** The format version while the intent log may hold changes that LMDB does not have. */
-export const FORMAT_WITH_LOG = 2;
 export const MAX_LAYER = 2 ** 48 - 1;
 export const MAX_STEP = 2 ** 32 - 1;
 /** The layer below all others (rule D12). */

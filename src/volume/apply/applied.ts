@@ -4,6 +4,7 @@
  * next apply starts from what they show.
  */
 import { BASE_LAYER } from '../../format/records/tables.js';
+import type { TableReader } from '../../store/reader.js';
 import { readMeta } from '../catalog.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
@@ -12,6 +13,12 @@ import type { Volume } from '../volume.js';
 import type { Part } from './journal.js';
 
 const APPLIED_META = 'applied';
+
+/** The layers that the parts name, for who pins them. */
+export function appliedLayers(reader: TableReader): number[] {
+  const parts = readMeta<Part[]>(reader, APPLIED_META) ?? [];
+  return parts.map(({ layer }) => layer).filter((layer) => layer !== BASE_LAYER);
+}
 
 /** The whole tree first, then parts of it. Layers that are gone are left out. */
 export function appliedParts(volume: ReadableVolume): Part[] {
@@ -71,6 +78,7 @@ export class Applied {
 
   /** Durable with the next commit. */
   set(parts: readonly Part[]): void {
+    this.volume.catalog.noteApplied();
     this.volume.catalog.putMeta(APPLIED_META, parts);
     for (const { layer } of parts) {
       if (this.#pinned.includes(layer) || layer === BASE_LAYER) continue;

@@ -13,7 +13,7 @@
  * before 4 it is undone, from then on it is completed, by the next apply or
  * mount.
  *
- * Doors: apply, carry-out.
+ * Doors: apply, carry-out, journal.
  * Doors inside volume/: applied.
  */
 import { CommandError, ERRNO, FsError, messageOf } from '../../lib/errors.js';
@@ -41,11 +41,12 @@ import {
   type Relocation,
   type Step,
   removeJournal,
+  stagingName,
   writeJournal,
 } from './journal.js';
 import { refuseAll, refuseConflicts, shown, shownOne } from './obstacle-text.js';
 import type { ApplyItem, ApplyPlan } from './plan.js';
-import { planned, requireBase, stagingName } from './planning.js';
+import { planned, requireBase } from './planning.js';
 import { isWithin, type Slot, type Slots } from './slots.js';
 import { attributesOf, plainAttributes, removeTree, stage } from './staging.js';
 

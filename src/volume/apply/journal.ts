@@ -24,6 +24,11 @@ import type { FileTimes } from '../../libc/files.js';
 
 const NAME = 'apply.journal';
 
+/** The hidden directory of the base in which an apply makes what is new (rule A6). */
+export function stagingName(uuid: string): string {
+  return `.shadowfs-apply-${uuid.slice(0, 8)}`;
+}
+
 /** What a step does to the base file of an inode. */
 export interface Final {
   ino: number;

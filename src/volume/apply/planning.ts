@@ -13,13 +13,10 @@ import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 import { appliedParts } from './applied.js';
 import { BaseComparison } from './compare-base.js';
+import { stagingName } from './journal.js';
 import { shown } from './obstacle-text.js';
 import { type ApplyPlan, Planner } from './plan.js';
 import { type Ancestor, isWithin, type Slot, Slots } from './slots.js';
-
-export function stagingName(uuid: string): string {
-  return `.shadowfs-apply-${uuid.slice(0, 8)}`;
-}
 
 export function ancestorsOf(volume: ReadableVolume): Ancestor[] {
   return appliedParts(volume).map(({ path, layer }) => ({ path, view: volume.viewAt(layer) }));

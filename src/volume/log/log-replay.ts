@@ -13,13 +13,15 @@ import {
   logIdentity,
   readLogRecord,
 } from '../../format/records/log-record.js';
-import { FORMAT_VERSION, TABLE } from '../../format/records/tables.js';
+import { TABLE } from '../../format/records/tables.js';
 import {
   BLOCK_HEADER_LENGTH,
   BLOCK_RAW,
+  decodeJson,
   encodeJson,
   sealBlock,
 } from '../../format/records/values.js';
+import { formatOf, formatUse } from '../../format/records/volume-format.js';
 import { readLogFile } from '../../store/log-file.js';
 import { openOverlaid, Overlay } from '../../store/overlaid-reader.js';
 import { inUse, presentOwner, shareVolume } from '../../store/owner.js';
@@ -31,6 +33,13 @@ import { readMeta } from '../catalog.js';
 /** For an owner that holds the lock but has not opened the volume yet. */
 const OWNER_TRIES = 40;
 const OWNER_POLL_MS = 50;
+const FORMAT_KEY = Buffer.from('format');
+
+/** The stored format, once the log holds nothing. */
+function withoutLog(format: Buffer | undefined): Buffer {
+  const use = format === undefined ? undefined : formatUse(decodeJson(format, 'meta/format'));
+  return encodeJson(formatOf({ hasLog: false, isApplied: use?.isApplied === true }));
+}
 
 /** The records from a position on, up to the first that is incomplete or out of sequence. */
 export function* logRecords(
@@ -132,7 +141,7 @@ export function applyLog(volumePath: string, compression: boolean): number {
         failpoint('log:replayed-record');
       }
       tx.del(TABLE.meta, Buffer.from(LOG_META));
-      tx.put(TABLE.meta, Buffer.from('format'), encodeJson(FORMAT_VERSION));
+      tx.put(TABLE.meta, FORMAT_KEY, withoutLog(tx.get(TABLE.meta, FORMAT_KEY)));
     });
     failpoint('log:after-replay');
   } finally {
@@ -206,6 +215,7 @@ function logInMemory(volumePath: string, stored: StoreReader): Overlay | undefin
     }
   }
   overlay.set(TABLE.meta, Buffer.from(LOG_META), undefined);
-  overlay.set(TABLE.meta, Buffer.from('format'), encodeJson(FORMAT_VERSION));
+  const format = overlay.get(TABLE.meta, FORMAT_KEY)?.value ?? stored.get(TABLE.meta, FORMAT_KEY);
+  overlay.set(TABLE.meta, FORMAT_KEY, withoutLog(format));
   return overlay;
 }

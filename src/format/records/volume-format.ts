@@ -1,0 +1,29 @@
+/**
+ * The stored format version (`meta/format`). A volume has the lowest version
+ * that every shadowfs which could misread it refuses: 1, and more for what it
+ * uses. Pure.
+ */
+import { isCount } from '../../lib/fields.js';
+
+export interface FormatUse {
+  /** The intent log may hold changes that the tables do not have. */
+  hasLog: boolean;
+  /** The base layer may hold something, or the base was made equal to the tree (rule A7). */
+  isApplied: boolean;
+}
+
+const FIRST = 1;
+const LOG = 1;
+const APPLIED = 2;
+export const NEWEST_FORMAT = FIRST + LOG + APPLIED;
+
+export function formatOf({ hasLog, isApplied }: FormatUse): number {
+  return FIRST + (hasLog ? LOG : 0) + (isApplied ? APPLIED : 0);
+}
+
+/** Undefined: it is not a version that this shadowfs knows. */
+export function formatUse(format: unknown): FormatUse | undefined {
+  if (!isCount(format) || format < FIRST || format > NEWEST_FORMAT) return undefined;
+  const bits = format - FIRST;
+  return { hasLog: (bits & LOG) !== 0, isApplied: (bits & APPLIED) !== 0 };
+}
