@@ -141,6 +141,40 @@ t.test('events of a restore', { skip }, (t) => {
     }),
   );
 
+  t.test('chokidar: a restore, and the undo of it', (t) =>
+    inWorld(t, first, async (world) => {
+      const { version } = JSON.parse(
+        await world.sh(`cat "${world.checkout}/node_modules/chokidar/package.json"`),
+      ) as { version: string };
+      await world.sh(`${MAKE}; mkdir tree; echo i > tree/in`);
+      await world.mount(['base', 'mnt']);
+      await world.on(['save', 'start']);
+      await world.sh(`cd "$MNT/src"; echo other > changed; rm gone; echo new > added
+        mv sub/moved moved; mv tree grown`);
+      await world.sh(`node "${world.fixture('chokidar-log.mjs')}" "$MNT/src" >> chokidar.log 2>&1 &
+        echo $! >> watchers; wait_for grep -qx ready chokidar.log; : > chokidar.log`);
+      const events = (lines: string[]): string =>
+        `${EVENTS}\n${lines.map((line) => `saw chokidar.log "${line}"`).join('\n')}
+        ! grep -vxF -e ${lines.map((line) => `"${line}"`).join(' -e ')} chokidar.log; : > chokidar.log`;
+      await world.on(['restore', 'start']);
+      await world.sh(
+        events([
+          ...['change changed', 'add gone', 'unlink added', 'unlink moved', 'add sub/moved'],
+          ...['unlinkDir grown', 'unlink grown/in', 'addDir tree', 'add tree/in'],
+        ]),
+      );
+      await world.on(['undo']);
+      await world.sh(
+        events([
+          ...['change changed', 'unlink gone', 'add added', 'add moved', 'unlink sub/moved'],
+          ...['addDir grown', 'add grown/in', 'unlinkDir tree', 'unlink tree/in'],
+        ]),
+      );
+      t.pass(`chokidar ${version} said what changed, and nothing else`);
+      await world.sh('kill $(cat watchers)');
+    }),
+  );
+
   t.test('what the kernel refuses is said, and nothing but the mount is touched', (t) =>
     inWorld(t, first, async (world) => {
       await world.sh(
