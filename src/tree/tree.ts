@@ -5,8 +5,8 @@
  * with its `refusal`, except that `.snapshots` accepts commands.
  *
  * Doors: operations, tree, xattr-names.
- * Doors inside tree/: attributes, listing, tree-context, tree-options,
- *   tree-volume.
+ * Doors inside tree/: attributes, if-readable, listing, tree-context,
+ *   tree-options, tree-volume.
  */
 import { after, type Deferred } from '../lib/deferred.js';
 import { FsError } from '../lib/errors.js';

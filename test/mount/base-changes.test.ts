@@ -1,6 +1,6 @@
 /** Base files that others change underneath: noticed, told, never a crash and never a mix. */
 import t from 'tap';
-import { eachIdentity } from './harness.js';
+import { eachIdentity, identities, inWorld } from './harness.js';
 
 interface Mismatch {
   path: string;
@@ -94,3 +94,26 @@ print(dict(seen))"`);
   for (const text of seen) t.notMatch(text, /ab|'b'/, text);
   t.notMatch(world.log(), /invariant|internal|TypeError/);
 });
+
+const user = identities().at(-1);
+if (user === undefined) throw new Error('nobody to be');
+
+/** What the user of the mount may not look at: not so for root, who may. */
+t.test('a base directory whose permission goes while others still write there', (t) =>
+  inWorld(t, user, async (world) => {
+    await world.sh('mkdir -p base/d/sub; echo one > base/d/f; echo s > base/d/sub/s');
+    await world.mount(['base', 'mnt']);
+    await world.on(['save', 'start']);
+    await world.sh(`cd "$MNT"; ls -lR > /dev/null; cat d/f; echo new > d/new; echo t > d/sub/t`);
+    await world.sh(`exec 3>> base/d/f; chmod 0 base/d/sub base/d
+      echo two >&3; exec 3>&-; sleep 0.1; ls "$MNT" "$MNT/.snapshots"`);
+    t.match(await world.on(['status']), { pid: Number }, 'it is served');
+    // What a restore compares with lies in the closed directory.
+    t.match(await world.on(['restore', 'start']), { ok: true });
+    t.match((await world.trySh('cat "$MNT/d/f"')).err, /Permission denied/);
+    await world.sh('chmod 755 base/d base/d/sub; sleep 0.1; ls -R "$MNT"');
+    const seen = await world.sh('cd "$MNT/d"; cat f; echo * sub/*');
+    t.equal(seen, 'one\ntwo\nf sub sub/s\n');
+    t.notMatch(world.log(), /invariant|internal|TypeError|EACCES/);
+  }),
+);

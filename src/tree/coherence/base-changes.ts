@@ -7,6 +7,7 @@
  * The volume has the say where it has a record of its own: then the same
  * question gives the same answer as before.
  */
+import { FsError } from '../../lib/errors.js';
 import { joinPath } from '../../volume/names/inode-reader.js';
 import type { ShadowNodes } from '../snapshots/shadow-nodes.js';
 import type { TreeContext } from '../tree-context.js';
@@ -41,10 +42,9 @@ export class BaseChanges {
   }
 
   #name(directory: string, name: string, batch: Notification[]): void {
-    const { volume } = this.context;
-    const ino = volume.baseChanged?.(joinPath(directory, name), this.shadows.views());
+    const ino = this.#numberAt(joinPath(directory, name));
     const expireOnly = this.context.notifier().canExpireOnly && ino !== undefined;
-    for (const parent of this.#nodesOf(this.context.volume.baseNumber?.(directory))) {
+    for (const parent of this.#nodesAt(directory)) {
       batch.push({ kind: 'inval-entry', parent, name, expireOnly });
     }
     this.#listing(directory, batch);
@@ -54,7 +54,7 @@ export class BaseChanges {
   /** The attributes, and what was read: the kernel's pages of a listing or an untouched file. */
   #inode(ino: number, batch: Notification[]): void {
     const { volume } = this.context;
-    const inode = volume.inode(volume.live, ino);
+    const inode = this.#look(() => volume.inode(volume.live, ino));
     // A file with a record of its own does not change with the base.
     if (inode === undefined || inode.layer !== 0) return;
     for (const node of this.#nodesOf(ino)) {
@@ -63,12 +63,12 @@ export class BaseChanges {
   }
 
   #changed(path: string, batch: Notification[]): void {
-    const ino = this.context.volume.baseChanged?.(path, this.shadows.views());
+    const ino = this.#numberAt(path);
     if (ino !== undefined) this.#inode(ino, batch);
   }
 
   #listing(directory: string, batch: Notification[]): void {
-    for (const node of this.#nodesOf(this.context.volume.baseNumber?.(directory))) {
+    for (const node of this.#nodesAt(directory)) {
       batch.push({ kind: 'inval-inode', node, offset: 0, length: 0 });
     }
   }
@@ -79,10 +79,35 @@ export class BaseChanges {
     volume.baseLost?.(this.shadows.views());
     const { canIncEpoch } = this.context.notifier();
     if (canIncEpoch) batch.push({ kind: 'inc-epoch' });
-    for (const directory of volume.base?.watchedPaths() ?? []) {
+    for (const directory of [...(volume.base?.watchedPaths() ?? [])]) {
+      // The directory itself may be gone.
+      if (this.#nodesAt(directory).length === 0) continue;
       this.#listing(directory, batch);
       if (canIncEpoch) continue;
-      for (const { name } of volume.base?.list(directory) ?? []) this.#name(directory, name, batch);
+      const names = this.#look(() => volume.base?.list(directory)) ?? [];
+      for (const { name } of names) this.#name(directory, name, batch);
+    }
+  }
+
+  #numberAt(path: string): number | undefined {
+    return this.#look(() => this.context.volume.baseChanged?.(path, this.shadows.views()));
+  }
+
+  #nodesAt(directory: string): number[] {
+    return [...this.#nodesOf(this.#look(() => this.context.volume.baseNumber?.(directory)))];
+  }
+
+  /**
+   * What can't be looked at now (this user may not, or the disk fails) may have changed as well:
+   * nothing of the base is taken from memory any more, and whoever asks learns the reason.
+   */
+  #look<T>(look: () => T): T | undefined {
+    try {
+      return look();
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+      this.context.volume.baseLost?.(this.shadows.views());
+      return undefined;
     }
   }
 

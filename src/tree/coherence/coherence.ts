@@ -25,6 +25,7 @@ import type { Inode } from '../../volume/inode.js';
 import type { View } from '../../volume/view.js';
 import type { Notification, Notifier } from './notification.js';
 import type { Transition, Transitions } from './transitions.js';
+import { ifReadable } from '../if-readable.js';
 import type { TreeContext } from '../tree-context.js';
 
 /**
@@ -163,16 +164,18 @@ function gatherInode(
   const staleId = transition.staled.get(ino);
   // The kernel knows few of the files that a standby receives: the others are not read.
   if (staleId === undefined && !nodes.knowsLive(ino)) return;
-  const before = volume.inode(transition.from, ino);
-  const after = volume.inode(transition.to, ino);
+  const before = ifReadable(() => volume.inode(transition.from, ino));
+  const after = ifReadable(() => volume.inode(transition.to, ino));
   if (staleId !== undefined) {
     gathered.inode(staleId, false);
     for (const inode of [before, after]) namesOf(inode, staleId, gathered);
     return;
   }
   const inode = after ?? before;
-  if (inode === undefined || inode.isRegular) return;
-  gathered.inode(nodes.liveId(ino), inode.isDirectory || inode.isSymlink);
+  if (inode?.isRegular === true) return;
+  // Of one that can't be read nothing that the kernel has may count.
+  const withPages = inode === undefined || inode.isDirectory || inode.isSymlink;
+  gathered.inode(nodes.liveId(ino), withPages);
 }
 
 /**
@@ -195,10 +198,11 @@ function fateOf(
   directory: number,
   name: string,
 ): Fate {
-  const target = (view: View): Inode | undefined => {
-    const parent = volume.inode(view, directory);
-    return parent?.isDirectory === true ? volume.lookup(view, parent, name) : undefined;
-  };
+  const target = (view: View): Inode | undefined =>
+    ifReadable(() => {
+      const parent = volume.inode(view, directory);
+      return parent?.isDirectory === true ? volume.lookup(view, parent, name) : undefined;
+    });
   const before = target(from);
   if (before === undefined) return 'dropped';
   transitions.settle(before.ino);

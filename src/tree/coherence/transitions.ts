@@ -11,6 +11,7 @@
 import { FsError } from '../../lib/errors.js';
 import type { View } from '../../volume/view.js';
 import { StaleNode } from './stale-node.js';
+import { ifReadable } from '../if-readable.js';
 import type { TreeContext } from '../tree-context.js';
 
 export class Transition {
@@ -74,8 +75,9 @@ export class Transitions {
   #settleIn(transition: Transition, ino: number): void {
     const { nodes, volume } = this.context;
     if (!nodes.knowsLive(ino)) return;
-    const before = volume.inode(transition.from, ino);
-    const after = volume.inode(transition.to, ino);
+    // What can't be read may be another version.
+    const before = ifReadable(() => volume.inode(transition.from, ino));
+    const after = ifReadable(() => volume.inode(transition.to, ino));
     if (before !== undefined && after !== undefined && before.layer === after.layer) return;
     const known = before ?? after;
     if (known === undefined) return;

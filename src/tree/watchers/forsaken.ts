@@ -8,21 +8,30 @@
 import type { View } from '../../volume/view.js';
 import { joinPath } from '../../volume/names/inode-reader.js';
 import { ROOT_INO } from '../nodes/hidden-names.js';
+import { ifReadable } from '../if-readable.js';
 import type { TreeContext } from '../tree-context.js';
 import type { Touch } from './touch.js';
 import type { Watched } from './watched.js';
 
 /** Deepest first. `from`: the view before the restore. */
 export function forsaken(context: TreeContext, from: View, watched: Watched): Touch[] {
-  const { volume, nodes } = context;
+  const { nodes } = context;
   const found = new Map<number, Touch>();
   for (const ino of watched.inodes) {
-    if (volume.inode(volume.live, ino) !== undefined || !nodes.knowsLive(ino)) continue;
-    if (volume.inode(from, ino)?.isDirectory !== true) continue;
-    const path = volume.pathOf(from, ino);
-    if (path !== undefined) for (const touch of goneChain(context, from, path)) found.set(...touch);
+    if (!nodes.knowsLive(ino)) continue;
+    const touches = ifReadable(() => [...touchesOf(context, from, ino)]) ?? [];
+    for (const touch of touches) found.set(...touch);
   }
   return [...found.values()].sort((a, b) => b.parentPath.length - a.parentPath.length);
+}
+
+/** None: it is no directory, or still there. */
+function* touchesOf(context: TreeContext, from: View, ino: number): Generator<[number, Touch]> {
+  const { volume } = context;
+  if (volume.inode(volume.live, ino) !== undefined) return;
+  if (volume.inode(from, ino)?.isDirectory !== true) return;
+  const path = volume.pathOf(from, ino);
+  if (path !== undefined) yield* goneChain(context, from, path);
 }
 
 /** The gone directories on a path of the view before. Paths are those of the toucher. */

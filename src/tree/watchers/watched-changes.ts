@@ -7,7 +7,9 @@ import { S_IFMT } from '../../lib/file-mode.js';
 import type { Inode } from '../../volume/inode.js';
 import type { View } from '../../volume/view.js';
 import { ROOT_INO } from '../nodes/hidden-names.js';
+import { ifReadable } from '../if-readable.js';
 import type { TreeContext } from '../tree-context.js';
+import type { ViewChange } from '../tree-volume.js';
 import type { Touch } from './touch.js';
 import type { Watched } from './watched.js';
 
@@ -23,13 +25,20 @@ export function* watchedChanges(
 ): Generator<Touch | undefined> {
   const { volume } = context;
   for (const change of volume.changes(from, to)) {
-    if (change.kind === 'entry') {
-      const { directory, name } = change;
-      if (watched.has(directory)) yield* nameChange(context, from, directory, name);
-    } else {
-      yield* inodeChange(context, from, change.ino, watched);
-    }
+    yield* ifReadable(() => [...touchesOf(context, from, change, watched)]) ?? [];
     yield undefined;
+  }
+}
+
+function* touchesOf(
+  context: TreeContext,
+  from: View,
+  change: ViewChange,
+  watched: Watched,
+): Generator<Touch> {
+  if (change.kind === 'inode') yield* inodeChange(context, from, change.ino, watched);
+  else if (watched.has(change.directory)) {
+    yield* nameChange(context, from, change.directory, change.name);
   }
 }
 

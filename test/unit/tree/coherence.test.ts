@@ -1,4 +1,5 @@
 import t from 'tap';
+import { FsError } from '../../../src/lib/errors.js';
 import { FIRST_SPECIAL } from '../../../src/tree/nodes/node-table.js';
 import { errnoOf, makeRig, USER } from '../fixtures/simulated-kernel.js';
 
@@ -310,5 +311,37 @@ t.test('above a number of names all expire at once', (t) => {
   const old = changeAndRestore(makeRig({ epochThreshold: 10, notifier: { canIncEpoch: false } }));
   t.notOk(old.incEpoch);
   t.equal(old.kinds.filter((kind) => kind === 'delete').length, names);
+  t.end();
+});
+
+t.test('a file that can not be read meanwhile does not stop the restore of the others', (t) => {
+  const { kernel, volume, save, startRestore, close } = makeRig();
+  kernel.mkdir('dir');
+  const locked = kernel.create('dir/locked', 'old');
+  const other = kernel.create('dir/other', 'old');
+  save('s');
+  kernel.writeTo(locked, 'newer');
+  kernel.writeTo(other, 'newer');
+  kernel.create('dir/added', 'a');
+  for (const path of ['dir/locked', 'dir/other']) t.equal(kernel.readFile(path), 'newer');
+  const finish = startRestore('s');
+  const { inode, lookup } = volume;
+  const refuse = (): never => {
+    throw new FsError('EACCES', 'stat', 'dir/locked');
+  };
+  volume.inode = (view, ino) => (ino === locked ? refuse() : inode.call(volume, view, ino));
+  volume.lookup = (view, directory, name) =>
+    name === 'locked' || name === 'added' ? refuse() : lookup.call(volume, view, directory, name);
+  finish();
+  t.equal(kernel.readFile('dir/other'), 'old');
+  t.equal(
+    errnoOf(() => kernel.stat('dir/added')),
+    'EACCES',
+    'who asks for it learns why',
+  );
+  volume.inode = inode;
+  volume.lookup = lookup;
+  t.equal(kernel.readFile('dir/locked'), 'old', 'nothing of the other version is left');
+  close();
   t.end();
 });

@@ -1,5 +1,6 @@
 /** Programs that watch: what is touched after a restore, and what the toucher is answered. */
 import t from 'tap';
+import { FsError } from '../../../src/lib/errors.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../../../src/lib/file-mode.js';
 import type { Caller } from '../../../src/tree/operations.js';
 import type { Touch } from '../../../src/tree/watchers/touch.js';
@@ -77,6 +78,25 @@ t.test('changes in watched directories, and of watched files, are touched', (t) 
     'removed watched/new name',
   ]);
   t.strictSame(touchesOf(rig, 's', [other, watched]), [], 'nothing changed since');
+  close();
+  t.end();
+});
+
+t.test('what can not be read is not told, and the rest is', (t) => {
+  const rig = makeRig();
+  const { kernel, volume, save, close } = rig;
+  const dir = kernel.mkdir('dir');
+  const locked = kernel.create('dir/locked', 'old');
+  kernel.create('dir/other', 'old');
+  save('s');
+  for (const name of ['locked', 'other']) kernel.writeTo(kernel.walk(`dir/${name}`), 'new');
+  const { lookup } = volume;
+  volume.lookup = (view, directory, name) => {
+    if (name === 'locked') throw new FsError('EACCES', 'stat', name);
+    return lookup.call(volume, view, directory, name);
+  };
+  t.strictSame(touchesOf(rig, 's', [dir, locked]), ['modified dir/other']);
+  volume.lookup = lookup;
   close();
   t.end();
 });
