@@ -27,6 +27,7 @@ import {
   readEvents,
   removeWatch,
 } from '../libc/inotify.js';
+import { ERRNO } from '../lib/errors.js';
 import { close } from '../libc/libc.js';
 
 /** Each takes about a kilobyte of the kernel's memory, and keeps an inode there. */
@@ -80,9 +81,10 @@ export class BaseWatch {
   add(path: string, open: number): boolean {
     if (this.#isFull || open < 0 || this.#byPath.size >= WATCHES_MAX) return false;
     const watch = addWatch(this.fd, `/proc/self/fd/${open}`, MASK);
-    // Whether there is room again is asked when a watch has gone.
     if (watch < 0) {
-      this.#isFull = true;
+      // Whether there is room again is asked when a watch has gone. Other errors (no permission to
+      // read it) are of this directory alone.
+      if (watch === -ERRNO.ENOSPC || watch === -ERRNO.ENOMEM) this.#isFull = true;
       return false;
     }
     const before = this.#byWatch.get(watch);
