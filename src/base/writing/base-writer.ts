@@ -62,6 +62,12 @@ export interface FileAttributes {
   xattrs?: readonly (readonly [name: string, value: Uint8Array])[];
 }
 
+/** A name in an open directory. */
+interface Place {
+  fd: number;
+  name: string;
+}
+
 export class BaseWriter {
   readonly #rootFd: number;
   readonly #directories = new Map<string, number>();
@@ -95,7 +101,13 @@ export class BaseWriter {
     return fd;
   }
 
-  #place(path: string, syscall: string): { fd: number; name: string } {
+  /** Two places that are used together: the descriptor of one stays open while the other's opens. */
+  #places(from: string, to: string, syscall: string): { source: Place; target: Place } {
+    if (this.#directories.size + 2 > DIRECTORIES_MAX) this.forget();
+    return { source: this.#place(from, syscall), target: this.#place(to, syscall) };
+  }
+
+  #place(path: string, syscall: string): Place {
     const slash = path.lastIndexOf('/');
     const fd = this.#directory(slash < 0 ? '' : path.slice(0, slash));
     if (fd < 0) throw fsError(fd, syscall, path);
@@ -171,8 +183,7 @@ export class BaseWriter {
   }
 
   link(from: string, to: string): void {
-    const source = this.#place(from, 'link');
-    const target = this.#place(to, 'link');
+    const { source, target } = this.#places(from, to, 'link');
     check(linkat(source.fd, source.name, target.fd, target.name), 'link', to);
   }
 
@@ -193,8 +204,7 @@ export class BaseWriter {
   }
 
   #rename(from: string, to: string, flags: number): void {
-    const source = this.#place(from, 'rename');
-    const target = this.#place(to, 'rename');
+    const { source, target } = this.#places(from, to, 'rename');
     check(renameat2(source.fd, source.name, target.fd, target.name, flags), 'rename', to);
     for (const path of this.#directories.keys()) {
       if ([from, to].some((top) => path === top || path.startsWith(`${top}/`))) {
