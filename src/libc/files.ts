@@ -2,7 +2,8 @@
  * System calls that change a directory tree, each below a directory's
  * descriptor. Names are byte strings; symlinks are not followed. 0 or -errno.
  */
-import { AT_SYMLINK_NOFOLLOW } from './constants.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NOFOLLOW, O_PATH } from './constants.js';
+import { close, openat } from './libc.js';
 import { glibc, result, scratchPath, scratchPath2 } from './library.js';
 
 export const RENAME_EXCHANGE = 2;
@@ -102,10 +103,15 @@ export function symlinkat(target: string, dir: number, name: string): number {
   return bad !== 0 ? bad : result(callSymlinkat(scratchPath.bytes, dir, scratchPath2.bytes));
 }
 
-/** Not for symlinks, which have no mode of their own. */
+/** Not for symlinks, which have no mode of their own: what one leads to keeps its mode. */
 export function fchmodat(dir: number, name: string, mode: number): number {
-  const bad = scratchPath.set(name);
-  return bad !== 0 ? bad : result(callFchmodat(dir, scratchPath.bytes, mode, 0));
+  // The call itself would follow one, and has no flag against it before Linux 6.6.
+  const fd = openat(dir, name, O_PATH | O_NOFOLLOW);
+  if (fd < 0) return fd;
+  scratchPath.set(`/proc/self/fd/${fd}`);
+  const done = result(callFchmodat(AT_FDCWD, scratchPath.bytes, mode, 0));
+  close(fd);
+  return done;
 }
 
 export function fchownat(dir: number, name: string, uid: number, gid: number): number {
