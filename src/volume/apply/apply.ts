@@ -154,6 +154,7 @@ class Apply {
         return answer;
       }
       this.#refuseFull(plan);
+      this.#refuseStaging();
       yield* this.#store(slots, plan);
       failpoint('apply:stored');
       writeJournal(host.volumePath, this.#journal('staging', []));
@@ -192,6 +193,16 @@ class Apply {
       'ENOSPC',
       `the base has room for ${available} bytes and needs ${plan.addedBytes}; nothing was changed`,
       { availableBytes: available, neededBytes: plan.addedBytes },
+    );
+  }
+
+  /** Before the journal says that the directory is this apply's: an undo takes it away. */
+  #refuseStaging(): void {
+    if (this.#writer.lstat(this.#staging) === undefined) return;
+    throw new CommandError(
+      'apply-refused',
+      'EEXIST',
+      `${this.#staging} is in the base already: another apply may be at work; remove it if not`,
     );
   }
 
@@ -348,11 +359,7 @@ class Apply {
 
   *#stage(plan: ApplyPlan): Work<void> {
     const { host, volume } = this;
-    try {
-      this.#writer.makeDirectory(this.#staging, 0o700);
-    } catch (error) {
-      throw stagingRefusal(error, this.#staging);
-    }
+    this.#writer.makeDirectory(this.#staging, 0o700);
     yield* stage(volume, this.#view, this.#writer, plan, (bytes) => {
       this.#written += bytes;
       host.onProgress(this.#written, plan.addedBytes);
@@ -443,18 +450,6 @@ class Apply {
     if (end !== undefined) end.finals = [...(end.finals ?? []), ...last];
     return steps;
   }
-}
-
-function stagingRefusal(error: unknown, staging: string): unknown {
-  if (!(error instanceof FsError)) return error;
-  if (error.code === 'EEXIST') {
-    return new CommandError(
-      'apply-refused',
-      'EEXIST',
-      `${staging} is in the base already: another apply may be at work; remove it if not`,
-    );
-  }
-  return error;
 }
 
 function asCommandError(error: unknown, isSwitching: boolean): unknown {
