@@ -157,3 +157,41 @@ t.test('a volume is forgotten, adopted and deleted', (t) =>
     t.same(await listed(world), []);
   }),
 );
+
+t.test('a volume with an apply that was cut off', (t) =>
+  inWorld(t, user, async (world) => {
+    await world.sh('mkdir base; echo base > base/f');
+    const cutOffAt = async (point: string): Promise<void> => {
+      await world.mount(['base', 'mnt'], { env: { SHADOWFS_FAILPOINT: `apply:${point}` } });
+      await world.sh('date >> "$MNT/f"');
+      t.not((await world.tryShadowfs(['apply', '-C', world.mnt])).status, 0);
+      await world.sh('fusermount3 -uz mnt');
+    };
+    const remove = ['volume', 'delete', '--force', world.path('base')];
+    await cutOffAt('switching');
+    t.match(await world.refused(remove), { code: 'apply-interrupted' }, 'only it can end that');
+    await world.mount(['base', 'mnt']);
+    await world.umount();
+    await cutOffAt('staged-one');
+    t.match(await world.shadowfs(remove), { left: [] }, 'the journal goes, too');
+  }),
+);
+
+asRoot(t, 'a move that can not end now stands in nobody’s way', (t) =>
+  inWorld(t, ROOT, async (world) => {
+    await world.sh('mkdir p other disk; echo p > p/f; mount -t tmpfs -o size=64M disk disk');
+    await world.mount(['p', '--volume', 'disk/v']);
+    await world.umount(world.path('p'));
+    const env = { SHADOWFS_FAILPOINT: 'volume:removed-file' };
+    await world.tryShadowfs(['volume', 'move', 'p', 'v'], { env });
+    await world.sh('mount -o remount,ro disk');
+    const seen = await world.tryShadowfs(['volumes', '--json']);
+    t.match(seen, { status: 0, err: /the move of .*\/v that was cut short can't end: .*EROFS/ });
+    t.match(JSON.parse(seen.out), { state: 'unmounted', volume: world.path('v') });
+    await world.mount(['other']);
+    await world.umount(world.path('other'));
+    await world.sh('mount -o remount,rw disk');
+    t.equal((await world.tryShadowfs(['volumes'])).err, '');
+    await world.sh('test ! -e disk/v; umount disk');
+  }),
+);

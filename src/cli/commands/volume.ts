@@ -15,7 +15,7 @@ import {
 } from '../../daemon/volumes/registry.js';
 import { takeIn } from '../../daemon/volumes/take-in.js';
 import { action, jsonOption, withExamples } from '../options.js';
-import { counted, formatBytes, printJson, printLine } from '../output.js';
+import { counted, formatBytes, printJson, printLine, warn } from '../output.js';
 import { Progress } from '../progress.js';
 import { currentPaths } from '../target.js';
 
@@ -42,7 +42,7 @@ export function addVolume(program: Command): void {
 
 async function known(word: string): Promise<VolumeEntry> {
   const paths = currentPaths();
-  await takeIn(paths);
+  await takeIn(paths, warn);
   return findEntry(paths, word);
 }
 
@@ -216,7 +216,7 @@ function addAdopt(volume: Command): void {
       const path = absolutePath(word);
       const place = volumePathOf(hasVolume(path) ? realPath(path) : path);
       const paths = currentPaths();
-      await takeIn(paths);
+      await takeIn(paths, warn);
       const { adoptVolume } = await import('../../daemon/volumes/adopt-volume.js');
       const adopted = adoptVolume(paths, place);
       if (options.json) {

@@ -54,7 +54,7 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
     return;
   }
   const paths = currentPaths();
-  await takeIn(paths);
+  await takeIn(paths, say);
   const plan = planMount(
     {
       base: NO_BASE.has(words.spec) ? undefined : words.spec,

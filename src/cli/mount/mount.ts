@@ -72,7 +72,7 @@ export function addMount(program: Command): void {
     action(async (directories: string[], options: MountCommandOptions) => {
       const request = requestOf(directories, options);
       const paths = currentPaths();
-      await takeIn(paths);
+      await takeIn(paths, warn);
       // Loaded only when needed: other commands start faster without it.
       const { planMount } = await import('../../daemon/mount/mount-plan.js');
       const plan = planMount(request, paths);

@@ -172,8 +172,14 @@ function note(paths: StatePaths, entry: VolumeEntry, where: Where): void {
   });
 }
 
-/** Ends or undoes the moves that were cut short; those that still run are left alone. */
-export async function settleMoves(paths: StatePaths): Promise<void> {
+/**
+ * Ends or undoes the moves that were cut short; those that still run are left alone. `failed` hears
+ * of those that can be neither now: they must not stand in the way of other volumes.
+ */
+export async function settleMoves(
+  paths: StatePaths,
+  failed: (message: string) => void,
+): Promise<void> {
   for (const entry of readRegistry(paths).filter(isMoving)) {
     const owners: Owner[] = [];
     try {
@@ -185,6 +191,8 @@ export async function settleMoves(paths: StatePaths): Promise<void> {
     }
     try {
       await settle(paths, entry);
+    } catch (error) {
+      failed(`the move of ${presentPath(entry)} that was cut short can't end: ${messageOf(error)}`);
     } finally {
       for (const owner of owners) owner.release();
     }

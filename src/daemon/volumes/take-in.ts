@@ -24,11 +24,14 @@ import type { VolumeFacts } from './volume-facts.js';
 
 type ReadFacts = (volume: string) => VolumeFacts;
 
-/** Throws CommandError `state-unusable`, `registry-busy`. */
-export async function takeIn(paths: StatePaths): Promise<void> {
+/**
+ * `say` hears of a volume that can't be brought up to date now. Throws CommandError
+ * `state-unusable`, `registry-busy`.
+ */
+export async function takeIn(paths: StatePaths, say: (message: string) => void): Promise<void> {
   if (readRegistry(paths).some(isMoving)) {
     const { settleMoves } = await import('./move-volume.js');
-    await settleMoves(paths);
+    await settleMoves(paths, say);
   }
   const entries = readRegistry(paths);
   const strays = straysOf(paths, entries);

@@ -1,6 +1,6 @@
 /** The files of a volume as files: which they are, copying them, removing them. */
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CommandError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
@@ -8,9 +8,13 @@ import { writeInPlace } from '../../store/in-place.js';
 import { LOG_FILE } from '../../store/log-file.js';
 import { DATA_FILE, OWNER_FILE } from '../../store/open.js';
 import { IDENTITY_FILE } from '../../sync/transport/identity.js';
+import { JOURNAL_FILE } from '../../volume/apply/journal.js';
 
 /** The data comes first: without it, there is no volume any more. */
-const OWN_FILES = [DATA_FILE, LOG_FILE, IDENTITY_FILE, 'lock.mdb', OWNER_FILE];
+const OWN_FILES = [
+  ...[DATA_FILE, LOG_FILE, IDENTITY_FILE, `${IDENTITY_FILE}.new`],
+  ...[JOURNAL_FILE, `${JOURNAL_FILE}.new`, 'lock.mdb', OWNER_FILE],
+];
 const CHUNK_BYTES = 1024 * 1024;
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
@@ -72,8 +76,11 @@ async function giveAs(from: string, to: string): Promise<void> {
   if (process.geteuid?.() !== 0) return;
   const { uid, gid } = await lstat(from);
   const directory = await open(to, constants.O_RDONLY);
-  await directory.chown(uid, gid);
-  await directory.close();
+  try {
+    await directory.chown(uid, gid);
+  } finally {
+    await directory.close();
+  }
 }
 
 /** Returns the bytes written; what is all zeros stays a hole. */
@@ -83,40 +90,49 @@ async function copyFile(
   onProgress: (done: number) => void,
 ): Promise<number> {
   const source = await open(from, constants.O_RDONLY);
-  const target = await open(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
-    if (basename(from) === DATA_FILE) writeInPlace(target.fd);
-    const { size, mode, uid, gid, atime, mtime } = await source.stat();
-    const chunk = Buffer.alloc(CHUNK_BYTES);
-    let written = 0;
-    for (let position = 0; position < size; ) {
-      const { bytesRead } = await source.read(chunk, 0, CHUNK_BYTES, position);
-      if (bytesRead === 0) break;
-      const bytes = chunk.subarray(0, bytesRead);
-      if (!bytes.equals(ZEROS.subarray(0, bytesRead))) {
-        await writeAll(target, bytes, position);
-        written += bytesRead;
-        onProgress(written);
-      }
-      position += bytesRead;
+    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+    const target = await open(to, O_WRONLY | O_CREAT | O_EXCL, 0o600);
+    try {
+      return await copyInto(target, source, basename(from) === DATA_FILE, onProgress);
+    } finally {
+      await target.close();
     }
-    await target.truncate(size);
-    await target.chmod(mode & 0o7777);
-    if (process.geteuid?.() === 0) await target.chown(uid, gid);
-    await target.utimes(atime, mtime);
-    await target.sync();
-    return written;
   } finally {
     await source.close();
-    await target.close();
   }
 }
 
-async function writeAll(
-  target: Awaited<ReturnType<typeof open>>,
-  bytes: Buffer,
-  position: number,
-): Promise<void> {
+async function copyInto(
+  target: FileHandle,
+  source: FileHandle,
+  isInPlace: boolean,
+  onProgress: (done: number) => void,
+): Promise<number> {
+  if (isInPlace) writeInPlace(target.fd);
+  const { size, mode, uid, gid, atime, mtime } = await source.stat();
+  const chunk = Buffer.alloc(CHUNK_BYTES);
+  let written = 0;
+  for (let position = 0; position < size; ) {
+    const { bytesRead } = await source.read(chunk, 0, CHUNK_BYTES, position);
+    if (bytesRead === 0) break;
+    const bytes = chunk.subarray(0, bytesRead);
+    if (!bytes.equals(ZEROS.subarray(0, bytesRead))) {
+      await writeAll(target, bytes, position);
+      written += bytesRead;
+      onProgress(written);
+    }
+    position += bytesRead;
+  }
+  await target.truncate(size);
+  await target.chmod(mode & 0o7777);
+  if (process.geteuid?.() === 0) await target.chown(uid, gid);
+  await target.utimes(atime, mtime);
+  await target.sync();
+  return written;
+}
+
+async function writeAll(target: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await target.write(bytes, done, bytes.length - done, position + done);
     done += bytesWritten;

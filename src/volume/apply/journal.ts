@@ -22,7 +22,7 @@ import { CorruptionError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import type { FileTimes } from '../../libc/files.js';
 
-const NAME = 'apply.journal';
+export const JOURNAL_FILE = 'apply.journal';
 
 /** The hidden directory of the base in which an apply makes what is new (rule A6). */
 export function stagingName(uuid: string): string {
@@ -90,7 +90,7 @@ export interface Journal {
 /** Replaces the journal; durable when it returns. */
 export function writeJournal(volume: string, journal: Journal): void {
   const body = JSON.stringify(journal);
-  const file = join(volume, NAME);
+  const file = join(volume, JOURNAL_FILE);
   const fd = openSync(`${file}.new`, 'w', 0o600);
   try {
     const bytes = Buffer.from(`${crc32(Buffer.from(body)).toString(16).padStart(8, '0')}\n${body}`);
@@ -108,21 +108,21 @@ export function writeJournal(volume: string, journal: Journal): void {
 export function readJournal(volume: string): Journal | undefined {
   let text: string;
   try {
-    text = readFileSync(join(volume, NAME), 'utf8');
+    text = readFileSync(join(volume, JOURNAL_FILE), 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
   const body = text.slice(9);
   if (crc32(Buffer.from(body)) !== Number.parseInt(text.slice(0, 8), 16)) {
-    throw new CorruptionError('journal of an apply', join(volume, NAME));
+    throw new CorruptionError('journal of an apply', join(volume, JOURNAL_FILE));
   }
   return JSON.parse(body) as Journal;
 }
 
 export function removeJournal(volume: string): void {
-  rmSync(join(volume, NAME), { force: true });
-  rmSync(join(volume, `${NAME}.new`), { force: true });
+  rmSync(join(volume, JOURNAL_FILE), { force: true });
+  rmSync(join(volume, `${JOURNAL_FILE}.new`), { force: true });
   flushDirectory(volume);
 }
 
