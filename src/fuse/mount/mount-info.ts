@@ -68,13 +68,21 @@ export function openMounted(path: string, device: string): number {
   for (const place of [path, ...others]) {
     try {
       const fd = openSync(fsPath(place), constants.O_RDONLY | constants.O_DIRECTORY);
-      if (deviceText(fstatSync(fd).dev) === device) return fd;
+      if (isOn(fd, device)) return fd;
       closeSync(fd);
     } catch {
       // Renamed, removed, or nobody may go there any more.
     }
   }
   return -1;
+}
+
+function isOn(fd: number, device: string): boolean {
+  try {
+    return deviceText(fstatSync(fd).dev) === device;
+  } catch {
+    return false;
+  }
 }
 
 /** The top mount at exactly this path (absolute, without symbolic links). */
