@@ -40,6 +40,7 @@ const THREADS = [
   ],
   ['I', 'inspect', 'daemon/commands/*-thread', 'one check, diff or versions; then it ends'],
   ['T', 'toucher', 'daemon/watchers/*-process', 'its own process; only when programs watch'],
+  ['L', 'looker', 'daemon/volumes/*-process', 'its own process, of volumes; may wait for ever'],
   ['U', 'unmount', 'daemon/mount/*-thread', 'one unmount that waits for the mount'],
 ];
 const COLOURS = {
@@ -52,6 +53,7 @@ const COLOURS = {
   P: '#bc4c00',
   I: '#bf3989',
   T: '#1b7c83',
+  L: '#57606a',
   U: '#a40e26',
 };
 

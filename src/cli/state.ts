@@ -2,18 +2,21 @@
 import type { Answer } from '../control/command.js';
 import type { VolumeState } from '../daemon/commands/inspect.js';
 import type { CommonOptions } from './options.js';
+import { requireAnswer } from './answering.js';
 import { findTarget } from './target.js';
 
 export async function listOf(
   options: CommonOptions,
   file: 'snapshots' | 'history' | 'locks' | 'peers',
 ): Promise<Answer[]> {
+  await requireAnswer(options);
   const target = findTarget(options);
   if (target.kind === 'mounted') return await target.control.list(file);
   return (await stateOf(target.volume))[file];
 }
 
 export async function statusOf(options: CommonOptions): Promise<Answer> {
+  await requireAnswer(options);
   const target = findTarget(options);
   if (target.kind === 'mounted') return await target.control.state('status');
   return { mountpoint: null, volumePath: target.volume, ...(await stateOf(target.volume)).status };

@@ -27,9 +27,9 @@ export function addVolumes(program: Command): void {
     action(async (options: VolumesOptions) => {
       const paths = currentPaths();
       // A state directory that can't be written can still be read.
-      await takeIn(paths).catch((error: unknown) => warn(messageOf(error)));
+      await takeIn(paths, warn).catch((error: unknown) => warn(messageOf(error)));
       const { listVolumes } = await import('../../daemon/volumes/list-volumes.js');
-      const all = listVolumes(paths, (path, why) => warn(`${path} can't be read: ${why}`));
+      const all = await listVolumes(paths, (path, why) => warn(`${path} can't be read: ${why}`));
       const volumes = all.filter(({ state }) => options.all === true || state !== 'forgotten');
       if (options.json) for (const volume of volumes) printJson(volume);
       else printVolumes(volumes);

@@ -84,9 +84,17 @@ export function mountContaining(
   path: string,
   type = MOUNT_TYPE,
 ): MountEntry | undefined {
+  return innermostMount(
+    table.filter((entry) => entry.type === type),
+    path,
+  );
+}
+
+/** The mount that contains `path`, which is a real one. */
+export function innermostMount(table: readonly MountEntry[], path: string): MountEntry | undefined {
   let found: MountEntry | undefined;
   for (const entry of table) {
-    if (entry.type !== type || !isWithin(path, entry.mountpoint)) continue;
+    if (!isWithin(path, entry.mountpoint)) continue;
     if (found === undefined || entry.mountpoint.length >= found.mountpoint.length) found = entry;
   }
   return found;

@@ -2,7 +2,7 @@
  * The file system that something lies on, by its mountpoint: so that a volume on
  * a disk that is not mounted now is told from one that is gone.
  */
-import { isWithin, type MountEntry } from '../mount/mount-table.js';
+import { innermostMount, type MountEntry } from '../mount/mount-table.js';
 import { fsidOf } from './directory-identity.js';
 
 export interface Disk {
@@ -15,11 +15,7 @@ export interface Disk {
 
 /** The innermost mount that contains the path, which is a real one. */
 export function diskOf(table: readonly MountEntry[], path: string): Disk | undefined {
-  let found: MountEntry | undefined;
-  for (const entry of table) {
-    if (!isWithin(path, entry.mountpoint)) continue;
-    if (found === undefined || entry.mountpoint.length >= found.mountpoint.length) found = entry;
-  }
+  const found = innermostMount(table, path);
   if (found === undefined) return undefined;
   const { mountpoint, source, type } = found;
   return { mountpoint, source, type, fsid: fsidOf(mountpoint) };

@@ -1,142 +1,22 @@
 /** The list of volumes: what the registry knows, and what can be seen of each now. */
-import { CommandError } from '../../lib/errors.js';
-import { readOwner } from '../../store/owner.js';
-import { isRunning, type MountRecord, readMountRecords } from '../mount/mount-record.js';
-import { MOUNT_TYPE, mountAt, type MountEntry, readMountTable } from '../mount/mount-table.js';
+import { isRunning, readMountRecords } from '../mount/mount-record.js';
+import { readMountTable } from '../mount/mount-table.js';
 import type { StatePaths } from '../mount/paths.js';
-import { compareIdentities, identityOf } from './directory-identity.js';
-import { whyAbsent } from './disk.js';
-import { byLastUse, directoryPath } from './lookup.js';
-import { thisMachine } from './machine.js';
-import { sizeOnDisk } from './register.js';
-import { hasVolume, presentPath, readRegistry, type VolumeEntry } from './registry.js';
-import { readFacts } from './volume-facts.js';
+import { type ListedVolume, lookAt } from './look-at-volume.js';
+import { lookElsewhere } from './look-elsewhere.js';
+import { byLastUse } from './lookup.js';
+import { readRegistry } from './registry.js';
 
-/**
- * `missing`: the volume is not where it was. `damaged`: it is there and can't be
- * read. `orphaned`: its directory is gone, or is another one.
- */
-export type VolumeState =
-  | 'mounted'
-  | 'in-use'
-  | 'unmounted'
-  | 'missing'
-  | 'damaged'
-  | 'orphaned'
-  | 'forgotten';
-
-export interface ListedVolume {
-  uuid: string | null;
-  state: VolumeState;
-  /** What is wrong with it. */
-  problem: string | null;
-  /** The base, or the last mountpoint when there is no base. */
-  directory: string | null;
-  base: string | null;
-  /** Where it is mounted now. */
-  mountpoint: string | null;
-  volume: string;
-  /** What its files take on disk; for a missing one, when it was last used. */
-  sizeBytes: number | null;
-  snapshots: number | null;
-  addedMs: number;
-  lastUsedMs: number | null;
-  /** Where it was last used, if that was another machine. */
-  host: string | null;
-}
+export type { ListedVolume } from './look-at-volume.js';
 
 /** Those used last come first. `damaged` gets the entries that can't be read. */
-export function listVolumes(
+export async function listVolumes(
   paths: StatePaths,
   damaged: (path: string, why: string) => void,
-): ListedVolume[] {
+): Promise<ListedVolume[]> {
   const table = readMountTable();
   const records = readMountRecords(paths).filter(isRunning);
-  return byLastUse(readRegistry(paths, damaged)).map((entry) => listed(entry, table, records));
-}
-
-type Seen = Pick<ListedVolume, 'state' | 'problem'> &
-  Partial<Pick<ListedVolume, 'snapshots' | 'mountpoint' | 'lastUsedMs'>>;
-
-function listed(
-  entry: VolumeEntry,
-  table: readonly MountEntry[],
-  records: readonly MountRecord[],
-): ListedVolume {
-  const volume = presentPath(entry);
-  const { machine } = entry;
-  const isElsewhere = machine !== null && machine.id !== thisMachine().id;
-  const seen = stateOf(entry, volume, table, records);
-  return {
-    uuid: entry.uuid,
-    directory: directoryPath(entry) ?? null,
-    base: entry.base,
-    mountpoint: null,
-    volume,
-    sizeBytes: (seen.state === 'missing' ? null : sizeOnDisk(volume)) ?? entry.sizeBytes,
-    snapshots: entry.snapshots,
-    addedMs: entry.addedMs,
-    lastUsedMs: entry.lastUsedMs,
-    host: isElsewhere ? machine.host : null,
-    ...seen,
-    ...(entry.isForgotten === true && seen.state !== 'mounted' && { state: 'forgotten' }),
-  };
-}
-
-function stateOf(
-  entry: VolumeEntry,
-  volume: string,
-  table: readonly MountEntry[],
-  records: readonly MountRecord[],
-): Seen {
-  if (!hasVolume(volume)) {
-    const problem = whyAbsent(entry.disk, table) ?? `there is no volume in ${volume}`;
-    return { state: 'missing', problem };
-  }
-  const mounted = records.find(
-    (record) => record.volume === volume && mountAt(table, record.mountpoint)?.type === MOUNT_TYPE,
-  );
-  let snapshots: number;
-  try {
-    const facts = readFacts(volume);
-    snapshots = facts.snapshots;
-    if (entry.uuid !== null && facts.uuid !== entry.uuid) {
-      return { state: 'missing', problem: `another volume (${facts.uuid}) lies in ${volume} now` };
-    }
-  } catch (error) {
-    if (mounted === undefined) return unreadable(volume, error);
-    snapshots = entry.snapshots ?? 0;
-  }
-  if (mounted !== undefined) {
-    const { mountpoint } = mounted;
-    return { state: 'mounted', problem: null, snapshots, mountpoint, lastUsedMs: Date.now() };
-  }
-  const problem = whyOrphaned(entry, table);
-  return {
-    state: problem === undefined ? 'unmounted' : 'orphaned',
-    problem: problem ?? null,
-    snapshots,
-  };
-}
-
-function unreadable(volume: string, error: unknown): Seen {
-  if (!(error instanceof CommandError)) throw error;
-  const problem = error.message;
-  if (error.code !== 'volume-in-use') return { state: 'damaged', problem };
-  return { state: 'in-use', problem, mountpoint: readOwner(volume)?.mountpoint ?? null };
-}
-
-function whyOrphaned(
-  { base, directory, directoryDisk }: VolumeEntry,
-  table: readonly MountEntry[],
-): string | undefined {
-  // A mount in place covers the directory.
-  if (base === null || mountAt(table, base)?.type === MOUNT_TYPE) return undefined;
-  const now = identityOf(base);
-  const isOther =
-    now !== undefined && directory !== null && compareIdentities(directory, now) === 'other';
-  if (now !== undefined && !isOther) return undefined;
-  const what = now === undefined ? `${base} does not exist` : `${base} is another directory now`;
-  const absent = whyAbsent(directoryDisk, table);
-  return absent === undefined ? what : `${what}: ${absent}`;
+  const entries = byLastUse(readRegistry(paths, damaged));
+  const elsewhere = await lookElsewhere(entries, table, records);
+  return entries.map((entry) => elsewhere.get(entry.id) ?? lookAt(entry, table, records));
 }
