@@ -34,6 +34,7 @@ import {
 import { join, resolve } from 'node:path';
 import { ERRNO } from '../lib/errors.js';
 import { logFor } from '../lib/log.js';
+import { sleepSync } from '../lib/sleep.js';
 import { TMPFS_MAGIC } from '../libc/constants.js';
 import { isLockedByOthers, lockFile } from '../libc/libc.js';
 import { fsError } from '../libc/library.js';
@@ -154,7 +155,7 @@ function enterUsers(users: string, uid: number): number {
     closeSync(fd);
     if (answer !== 0 && answer !== -ERRNO.EAGAIN) throw fsError(answer, 'lock', users);
     // Somebody is just removing it.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+    sleepSync(POLL_MS);
   }
 }
 

@@ -11,6 +11,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { CommandError, ERRNO } from '../lib/errors.js';
 import { logFor } from '../lib/log.js';
+import { sleepSync } from '../lib/sleep.js';
 import { O_CREAT, O_RDONLY, O_RDWR } from '../libc/constants.js';
 import { lockFile } from '../libc/libc.js';
 import { fsError } from '../libc/library.js';
@@ -31,10 +32,6 @@ export interface AcquireOptions {
   /** How long to wait for an owner that is closing. Blocks the thread. */
   waitMs?: number;
   mountpoint?: string;
-}
-
-function sleep(durationMs: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, durationMs);
 }
 
 /** The record of the present or last owner, as far as it can be read. */
@@ -99,7 +96,7 @@ export function acquireOwner(volumePath: string, options: AcquireOptions = {}): 
       closeSync(fd);
       throw inUse(volumePath);
     }
-    sleep(POLL_MS);
+    sleepSync(POLL_MS);
   }
   const { mountpoint } = options;
   return new Owner(fd, {
@@ -141,7 +138,7 @@ export function shareVolume(volumePath: string, waitMs = 0): Share | undefined {
     const isOwned = answer === -ERRNO.EAGAIN || answer === -ERRNO.EACCES;
     if (!isOwned) return { release: () => closeSync(fd) };
     if (Date.now() >= deadlineMs) break;
-    sleep(POLL_MS);
+    sleepSync(POLL_MS);
   }
   closeSync(fd);
   return undefined;

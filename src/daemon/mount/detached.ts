@@ -8,6 +8,7 @@ import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLink } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
+import { sleepSync } from '../../lib/sleep.js';
 import { O_PATH } from '../../libc/constants.js';
 import type { MountPlan } from './mount-plan.js';
 import { isRunning, type MountRecord, readMountRecord, readMountRecords } from './mount-record.js';
@@ -98,7 +99,7 @@ export function refuseDetached({ paths, mountpoint, controlMount }: MountPlan): 
         `process ${record.pid} still serves ${mountpoint}`,
       );
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+    sleepSync(POLL_MS);
   }
 }
 

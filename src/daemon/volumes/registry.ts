@@ -28,6 +28,7 @@ import {
 import { join } from 'node:path';
 import { fsPath, hasRawBytes, shownName } from '../../lib/byte-text.js';
 import { CommandError, ERRNO, messageOf } from '../../lib/errors.js';
+import { sleepSync } from '../../lib/sleep.js';
 import { lockFile } from '../../libc/libc.js';
 import type { StatePaths } from '../mount/paths.js';
 import type { DirectoryIdentity } from './directory-identity.js';
@@ -281,7 +282,7 @@ function waitForLock(fd: number, paths: StatePaths): void {
         `the list of volumes in ${directoryOf(paths)} is locked by another command that does not end`,
       );
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+    sleepSync(POLL_MS);
   }
 }
 

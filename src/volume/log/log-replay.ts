@@ -5,6 +5,7 @@
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
+import { sleepSync } from '../../lib/sleep.js';
 import {
   LOG_FORMAT,
   LOG_META,
@@ -181,7 +182,7 @@ export function openToRead(volumePath: string): StoreReader {
     } finally {
       share?.release();
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OWNER_POLL_MS);
+    sleepSync(OWNER_POLL_MS);
   }
 }
 
