@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { flushDirectory } from '../lib/durable-file.js';
 import { writeInPlace } from './in-place.js';
 
 export const LOG_FILE = 'intent.log';
@@ -49,15 +50,6 @@ export function makeLogFile(volumePath: string, bytes: number): void {
     ftruncateSync(fd, bytes);
     fsyncSync(fd);
     flushDirectory(dirname(path));
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function flushDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
   } finally {
     closeSync(fd);
   }

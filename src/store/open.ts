@@ -11,7 +11,6 @@ import {
   closeSync,
   existsSync,
   fstatSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -21,6 +20,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
+import { flushDirectory } from '../lib/durable-file.js';
 import { CommandError, messageOf } from '../lib/errors.js';
 import { makeDirectory } from '../lib/make-directory.js';
 import { M_MMAP_THRESHOLD, M_TOP_PAD, M_TRIM_THRESHOLD } from '../libc/constants.js';
@@ -130,8 +130,8 @@ export function createVolumeFiles(
   fill(nursery);
   renameSync(join(nursery, DATA_FILE), join(path, DATA_FILE));
   rmSync(nursery, { recursive: true });
-  syncDirectory(path);
-  syncDirectory(dirname(path));
+  flushDirectory(path);
+  flushDirectory(dirname(path));
 }
 
 /** An empty file, which LMDB takes for one that it has just made itself. */
@@ -139,16 +139,6 @@ function makeDataFile(path: string): void {
   const fd = openSync(path, 'wx', 0o600);
   try {
     writeInPlace(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** A new name is only durable when its directory is. */
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
   } finally {
     closeSync(fd);
   }

@@ -6,11 +6,11 @@
  */
 import { spawn } from 'node:child_process';
 import { dirname } from 'node:path';
+import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
 import { shownName } from '../../lib/byte-text.js';
 import { commandAbout } from '../../fuse/mount/path-command.js';
 import { innermostMount, type MountEntry } from './mount-table.js';
-import { attempt } from './processes.js';
 
 /** Those of a disk or the memory of this machine. */
 const OWN_TYPES = new Set([

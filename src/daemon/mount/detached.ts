@@ -6,6 +6,7 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
 import { sleepSync } from '../../lib/sleep.js';
@@ -14,7 +15,7 @@ import type { MountPlan } from './mount-plan.js';
 import { isRunning, type MountRecord, readMountRecord, readMountRecords } from './mount-record.js';
 import { mountAt, mountOfDevice, readMountTable } from './mount-table.js';
 import type { StatePaths } from './paths.js';
-import { attempt, commandOf, describeUse, type MountUse, ownShellFirst } from './processes.js';
+import { commandOf, describeUse, type MountUse, ownShellFirst } from './processes.js';
 
 const NAMED_MAX = 20;
 /** How long a mount without users may take to store everything. */

@@ -3,6 +3,7 @@
  * call it in the serving thread: it looks into the mount.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
 import { shownName, textOfByteString } from '../../lib/byte-text.js';
 import { ERRNO } from '../../lib/errors.js';
@@ -132,13 +133,4 @@ function hexDevice(device: string): string {
     .split(':')
     .map((part) => Number(part).toString(16).padStart(2, '0'))
     .join(':');
-}
-
-/** Processes come and go, and those of other users can't be inspected. */
-export function attempt<T>(look: () => T): T | undefined {
-  try {
-    return look();
-  } catch {
-    return undefined;
-  }
 }

@@ -7,9 +7,10 @@
  * Never call it in a thread that serves the mount: it may look into the mount.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
 import { isWithin, type MountEntry } from './mount-table.js';
-import { attempt, commandOf, deviceOf, type MountUse, ownShellFirst } from './processes.js';
+import { commandOf, deviceOf, type MountUse, ownShellFirst } from './processes.js';
 
 /** Enough to act upon; a busy server may have thousands of files open. */
 const LIMIT = 100;

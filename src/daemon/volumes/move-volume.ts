@@ -11,6 +11,7 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { flushDirectory } from '../../lib/durable-file.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { acquireOwner, type Owner } from '../../store/owner.js';
@@ -26,13 +27,7 @@ import {
   type VolumeEntry,
 } from './registry.js';
 import { readFacts, requireSame } from './volume-facts.js';
-import {
-  copySize,
-  copyVolumeFiles,
-  type OnProgress,
-  removeVolumeFiles,
-  syncPath,
-} from './volume-files.js';
+import { copySize, copyVolumeFiles, type OnProgress, removeVolumeFiles } from './volume-files.js';
 import { volumeMissing } from './volume-place.js';
 
 export interface Moved {
@@ -112,8 +107,8 @@ function refuseTarget(entry: VolumeEntry, from: string, to: string): void {
 async function place(from: string, to: string, onProgress: OnProgress): Promise<Moved['how']> {
   try {
     await rename(from, to);
-    await syncPath(dirname(to));
-    await syncPath(dirname(from));
+    flushDirectory(dirname(to));
+    flushDirectory(dirname(from));
     return 'renamed';
   } catch (error) {
     // EBUSY: the volume's directory is a mountpoint.
@@ -127,7 +122,7 @@ async function place(from: string, to: string, onProgress: OnProgress): Promise<
   await copyVolumeFiles(from, copy, total, onProgress);
   failpoint('volume:move-copied');
   await rename(copy, to);
-  await syncPath(dirname(to));
+  flushDirectory(dirname(to));
   return 'copied';
 }
 

@@ -15,18 +15,16 @@
 import {
   closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { fsPath, hasRawBytes, shownName } from '../../lib/byte-text.js';
+import { flushDirectory, replaceFile } from '../../lib/durable-file.js';
 import { CommandError, ERRNO, messageOf } from '../../lib/errors.js';
 import { sleepSync } from '../../lib/sleep.js';
 import { lockFile } from '../../libc/libc.js';
@@ -209,21 +207,10 @@ export class LockedRegistry {
   put(entry: VolumeEntry): void {
     const { id, ...stored } = entry;
     const mountpoints = entry.mountpoints.slice(0, MAX_MOUNTPOINTS);
-    const path = filePath(this.#paths, id);
-    const fresh = `${path}.${process.pid}`;
     const text = `${JSON.stringify({ format: FORMAT, ...stored, mountpoints })}\n`;
     try {
-      const fd = openSync(fresh, 'w', 0o600);
-      try {
-        writeFileSync(fd, text);
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
-      renameSync(fresh, path);
-      syncDirectory(directoryOf(this.#paths));
+      replaceFile(filePath(this.#paths, id), text, 0o600);
     } catch (error) {
-      rmSync(fresh, { force: true });
       throw unusable(this.#paths, error);
     }
     this.#entries.set(id, entry);
@@ -232,20 +219,11 @@ export class LockedRegistry {
   remove(id: string): void {
     try {
       rmSync(filePath(this.#paths, id), { force: true });
-      syncDirectory(directoryOf(this.#paths));
+      flushDirectory(directoryOf(this.#paths));
     } catch (error) {
       throw unusable(this.#paths, error);
     }
     this.#entries.delete(id);
-  }
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

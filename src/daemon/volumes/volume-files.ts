@@ -2,6 +2,8 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { attempt } from '../../lib/attempt.js';
+import { flushDirectory, temporaryPath } from '../../lib/durable-file.js';
 import { CommandError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { writeInPlace } from '../../store/in-place.js';
@@ -12,8 +14,8 @@ import { JOURNAL_FILE } from '../../volume/apply/journal.js';
 
 /** The data comes first: without it, there is no volume any more. */
 const OWN_FILES = [
-  ...[DATA_FILE, LOG_FILE, IDENTITY_FILE, `${IDENTITY_FILE}.new`],
-  ...[JOURNAL_FILE, `${JOURNAL_FILE}.new`, 'lock.mdb', OWNER_FILE],
+  ...[DATA_FILE, LOG_FILE, IDENTITY_FILE, temporaryPath(IDENTITY_FILE)],
+  ...[JOURNAL_FILE, temporaryPath(JOURNAL_FILE), 'lock.mdb', OWNER_FILE],
 ];
 const CHUNK_BYTES = 1024 * 1024;
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
@@ -32,7 +34,8 @@ export async function removeVolumeFiles(volume: string): Promise<string[]> {
   const left = await readdir(volume);
   // A mountpoint stays.
   if (left.length === 0) await rmdir(volume).catch(() => undefined);
-  await syncPath(dirname(volume)).catch(() => undefined);
+  // A directory that this user may not read can't be flushed.
+  attempt(() => flushDirectory(dirname(volume)));
   return left;
 }
 
@@ -69,7 +72,7 @@ export async function copyVolumeFiles(
     failpoint('volume:copied-file');
   }
   await giveAs(from, to);
-  await syncPath(to);
+  flushDirectory(to);
 }
 
 async function giveAs(from: string, to: string): Promise<void> {
@@ -136,15 +139,5 @@ async function writeAll(target: FileHandle, bytes: Buffer, position: number): Pr
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await target.write(bytes, done, bytes.length - done, position + done);
     done += bytesWritten;
-  }
-}
-
-/** A new name is only durable when its directory is. */
-export async function syncPath(path: string): Promise<void> {
-  const directory = await open(path, constants.O_RDONLY);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }

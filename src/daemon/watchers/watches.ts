@@ -4,6 +4,7 @@
  * into the mount.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { attempt } from '../../lib/attempt.js';
 import type { WatchedParts } from '../../tree/watchers/watched.js';
 
 export interface WatchesFound extends WatchedParts {
@@ -78,13 +79,4 @@ function watchingDescriptors(pid: string): string[] {
   return fds.filter((fd) =>
     WATCHING_LINK.test(attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? ''),
   );
-}
-
-/** Processes come and go, and those of other users can't be inspected. */
-function attempt<T>(look: () => T): T | undefined {
-  try {
-    return look();
-  } catch {
-    return undefined;
-  }
 }

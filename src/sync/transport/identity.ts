@@ -3,17 +3,10 @@
  * in the volume's directory: made when first needed, as a whole or not at all.
  */
 import { constants, X509Certificate } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { replaceFile } from '../../lib/durable-file.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { fingerprintOf, makeKeyAndCertificate } from './certificate.js';
 
@@ -33,7 +26,7 @@ export interface TransportIdentity {
  */
 export function identityOf(volumeDirectory: string): TransportIdentity {
   const path = join(volumeDirectory, IDENTITY_FILE);
-  const pem = readIfThere(path) ?? makeIdentity(volumeDirectory, path);
+  const pem = readIfThere(path) ?? makeIdentity(path);
   try {
     const certificate = new X509Certificate(pem.slice(pem.indexOf(CERTIFICATE_START)));
     return {
@@ -66,21 +59,9 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-function makeIdentity(directory: string, path: string): string {
+function makeIdentity(path: string): string {
   const { keyPem, certificatePem } = makeKeyAndCertificate();
   const pem = keyPem + certificatePem;
-  const temporary = `${path}.new`;
-  rmSync(temporary, { force: true });
-  const fd = openSync(temporary, 'wx', 0o600);
-  try {
-    writeSync(fd, pem);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(temporary, path);
-  const directoryFd = openSync(directory, 'r');
-  fsyncSync(directoryFd);
-  closeSync(directoryFd);
+  replaceFile(path, pem, 0o600);
   return pem;
 }

@@ -7,17 +7,10 @@
  * What must hold: a journal is there whole or not at all; it names everything
  * that completing needs, so that neither the plan nor the tree is asked again.
  */
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { flushDirectory, replaceFile, temporaryPath } from '../../lib/durable-file.js';
 import { CorruptionError } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import type { FileTimes } from '../../libc/files.js';
@@ -89,19 +82,11 @@ export interface Journal {
 
 /** Replaces the journal; durable when it returns. */
 export function writeJournal(volume: string, journal: Journal): void {
-  const body = JSON.stringify(journal);
-  const file = join(volume, JOURNAL_FILE);
-  const fd = openSync(`${file}.new`, 'w', 0o600);
-  try {
-    const bytes = Buffer.from(`${crc32(Buffer.from(body)).toString(16).padStart(8, '0')}\n${body}`);
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  failpoint('apply:journal-written');
-  renameSync(`${file}.new`, file);
-  flushDirectory(volume);
+  const body = Buffer.from(JSON.stringify(journal));
+  const head = Buffer.from(`${crc32(body).toString(16).padStart(8, '0')}\n`);
+  replaceFile(join(volume, JOURNAL_FILE), Buffer.concat([head, body]), 0o600, () =>
+    failpoint('apply:journal-written'),
+  );
 }
 
 /** Undefined: no apply was cut off. Throws CorruptionError. */
@@ -121,16 +106,8 @@ export function readJournal(volume: string): Journal | undefined {
 }
 
 export function removeJournal(volume: string): void {
-  rmSync(join(volume, JOURNAL_FILE), { force: true });
-  rmSync(join(volume, `${JOURNAL_FILE}.new`), { force: true });
+  const file = join(volume, JOURNAL_FILE);
+  rmSync(file, { force: true });
+  rmSync(temporaryPath(file), { force: true });
   flushDirectory(volume);
-}
-
-function flushDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
