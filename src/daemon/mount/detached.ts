@@ -4,18 +4,19 @@
  * volume, until their last user is gone. So a new mount of the volume names
  * these users.
  */
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
 import { sleepSync } from '../../lib/sleep.js';
 import { O_PATH } from '../../libc/constants.js';
+import { descriptorsOf, mountIdOf, otherProcesses } from '../../libc/process-files.js';
 import type { MountPlan } from './mount-plan.js';
 import { isRunning, type MountRecord, readMountRecord, readMountRecords } from './mount-record.js';
 import { mountAt, mountOfDevice, readMountTable } from './mount-table.js';
 import type { StatePaths } from './paths.js';
-import { commandOf, describeUse, type MountUse, ownShellFirst } from './processes.js';
+import { BUSY_LINKS, commandOf, describeUse, type MountUse, ownShellFirst } from './processes.js';
 
 const NAMED_MAX = 20;
 /** How long a mount without users may take to store everything. */
@@ -38,42 +39,31 @@ export function usesOfDetached({ mountId, mountpoint, pid: server }: MountRecord
     return path.startsWith('/') ? join(mountpoint, path) : path || '?';
   };
   const uses: MountUse[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!/^\d+$/.test(name) || pid === process.pid || pid === server) continue;
-    for (const [link, how] of [
-      ['cwd', 'working directory'],
-      ['root', 'root'],
-      ['exe', 'program'],
-    ] as const) {
+  for (const pid of otherProcesses()) {
+    if (pid === server) continue;
+    for (const [link, how] of BUSY_LINKS) {
       const at = `/proc/${pid}/${link}`;
-      if (mountIdOf(at) !== mountId) continue;
+      if (mountBehind(at) !== mountId) continue;
       uses.push({ pid, command: commandOf(pid), how, path: pathAt(at) });
     }
-    for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
-      if (mountIdIn(`/proc/${pid}/fdinfo/${fd}`) !== mountId) continue;
+    for (const fd of descriptorsOf(pid)) {
+      if (mountIdOf(pid, fd) !== mountId) continue;
       const path = pathAt(`/proc/${pid}/fd/${fd}`);
-      uses.push({ pid, command: commandOf(pid), how: 'open file', path, fd: Number(fd) });
+      uses.push({ pid, command: commandOf(pid), how: 'open file', path, fd });
     }
   }
   return ownShellFirst(uses);
 }
 
 /** Opens nothing but the way there: no file system is asked, and none can keep this waiting. */
-function mountIdOf(link: string): number | undefined {
+function mountBehind(link: string): number | undefined {
   const fd = attempt(() => openSync(link, O_PATH));
   if (fd === undefined) return undefined;
   try {
-    return mountIdIn(`/proc/self/fdinfo/${fd}`);
+    return mountIdOf('self', fd);
   } finally {
     closeSync(fd);
   }
-}
-
-function mountIdIn(fdinfo: string): number | undefined {
-  const text = attempt(() => readFileSync(fdinfo, 'latin1')) ?? '';
-  const id = /^mnt_id:\s*(\d+)$/m.exec(text)?.[1];
-  return id === undefined ? undefined : Number(id);
 }
 
 /** `volume-in-use`, with the users of a detached mount when that is what keeps the volume. */

@@ -2,11 +2,12 @@
  * Which processes use a mount, as far as /proc shows it to this user. Never
  * call it in the serving thread: it looks into the mount.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
 import { shownName, textOfByteString } from '../../lib/byte-text.js';
 import { ERRNO } from '../../lib/errors.js';
+import { descriptorsOf, mountIdOf, otherProcesses } from '../../libc/process-files.js';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
 import { deviceText } from '../../fuse/mount/mount-info.js';
 import { isWithin, type MountEntry } from './mount-table.js';
@@ -22,12 +23,18 @@ export interface MountUse {
   isOwnShell?: true;
 }
 
+/** The links of a process (proc(5)) that keep a mount busy. */
+export const BUSY_LINKS = [
+  ['cwd', 'working directory'],
+  ['root', 'root'],
+  ['exe', 'program'],
+] as const;
+
 /** Every use of the mount by a process that this user may inspect; at most `limit`. */
 export function usesOfMount(mount: MountEntry, limit = 1000): MountUse[] {
   const uses: MountUse[] = [];
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
-    for (const use of usesByProcess(Number(name), mount)) {
+  for (const pid of otherProcesses()) {
+    for (const use of usesByProcess(pid, mount)) {
       if (uses.length >= limit) return uses;
       uses.push(use);
     }
@@ -43,7 +50,7 @@ export function ownShellFirst(uses: readonly MountUse[]): MountUse[] {
   const ancestors: number[] = [];
   for (let pid = process.ppid; pid > 1 && !ancestors.includes(pid); ) {
     ancestors.push(pid);
-    pid = Number(statFields(pid)?.[STAT_FIELD.parent] ?? 0);
+    pid = parentOf(pid);
   }
   const shell = ancestors.find((pid) => uses.some((use) => use.pid === pid));
   const rank = ({ pid }: MountUse): number =>
@@ -59,23 +66,16 @@ export function commandOf(pid: number): string {
 
 function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
   const command = commandOf(pid);
-  const links = [
-    ['cwd', 'working directory'],
-    ['root', 'root'],
-    ['exe', 'program'],
-  ] as const;
-  for (const [link, how] of links) {
+  for (const [link, how] of BUSY_LINKS) {
     const path = attempt(() => readLink(`/proc/${pid}/${link}`));
     if (path === undefined || !isWithin(path, mount.mountpoint)) continue;
     // The covered directory of a mount in place has the same path, but another device.
     if (deviceOf(`/proc/${pid}/${link}`) === mount.device) yield { pid, command, how, path };
   }
-  for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
-    const info = attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'));
-    if (info === undefined || !new RegExp(`^mnt_id:\\s*${mount.mountId}$`, 'm').test(info))
-      continue;
+  for (const fd of descriptorsOf(pid)) {
+    if (mountIdOf(pid, fd) !== mount.mountId) continue;
     const path = attempt(() => readLink(`/proc/${pid}/fd/${fd}`)) ?? '?';
-    yield { pid, command, how: 'open file', path, fd: Number(fd) };
+    yield { pid, command, how: 'open file', path, fd };
   }
   const mapped = new Set<string>();
   for (const line of (attempt(() => readFileSync(`/proc/${pid}/maps`, 'latin1')) ?? '').split(
@@ -112,8 +112,7 @@ export function staleFiles(mount: MountEntry, sinceMs: number): MountUse[] {
 
 /** The process that started it, or 0. */
 export function parentOf(pid: number): number {
-  const status = attempt(() => readFileSync(`/proc/${pid}/status`, 'latin1')) ?? '';
-  return Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1] ?? 0);
+  return Number(statFields(pid)?.[STAT_FIELD.parent] ?? 0);
 }
 
 /** For messages: `sleep (pid 17): working directory /mnt/x`. */

@@ -6,11 +6,11 @@
  *
  * Never call it in a thread that serves the mount: it may look into the mount.
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
+import { descriptorsOf, mountIdOf, otherProcesses } from '../../libc/process-files.js';
 import { isWithin, type MountEntry } from './mount-table.js';
-import { commandOf, deviceOf, type MountUse, ownShellFirst } from './processes.js';
+import { BUSY_LINKS, commandOf, deviceOf, type MountUse, ownShellFirst } from './processes.js';
 
 /** Enough to act upon; a busy server may have thousands of files open. */
 const LIMIT = 100;
@@ -18,9 +18,8 @@ const LIMIT = 100;
 /** `servedBy`: the process that serves the mount, which has the directory open on purpose. */
 export function usesBelow(mount: MountEntry, servedBy: number): MountUse[] {
   const uses: MountUse[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!/^\d+$/.test(name) || pid === process.pid || pid === servedBy) continue;
+  for (const pid of otherProcesses()) {
+    if (pid === servedBy) continue;
     uses.push(...usesByProcess(pid, mount));
     if (uses.length >= LIMIT) break;
   }
@@ -28,20 +27,21 @@ export function usesBelow(mount: MountEntry, servedBy: number): MountUse[] {
 }
 
 function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
-  for (const [link, how] of [
-    ['cwd', 'working directory'],
-    ['root', 'root'],
-  ] as const) {
+  for (const [link, how] of BUSY_LINKS) {
+    // A program writes nothing into its own file.
+    if (link === 'exe') continue;
     const at = `/proc/${pid}/${link}`;
     const path = attempt(() => readLink(at));
     if (isBelow(at, path, mount)) yield { pid, command: commandOf(pid), how, path };
   }
-  for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
+  for (const fd of descriptorsOf(pid)) {
     const at = `/proc/${pid}/fd/${fd}`;
     const path = attempt(() => readLink(at));
     // What only reads, as a program's log viewer does, is misled, too.
-    if (!isBelow(at, path, mount) || isOfMount(pid, fd, mount)) continue;
-    yield { pid, command: commandOf(pid), how: 'open file', path, fd: Number(fd) };
+    if (path === undefined || !isWithin(path, mount.mountpoint)) continue;
+    // Asked before anything stats a file of the mount itself.
+    if (mountIdOf(pid, fd) === mount.mountId || !isBelow(at, path, mount)) continue;
+    yield { pid, command: commandOf(pid), how: 'open file', path, fd };
   }
 }
 
@@ -51,10 +51,4 @@ function isBelow(link: string, path: string | undefined, mount: MountEntry): pat
   if (path.endsWith(' (deleted)')) return false;
   const device = deviceOf(link);
   return device !== undefined && device !== mount.device;
-}
-
-/** Asked before anything stats a file of the mount itself. */
-function isOfMount(pid: number, fd: string, mount: MountEntry): boolean {
-  const info = attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1')) ?? '';
-  return new RegExp(`^mnt_id:\\s*${mount.mountId}$`, 'm').test(info);
 }

@@ -3,8 +3,9 @@
  * shows it: root sees every process, other users see their own. Never looks
  * into the mount.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { attempt } from '../../lib/attempt.js';
+import { descriptorInfo, descriptorsOf, otherProcesses } from '../../libc/process-files.js';
 import type { WatchedParts } from '../../tree/watchers/watched.js';
 
 export interface WatchesFound extends WatchedParts {
@@ -57,13 +58,11 @@ export async function findWatches(mount: WatchedMount): Promise<WatchesFound> {
   const inodes = new Set<number>();
   let everything = false;
   let programs = 0;
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
+  for (const pid of otherProcesses()) {
     const before = inodes.size;
     let watches = false;
     for (const fd of watchingDescriptors(pid)) {
-      const text = attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1')) ?? '';
-      const found = parseWatches(text, mount);
+      const found = parseWatches(descriptorInfo(pid, fd), mount);
       for (const ino of found.inodes) inodes.add(ino);
       everything ||= found.everything;
       watches ||= found.everything || found.inodes.length > 0;
@@ -74,9 +73,8 @@ export async function findWatches(mount: WatchedMount): Promise<WatchesFound> {
   return { inodes: [...inodes], everything, programs };
 }
 
-function watchingDescriptors(pid: string): string[] {
-  const fds = attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? [];
-  return fds.filter((fd) =>
+function watchingDescriptors(pid: number): number[] {
+  return descriptorsOf(pid).filter((fd) =>
     WATCHING_LINK.test(attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? ''),
   );
 }
