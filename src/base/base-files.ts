@@ -28,6 +28,7 @@ import { type BaseHandles, isEntryName, meansAbsent, openBelow } from './base-ha
 import { isSameFile, isSameReference, referenceTo, toBaseStat } from './base-stat.js';
 import type { BaseReference } from './base-reference.js';
 import { S_IFMT, S_IFREG } from '../lib/file-mode.js';
+import { parentOf } from '../lib/paths.js';
 
 export const FILES_MAX = 160;
 /** At most this many lent descriptors wait to be closed; beyond that none is lent. */
@@ -134,11 +135,9 @@ export class BaseFiles {
   }
 
   #openDescriptor(ref: BaseReference): number {
-    const slash = ref.path.lastIndexOf('/');
-    const name = ref.path.slice(slash + 1);
-    const directory = slash < 0 ? '' : ref.path.slice(0, slash);
+    const name = ref.path.slice(ref.path.lastIndexOf('/') + 1);
     if (!isEntryName(name)) this.#refuse(ref, false);
-    const dirfd = this.handles.directory(directory);
+    const dirfd = this.handles.directory(parentOf(ref.path));
     if (meansAbsent(dirfd)) this.#refuse(ref, false);
     if (dirfd < 0) throw fsError(dirfd, 'open', ref.path);
     // Stat before open: opening a device or a FIFO can have side effects.

@@ -28,6 +28,7 @@ import {
   removeWatch,
 } from '../libc/inotify.js';
 import { ERRNO } from '../lib/errors.js';
+import { isWithin } from '../lib/paths.js';
 import { close } from '../libc/libc.js';
 
 /** Each takes about a kilobyte of the kernel's memory, and keeps an inode there. */
@@ -104,7 +105,7 @@ export class BaseWatch {
   /** The directory was renamed, and what lies below it with it. */
   removeBelow(path: string): void {
     for (const each of [...this.#byPath.keys()]) {
-      if (each === path || each.startsWith(`${path}/`)) this.remove(each);
+      if (isWithin(each, path)) this.remove(each);
     }
   }
 

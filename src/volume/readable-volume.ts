@@ -38,6 +38,7 @@ import { Paths } from './names/paths.js';
 import { PeerTable } from './peers/peer-table.js';
 import { SoftLocks } from './locks/soft-locks.js';
 import { S_IFDIR, S_IFMT } from '../lib/file-mode.js';
+import { parentOf } from '../lib/paths.js';
 import { View } from './view.js';
 
 /** How many views of snapshots are kept; others are made again when needed. */
@@ -142,8 +143,7 @@ export class ReadableVolume {
   isBaseWatched({ base: ref, isDirectory }: Inode): boolean {
     const { base } = this.core;
     if (base === undefined || ref === undefined) return true;
-    const slash = ref.path.lastIndexOf('/');
-    if (base.isWatched(slash < 0 ? '' : ref.path.slice(0, slash))) return true;
+    if (base.isWatched(parentOf(ref.path))) return true;
     return isDirectory && base.isWatched(ref.path);
   }
 

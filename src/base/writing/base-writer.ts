@@ -12,6 +12,7 @@
  */
 import { ERRNO, FsError } from '../../lib/errors.js';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../../lib/file-mode.js';
+import { isWithin, parentOf } from '../../lib/paths.js';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
@@ -108,20 +109,18 @@ export class BaseWriter {
   }
 
   #place(path: string, syscall: string): Place {
-    const slash = path.lastIndexOf('/');
-    const fd = this.#directory(slash < 0 ? '' : path.slice(0, slash));
+    const fd = this.#directory(parentOf(path));
     if (fd < 0) throw fsError(fd, syscall, path);
-    return { fd, name: slash < 0 ? path || '.' : path.slice(slash + 1) };
+    return { fd, name: path.slice(path.lastIndexOf('/') + 1) || '.' };
   }
 
   /** Undefined: there is no such file. */
   lstat(path: string): BaseStat | undefined {
     if (path === '') return this.#rootStat();
-    const slash = path.lastIndexOf('/');
-    const fd = this.#directory(slash < 0 ? '' : path.slice(0, slash));
+    const fd = this.#directory(parentOf(path));
     if (fd < 0 && meansAbsent(fd)) return undefined;
     if (fd < 0) throw fsError(fd, 'stat', path);
-    const name = path.slice(slash + 1);
+    const name = path.slice(path.lastIndexOf('/') + 1);
     const failed = statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, this.#stat);
     if (failed === 0) return toBaseStat(this.#stat);
     if (meansAbsent(failed)) return undefined;
@@ -207,7 +206,7 @@ export class BaseWriter {
     const { source, target } = this.#places(from, to, 'rename');
     check(renameat2(source.fd, source.name, target.fd, target.name, flags), 'rename', to);
     for (const path of this.#directories.keys()) {
-      if ([from, to].some((top) => path === top || path.startsWith(`${top}/`))) {
+      if (isWithin(path, from) || isWithin(path, to)) {
         this.forget();
         return;
       }

@@ -11,7 +11,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { realPath } from '../../lib/byte-paths.js';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
-import { isWithin } from '../../daemon/mount/mount-table.js';
+import { isWithin } from '../../lib/paths.js';
 import type { MountedTarget, Target } from '../target.js';
 
 const SNAPSHOTS_NAME = '.snapshots';
@@ -80,7 +80,7 @@ export async function snapshotRoot(target: MountedTarget, name: string): Promise
 
 /** One of the paths is the path, or lies above it. Pure. */
 export function isBelow(path: string, paths: readonly string[]): boolean {
-  return paths.some((above) => above === '' || isWithin(path, above));
+  return paths.some((above) => isWithin(path, above));
 }
 
 /** The words before and after `--`, of which commander keeps only the words. Pure. */

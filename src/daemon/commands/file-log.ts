@@ -9,6 +9,7 @@
  * one that still shows them.
  */
 import { textOfByteString } from '../../lib/byte-text.js';
+import { isWithin } from '../../lib/paths.js';
 import type { HistoryRecord, Snapshot } from '../../volume/catalog.js';
 import { compareInodes, type DiffDetail } from '../../volume/diff/compare.js';
 import type { Inode } from '../../volume/inode.js';
@@ -109,17 +110,13 @@ export function fileLog(volume: ReadableVolume, path: string): LogEntry[] {
   const entries: LogEntry[] = [];
   states.forEach(({ record, paths }, i) => {
     const path = paths && textOfByteString((seen[i] ?? seen[i + 1])?.path ?? '\0');
-    if (path !== undefined && paths?.some((above) => above === '' || isBelow(path, above))) {
+    if (path !== undefined && paths?.some((above) => isWithin(path, above))) {
       entries.push({ ...record, change: 'restored', path });
     }
     const entry = entryOf(volume, seen[i - 1], seen[i]);
     if (entry !== undefined) entries.push({ ...record, ...entry });
   });
   return entries;
-}
-
-function isBelow(path: string, above: string): boolean {
-  return path === above || path.startsWith(`${above}/`);
 }
 
 function entryOf(

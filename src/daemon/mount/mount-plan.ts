@@ -11,12 +11,12 @@ import { accessSync, constants, readdirSync, type Stats, statSync } from 'node:f
 import { absolutePath, realPath } from '../../lib/byte-paths.js';
 import { fsPath } from '../../lib/byte-text.js';
 import { CommandError, type ErrnoName } from '../../lib/errors.js';
+import { isWithin } from '../../lib/paths.js';
 import type { MountOptions } from './mount-options.js';
 import { isRunning, readMountRecord } from './mount-record.js';
 import {
   CONTROL_MOUNT_TYPE,
   isDead,
-  isWithin,
   MOUNT_TYPE,
   mountAt,
   type MountEntry,

@@ -1,6 +1,7 @@
 /** What is mounted where, from /proc/self/mountinfo. Pure except for `readMountTable`. */
 import { readFileSync, statfsSync } from 'node:fs';
 import { fsPath, textOfByteString } from '../../lib/byte-text.js';
+import { isWithin } from '../../lib/paths.js';
 
 export interface MountEntry {
   mountId: number;
@@ -55,11 +56,6 @@ export function parseMountTable(text: string): MountEntry[] {
 
 export function readMountTable(): MountEntry[] {
   return parseMountTable(readFileSync('/proc/self/mountinfo', 'latin1'));
-}
-
-/** True when `path` is `directory` or lies below it. Both absolute, without `.` and `..`. */
-export function isWithin(path: string, directory: string): boolean {
-  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
 /** The topmost mount at exactly this mountpoint. */

@@ -10,7 +10,8 @@ import { ERRNO } from '../../lib/errors.js';
 import { descriptorsOf, mountIdOf, otherProcesses } from '../../libc/process-files.js';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
 import { deviceText } from '../../fuse/mount/mount-info.js';
-import { isWithin, type MountEntry } from './mount-table.js';
+import { isWithin } from '../../lib/paths.js';
+import type { MountEntry } from './mount-table.js';
 
 export interface MountUse {
   pid: number;

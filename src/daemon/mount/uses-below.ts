@@ -9,7 +9,8 @@
 import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
 import { descriptorsOf, mountIdOf, otherProcesses } from '../../libc/process-files.js';
-import { isWithin, type MountEntry } from './mount-table.js';
+import { isWithin } from '../../lib/paths.js';
+import type { MountEntry } from './mount-table.js';
 import { BUSY_LINKS, commandOf, deviceOf, type MountUse, ownShellFirst } from './processes.js';
 
 /** Enough to act upon; a busy server may have thousands of files open. */

@@ -26,7 +26,8 @@ import type { MountPlan } from '../mount/mount-plan.js';
 import { log } from './log.js';
 import type { OpenedFacts } from './messages.js';
 import { type Recovered, recoverApplyNow, refuseCutOff } from '../../volume/apply/carry-out.js';
-import { isWithin, MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
+import { isWithin } from '../../lib/paths.js';
+import { MOUNT_TYPE, mountAt, readMountTable } from '../mount/mount-table.js';
 
 /** How long to wait for an owner that is closing the volume, and for tools that read it. */
 const OWNER_WAIT_MS = 10_000;

@@ -11,7 +11,7 @@ import { BaseDirectory } from '../../base/base-directory.js';
 import { readMeta } from '../../volume/catalog.js';
 import type { StoredBase } from '../../volume/create-volume.js';
 import { Volume } from '../../volume/volume.js';
-import { isWithin } from '../mount/mount-table.js';
+import { isWithin } from '../../lib/paths.js';
 
 export interface SendSource {
   volume: string;

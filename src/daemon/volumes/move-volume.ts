@@ -15,7 +15,8 @@ import { flushDirectory } from '../../lib/durable-file.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { acquireOwner, type Owner } from '../../store/owner.js';
-import { isWithin, mountAt, readMountTable } from '../mount/mount-table.js';
+import { isWithin } from '../../lib/paths.js';
+import { mountAt, readMountTable } from '../mount/mount-table.js';
 import type { StatePaths } from '../mount/paths.js';
 import { diskOf } from './disk.js';
 import {

@@ -27,6 +27,7 @@
  * Doors: compare, diff, merged-keys.
  * Doors inside volume/: changes.
  */
+import { isWithin } from '../../lib/paths.js';
 import { compareInodes, type DiffDetail } from './compare.js';
 import { DiffSlots, type Slot } from './slots.js';
 import {
@@ -129,8 +130,7 @@ interface Candidate {
 }
 
 function liesBelow(paths: readonly string[]): (candidate: Candidate) => boolean {
-  const lies = (path: string): boolean =>
-    paths.some((above) => above === '' || path === above || path.startsWith(`${above}/`));
+  const lies = (path: string): boolean => paths.some((above) => isWithin(path, above));
   return ({ path, oldPath }) => lies(path) || (oldPath !== undefined && lies(oldPath));
 }
 
