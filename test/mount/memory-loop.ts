@@ -8,7 +8,7 @@ import {
 } from '../../src/fuse/helpers/helper-client.js';
 import { type MountedAt, quiesce } from '../../src/fuse/loop/quiesce.js';
 import { ServeLoop } from '../../src/fuse/loop/serve-loop.js';
-import { findMount } from '../../src/fuse/mount/mount-info.js';
+import { mountAt, readMountTable } from '../../src/fuse/mount/mount-info.js';
 import { FuseSession } from '../../src/fuse/session/session.js';
 import type { Notification } from '../../src/tree/coherence/notification.js';
 import { type Behaviour, MemoryOps } from './memory-ops.js';
@@ -71,8 +71,7 @@ function* steps() {
 }
 
 function mountedAt(): MountedAt {
-  const { deviceMajor, deviceMinor } = findMount(mountpoint) ?? {};
-  return { path: mountpoint, device: `${deviceMajor}:${deviceMinor}` };
+  return { path: mountpoint, device: mountAt(readMountTable(), mountpoint)?.device ?? '' };
 }
 
 loop.onPort(port, (message) => {

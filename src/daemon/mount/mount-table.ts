@@ -1,67 +1,16 @@
-/** What is mounted where, from /proc/self/mountinfo. Pure except for `readMountTable`. */
-import { readFileSync, statfsSync } from 'node:fs';
-import { fsPath, textOfByteString } from '../../lib/byte-text.js';
+/** Mounts of volumes in the kernel's table. Pure but for `readMountTable` and `isDead`. */
+import { statfsSync } from 'node:fs';
+import { fsPath } from '../../lib/byte-text.js';
 import { isWithin } from '../../lib/paths.js';
+import { mountAt, type MountEntry, readMountTable } from '../../fuse/mount/mount-info.js';
 
-export interface MountEntry {
-  mountId: number;
-  /** `major:minor` of the file system. */
-  device: string;
-  /** The directory of the file system that is mounted there; not `/`: a bind mount of a part. */
-  root: string;
-  mountpoint: string;
-  /** `fuse.shadowfs`, `ext4` … */
-  type: string;
-  source: string;
-  mountOptions: string;
-  superOptions: string;
-}
+export { mountAt, readMountTable };
+export type { MountEntry };
 
 export const SUBTYPE = 'shadowfs';
 export const CONTROL_SUBTYPE = 'shadowfs-control';
 export const MOUNT_TYPE = `fuse.${SUBTYPE}`;
 export const CONTROL_MOUNT_TYPE = `fuse.${CONTROL_SUBTYPE}`;
-
-/** Undoes the octal escapes (space, tab, newline, backslash). */
-function decode(field: string): string {
-  const bytes = field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
-  return textOfByteString(bytes);
-}
-
-/** `text`: the file's bytes as latin1. Lines that are no mount entries are left out. */
-export function parseMountTable(text: string): MountEntry[] {
-  const entries: MountEntry[] = [];
-  for (const line of text.split('\n')) {
-    const fields = line.split(' ');
-    const dash = fields.indexOf('-', 6);
-    const [id, , device, root, mountpoint, mountOptions] = fields;
-    const [type, source, superOptions] = fields.slice(dash + 1);
-    if (dash < 0 || mountpoint === undefined || type === undefined || source === undefined)
-      continue;
-    entries.push({
-      mountId: Number(id),
-      device: device ?? '',
-      root: decode(root ?? ''),
-      mountpoint: decode(mountpoint),
-      type: decode(type),
-      source: decode(source),
-      mountOptions: mountOptions ?? '',
-      superOptions: superOptions ?? '',
-    });
-  }
-  return entries;
-}
-
-export function readMountTable(): MountEntry[] {
-  return parseMountTable(readFileSync('/proc/self/mountinfo', 'latin1'));
-}
-
-/** The topmost mount at exactly this mountpoint. */
-export function mountAt(table: readonly MountEntry[], mountpoint: string): MountEntry | undefined {
-  return table.findLast((entry) => entry.mountpoint === mountpoint);
-}
 
 /** The mount of a volume by its device: at `likely`, if it is there, or wherever it is now. */
 export function mountOfDevice(

@@ -28,7 +28,7 @@ import {
 import { recvFd, socketpair } from '../../libc/fd-passing.js';
 import { close, getStatusFlags, mount, openat, setStatusFlags, umount2 } from '../../libc/libc.js';
 import { fsError } from '../../libc/library.js';
-import { listMounts } from './mount-info.js';
+import { readMountTable } from './mount-info.js';
 import { commandAbout } from './path-command.js';
 
 const DEVICE = '/dev/fuse';
@@ -216,7 +216,7 @@ function mountAsUser(mountpoint: string, options: MountOptions): number {
 
 /** How many mounts lie on top of each other there. */
 function mountsAt(path: string): number {
-  return listMounts().filter(({ mountpoint }) => mountpoint === path).length;
+  return readMountTable().filter(({ mountpoint }) => mountpoint === path).length;
 }
 
 function unmountQuietly(mountpoint: string): void {

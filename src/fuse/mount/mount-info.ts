@@ -1,49 +1,61 @@
-/** The mounts from /proc/self/mountinfo, and settings per mount. */
+/** What is mounted where, from /proc/self/mountinfo, and settings per mount. */
 import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { fsPath, textOfByteString } from '../../lib/byte-text.js';
 
-export interface Mount {
-  mountpoint: string;
-  /** The directory of the file system that is mounted there: `/`, or another one by a bind mount. */
+export interface MountEntry {
+  mountId: number;
+  /** `major:minor` of the file system. */
+  device: string;
+  /** The directory of the file system that is mounted there; not `/`: a bind mount of a part. */
   root: string;
+  mountpoint: string;
   /** `fuse.shadowfs`, `ext4` … */
   type: string;
   source: string;
-  deviceMajor: number;
-  deviceMinor: number;
+  mountOptions: string;
+  superOptions: string;
 }
 
-/** Undoes the octal escapes of space, tab, newline and backslash. */
-function unescapeField(field: string): string {
+/** Undoes the octal escapes (space, tab, newline, backslash). */
+function decode(field: string): string {
   const bytes = field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );
   return textOfByteString(bytes);
 }
 
-/** `text`: the file's bytes as latin1. Lines in another format are skipped. */
-export function parseMountInfo(text: string): Mount[] {
-  const mounts: Mount[] = [];
+/** `text`: the file's bytes as latin1. Lines that are no mount entries are left out. Pure. */
+export function parseMountTable(text: string): MountEntry[] {
+  const entries: MountEntry[] = [];
   for (const line of text.split('\n')) {
     const fields = line.split(' ');
     // Optional fields end with a dash; then come type, source and options.
     const dash = fields.indexOf('-', 6);
-    if (dash < 0) continue;
-    const [major, minor] = (fields[2] ?? '').split(':').map(Number);
-    mounts.push({
-      mountpoint: unescapeField(fields[4] ?? ''),
-      root: unescapeField(fields[3] ?? ''),
-      type: unescapeField(fields[dash + 1] ?? ''),
-      source: unescapeField(fields[dash + 2] ?? ''),
-      deviceMajor: major ?? 0,
-      deviceMinor: minor ?? 0,
+    const [id, , device, root, mountpoint, mountOptions] = fields;
+    const [type, source, superOptions] = fields.slice(dash + 1);
+    if (dash < 0 || mountpoint === undefined || type === undefined || source === undefined)
+      continue;
+    entries.push({
+      mountId: Number(id),
+      device: device ?? '',
+      root: decode(root ?? ''),
+      mountpoint: decode(mountpoint),
+      type: decode(type),
+      source: decode(source),
+      mountOptions: mountOptions ?? '',
+      superOptions: superOptions ?? '',
     });
   }
-  return mounts;
+  return entries;
 }
 
-export function listMounts(): Mount[] {
-  return parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1'));
+export function readMountTable(): MountEntry[] {
+  return parseMountTable(readFileSync('/proc/self/mountinfo', 'latin1'));
+}
+
+/** The topmost mount at exactly this mountpoint (absolute, without symbolic links). */
+export function mountAt(table: readonly MountEntry[], mountpoint: string): MountEntry | undefined {
+  return table.findLast((entry) => entry.mountpoint === mountpoint);
 }
 
 /** `major:minor` of a device number as stat gives it. Pure. */
@@ -60,10 +72,8 @@ export function deviceText(device: number): string {
  * there. The caller closes it soon, since it keeps the mount busy.
  */
 export function openMounted(path: string, device: string): number {
-  const [major, minor] = device.split(':').map(Number);
-  const others = listMounts()
-    .filter((mount) => mount.deviceMajor === major && mount.deviceMinor === minor)
-    .filter((mount) => mount.root === '/' && mount.mountpoint !== path)
+  const others = readMountTable()
+    .filter((mount) => mount.device === device && mount.root === '/' && mount.mountpoint !== path)
     .map(({ mountpoint }) => mountpoint);
   for (const place of [path, ...others]) {
     try {
@@ -85,22 +95,16 @@ function isOn(fd: number, device: string): boolean {
   }
 }
 
-/** The top mount at exactly this path (absolute, without symbolic links). */
-export function findMount(path: string): Mount | undefined {
-  return listMounts().findLast(({ mountpoint }) => mountpoint === path);
-}
-
 /**
  * Lets the kernel read further ahead than its default of 128 KiB, where
  * permitted (root). Call it after INIT, which sets the value. Returns whether
  * it was set.
  */
 export function raiseReadahead(mountpoint: string, readaheadBytes: number): boolean {
-  const found = findMount(mountpoint);
+  const found = mountAt(readMountTable(), mountpoint);
   if (found === undefined) return false;
-  const device = `${found.deviceMajor}:${found.deviceMinor}`;
   try {
-    writeFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, String(readaheadBytes >>> 10));
+    writeFileSync(`/sys/class/bdi/${found.device}/read_ahead_kb`, String(readaheadBytes >>> 10));
     return true;
   } catch {
     return false;

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { mountThatMayHang } from '../../../src/daemon/mount/answering.js';
-import { type MountEntry, parseMountTable } from '../../../src/daemon/mount/mount-table.js';
+import { type MountEntry, parseMountTable } from '../../../src/fuse/mount/mount-info.js';
 
 t.test('links are followed as far as file systems answer', async (t) => {
   const dir = fs.realpathSync(

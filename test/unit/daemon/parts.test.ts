@@ -10,13 +10,9 @@ import {
 } from '../../../src/daemon/mount/mount-record.js';
 import { parseMountOptions } from '../../../src/daemon/mount/mount-options.js';
 import { parseSize } from '../../../src/format/text/volume-options.js';
-import {
-  mountAt,
-  mountContaining,
-  parseMountTable,
-} from '../../../src/daemon/mount/mount-table.js';
+import { mountAt, mountContaining } from '../../../src/daemon/mount/mount-table.js';
 import { ensurePrivateDirectory, statePathsFor, slugOf } from '../../../src/daemon/mount/paths.js';
-import { deviceText } from '../../../src/fuse/mount/mount-info.js';
+import { deviceText, parseMountTable } from '../../../src/fuse/mount/mount-info.js';
 
 const TABLE = [
   '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda rw',

@@ -22,7 +22,7 @@ import {
   readRegistry,
   type VolumeEntry,
 } from '../../../src/daemon/volumes/registry.js';
-import { parseMountTable } from '../../../src/daemon/mount/mount-table.js';
+import { parseMountTable } from '../../../src/fuse/mount/mount-info.js';
 
 const born = (inode: number, fsid = 'e1'): DirectoryIdentity => ({
   fsid,
