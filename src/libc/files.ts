@@ -1,6 +1,7 @@
 /**
  * System calls that change a directory tree, each below a directory's
- * descriptor. Names are byte strings; symlinks are not followed. 0 or -errno.
+ * descriptor, and the attributes of files. Names are byte strings; symlinks are
+ * not followed. 0 or -errno.
  */
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NOFOLLOW, O_PATH } from './constants.js';
 import { close, openat } from './libc.js';
@@ -144,6 +145,25 @@ export function utimensat(dir: number, name: string, time: FileTimes): number {
 export function mayChangeNames(dir: number, name: string): number {
   const bad = scratchPath.set(name);
   return bad !== 0 ? bad : result(callFaccessat(dir, scratchPath.bytes, W_OK | X_OK, AT_EACCESS));
+}
+
+export interface FileTime {
+  s: number;
+  ns: number;
+}
+
+/** `tv_nsec`: this time does not change. */
+const UTIME_OMIT = 0x3ffffffe;
+
+/** Of the file behind a descriptor of any kind. `atime` undefined: only the modification time. */
+export function setTimes(fd: number, atime: FileTime | undefined, mtime: FileTime): number {
+  times[0] = BigInt(atime?.s ?? 0);
+  times[1] = BigInt(atime?.ns ?? UTIME_OMIT);
+  times[2] = BigInt(mtime.s);
+  times[3] = BigInt(mtime.ns);
+  // futimens refuses descriptors that only name a file (O_PATH).
+  scratchPath.set(`/proc/self/fd/${fd}`);
+  return result(callUtimensat(AT_FDCWD, scratchPath.bytes, new Uint8Array(times.buffer), 0));
 }
 
 export function ftruncate(fd: number, size: number): number {

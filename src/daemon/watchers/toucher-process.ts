@@ -21,7 +21,7 @@ import {
   RESOLVE_NO_XDEV,
 } from '../../libc/constants.js';
 import { close, openat, openat2 } from '../../libc/libc.js';
-import * as names from '../../libc/name-calls.js';
+import * as files from '../../libc/files.js';
 import type { Touch } from '../../tree/watchers/touch.js';
 import type { TouchBatch, TouchReport } from './toucher-messages.js';
 
@@ -46,7 +46,7 @@ function setTimes(
   const atime = both ? { s: touch.atimeS, ns: touch.atimeNs } : undefined;
   const mtime = { s: touch.mtimeS, ns: touch.mtimeNs };
   return withFd(openat2(directory, name, O_PATH | O_NOFOLLOW, 0, INSIDE), (fd) =>
-    names.setTimes(fd, atime, mtime),
+    files.setTimes(fd, atime, mtime),
   );
 }
 
@@ -57,17 +57,17 @@ function modify(directory: number, touch: Touch & { kind: 'modified' }): number 
     ? openat2(directory, touch.name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW, 0, INSIDE)
     : -ERRNO.EACCES;
   if (fd < 0) return setTimes(directory, touch, false);
-  return withFd(fd, () => names.setTimes(fd, undefined, { s: touch.mtimeS, ns: touch.mtimeNs }));
+  return withFd(fd, () => files.setTimes(fd, undefined, { s: touch.mtimeS, ns: touch.mtimeNs }));
 }
 
 function add(directory: number, name: string, mode: number, rdev: number): number {
   switch (mode & S_IFMT) {
     case S_IFDIR:
-      return names.mkdirat(directory, name, mode & 0o777);
+      return files.mkdirat(directory, name, mode & 0o777);
     case S_IFLNK:
-      return names.symlinkat('-', directory, name);
+      return files.symlinkat('-', directory, name);
     default:
-      return names.mknodat(directory, name, mode, rdev);
+      return files.mknodat(directory, name, mode, rdev);
   }
 }
 
@@ -81,8 +81,8 @@ function make(directory: number, touch: Touch): number {
       return add(directory, touch.name, touch.mode, touch.rdev);
     case 'removed':
       return touch.isDirectory
-        ? names.rmdirat(directory, touch.name)
-        : names.unlinkat(directory, touch.name);
+        ? files.unlinkat(directory, touch.name, files.AT_REMOVEDIR)
+        : files.unlinkat(directory, touch.name);
   }
 }
 
