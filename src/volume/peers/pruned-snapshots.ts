@@ -13,16 +13,18 @@ import {
   type KeepPruned,
   parseKeepPruned,
 } from '../../format/text/keep-pruned.js';
-import { type Catalog, PEER_SOURCE, readMeta, type Snapshot } from '../catalog.js';
+import { type Catalog, PEER_SOURCE, type Snapshot } from '../catalog.js';
 import type { VolumeCore } from '../core.js';
 import type { SoftLocks } from '../locks/soft-locks.js';
 import { type Expired, expired } from '../snapshots/expiry.js';
 import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
+import { SyncOption } from './sync-option.js';
 
 const META = 'keepPruned';
 
 export class PrunedSnapshots {
   #keep: KeepPruned;
+  readonly #option: SyncOption;
   /** The locks last reported in the history: a lasting lock is reported once. */
   #toldLocked = '';
 
@@ -32,8 +34,9 @@ export class PrunedSnapshots {
     readonly commands: SnapshotCommands,
     readonly locks: SoftLocks,
   ) {
-    const text = readMeta<unknown>(core.reader, META);
-    this.#keep = typeof text === 'string' ? parseKeepPruned(text) : KEEP_ALL;
+    this.#option = new SyncOption(core, catalog, META);
+    const text = this.#option.read();
+    this.#keep = text === undefined ? KEEP_ALL : parseKeepPruned(text);
   }
 
   /** As people write it; `all` when nobody has set it. */
@@ -46,15 +49,8 @@ export class PrunedSnapshots {
     this.commands.writable();
     this.#keep = parseKeepPruned(text);
     const keeps = this.text;
-    this.catalog.putMeta(META, this.#keep === KEEP_ALL ? undefined : keeps);
-    const { core } = this;
-    this.catalog.addHistory({
-      timeMs: core.clock.nowMs(),
-      command: 'sync',
-      layer: core.live.top,
-      source,
-      outcome: `keep ${keeps}`,
-    });
+    const stored = this.#keep === KEEP_ALL ? undefined : keeps;
+    this.#option.set(stored, { outcome: `keep ${keeps}`, source });
     return { keeps };
   }
 

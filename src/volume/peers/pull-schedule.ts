@@ -1,8 +1,9 @@
 /** How often a standby pulls, when a person has set that: kept in `meta`. */
 import { formatEvery, parseEvery } from '../../format/text/schedule.js';
-import { type Catalog, readMeta } from '../catalog.js';
+import type { Catalog } from '../catalog.js';
 import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
 import type { VolumeCore } from '../core.js';
+import { SyncOption } from './sync-option.js';
 
 const META = 'pull';
 /** As soon as there is news. */
@@ -10,14 +11,16 @@ export const ALWAYS = 'always';
 
 export class PullSchedule {
   #everyMs: number | undefined;
+  readonly #option: SyncOption;
 
   constructor(
-    readonly core: VolumeCore,
-    readonly catalog: Catalog,
+    core: VolumeCore,
+    catalog: Catalog,
     readonly commands: SnapshotCommands,
   ) {
-    const text = readMeta<unknown>(core.reader, META);
-    this.#everyMs = typeof text === 'string' ? parseEvery(text) : undefined;
+    this.#option = new SyncOption(core, catalog, META);
+    const text = this.#option.read();
+    this.#everyMs = text === undefined ? undefined : parseEvery(text);
   }
 
   /** Undefined: as soon as there is news. */
@@ -30,15 +33,8 @@ export class PullSchedule {
     this.commands.writable();
     this.#everyMs = text === ALWAYS ? undefined : parseEvery(text);
     const every = this.#everyMs === undefined ? ALWAYS : formatEvery(this.#everyMs);
-    this.catalog.putMeta(META, this.#everyMs === undefined ? undefined : every);
-    const { core } = this;
-    this.catalog.addHistory({
-      timeMs: core.clock.nowMs(),
-      command: 'sync',
-      layer: core.live.top,
-      source,
-      outcome: every,
-    });
+    const stored = this.#everyMs === undefined ? undefined : every;
+    this.#option.set(stored, { outcome: every, source });
     return { every };
   }
 }
