@@ -68,16 +68,9 @@ export class BaseLayer {
   }
 
   #nameFromPath(inode: Inode): void {
-    const path = inode.base?.path ?? '';
-    if (path === '') return;
-    const slash = path.lastIndexOf('/');
-    const above = slash < 0 ? '' : path.slice(0, slash);
-    const stat = this.volume.base?.lstat(above);
-    if (stat === undefined) return;
-    const parent = this.volume.inodes.ofBase(above, stat);
-    const name = path.slice(slash + 1);
+    const name = this.volume.inodes.nameInBase(inode);
     // A directory that the base layer shows elsewhere has that name.
-    if (inode.links.length < MAX_LINK_NAMES) inode.links = [{ parent, name }];
+    if (name !== undefined && inode.links.length < MAX_LINK_NAMES) inode.links = [name];
   }
 
   /** `names`: also note that the file does not have these. */

@@ -4,6 +4,7 @@
  * directory.
  */
 import { CorruptionError, FsError } from '../../lib/errors.js';
+import { parentOf } from '../../lib/paths.js';
 import { uint64At } from '../../format/big-endian.js';
 import { decodeInode } from '../../format/records/inode-record.js';
 import { inodeKey, inodePlace } from '../../format/records/keys.js';
@@ -14,7 +15,7 @@ import type { BaseIds } from './base-ids.js';
 import type { RecordView } from '../../store/env.js';
 import type { TableReader } from '../../store/reader.js';
 import type { VolumeCore } from '../core.js';
-import { Inode } from '../inode.js';
+import { Inode, type LinkName } from '../inode.js';
 import { visitStored } from '../newest.js';
 import type { View } from '../view.js';
 
@@ -213,13 +214,18 @@ export class Inodes {
 
   /** A base file's first record gets the file's name, so that its path can be found. */
   #nameFromBase(inode: Inode): void {
-    const path = inode.base?.path ?? '';
-    if (path === '') return;
-    const cut = path.lastIndexOf('/');
-    const parentPath = cut < 0 ? '' : path.slice(0, cut);
-    const stat = this.core.base?.lstat(parentPath);
-    if (stat === undefined) return;
-    inode.links = [{ parent: this.ofBase(parentPath, stat), name: path.slice(cut + 1) }];
+    const name = this.nameInBase(inode);
+    if (name !== undefined) inode.links = [name];
+  }
+
+  /** The name that a base file has there; undefined: it has none, or its directory is gone. */
+  nameInBase({ base }: Inode): LinkName | undefined {
+    const path = base?.path ?? '';
+    if (path === '') return undefined;
+    const above = parentOf(path);
+    const stat = this.core.base?.lstat(above);
+    if (stat === undefined) return undefined;
+    return { parent: this.ofBase(above, stat), name: path.slice(path.lastIndexOf('/') + 1) };
   }
 
   /** Adds a new inode to the open txg. */
