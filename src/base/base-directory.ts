@@ -77,10 +77,10 @@ export class BaseDirectory {
   /** Descriptors and names that are kept, each with its bound. */
   caches(): CacheFigures[] {
     return [
-      { name: 'base directories', size: this.#handles.count, limit: 1 + HANDLES_MAX },
-      { name: 'base files', size: this.#files.openCount, limit: FILES_MAX + RETIRED_MAX },
-      { name: 'base watches', size: this.#watch?.size ?? 0, limit: WATCHES_MAX },
-      { name: 'base names', size: this.#listings.nameCount, limit: LISTED_NAMES_MAX },
+      { name: 'base directories', count: this.#handles.count, maxCount: 1 + HANDLES_MAX },
+      { name: 'base files', count: this.#files.openCount, maxCount: FILES_MAX + RETIRED_MAX },
+      { name: 'base watches', count: this.#watch?.size ?? 0, maxCount: WATCHES_MAX },
+      { name: 'base names', count: this.#listings.nameCount, maxCount: LISTED_NAMES_MAX },
     ];
   }
 

@@ -2,7 +2,7 @@
 /**
  * The command line: `shadowfs COMMAND …`.
  *
- * Doors inside cli/: control-client, near-commands, options, output, program,
+ * Doors inside cli/: control-client, directory-word, end-signals, near-commands, options, output, program,
  *   program-walk, progress, state, table, target, timings, values, width, words,
  *   working-directory.
  */
@@ -27,7 +27,7 @@ if (helper !== undefined) {
   await printNames(words.slice(1));
 } else if (words[0] === FILES_WORD && words[1] !== undefined) {
   const { writePages } = await import('./man/write-pages.js');
-  writePages(words[1]);
+  await writePages(words[1]);
 } else {
   const { run } = await import('./run.js');
   await run(words);

@@ -57,6 +57,25 @@ export function at<O extends CommonOptions>(options: O, mountpoint: string | und
   return mountpoint === undefined ? options : { ...options, directory: mountpoint };
 }
 
+export interface NoteOptions {
+  message?: string;
+}
+
+export function noteOption(): Option {
+  const what = 'a note that stays with the snapshot (again: a paragraph)';
+  return new Option('-m, --message <text>', what).argParser(paragraph);
+}
+
+/** Several texts are paragraphs, as in git. Pure. */
+function paragraph(text: string, before: string | undefined): string {
+  return before === undefined ? text : `${before}\n\n${text}`;
+}
+
+/** For a command's line, which is one line as a JSON string is. Pure. */
+export function noteWords({ message }: NoteOptions): Record<string, string> {
+  return message === undefined ? {} : { 'note-json': JSON.stringify(message) };
+}
+
 /** Runs a command's action; a failure is reported and sets the exit code. */
 export function action<A extends unknown[]>(
   run: (...args: A) => Promise<void>,

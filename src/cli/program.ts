@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { COMMAND_GROUPS } from './commands/commands.js';
+import { COMMAND_GROUPS, type Source } from './commands/commands.js';
 import { refuseUnknownCommands } from './near-commands.js';
 import { COMMON_GROUP } from './options.js';
 import { fullName, withDescendants } from './program-walk.js';
@@ -32,7 +32,20 @@ function termOf(command: Command): string {
   return [[command.name(), ...command.aliases()].join('|'), ...words].join(' ');
 }
 
-export function makeProgram(): Command {
+/**
+ * The command that the words give, so that only its file is loaded. Undefined: another one, help,
+ * or words that only all definitions together can tell about. Pure.
+ */
+function sourceOf(words: readonly string[]): Source | undefined {
+  let at = 0;
+  while (words[at] === '-C' || words[at] === '--directory') at += 2;
+  const word = words[at] ?? '';
+  return COMMAND_GROUPS.flatMap(({ sources }) => sources).find((one) => one.words.includes(word));
+}
+
+/** `words`: those of a command line, when only its command is wanted. */
+export async function makeProgram(words: readonly string[] = []): Promise<Command> {
+  const only = sourceOf(words);
   const program = new Command('shadowfs')
     .description('Instant, undoable history over any directory.')
     .usage('[-C DIR] COMMAND …')
@@ -45,9 +58,10 @@ export function makeProgram(): Command {
       outputError: (text, write) => write(text.replace(/^error: /, 'shadowfs: ')),
     })
     .hook('preAction', (_program, command) => enterDirectories(command));
-  for (const { title, commands } of COMMAND_GROUPS) {
+  for (const { title, sources } of COMMAND_GROUPS) {
     program.commandsGroup(`${title}:`);
-    for (const add of commands) add(program);
+    const wanted = only === undefined ? sources : sources.filter((one) => one === only);
+    for (const add of await Promise.all(wanted.map((one) => one.load()))) add(program);
   }
   program.addHelpCommand(
     new Command('help').argument('[command]').description('show what a command takes'),

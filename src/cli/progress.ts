@@ -74,8 +74,11 @@ export async function withProgress<T>(
   const timer = setInterval(() => {
     control.state('status').then(
       (status) => {
-        const { done, total } = (status['command'] ?? {}) as { done?: number; total?: number };
-        progress.update(done ?? 0, total ?? 0);
+        const { doneCount = 0, totalCount = 0 } = (status['running'] ?? {}) as {
+          doneCount?: number;
+          totalCount?: number;
+        };
+        progress.update(doneCount, totalCount);
       },
       () => undefined,
     );

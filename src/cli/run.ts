@@ -6,7 +6,7 @@ import { makeProgram } from './program.js';
 export async function run(words: readonly string[]): Promise<void> {
   const isJson = words.includes('--json');
   try {
-    await makeProgram().parseAsync(words, { from: 'user' });
+    await (await makeProgram(words)).parseAsync(words, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) reportFailure(error, isJson);
     else if (error.exitCode !== 0) {

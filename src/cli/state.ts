@@ -10,14 +10,14 @@ export async function listOf(
   file: 'snapshots' | 'history' | 'locks' | 'peers',
 ): Promise<Answer[]> {
   await requireAnswer(options);
-  const target = findTarget(options);
+  const target = await findTarget(options);
   if (target.kind === 'mounted') return await target.control.list(file);
   return (await stateOf(target.volume))[file];
 }
 
 export async function statusOf(options: CommonOptions): Promise<Answer> {
   await requireAnswer(options);
-  const target = findTarget(options);
+  const target = await findTarget(options);
   if (target.kind === 'mounted') return await target.control.state('status');
   return { mountpoint: null, volumePath: target.volume, ...(await stateOf(target.volume)).status };
 }

@@ -2,6 +2,9 @@
  * Finds the mount or volume of a command: the mount that contains the current
  * directory (or `-C DIR`), as git finds its repository; else the volume
  * registered for that directory; or `--volume PATH`.
+ *
+ * What must hold: a mount is found without what looks at volumes, which takes
+ * longer to load than all the rest of a command.
  */
 import { homedir } from 'node:os';
 import { existsSync } from 'node:fs';
@@ -18,7 +21,6 @@ import {
   readMountTable,
 } from '../daemon/mount/mount-table.js';
 import { statePathsFor, type StatePaths } from '../daemon/mount/paths.js';
-import { findVolume, requireVolume } from '../daemon/volumes/find-volume.js';
 import { hasVolume, volumePathOf } from '../daemon/volumes/registry.js';
 import { ControlClient } from './control-client.js';
 import { controlDirectoryOf, mountOfControlFiles, ownerOf } from './control-place.js';
@@ -73,24 +75,27 @@ function standsIn({ directory = '.' }: TargetOptions): boolean {
   return !isAbsolute(directory) && existsSync(fsPath(directory));
 }
 
+const findingVolumes = async () => await import('../daemon/volumes/find-volume.js');
+
 /** Throws CommandError `not-under-history` when there is neither. */
-export function findTarget(options: TargetOptions): Target {
+export async function findTarget(options: TargetOptions): Promise<Target> {
   const paths = currentPaths();
   const directory = directoryOf(options);
   if (options.volume !== undefined)
-    return targetOfVolume(volumePathOf(absolutePath(options.volume)), paths, directory);
+    return await targetOfVolume(volumePathOf(absolutePath(options.volume)), paths, directory);
   const mount = mountAround(directory);
   if (mount !== undefined) {
     warnBelowMount(mount, options.directory, directory);
     return mountedTarget(mount, paths, directory);
   }
   if (options.directory !== undefined && hasVolume(directory)) {
-    return targetOfVolume(directory, paths, directory);
+    return await targetOfVolume(directory, paths, directory);
   }
+  const { findVolume } = await findingVolumes();
   for (let base = directory; ; base = dirname(base)) {
     const volume = findVolume(paths, base);
     if (volume !== undefined) {
-      const found = targetOfVolume(volume, paths, directory);
+      const found = await targetOfVolume(volume, paths, directory);
       return found.kind === 'volume' ? { ...found, base } : found;
     }
     if (base === '/') break;
@@ -122,7 +127,11 @@ function mountedTarget(mount: MountEntry, paths: StatePaths, directory: string):
 }
 
 /** A volume that a process of this user serves is reached through that process. */
-function targetOfVolume(volume: string, paths: StatePaths, directory: string): Target {
+async function targetOfVolume(
+  volume: string,
+  paths: StatePaths,
+  directory: string,
+): Promise<Target> {
   for (const record of readMountRecords(paths)) {
     if (record.volume !== volume || !isRunning(record)) continue;
     const table = readMountTable();
@@ -132,19 +141,20 @@ function targetOfVolume(volume: string, paths: StatePaths, directory: string): T
         : mountOfDevice(table, record.device, record.mountpoint);
     if (mount !== undefined) return mountedTarget(mount, paths, directory);
   }
+  const { requireVolume } = await findingVolumes();
   requireVolume(paths, volume);
   return { kind: 'volume', volume, base: undefined, directory };
 }
 
 /** The path is a mountpoint, or a volume that a process of this user serves. */
-export function mountedAt(path: string): ControlClient | undefined {
+export async function mountedAt(path: string): Promise<ControlClient | undefined> {
   const paths = currentPaths();
   if (!existsSync(fsPath(path))) return undefined;
   const directory = directoryOf({ directory: path });
   const mount = mountContaining(readMountTable(), directory);
   if (mount?.mountpoint === directory) return mountedTarget(mount, paths, directory).control;
   if (!hasVolume(directory)) return undefined;
-  const target = targetOfVolume(directory, paths, directory);
+  const target = await targetOfVolume(directory, paths, directory);
   return target.kind === 'mounted' ? target.control : undefined;
 }
 
@@ -157,8 +167,8 @@ export function findMountEntry(directory: string | undefined): MountEntry {
 }
 
 /** As `findTarget`, for commands that need a mounted volume. */
-export function findMount(options: TargetOptions): MountedTarget {
-  const target = findTarget(options);
+export async function findMount(options: TargetOptions): Promise<MountedTarget> {
+  const target = await findTarget(options);
   if (target.kind === 'mounted') return target;
   throw new CommandError(
     'not-mounted',

@@ -77,7 +77,7 @@ export interface CommandArguments {
   direction?: 'back' | 'forward';
   /** `undo`, `apply`: only says what it would do. */
   dryRun?: boolean;
-  /** `save`: what the snapshot is about. */
+  /** `save`, `group-save`: what the snapshot is about. */
   note?: string;
   /** `apply`: whose version wins where the base and the tree both changed. */
   resolve?: 'ours';

@@ -67,9 +67,9 @@ export class MeasuredCalls {
         const isError = result < 0;
         if (isAtHand) this.counts.served(kind, isError, ms);
         else this.counts.late(kind, isError, ms);
-        if (result > 0 && name === 'read') this.counts.bytesRead += result;
-        if (result > 0 && name === 'write') this.counts.bytesWritten += result;
-        if (this.trace !== undefined) this.#note(this.trace, name, op, args, result, ms * 1000);
+        if (result > 0 && name === 'read') this.counts.readBytes += result;
+        if (result > 0 && name === 'write') this.counts.writtenBytes += result;
+        if (this.trace !== undefined) this.#note(this.trace, name, op, args, result, ms);
       };
       operation(measured, ...args);
       isAtHand = false;
@@ -83,22 +83,22 @@ export class MeasuredCalls {
     op: string,
     args: readonly unknown[],
     result: number,
-    us: number,
+    tookMs: number,
   ): void {
     const errno = result < 0 ? -result : 0;
-    if (!trace.wants(op, us, errno)) return;
+    if (!trace.wants(op, tookMs, errno)) return;
     const [first, second] = args;
     const hasTwo = TWO_PATHS.has(name) && typeof second === 'string';
     trace.note({
       timeMs: Date.now(),
       op,
       path: belowRoot(first),
-      ...(hasTwo && { to: belowRoot(second) }),
+      ...(hasTwo && { newPath: belowRoot(second) }),
       // The package does not report the caller.
       pid: 0,
       errno,
-      ...(result > 0 && { bytes: result }),
-      us,
+      ...(result > 0 && { sizeBytes: result }),
+      tookMs,
     });
   }
 }

@@ -50,6 +50,15 @@ export const ERRNO = {
   EDQUOT: 122,
 } as const;
 
+const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(ERRNO).map(([name, number]) => [number, name]),
+);
+
+/** `ENOENT`, of a kernel's number. */
+export function errnoName(number: number): string {
+  return ERRNO_NAMES.get(number) ?? `errno ${number}`;
+}
+
 /** An expected failure of a file system call; becomes `-errno` at the edge. */
 export class FsError extends Error {
   readonly code: ErrnoName;

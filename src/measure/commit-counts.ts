@@ -4,7 +4,7 @@ import type { CommitFigures } from './stats-report.js';
 const NOTHING: CommitFigures = {
   groups: 0,
   records: 0,
-  bytes: 0,
+  storedBytes: 0,
   storeMs: 0,
   storeMaxMs: 0,
   handOverMs: 0,
@@ -23,7 +23,7 @@ export class CommitCounts {
     const figures = this.#figures;
     figures.groups++;
     figures.records += records;
-    figures.bytes += bytes;
+    figures.storedBytes += bytes;
     figures.storeMs += ms;
     figures.storeMaxMs = Math.max(figures.storeMaxMs, ms);
   }

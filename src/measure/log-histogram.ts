@@ -8,7 +8,6 @@
  * goes into the last bucket.
  */
 const UNITS_PER_MS = 8000;
-const UNITS_PER_US = UNITS_PER_MS / 1000;
 const SUB_BITS = 3;
 const SUBS = 1 << SUB_BITS;
 const UNITS_MAX = 0xffff_ffff;
@@ -23,15 +22,21 @@ export function bucketOf(ms: number): number {
   return (shift + 1) * SUBS + ((units >>> shift) & (SUBS - 1));
 }
 
-/** The shortest duration of a bucket, in microseconds. */
-export function bucketStartUs(bucket: number): number {
+/** The shortest duration of a bucket. */
+export function bucketStartMs(bucket: number): number {
   const shift = Math.floor(bucket / SUBS) - 1;
   const units = shift < 0 ? bucket : (SUBS + (bucket % SUBS)) * 2 ** shift;
-  return units / UNITS_PER_US;
+  return units / UNITS_PER_MS;
 }
 
-/** The non-empty buckets: where each starts, in microseconds, and its count. */
-export type Distribution = readonly (readonly [startUs: number, count: number])[];
+/** A non-empty bucket: the shortest duration in it, and how many it has. */
+export interface Bucket {
+  fromMs: number;
+  count: number;
+}
+
+/** The shortest durations first. */
+export type Distribution = readonly Bucket[];
 
 export class LogHistogram {
   readonly #counts = new Float64Array(BUCKETS);
@@ -46,38 +51,38 @@ export class LogHistogram {
   }
 
   distribution(): Distribution {
-    const filled: [number, number][] = [];
+    const filled: Bucket[] = [];
     for (const [bucket, count] of this.#counts.entries()) {
-      if (count > 0) filled.push([bucketStartUs(bucket), count]);
+      if (count > 0) filled.push({ fromMs: bucketStartMs(bucket), count });
     }
     return filled;
   }
 }
 
-function middleUs(startUs: number): number {
+function middleMs(fromMs: number): number {
   // Between two buckets, so that rounding does not matter.
-  const next = bucketOf(startUs / 1000 + 0.01 / UNITS_PER_MS) + 1;
-  return (startUs + bucketStartUs(next)) / 2;
+  const next = bucketOf(fromMs + 0.01 / UNITS_PER_MS) + 1;
+  return (fromMs + bucketStartMs(next)) / 2;
 }
 
 /**
- * The duration, in microseconds, that the given share of all durations (0.5:
- * half) does not exceed: the middle of its bucket. 0 when there are none.
+ * The duration that the given share of all durations (0.5: half) does not exceed: the middle of its
+ * bucket. 0 when there are none.
  */
-export function quantileUs(distribution: Distribution, share: number): number {
-  const total = distribution.reduce((sum, [, count]) => sum + count, 0);
+export function quantileMs(distribution: Distribution, share: number): number {
+  const total = distribution.reduce((sum, { count }) => sum + count, 0);
   let left = Math.max(1, Math.ceil(total * share));
-  for (const [startUs, count] of distribution) {
+  for (const { fromMs, count } of distribution) {
     left -= count;
-    if (left <= 0) return middleUs(startUs);
+    if (left <= 0) return middleMs(fromMs);
   }
   return 0;
 }
 
 /** `newer` minus the counts of `older`, an earlier state of the same histogram. */
 export function distributionSince(newer: Distribution, older: Distribution): Distribution {
-  const before = new Map(older);
+  const before = new Map(older.map(({ fromMs, count }) => [fromMs, count]));
   return newer
-    .map(([startUs, count]) => [startUs, count - (before.get(startUs) ?? 0)] as const)
-    .filter(([, count]) => count > 0);
+    .map(({ fromMs, count }) => ({ fromMs, count: count - (before.get(fromMs) ?? 0) }))
+    .filter(({ count }) => count > 0);
 }

@@ -11,8 +11,8 @@ import { LogHistogram } from './log-histogram.js';
 import type { RequestFigures } from './stats-report.js';
 
 export class RequestCounts {
-  bytesRead = 0;
-  bytesWritten = 0;
+  readBytes = 0;
+  writtenBytes = 0;
 
   readonly #names: readonly (string | undefined)[];
   readonly #counts: Float64Array;
@@ -76,8 +76,8 @@ export class RequestCounts {
   }
 
   reset(): void {
-    this.bytesRead = 0;
-    this.bytesWritten = 0;
+    this.readBytes = 0;
+    this.writtenBytes = 0;
     for (const numbers of [
       this.#counts,
       this.#errors,
@@ -105,7 +105,7 @@ export class RequestCounts {
         late: this.#late[kind] as number,
         busyMs,
         totalMs: this.#totalMs[kind] as number,
-        maxUs: (this.#maxMs[kind] as number) * 1000,
+        maxMs: this.#maxMs[kind] as number,
         distribution: this.#histograms[kind]?.distribution() ?? [],
       });
     }

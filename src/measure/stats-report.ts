@@ -19,7 +19,7 @@ export interface RequestFigures {
   busyMs: number;
   /** From arrival to answer. */
   totalMs: number;
-  maxUs: number;
+  maxMs: number;
   distribution: Distribution;
 }
 
@@ -40,7 +40,7 @@ export interface LoopFigures {
 export interface CommitFigures {
   groups: number;
   records: number;
-  bytes: number;
+  storedBytes: number;
   /** Time of the storing thread. */
   storeMs: number;
   storeMaxMs: number;
@@ -57,12 +57,11 @@ export interface CommitFigures {
   logFlushMaxMs: number;
 }
 
-export interface CacheFigures {
-  name: string;
-  size: number;
-  /** Absent: the kernel decides, by the nodes it knows. */
-  limit?: number;
-}
+/** What is kept in memory: things, or bytes. */
+export type CacheFigures = { name: string } & (
+  | { count: number; maxCount?: number }
+  | { sizeBytes: number; maxBytes?: number }
+);
 
 export interface StatsReport {
   driver: string;
@@ -70,12 +69,12 @@ export interface StatsReport {
   /** When counting began: at the mount, or at the last reset. */
   sinceMs: number;
   elapsedMs: number;
-  bytesRead: number;
-  bytesWritten: number;
+  readBytes: number;
+  writtenBytes: number;
   requests: RequestFigures[];
   loop: LoopFigures | null;
   /** Changes that had to wait until the volume accepted them. */
-  heldBack: number | null;
+  heldBackCount: number | null;
   commits: CommitFigures;
   /** `asked`: how many nodes the kernel was asked to forget. */
   nodes: { live: number; special: number; asked: number };
@@ -103,9 +102,9 @@ function difference<T extends object>(newer: T, older: T): T {
 function requestsSince(newer: RequestFigures, older: RequestFigures | undefined): RequestFigures {
   if (older === undefined) return newer;
   const distribution = distributionSince(newer.distribution, older.distribution);
-  const isNewMax = newer.maxUs > older.maxUs;
-  const maxUs = isNewMax ? newer.maxUs : (distribution.at(-1)?.[0] ?? 0);
-  return { ...difference(newer, older), name: newer.name, maxUs, distribution };
+  const isNewMax = newer.maxMs > older.maxMs;
+  const maxMs = isNewMax ? newer.maxMs : (distribution.at(-1)?.fromMs ?? 0);
+  return { ...difference(newer, older), name: newer.name, maxMs, distribution };
 }
 
 /** What happened between two reports of one mount; sizes as in the newer one. */
@@ -117,16 +116,18 @@ export function reportSince(newer: StatsReport, older: StatsReport): StatsReport
     ...newer,
     sinceMs: older.sinceMs + older.elapsedMs,
     elapsedMs: newer.elapsedMs - older.elapsedMs,
-    bytesRead: newer.bytesRead - older.bytesRead,
-    bytesWritten: newer.bytesWritten - older.bytesWritten,
+    readBytes: newer.readBytes - older.readBytes,
+    writtenBytes: newer.writtenBytes - older.writtenBytes,
     requests: newer.requests
       .map((figures) => requestsSince(figures, before.get(figures.name)))
       .filter(({ count, busyMs }) => count > 0 || busyMs > 0)
       .sort((a, b) => b.busyMs - a.busyMs),
     loop:
       newer.loop === null || older.loop === null ? newer.loop : difference(newer.loop, older.loop),
-    heldBack:
-      newer.heldBack === null || older.heldBack === null ? null : newer.heldBack - older.heldBack,
+    heldBackCount:
+      newer.heldBackCount === null || older.heldBackCount === null
+        ? null
+        : newer.heldBackCount - older.heldBackCount,
     commits: {
       ...difference(newer.commits, older.commits),
       storeMaxMs: newer.commits.storeMaxMs,

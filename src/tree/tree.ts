@@ -145,8 +145,8 @@ export class Tree implements Operations {
   }
 
   /** Nodes held by the kernel. */
-  status(): { liveNodes: number; specialNodes: number } {
-    return { liveNodes: this.#nodes.liveCount, specialNodes: this.#nodes.specialCount };
+  status(): { live: number; special: number } {
+    return { live: this.#nodes.liveCount, special: this.#nodes.specialCount };
   }
 
   /** The toucher makes a file that is there already. */

@@ -4,6 +4,7 @@
  * transaction (rule D7).
  */
 import { randomUUID } from 'node:crypto';
+import { invariant } from '../lib/invariant.js';
 import { layerKey, uint32Key } from '../format/records/keys.js';
 import { LOG_META, type LogPosition } from '../format/records/log-record.js';
 import { ROOT_FILESET, ROOT_INODE, TABLE } from '../format/records/tables.js';
@@ -27,7 +28,7 @@ export interface Snapshot {
    */
   kind: 'user' | 'undo' | 'auto' | 'diverged';
   createdMs: number;
-  /** Who gave the command: 'cli', 'control', 'mkdir', 'signal', … */
+  /** Who gave the command (`src/format/text/source.ts`). */
   source: string;
   /** What whoever saved it says about it (`src/format/text/note.ts`). */
   note?: string;
@@ -45,9 +46,6 @@ export interface TentativeSnapshot extends Omit<Snapshot, 'kind'> {
   point: object;
 }
 
-/** The source of what a peer has caused: in the history, and of snapshots that came from it. */
-export const PEER_SOURCE = 'peer';
-
 /** A user or the schedule saved it; no command left it behind. */
 export function isSaved({ kind }: Pick<Snapshot, 'kind'>): boolean {
   return kind === 'user' || kind === 'auto';
@@ -64,6 +62,10 @@ export interface HistoryRecord {
   outcome: string;
   details?: Record<string, unknown>;
 }
+
+/** Unless it says otherwise, the command is given now and is about the open layer. */
+type NewRecord = Omit<HistoryRecord, 'sequence' | 'timeMs' | 'layer'> &
+  Partial<Pick<HistoryRecord, 'timeMs' | 'layer'>>;
 
 export interface Counters {
   nextLayer: number;
@@ -287,7 +289,10 @@ export class Catalog {
     this.putMeta('format', formatOf({ hasLog: this.#hasLog, isApplied }));
   }
 
-  addHistory(record: Omit<HistoryRecord, 'sequence'>): HistoryRecord {
+  addHistory(given: NewRecord): HistoryRecord {
+    const core = this.#core;
+    invariant(core !== undefined, 'commands come after the volume is open');
+    const record = { timeMs: core.clock.nowMs(), layer: core.live.top, ...given };
     const sequence = this.counters.nextHistory++;
     this.#put(TABLE.history, layerKey(sequence), record);
     this.putMeta('nextHistory', this.counters.nextHistory);

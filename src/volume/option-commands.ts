@@ -16,16 +16,22 @@ import { readMeta } from './catalog.js';
 import type { VolumeCore } from './core.js';
 import { applyLog } from './log/log-replay.js';
 import { openStore } from './open-volume.js';
-import { checkQuota, type VolumeOptions, withChanges } from './options.js';
+import {
+  checkQuota,
+  type ShownOptions,
+  shownOptions,
+  type VolumeOptions,
+  withChanges,
+} from './options.js';
 import type { SnapshotCommands } from './snapshots/snapshot-commands.js';
 
 const META = 'options';
 const COMMAND = 'options';
 
 export interface OptionsAnswer {
-  options: VolumeOptions;
+  options: ShownOptions;
   /** Those of the changes that count from the next mount on. */
-  atNextMount: string[];
+  changedAtNextMount: string[];
 }
 
 export class OptionCommands {
@@ -40,8 +46,8 @@ export class OptionCommands {
   }
 
   /** As the next opening finds them; null: they are those in effect. */
-  get atNextMount(): VolumeOptions | null {
-    return isDeepStrictEqual(this.#stored, this.core.options) ? null : this.#stored;
+  get atNextMount(): ShownOptions | null {
+    return isDeepStrictEqual(this.#stored, this.core.options) ? null : shownOptions(this.#stored);
   }
 
   /** Throws CommandError bad-option, option-fixed. */
@@ -61,14 +67,15 @@ export class OptionCommands {
       core.sink.setQuota(options.quotaBytes);
     }
     this.catalog.addHistory({
-      timeMs: core.clock.nowMs(),
       command: COMMAND,
-      layer: core.live.top,
       source,
       outcome: textOf(changes),
       details: { ...changes },
     });
-    return { options, atNextMount: laterNames(core.options, options) };
+    return {
+      options: shownOptions(options),
+      changedAtNextMount: laterNames(core.options, options),
+    };
   }
 }
 
@@ -135,5 +142,5 @@ export function changeStoredOptions(
   } finally {
     writer.close();
   }
-  return { options, atNextMount: laterNames(before, options) };
+  return { options: shownOptions(options), changedAtNextMount: laterNames(before, options) };
 }

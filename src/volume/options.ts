@@ -15,6 +15,29 @@ export interface VolumeOptions {
   hiddenNames: { snapshots: string; control: string };
 }
 
+/** As JSON shows them. */
+export interface ShownOptions {
+  blockSizeBytes: number;
+  compression: boolean;
+  quotaBytes: number;
+  keepUndoCount: number;
+  snapshotsName: string;
+  controlName: string;
+}
+
+/** Pure. */
+export function shownOptions(options: VolumeOptions): ShownOptions {
+  const { blockSize, compression, quotaBytes, keepUndo, hiddenNames } = options;
+  return {
+    blockSizeBytes: blockSize,
+    compression,
+    quotaBytes,
+    keepUndoCount: keepUndo,
+    snapshotsName: hiddenNames.snapshots,
+    controlName: hiddenNames.control,
+  };
+}
+
 export const DEFAULT_OPTIONS: VolumeOptions = {
   blockSize: DEFAULT_BLOCK_SIZE,
   compression: false,

@@ -240,8 +240,8 @@ export class ReadableVolume {
   }
 
   /** The snapshots, oldest first, with how many soft locks each has. */
-  shownSnapshots(): (Snapshot & { locks: number })[] {
-    return this.snapshots().map((one) => ({ ...one, locks: this.locks.of(one.uuid).length }));
+  shownSnapshots(): (Snapshot & { lockCount: number })[] {
+    return this.snapshots().map((one) => ({ ...one, lockCount: this.locks.of(one.uuid).length }));
   }
 
   inode(view: View, ino: number): Inode | undefined {

@@ -17,6 +17,7 @@ import { invariant } from '../lib/invariant.js';
 import type { WaitPolicy } from '../lib/wait-policy.js';
 import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
 import { BASE_LAYER, ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
+import type { BaseReference } from '../base/base-reference.js';
 import type { CacheFigures } from '../measure/stats-report.js';
 import type { XattrValue } from './files/xattrs.js';
 import { Applied } from './apply/applied.js';
@@ -479,19 +480,21 @@ export class Volume extends ReadableVolume {
     const { base, layers, failure } = this.core;
     return {
       uuid: this.uuid,
-      ...this.catalog.role,
-      blockSize: this.options.blockSize,
+      role: this.catalog.role.role,
+      epoch: this.catalog.role.epoch,
       openLayer: this.live.top,
-      layers: layers.size,
-      snapshots: this.catalog.snapshots.size,
-      locks: this.locks.all().length,
+      layerCount: layers.size,
+      snapshotCount: this.catalog.snapshots.size,
+      lockCount: this.locks.all().length,
       ...this.space(),
       openGroupBytes: this.core.open.bytes,
-      writing: this.core.closing !== undefined,
+      isWriting: this.core.closing !== undefined,
       ...(base !== undefined && { isApplied: !this.applied.isBehind }),
-      baseMismatches: (base?.mismatches ?? []).map((one) => ({
-        ...one,
-        path: textOfByteString(one.path),
+      baseMismatches: (base?.mismatches ?? []).map(({ path, timeMs, expected, found }) => ({
+        path: textOfByteString(path),
+        timeMs,
+        inVolume: shownReference(expected),
+        inBase: shownReference(found),
       })),
       ...(failure !== undefined && { failure: failure.message }),
     };
@@ -505,17 +508,17 @@ export class Volume extends ReadableVolume {
     const { base, basePaths, open, closing } = this.core;
     const { cache } = this.live;
     return [
-      { name: 'inodes', size: cache.size, limit: 2 * cache.generation },
-      { name: 'snapshot views', size: this.views.size, limit: MAX_VIEWS },
+      { name: 'inodes', count: cache.size, maxCount: 2 * cache.generation },
+      { name: 'snapshot views', count: this.views.size, maxCount: MAX_VIEWS },
       ...(base === undefined
         ? []
-        : [{ name: 'base paths', size: basePaths.size, limit: pathsMax }]),
+        : [{ name: 'base paths', count: basePaths.size, maxCount: pathsMax }]),
       ...(base?.caches() ?? []),
       // A full txg closes at once, and no other begins before it is stored.
       {
-        name: 'bytes not stored',
-        size: open.bytes + (closing?.bytes ?? 0),
-        limit: 2 * TXG_BYTES,
+        name: 'not stored yet',
+        sizeBytes: open.bytes + (closing?.bytes ?? 0),
+        maxBytes: 2 * TXG_BYTES,
       },
     ];
   }
@@ -545,4 +548,11 @@ export class Volume extends ReadableVolume {
     if (isLogKnown) this.catalog.forgetLog();
     this.flush();
   }
+}
+
+/** A base file as it was, or is, for people. */
+function shownReference(reference: BaseReference | undefined): object | null {
+  if (reference === undefined) return null;
+  const { size, mtimeS, mtimeNs } = reference;
+  return { sizeBytes: size, mtimeMs: mtimeS * 1000 + Math.floor(mtimeNs / 1e6) };
 }

@@ -60,7 +60,7 @@ eachIdentity(t, 'every command answers people and programs', async (t, world) =>
   t.match(table[0], /^0 NAME +KIND +CREATED +AGE +LAYER +BY +NOTE$/);
   t.match(table[2], /^c +user +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} +.* +\d+ +cli$/);
   t.match(await says(world, ['history', '-n', '1'], world.mnt), /delete +with space.*deleted\n$/);
-  t.match(await world.on(['status']), { pid: Number, snapshots: 2, base: world.path('base') });
+  t.match(await world.on(['status']), { pid: Number, snapshotCount: 2, base: world.path('base') });
   t.match(await says(world, ['restore', 'C'], world.mnt), /^1 shadowfs: no snapshot "C".*\bc\b/);
   t.match(await world.refused(['restore', 'C', '-C', world.mnt]), {
     ok: false,
@@ -173,9 +173,9 @@ eachIdentity(t, 'what changed, and the versions of a file', async (t, world) => 
   t.same(await diff('two', 'latest'), ['']);
   const { versions } = await world.shadowfs(['versions', 'g'], { cwd: world.mnt });
   t.match(versions, [
-    { isLive: true, path: 'g', size: 10, snapshots: [] },
-    { isLive: false, path: 'g', size: 4, snapshots: ['two'] },
-    { isLive: false, path: 'f', size: 4, snapshots: ['one'] },
+    { isLive: true, path: 'g', sizeBytes: 10, snapshots: [] },
+    { isLive: false, path: 'g', sizeBytes: 4, snapshots: ['two'] },
+    { isLive: false, path: 'f', sizeBytes: 4, snapshots: ['one'] },
   ]);
   const replaced = await world.shadowfs(['versions', 'a'], { cwd: `${world.mnt}/dir` });
   t.equal((replaced['versions'] as unknown[]).length, 3, 'a file that was written anew each time');
@@ -221,7 +221,10 @@ eachIdentity(t, 'over nothing, with options of its own', async (t, world) => {
   for (let i = 0; i < 4; i++) await world.sh('cd "$MNT"; echo x >> f; echo one > .ctl/restore');
   const names = (await world.sh('ls "$MNT/.past"')).split('\n').filter((n) => n.startsWith('undo'));
   t.equal(names.length, 2, 'as many undo snapshots are kept as asked for');
-  t.match(await world.on(['status']), { base: null, options: { blockSize: 4096, keepUndo: 2 } });
+  t.match(await world.on(['status']), {
+    base: null,
+    options: { blockSizeBytes: 4096, keepUndoCount: 2 },
+  });
   await world.umount();
   t.match(
     await world.refused(['mount', '--no-base', '--volume', 'vol', '-o', 'block-size=8K', 'mnt']),

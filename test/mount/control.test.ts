@@ -235,8 +235,8 @@ text = os.read(events, 10)
 for n in range(1005): command('rename', f's{n} to=s{n + 1}\\n')
 while b'"newName":"s1005"' not in text or not text.endswith(b'\\n'): text += os.read(events, 70)
 lines = [json.loads(line) for line in text.splitlines()]
-lost = sum(line.get('lost', 0) for line in lines)
-print(lines[0]['command'], lost, lost + len([line for line in lines if 'lost' not in line]))
+lost = sum(line.get('lostCount', 0) for line in lines)
+print(lines[0]['command'], lost, lost + len([line for line in lines if 'lostCount' not in line]))
 END`,
       { timeoutMs: 120_000 },
     );

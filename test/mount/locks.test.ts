@@ -74,7 +74,7 @@ asUser(t, 'locks from a shell and from Python', async (t, world) => {
   await mounted(world);
   await inControl(world, 'echo \'monday reason="why not"\' > lock; echo tuesday reason=x > lock');
   t.match(lines(await inControl(world, 'cat locks')), [
-    { snapshot: 'monday', text: 'why not', type: 'owner', heardMs: null, broken: false },
+    { snapshot: 'monday', text: 'why not', type: 'owner', lastHeardMs: null, broken: false },
     { snapshot: 'tuesday', text: 'x' },
   ]);
   const answers = await world.sh(`python3 - <<'END'
@@ -98,7 +98,7 @@ with open(control + 'delete', 'r+b', buffering=0) as f:
 END`);
   t.match(lines(answers), [
     { ok: false, code: 'snapshot-locked', locks: [{ text: 'why not', sinceMs: Number }] },
-    { ok: true, command: 'unlock', released: 1 },
+    { ok: true, command: 'unlock', releasedCount: 1 },
     { ok: true, command: 'delete', forced: true, locks: [{ text: 'why not' }] },
   ]);
   t.equal(await inControl(world, 'cat locks'), '');
@@ -155,8 +155,8 @@ asUser(t, 'a schedule saves what has changed, and prunes', async (t, world) => {
   const change = async (): Promise<boolean> => {
     await world.sh('date +%N > "$MNT/f"');
     const status = await world.on(['status']);
-    const { last } = status['schedule'] as { last: { locked: string[] } };
-    return last.locked.includes(first);
+    const { lastRun } = status['schedule'] as { lastRun: { locked: string[] } };
+    return lastRun.locked.includes(first);
   };
   t.ok(await until(change), 'status names the locked one');
   const history = lines(await inControl(world, 'cat history'));

@@ -14,7 +14,13 @@ const SETTLE_TRIES = 50;
 
 interface Report {
   nodes: { live: number; special: number; asked: number };
-  caches: { name: string; size: number; limit?: number }[];
+  caches: {
+    name: string;
+    count?: number;
+    maxCount?: number;
+    sizeBytes?: number;
+    maxBytes?: number;
+  }[];
   memory: { heapTotalBytes: number; externalBytes: number };
 }
 
@@ -106,11 +112,12 @@ eachIdentity(t, 'every pool stays within its bound', async (t, world) => {
   t.equal(await python(world, READ, ''), '2000\n');
   t.equal(await python(world, READ, '.snapshots/s/'), '2000\n');
   const { caches, memory } = await report(world);
-  for (const { name, size, limit } of caches) {
-    if (limit !== undefined) t.ok(size <= limit, `${name}: ${size} of ${limit}`);
+  for (const { name, count, maxCount, sizeBytes, maxBytes } of caches) {
+    const [has = 0, most] = sizeBytes === undefined ? [count, maxCount] : [sizeBytes, maxBytes];
+    if (most !== undefined) t.ok(has <= most, `${name}: ${has} of ${most}`);
   }
-  const table = caches.find(({ name }) => name === 'bytes of the node table');
-  t.ok((table?.size ?? 0) < MIB, 'the table of nodes is as small as its content');
+  const table = caches.find(({ name }) => name === 'table of nodes');
+  t.ok((table?.sizeBytes ?? 0) < MIB, 'the table of nodes is as small as its content');
   t.ok(memory.heapTotalBytes < 128 * MIB, `heap of ${memory.heapTotalBytes}`);
   t.ok(memory.externalBytes < 128 * MIB, `buffers of ${memory.externalBytes}`);
 });

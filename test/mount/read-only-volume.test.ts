@@ -55,7 +55,7 @@ async function looks(t: Test, world: World, volume = 'disk/volume'): Promise<voi
 async function tools(t: Test, world: World): Promise<void> {
   const at = ['--volume', 'disk/volume'];
   await world.check(at);
-  t.match(await world.shadowfs(['status', ...at]), { latest: 's', snapshots: 1 });
+  t.match(await world.shadowfs(['status', ...at]), { latest: 's', snapshotCount: 1 });
   t.match(await world.shadowfs(['snapshots', ...at]), { name: 's' });
   t.match(await world.shadowfs(['versions', 'last', ...at]), { ok: true }, 'what the log has');
   const { changes } = await world.shadowfs(['diff', 's', ...at]);

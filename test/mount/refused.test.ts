@@ -97,10 +97,10 @@ t.test('no stream, or part of one, is an error', (t) =>
       const result = JSON.parse(await world.sh('cat copy/.control/result')) as Answer;
       t.match(result, { ...incomplete, command: 'receive' }, `${input}: result`);
     }
-    t.equal((await world.shadowfs(['status', '-C', world.path('copy')]))['snapshots'], 0);
+    t.equal((await world.shadowfs(['status', '-C', world.path('copy')]))['snapshotCount'], 0);
     const token = await world.shadowfs(['receive', '--token', 'copy']);
     await world.sh(
-      `${cli} send --resume ${String(token['token'])} -C "$MNT" > copy/.control/receive`,
+      `${cli} send --resume ${String(token['resumeToken'])} -C "$MNT" > copy/.control/receive`,
     );
     t.match(JSON.parse(await world.sh('cat copy/.control/result')), {
       ok: true,
@@ -135,7 +135,7 @@ if (!isNative) {
         const receiver = async (): Promise<string> =>
           (await world.trySh(`pgrep -g ${pipeline.pid} -f 'cli/main.js receive'`)).out.trim();
         const came = mounted
-          ? `grep -qE '"bytes": [0-9]{7}' copy/.control/status`
+          ? `grep -qE '"receivedBytes": [0-9]{7}' copy/.control/status`
           : `[ "$(stat -c %b "it's new/data.mdb")" -gt 12000 ]`;
         await world.sh(`wait_for bash -c ${quoted(came)}`);
         // Blocks that are allocated ahead hold nothing yet.

@@ -129,8 +129,8 @@ asUser(t, 'interrupted, damaged, not a stream', async (t, world) => {
   const cli = `node ${world.checkout}/dist/cli/main.js`;
   const cut = await world.trySh(`head -c 2500000 stream | ${cli} receive copy.volume --json`);
   t.match(cut, { status: 1, out: /"code":"stream-incomplete"/ });
-  const { token } = JSON.parse(cut.out) as { token: string };
-  t.equal((await world.shadowfs(['receive', '--token', 'copy.volume']))['token'], token);
+  const { resumeToken: token } = JSON.parse(cut.out) as { resumeToken: string };
+  t.equal((await world.shadowfs(['receive', '--token', 'copy.volume']))['resumeToken'], token);
   await world.check(['--volume', world.path('copy.volume')]);
   await line(
     world,

@@ -118,12 +118,12 @@ asUser(t, 'a stream that ends early, is damaged, or has a rival', async (t, worl
   const cli = `node ${world.checkout}/dist/cli/main.js`;
   const flipped = await world.trySh(`cp one.stream bad
     printf X | dd of=bad bs=1 seek=5000000 conv=notrunc status=none; ${cli} receive copy --json < bad`);
-  t.match(flipped, { status: 1, out: /"code":"stream-damaged".*"token":/ });
+  t.match(flipped, { status: 1, out: /"code":"stream-damaged".*"resumeToken":/ });
   await world.sh('test -z "$(ls copy)"; test -z "$(ls copy/.snapshots)"');
   const cut = await world.trySh(`head -c 3500000 one.stream | ${cli} receive copy --json`);
   t.match(cut, { status: 1, out: /"code":"stream-incomplete"/ });
-  const { token } = JSON.parse(cut.out) as { token: string };
-  t.equal((await world.shadowfs(['receive', '--token', 'copy']))['token'], token);
+  const { resumeToken: token } = JSON.parse(cut.out) as { resumeToken: string };
+  t.equal((await world.shadowfs(['receive', '--token', 'copy']))['resumeToken'], token);
   t.match(await world.trySh(`head -c 100000 /dev/urandom | ${cli} receive copy --json`), {
     status: 1,
     out: /"code":"not-a-stream"/,
@@ -135,7 +135,7 @@ asUser(t, 'a stream that ends early, is damaged, or has a rival', async (t, worl
     ${cli} receive copy --json < one.stream; status=$?
     touch go; wait $first; exit $status`);
   t.match(busy, { status: 1, out: /"code":"receive-busy","errno":"EBUSY"/ });
-  const later = (await world.shadowfs(['receive', '--token', 'copy']))['token'];
+  const later = (await world.shadowfs(['receive', '--token', 'copy']))['resumeToken'];
   await line(
     world,
     `shadowfs send --resume ${String(later)} -C mnt > rest
@@ -153,11 +153,11 @@ asUser(t, 'the process of the standby is killed in the middle', async (t, world)
   const pid = await world.daemonPid(world.path('copy'));
   await world.trySh(`(head -c 5000000 one.stream; while test ! -e go; do sleep 0.1; done) |
       ${cli} receive copy --json > first 2>&1 & first=$!
-    until ${cli} status -C copy --json | grep -qE '"bytes":[3-9][0-9]{6}'; do sleep 0.1; done
+    until ${cli} status -C copy --json | grep -qE '"receivedBytes":[3-9][0-9]{6}'; do sleep 0.1; done
     sleep 1; kill -9 ${pid}; touch go; wait $first`);
   await world.mount(['--no-base', '--volume', world.path('b.volume'), 'copy']);
   await world.sh('test -z "$(ls copy)"');
-  const { token } = await world.shadowfs(['receive', '--token', 'copy']);
+  const { resumeToken: token } = await world.shadowfs(['receive', '--token', 'copy']);
   await line(
     world,
     `shadowfs send --resume ${String(token)} -C mnt > rest

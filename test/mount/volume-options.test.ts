@@ -23,21 +23,21 @@ t.test('a quota is changed, and df keeps its size', (t) =>
     t.ok((after[1] ?? 0) >= 20 * MIB && (after[1] ?? 0) < 26 * MIB, `used: ${after[1]}`);
     t.not((await world.trySh('head -c 60M /dev/urandom > "$MNT/g"')).status, 0, 'it holds');
     const answer = await world.on(['options', 'quota=160M']);
-    t.match(answer, { ok: true, options: { quotaBytes: 160 * MIB }, atNextMount: [] });
+    t.match(answer, { ok: true, options: { quotaBytes: 160 * MIB }, changedAtNextMount: [] });
     await world.sh('head -c 60M /dev/urandom > "$MNT/g"; sync "$MNT/g"');
     t.equal((await df(world))[0], 160 * MIB, 'at once');
     const tooLow = await world.tryShadowfs(['options', 'quota=16M', '-C', world.mnt]);
     t.match(tooLow, { status: 2, err: /file has \d+ bytes already, and never shrinks/ });
     await world.sh('cd "$MNT"; echo "quota=128M keep-undo=2" > .control/options');
     t.not((await world.trySh('head -c 60M /dev/urandom > "$MNT/h"')).status, 0, 'lower again');
-    t.match(await world.on(['status']), { options: { quotaBytes: 128 * MIB, keepUndo: 2 } });
+    t.match(await world.on(['status']), { options: { quotaBytes: 128 * MIB, keepUndoCount: 2 } });
     await world.umount();
     const { freeBytes, mountpoint } = await world.shadowfs(['status', '--volume', 'v']);
     t.equal(mountpoint, null);
     t.ok(Number(freeBytes) > 0 && Number(freeBytes) < 128 * MIB, `free: ${freeBytes}`);
     await world.shadowfs(['options', 'quota=none', '--volume', 'v']);
     const without = await world.shadowfs(['status', '--volume', 'v']);
-    t.match(without, { options: { quotaBytes: 0, keepUndo: 2 } });
+    t.match(without, { options: { quotaBytes: 0, keepUndoCount: 2 } });
     t.ok(Number(without['freeBytes']) > 0, 'what the disk has');
     await world.check(['--volume', 'v']);
   }),
@@ -49,7 +49,10 @@ t.test('options count at once, from the next mount, or never', (t) =>
     await world.on(['save', 's']);
     const words = ['options', 'compression=on', 'snapshots-name=.past', 'keep-undo=1'];
     const answer = await world.on(words);
-    t.match(answer, { atNextMount: ['compression', 'snapshots-name'], options: { keepUndo: 1 } });
+    t.match(answer, {
+      changedAtNextMount: ['compression', 'snapshots-name'],
+      options: { keepUndoCount: 1 },
+    });
     await world.sh('ls "$MNT/.snapshots/s"');
     const shown = await world.tryShadowfs(['options', '-C', world.mnt]);
     t.match(shown.out, /^compression +off \(from the next mount on: on\)$/m);

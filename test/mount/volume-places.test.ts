@@ -17,7 +17,7 @@ async function listed(world: World): Promise<Answer[]> {
 /** A directory with a volume that has a snapshot, a lock and changes; its volume's path. */
 async function made(world: World): Promise<string> {
   await world.sh('mkdir p; echo base > p/f');
-  const { volume } = await world.mount(['p']);
+  const { volumePath: volume } = await world.mount(['p']);
   await world.sh('cd p; echo more > g; head -c 3000000 /dev/urandom > h; echo s > .control/save');
   await world.shadowfs(['lock', 's', 'the audit', '-C', 'p']);
   return String(volume);
@@ -44,7 +44,7 @@ t.test('a volume is moved, and is whole wherever the move is cut short', (t) =>
     await refuse('p/inside', 'volume-inside-mount');
     await refuse('no/parent', 'directory-missing');
     await refuse('home', 'volume-exists');
-    await refuse(path.join(String((await listed(world))[0]?.['volume']), 'x'), 'bad-option');
+    await refuse(path.join(String((await listed(world))[0]?.['volumePath']), 'x'), 'bad-option');
 
     const renamed = await world.shadowfs(['volume', 'move', p, 'v']);
     t.match(renamed, { to: world.path('v'), how: 'renamed', left: [] });
@@ -56,9 +56,9 @@ t.test('a volume is moved, and is whole wherever the move is cut short', (t) =>
       const ran = await world.tryShadowfs(['volume', 'move', at, to], { env });
       t.not(ran.status, 0, `killed at ${step}`);
       const all = await listed(world);
-      t.match(all, [{ state: 'unmounted', snapshots: 1, base: p, problem: null }], step);
+      t.match(all, [{ state: 'unmounted', snapshotCount: 1, base: p, problem: null }], step);
       t.equal(all.length, 1, 'one volume');
-      const now = String(all[0]?.['volume']);
+      const now = String(all[0]?.['volumePath']);
       t.ok(now === at || now === to, `${now} after ${step}`);
       const gone = now === at ? to : at;
       t.notOk(fs.existsSync(gone) || fs.existsSync(`${gone}.shadowfs-moving`), 'nothing is left');
@@ -73,7 +73,7 @@ t.test('a volume is moved, and is whole wherever the move is cut short', (t) =>
     await world.sh(`mv ${to} away`);
     t.match(await world.refused(['mount', p]), { code: 'volume-missing' });
     await world.shadowfs(['volume', 'move', '--moved', p, 'away']);
-    t.match(await world.mount([p]), { volume: world.path('away'), isNew: false });
+    t.match(await world.mount([p]), { volumePath: world.path('away'), isNew: false });
     await world.umount(p);
   }),
 );
@@ -85,11 +85,11 @@ asRoot(t, 'a move to a disk that is too small', (t) =>
     await world.sh('mkdir small; mount -t tmpfs -o size=1M small small');
     const full = await world.refused(['volume', 'move', 'p', 'small/v']);
     t.match(full, { code: 'volume-unusable', errno: 'ENOSPC' });
-    t.match(await listed(world), [{ state: 'unmounted', volume }]);
+    t.match(await listed(world), [{ state: 'unmounted', volumePath: volume }]);
     await world.sh('mount -o remount,ro small');
     const readOnly = await world.refused(['volume', 'move', 'p', 'small/v']);
     t.match(readOnly, { code: 'volume-unusable' });
-    t.match(await listed(world), [{ state: 'unmounted', volume }]);
+    t.match(await listed(world), [{ state: 'unmounted', volumePath: volume }]);
     await world.sh('umount small');
   }),
 );
@@ -108,7 +108,7 @@ t.test('a volume is forgotten, adopted and deleted', (t) =>
     t.same(await listed(world), []);
     t.match(await world.mount(['p']), { isNew: true }, 'it is not found any more');
     await world.umount(p);
-    const second = String((await listed(world))[0]?.['volume']);
+    const second = String((await listed(world))[0]?.['volumePath']);
     t.not(second, volume);
     t.match(await world.shadowfs(['volume', 'adopt', volume]), {
       uuid,
@@ -119,7 +119,7 @@ t.test('a volume is forgotten, adopted and deleted', (t) =>
       code: 'volume-ambiguous',
       volumes: [volume, second],
     });
-    t.match(await world.mount(['p']), { volume, snapshots: 1 }, 'the adopted one');
+    t.match(await world.mount(['p']), { volumePath: volume, snapshotCount: 1 }, 'the adopted one');
     await world.umount(p);
     t.match(await world.refused(['volume', 'adopt', 'p']), { code: 'not-a-volume' });
     t.match(await world.refused(['volume', 'adopt', 'nowhere']), { code: 'not-a-volume' });
@@ -131,7 +131,7 @@ t.test('a volume is forgotten, adopted and deleted', (t) =>
       loss: {
         snapshots: ['s'],
         hasChanges: true,
-        locks: [{ snapshot: 's', reason: 'the audit' }],
+        locks: [{ snapshot: 's', text: 'the audit' }],
       },
     });
     t.match((await world.tryShadowfs(['volume', 'delete', '-n', volume])).out, /locked by local/);
@@ -142,7 +142,7 @@ t.test('a volume is forgotten, adopted and deleted', (t) =>
     t.match(await world.refused(['mount', 'p', '--volume', volume]), { code: 'volume-missing' });
     t.match(await world.shadowfs(['volume', 'delete', volume]), { left: ['mine'] }, 'it goes on');
     t.same(fs.readdirSync(volume), ['mine'], 'what is not its own stays');
-    t.match(await listed(world), [{ volume: second }]);
+    t.match(await listed(world), [{ volumePath: second }]);
 
     await world.sh(`rm -r ${second}`);
     t.match(await world.refused(['volume', 'delete', '--force', p]), { code: 'volume-missing' });

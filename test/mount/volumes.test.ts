@@ -26,7 +26,7 @@ const names = (world: World, directory: string): Promise<string> =>
 /** Mounts in place, saves under a name, unmounts. */
 async function used(world: World, directory: string, ...words: string[]): Promise<string> {
   await world.sh(`mkdir -p ${directory}; echo ${directory} > ${directory}/f`);
-  const { volume } = await world.mount([...words, directory]);
+  const { volumePath: volume } = await world.mount([...words, directory]);
   await world.shadowfs(['save', `of-${directory}`, '-C', directory]);
   await world.umount(world.path(directory));
   return String(volume);
@@ -39,7 +39,12 @@ asRoot(t, 'a volume on a disk that is not there now', (t) =>
     await used(world, 'p', '--volume', volume);
     await world.sh('umount disk');
     const p = world.path('p');
-    const missing = { code: 'volume-missing', errno: 'ENOENT', volume, lastUsedMs: Number };
+    const missing = {
+      code: 'volume-missing',
+      errno: 'ENOENT',
+      volumePath: volume,
+      lastUsedMs: Number,
+    };
     const refused = await world.refused(['mount', p]);
     t.match(refused, missing, 'nothing new begins');
     t.match(
@@ -59,7 +64,7 @@ asRoot(t, 'a volume on a disk that is not there now', (t) =>
       state: 'missing',
       problem: /not mounted there now/,
       directory: p,
-      snapshots: 1,
+      snapshotCount: 1,
     });
     await world.sh('mount -t tmpfs another disk');
     const other = await world.refused(['mount', p]);
@@ -88,7 +93,7 @@ eachIdentity(t, 'a renamed directory keeps its volume', async (t, world) => {
   t.notMatch(said, /new history/);
   t.equal(await names(world, 'b'), 'latest\nof-a\n');
   await world.umount(world.path('b'));
-  t.match(await listed(world), [{ state: 'unmounted', base: world.path('b'), volume }]);
+  t.match(await listed(world), [{ state: 'unmounted', base: world.path('b'), volumePath: volume }]);
   t.match(await says(world, ['diff', 'of-a', '-C', 'b']), /^0 /, 'the volume knows it, too');
 });
 
@@ -109,7 +114,7 @@ t.test('directories that changed places, copies, mountpoints over nothing', (t) 
     await world.shadowfs(['save', 'over-nothing', '-C', 'mnt']);
     await world.umount();
     await world.sh('mv mnt elsewhere; mkdir mnt');
-    t.match(await world.mount(['--no-base', 'elsewhere']), { isNew: false, snapshots: 1 });
+    t.match(await world.mount(['--no-base', 'elsewhere']), { isNew: false, snapshotCount: 1 });
     await world.umount(world.path('elsewhere'));
   }),
 );
@@ -119,18 +124,24 @@ t.test('a directory that was replaced', (t) =>
     const volume = await used(world, 'p');
     await world.sh('rm -r p; mkdir p; echo anew > p/f');
     const refused = await world.refused(['mount', 'p']);
-    t.match(refused, { code: 'base-mismatch', volume, directory: world.path('p') });
+    t.match(refused, { code: 'base-mismatch', volumePath: volume, directory: world.path('p') });
     t.match(refused.message, /mount -o reattach[\s\S]*mount --new/, 'both ways are told');
     t.match(await world.mount(['--new', 'p']), { isNew: true });
     await world.umount(world.path('p'));
     const both = await listed(world);
-    t.match(both, [{ state: 'unmounted' }, { state: 'orphaned', volume }]);
+    t.match(both, [{ state: 'unmounted' }, { state: 'orphaned', volumePath: volume }]);
     t.match(await world.refused(['mount', '--volume', volume, 'p']), { code: 'base-mismatch' });
     await world.mount(['--volume', volume, '-o', 'reattach', 'p']);
     t.equal(await names(world, 'p'), 'latest\nof-p\n');
-    t.match(await listed(world), [{ state: 'mounted', mountpoint: world.path('p'), volume }, {}]);
+    t.match(await listed(world), [
+      { state: 'mounted', mountpoint: world.path('p'), volumePath: volume },
+      {},
+    ]);
     await world.umount(world.path('p'));
-    t.match(await listed(world), [{ state: 'unmounted', volume }, { state: 'unmounted' }]);
+    t.match(await listed(world), [
+      { state: 'unmounted', volumePath: volume },
+      { state: 'unmounted' },
+    ]);
   }),
 );
 
@@ -141,8 +152,8 @@ t.test('several volumes of one directory', (t) =>
     t.match(await says(world, ['mount', 'p', '--volume', second]), /a new history begins/);
     await world.umount(world.path('p'));
     t.match(await listed(world), [
-      { volume: second, snapshots: 0, state: 'unmounted', directory: world.path('p') },
-      { volume: first, snapshots: 1, state: 'unmounted', directory: world.path('p') },
+      { volumePath: second, snapshotCount: 0, state: 'unmounted', directory: world.path('p') },
+      { volumePath: first, snapshotCount: 1, state: 'unmounted', directory: world.path('p') },
     ]);
     const said = await says(world, ['mount', 'p']);
     t.match(said, /has 2 volumes; this is the one used last \(the others: .*--volume PATH/);
@@ -150,7 +161,7 @@ t.test('several volumes of one directory', (t) =>
     await world.umount(world.path('p'));
     await world.mount(['p', '--volume', first]);
     await world.umount(world.path('p'));
-    t.match(await world.mount(['p']), { volume: first }, 'the one used last');
+    t.match(await world.mount(['p']), { volumePath: first }, 'the one used last');
     await world.umount(world.path('p'));
     await world.sh(`mv ${first} away; mv second ${first}`);
     const replaced = await world.refused(['mount', 'p']);
@@ -160,7 +171,7 @@ t.test('several volumes of one directory', (t) =>
     t.equal(await names(world, 'p'), 'latest\nof-p\n');
     await world.umount(world.path('p'));
     const after = await listed(world);
-    t.match(after[0], { volume: world.path('away'), state: 'unmounted' }, 'it was found again');
+    t.match(after[0], { volumePath: world.path('away'), state: 'unmounted' }, 'it was found again');
   }),
 );
 
@@ -187,12 +198,12 @@ t.test('what older versions left is taken in', (t) =>
       ['p', byDefault],
       ['q', named],
     ]) {
-      const one = all.find((each) => each['volume'] === volume);
-      t.match(one, { base: world.path(directory ?? ''), snapshots: 1, state: 'unmounted' });
+      const one = all.find((each) => each['volumePath'] === volume);
+      t.match(one, { base: world.path(directory ?? ''), snapshotCount: 1, state: 'unmounted' });
       t.type(one?.['uuid'], 'string');
     }
     await world.sh('mv q moved');
-    t.match(await world.mount(['moved']), { isNew: false, snapshots: 1 });
+    t.match(await world.mount(['moved']), { isNew: false, snapshotCount: 1 });
     await world.umount(world.path('moved'));
     t.match(await world.mount(['--no-base', 'mnt']), { isNew: false }, 'nothing told its place');
     await world.umount();

@@ -4,10 +4,10 @@ import { EXCEPTIONS } from './driver-exceptions.js';
 import { eachIdentity, identities, inWorld, isNative, pause, type World } from './harness.js';
 
 interface Last {
-  programs: number;
-  watched: number;
+  programCount: number;
+  watchedCount: number;
   told: number;
-  failed: number;
+  failedCount: number;
 }
 
 /** Settles when `status` says of the watchers what is wanted. */
@@ -79,7 +79,7 @@ t.test('events of a restore', { skip }, (t) => {
       saw dirs.log "CREATE $m/sub/moved"; saw dirs.log "ATTRIB,ISDIR $m/sub"
       saw files.log "DELETE_SELF $m/changed"
       ! grep -E "[.]shadowfs-|(CREATE|DELETE) $m/(changed|same)$|(MODIFY|ATTRIB) $m/same" dirs.log`);
-    t.match(await watchers(world, () => true), { programs: 2, failed: 0 });
+    t.match(await watchers(world, () => true), { programCount: 2, failedCount: 0 });
     t.match(await world.on(['diff', 'start']), { changes: [] }, 'the tree is as it was saved');
     await world.sh(`${EVENTS} ls -d "$MNT"/.snapshots/undo-* | sed 's,.*/,,' > undo
       : > dirs.log; cat undo > "$MNT/.control/restore"
@@ -192,7 +192,7 @@ t.test('events of a restore', { skip }, (t) => {
       if (isRoot) await world.sh('mount --bind over "$MNT/src/locked"');
       await world.on(['restore', 'start']);
       const last = await watchers(world, () => true);
-      t.ok(last.failed >= 2, 'no way into that directory');
+      t.ok(last.failedCount >= 2, 'no way into that directory');
       t.match(world.log(), /not of \d+ \(.*(EXDEV|EACCES)/);
       if (isRoot) await world.sh('test "$(cat over/new)" = mine; umount "$MNT/src/locked"');
       await world.sh(`${EVENTS} saw dirs.log "CREATE $m/gone"; kill $(cat watchers)`);

@@ -336,6 +336,6 @@ asRoot(t, 'a chain of three machines, with work, kills, cuts and a full disk', a
     t.ok(Number(commits) > 5, `${commits.trim()} commits came along`);
     await chain.look('c', 'end');
     await chain.locksAreOnlyOf('end');
-    t.match(await chain.sync('c'), { role: 'standby', upstream: 'b', snapshots: 0 });
+    t.match(await chain.sync('c'), { role: 'standby', upstream: 'b', missingCount: 0 });
   });
 });

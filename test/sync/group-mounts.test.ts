@@ -136,9 +136,9 @@ eachIdentity(t, 'three mounts at one point, under writers', async (t, world) => 
   const parked: number[] = [];
   for (let round = 1; round <= 5; round++) {
     const name = `round-${round}`;
-    const answer = await on(world, 'a', 'group-save', name, 'b', 'c');
-    t.match(answer, { outcome: 'committed', name, peers: ['b', 'c'] });
-    parked.push(Number(answer['parkedMs']));
+    const answer = await on(world, 'a', 'group-save', name, 'b', 'c', '-m', `n${round}`);
+    t.match(answer, { outcome: 'committed', name, peers: ['b', 'c'], note: `n${round}` });
+    parked.push((answer['timings'] as { parkedMs: number }).parkedMs);
     t.ok(await agree(world, name), 'everybody has it');
     for (const file of ['counter', 'told']) {
       const [a = 0, b = 0, c = 0] = await Promise.all(
@@ -146,6 +146,10 @@ eachIdentity(t, 'three mounts at one point, under writers', async (t, world) => 
       );
       t.ok(a > 0 && a >= b && b >= c, `${file}: ${a} ${b} ${c}`);
       t.ok(file === 'told' || a - c <= 1, 'and nothing else came between');
+    }
+    for (const member of NAMES) {
+      const listed = await on(world, member, 'snapshots', name);
+      t.match(listed, { note: `n${round}` }, 'with the note');
     }
     await pause(100);
   }
@@ -161,7 +165,7 @@ eachIdentity(t, 'three mounts at one point, under writers', async (t, world) => 
   );
   const records = history.split('\n').filter((line) => line.includes('"group-save"'));
   t.equal(records.length, 5);
-  t.match(JSON.parse(records[0] ?? '{}'), { source: 'peer', outcome: 'saved', name: 'round-1' });
+  t.match(JSON.parse(records[0] ?? '{}'), { source: 'peer:a', outcome: 'saved', name: 'round-1' });
 });
 
 asUser(t, 'who can not take part is named, and nobody is saved', async (t, world) => {
@@ -181,7 +185,7 @@ asUser(t, 'who can not take part is named, and nobody is saved', async (t, world
   t.match(away, {
     code: 'group-save-failed',
     missing: [{ member: 'b', reason: /^does not answer \(b is not connected for .* last heard/ }],
-    parkedMs: 0,
+    timings: { parkedMs: 0 },
   });
   await mount(world, 'b');
   await connected(world);

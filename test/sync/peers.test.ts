@@ -79,7 +79,7 @@ eachIdentity(t, 'invite, join, list, restart of both, remove', async (t, world) 
   t.equal(above['volume'], two['uuid']);
   t.equal(below['volume'], one['uuid']);
   t.not(above['fingerprint'], below['fingerprint']);
-  t.match(one['peering'], { peers: 1, connected: 1, openInvitations: 0 });
+  t.match(one['peering'], { peerCount: 1, connectedCount: 1, openInvitationCount: 0 });
   await world.sh('echo own > two/own; sync two/own');
   t.match(
     await world.shadowfs(['role', '-C', world.path('two')]),
@@ -124,7 +124,7 @@ eachIdentity(t, 'invite, join, list, restart of both, remove', async (t, world) 
   t.match(await peerWhen(world, 'two', isAlone), {
     lastError: { code: /^(peer-removed|peer-unreachable)$/ },
   });
-  t.match(await status(world, 'one'), { peers: 0, listening: null });
+  t.match(await status(world, 'one'), { peerCount: 0, listening: null });
   await world.shadowfs(['peer', 'remove', 'primary', world.path('two')]);
   const again = await invite(world, 'one');
   await join(world, again, 'two');
@@ -172,7 +172,7 @@ asUser(t, 'tokens that are refused', async (t, world) => {
   await pause(100);
   t.match(
     await status(world, 'one'),
-    { refused: { code: 'unknown-invitation' } },
+    { lastRefused: { code: 'unknown-invitation' } },
     'seen there, too',
   );
   const elsewhere = encodeToken({ ...parsed, fingerprint: '00'.repeat(32) });
@@ -184,7 +184,7 @@ asUser(t, 'tokens that are refused', async (t, world) => {
   t.match(await refused(token, 'two'), { code: 'peer-exists' });
   t.match(await refused(token, 'three'), { code: 'used-invitation' });
   await pause(100);
-  t.match(await status(world, 'one'), { refused: { code: 'used-invitation' } });
+  t.match(await status(world, 'one'), { lastRefused: { code: 'used-invitation' } });
   const short = await invite(world, 'one', ['--valid', '1s']);
   await pause(1_500);
   t.match(await refused(short, 'three'), { code: 'expired-invitation' });
@@ -198,7 +198,7 @@ asUser(t, 'tokens that are refused', async (t, world) => {
     code: 'peer-ring',
     message: /which follows/,
   });
-  t.match(await status(world, 'three'), { refused: { code: 'peer-ring' } });
+  t.match(await status(world, 'three'), { lastRefused: { code: 'peer-ring' } });
   await world.umount(at('one'));
   const gone = await world.refused(['peer', 'join', short, at('three')]);
   t.match(gone, { code: 'peer-unreachable', message: /nobody listens/ });
@@ -260,7 +260,7 @@ asUser(t, 'strangers at the port', async (t, world) => {
   const pretended = { code: 'wrong-certificate', claims: String(peer?.['name']) };
   t.match(
     await status(world, 'one'),
-    { refused: pretended },
+    { lastRefused: pretended },
     'it is shown as who it is: a stranger',
   );
   const unknown = await stranger(port);
@@ -274,7 +274,9 @@ asUser(t, 'strangers at the port', async (t, world) => {
   misled.socket.write(encodeFrame(greetingFrame('hello', self, other.volume)));
   await isTold(misled, /wrong-volume/);
   await pause(100);
-  t.match(await status(world, 'one'), { refused: { code: 'wrong-volume', from: /127\.0\.0\.1/ } });
+  t.match(await status(world, 'one'), {
+    lastRefused: { code: 'wrong-volume', from: /127\.0\.0\.1/ },
+  });
   t.match(
     await peersOf(world, 'one'),
     [{ connected: true, lastError: null }],

@@ -102,7 +102,7 @@ async function keepsAsTold(t: Test, world: World): Promise<void> {
   const records = out.split('\n').filter((line) => line.includes('"prune"'));
   t.match(JSON.parse(records[0] ?? '{}'), {
     name: 'office',
-    source: 'peer',
+    source: 'peer:office',
     outcome: 'deleted 3, kept 0 locked',
     details: { keeps: '2 all', deleted: ['p1', 'p2', 'p3'] },
   });
@@ -120,7 +120,7 @@ async function keepsAsTold(t: Test, world: World): Promise<void> {
 async function whatIsSeen(t: Test, world: World): Promise<void> {
   const relay = await paired(t, world);
   t.match(await check(world, 'b'), /^0 SYNC OK - follows office and has all .* \| lag=0s;;600;0 /);
-  const primary = await when(world, 'a', ({ standbys }) => standbys[0]?.snapshots === 0);
+  const primary = await when(world, 'a', ({ standbys }) => standbys[0]?.missingCount === 0);
   t.match(primary, { exit: 0, upstream: null, connected: null });
   t.match(primary.standbys, [{ name: 'nas', connected: true, has: 'monday', lagMs: 0 }]);
   t.match(
@@ -128,7 +128,7 @@ async function whatIsSeen(t: Test, world: World): Promise<void> {
     /^0 SYNC OK - nas has all snapshots \(newest: monday\) \| 'lag /,
   );
   const peers = await world.sh('cat a/.control/peers');
-  t.match(JSON.parse(peers), { name: 'nas', connected: true, standby: { snapshots: 0 } });
+  t.match(JSON.parse(peers), { name: 'nas', connected: true, standby: { missingCount: 0 } });
 
   await keepsAsTold(t, world);
 
@@ -145,7 +145,7 @@ async function whatIsSeen(t: Test, world: World): Promise<void> {
   const alone = await when(world, 'a', ({ standbys }) => standbys[0]?.connected === false);
   t.match(alone, { exit: 1, problems: [{ code: 'standby-not-connected' }] });
   await world.shadowfs(['save', 'tuesday', '-C', world.path('a')]);
-  t.match((await syncOf(world, 'a')).standbys, [{ has: 'last', snapshots: 1 }]);
+  t.match((await syncOf(world, 'a')).standbys, [{ has: 'last', missingCount: 1 }]);
   t.match((await world.tryShadowfs(['sync', world.path('a')])).out, /nas is 1 snapshot and \d+ /);
   t.match(await check(world, 'a'), /^1 SYNC WARNING - nas is not connected for .* last heard /);
   relay.silent(false);
@@ -210,7 +210,7 @@ async function whatIsSeen(t: Test, world: World): Promise<void> {
   // With its standby away, a primary that was mounted again knows which snapshot that one has.
   await mount(world, 'a');
   const [nas] = (await syncOf(world, 'a')).standbys;
-  t.match(nas, { name: 'nas', connected: false, has: 'tuesday', snapshots: 0, lagMs: 0 });
+  t.match(nas, { name: 'nas', connected: false, has: 'tuesday', missingCount: 0, lagMs: 0 });
 }
 
 t.test('a standby whose primary is away, and a primary whose standby is', (t) =>

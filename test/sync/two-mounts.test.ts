@@ -163,6 +163,22 @@ eachIdentity(t, 'a standby follows, takes over, and gives back', async (t, world
   // A second change of the role waits for its turn: when that comes, A is primary.
   t.match(await world.refused(['promote', '-C', world.path('a')]), { code: 'already-primary' });
   await reverted;
+  const given = async (name: string): Promise<string[]> => {
+    const { out } = await world.tryShadowfs(['history', '--json', '-C', world.path(name)]);
+    const records = out.split('\n').filter((line) => line !== '');
+    return records.map((line) => {
+      const { command, source } = JSON.parse(line) as Answer;
+      return `${String(command)} ${String(source)}`;
+    });
+  };
+  const [atA, atB] = [await given('a'), await given('b')];
+  for (const line of ['demote cli', 'receive peer:b', 'promote control']) {
+    t.ok(atA.includes(line), `a: ${line}`);
+  }
+  for (const line of ['receive peer:a', 'promote cli', 'hand-over peer:a']) {
+    t.ok(atB.includes(line), `b: ${line}`);
+  }
+  t.match((await world.tryShadowfs(['history', world.path('b')])).out, / hand-over .* peer a /);
   await roleIs(world, 'a', 'primary');
   await roleIs(world, 'b', 'standby');
   t.equal(await world.sh('cat a/late'), 'late\n', 'what was written until then has come along');
@@ -204,7 +220,7 @@ asUser(t, 'kills in the middle of a sync, and what is refused', async (t, world)
   await on(world, 'b', 'sync', 'pause');
   const known = (lag: Answer): boolean => lag['level'] === true;
   const paused = await when('b has compared', () => syncOf(world, 'b'), known);
-  t.match(paused, { isPaused: true, snapshots: 0, pendingBytes: 0, lagMs: 0, exit: 0 });
+  t.match(paused, { isPaused: true, missingCount: 0, pendingBytes: 0, lagMs: 0, exit: 0 });
   for (const name of ['missed', 'missed too']) {
     await world.sh(`head -c 3000000 /dev/urandom > 'a/${name}'`);
     await on(world, 'a', 'save', name);
@@ -212,17 +228,17 @@ asUser(t, 'kills in the middle of a sync, and what is refused', async (t, world)
   const behind = await when(
     'b knows what it is behind',
     () => syncOf(world, 'b'),
-    (lag) => lag['pendingBytes'] !== null && lag['snapshots'] === 2,
+    (lag) => lag['pendingBytes'] !== null && lag['missingCount'] === 2,
   );
   const bytes = Number(behind['pendingBytes']);
   t.ok(bytes > 6_000_000 && bytes < 6_300_000, `${bytes} bytes are missing`);
   t.ok(Number(behind['lagMs']) > 0);
   const { out } = await world.tryShadowfs(['sync', '-C', world.path('b')]);
   t.match(out, /is 2 snapshots, [56]\.\dM and \d+ seconds? behind/);
-  t.match(await on(world, 'b', 'status'), { lag: { snapshots: 2, pendingBytes: bytes } });
+  t.match(await on(world, 'b', 'status'), { lag: { missingCount: 2, pendingBytes: bytes } });
   await on(world, 'b', 'sync', 'resume');
   await arrived(world, 'b', 'missed too');
-  const level = (lag: Answer): boolean => lag['snapshots'] === 0 && lag['level'] === true;
+  const level = (lag: Answer): boolean => lag['missingCount'] === 0 && lag['level'] === true;
   await when('b is level', () => syncOf(world, 'b'), level);
   await same(world);
   // With a schedule of its own it fetches when that says so, or when it is asked, also after a restart.
@@ -241,7 +257,7 @@ asUser(t, 'kills in the middle of a sync, and what is refused', async (t, world)
   await when(
     'b knows of it',
     () => syncOf(world, 'b'),
-    (lag) => lag['snapshots'] === 1 && lag['every'] === 'every 1h',
+    (lag) => lag['missingCount'] === 1 && lag['every'] === 'every 1h',
   );
   t.notOk((await snapshotsOf(world, 'b')).includes('scheduled'));
   await world.umount(world.path('b'));

@@ -3,7 +3,9 @@ import type { Command } from 'commander';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Answer } from '../../control/command.js';
+import type { DiffChange } from '../../daemon/commands/inspect.js';
 import { inspect } from './check.js';
+import { SIGNS, shownPath } from '../files/diff-text.js';
 import { pathsBelow } from '../files/paths.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import { counted, EXIT_FAILURE, formatBytes, printJson, printLine, warn } from '../output.js';
@@ -19,7 +21,7 @@ interface Item {
   kind: 'added' | 'changed' | 'removed' | 'renamed';
   path: string;
   oldPath?: string;
-  type: string;
+  type: DiffChange['type'];
   sizeBytes: number;
   details?: string[];
 }
@@ -38,7 +40,6 @@ interface Conflict {
 
 /** Lines of a kind other than removals that are printed; those are never cut off. */
 const LINES_MAX = 1000;
-const SIGNS = { added: '+', removed: '-', changed: 'M', renamed: 'R' } as const;
 
 export function addApply(program: Command): void {
   withTarget(
@@ -56,7 +57,7 @@ export function addApply(program: Command): void {
      shadowfs apply src README.md`,
   ).action(
     action(async (paths: string[], options: ApplyOptions) => {
-      const target = findTarget(options);
+      const target = await findTarget(options);
       const names = (await pathsBelow(target, paths)).filter((path) => path !== '');
       if (options.dryRun) {
         report(options, await inspect(target, { command: 'apply', args: { paths: names } }), true);
@@ -120,10 +121,9 @@ function printItems(items: readonly Item[]): void {
       continue;
     }
     const from = oldPath === undefined ? '' : `${shownName(oldPath)} -> `;
-    const slash = type === 'directory' && path !== '' ? '/' : '';
     const size = type === 'file' ? `  ${formatBytes(sizeBytes)}` : '';
     const told = details === undefined ? '' : ` (${details.join(', ')})`;
-    printLine(`${SIGNS[kind]} ${from}${shownName(path === '' ? '.' : path)}${slash}${size}${told}`);
+    printLine(`${SIGNS[kind]} ${from}${shownPath({ path, type })}${size}${told}`);
   }
   if (hidden > 0) printLine(`… and ${counted(hidden, 'more line')}; --json lists them all`);
 }

@@ -46,10 +46,10 @@ export function addCheck(program: Command): void {
     'shadowfs check',
   ).action(
     action(async (mountpoint: string | undefined, options: CommonOptions) => {
-      const target = findTarget(at(options, mountpoint));
+      const target = await findTarget(at(options, mountpoint));
       const answer = await inspect(target, { command: 'check', args: {} });
       const findings = (answer['findings'] ?? []) as Finding[];
-      const damage = Number(answer['damage'] ?? 0);
+      const damage = Number(answer['damageCount'] ?? 0);
       if (options.json) printJson(answer);
       else {
         for (const { kind, rule, what, where } of findings) {

@@ -30,7 +30,7 @@ interface Listed {
   name: string;
   kind: string;
   createdMs: number;
-  locks: number;
+  lockCount: number;
 }
 
 interface Refused {
@@ -69,7 +69,7 @@ export function addDelete(program: Command): void {
     .option('--force', 'also locked snapshots; their dependents are told')
     .action(
       action(async (words: string[], options: DeleteOptions) => {
-        const { control } = findMount(options);
+        const { control } = await findMount(options);
         const [word] = words;
         const isOne = words.length === 1 && options.olderThan === undefined;
         if (isOne && word !== undefined && options.dryRun !== true && !mayBeSeveral(word)) {
@@ -178,13 +178,13 @@ function tellPlan(
   missing: readonly Refused[],
   options: DeleteOptions,
 ): void {
-  const isLocked = ({ locks }: Listed): boolean => locks > 0 && options.force !== true;
+  const isLocked = ({ lockCount }: Listed): boolean => lockCount > 0 && options.force !== true;
   const deleted = wanted.filter((one) => !isLocked(one)).map(({ name }) => name);
   const locked = wanted.filter(isLocked).map(
-    ({ name, locks }): Refused => ({
+    ({ name, lockCount }): Refused => ({
       name,
       code: 'snapshot-locked',
-      message: `snapshot ${name} is locked (${counted(locks, 'lock')}; shadowfs locks says why)`,
+      message: `snapshot ${name} is locked (${counted(lockCount, 'lock')}; shadowfs locks says why)`,
     }),
   );
   const refused = [...missing, ...locked];

@@ -63,7 +63,7 @@ export function addDiff(program: Command): void {
       }
       if (options.z && !options.nameOnly) throw wrongUsage('-z goes with --name-only');
       const operands = [...(second === undefined ? [] : [second]), ...more];
-      const target = findTarget(options);
+      const target = await findTarget(options);
       const { b, words } = await secondSide(target, operands, options);
       const paths = await pathsBelow(target, words);
       const answer = await askDiff(target, a, b, paths, isFolded(options));
@@ -140,7 +140,7 @@ export async function askDiff(
 }
 
 async function sides(options: DiffOptions, a: string, b: string | undefined): Promise<Sides> {
-  const target = findMount(options);
+  const target = await findMount(options);
   return {
     before: await snapshotRoot(target, a),
     after: b === undefined ? target.mount.mountpoint : await snapshotRoot(target, b),
@@ -181,10 +181,10 @@ async function printStat(
 }
 
 async function statCount(change: DiffChange, roots: Sides): Promise<StatLine['count']> {
-  const { kind, type, details = [], below = 0 } = change;
+  const { kind, type, details = [], belowCount = 0 } = change;
   if (type === 'directory' && (kind === 'added' || kind === 'removed')) {
     const what = kind === 'added' ? 'new directory' : 'directory removed';
-    return below === 0 ? what : `${what}, ${counted(below, 'name')} below`;
+    return belowCount === 0 ? what : `${what}, ${counted(belowCount, 'name')} below`;
   }
   const isContent = kind === 'added' || kind === 'removed' || details.includes('content');
   if (type !== 'file' || !isContent) return details.join(', ') || kind;

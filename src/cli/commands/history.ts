@@ -1,6 +1,7 @@
 /** `shadowfs history` */
 import type { Command } from 'commander';
 import { foldedNote } from '../../format/text/note.js';
+import { sourceText } from '../../format/text/source.js';
 import type { Answer } from '../../control/command.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { formatTime, printable, printJson } from '../output.js';
@@ -33,7 +34,7 @@ export function addHistory(program: Command): void {
         String(record['command']),
         printable(String(record['name'] ?? '')),
         String(record['layer']),
-        printable(String(record['source'])),
+        printable(sourceText(String(record['source']))),
         printable(outcomeText(record)),
       ]);
       printTable(['TIME', 'COMMAND', 'NAME', 'LAYER', 'BY', 'OUTCOME'], rows);

@@ -17,7 +17,7 @@ export function addLock(program: Command): void {
     'shadowfs lock monday "the audit needs it"',
   ).action(
     action(async (name: string, reason: string, options: CommonOptions) => {
-      const answer = await findMount(options).control.run('lock', name, { reason });
+      const answer = await (await findMount(options)).control.run('lock', name, { reason });
       if (options.json) printJson(answer);
       else printLine(`locked snapshot ${printable(String(answer['name']))}: ${printable(reason)}`);
     }),
@@ -51,12 +51,12 @@ export function addUnlock(program: Command): void {
         ...(from !== undefined && { from }),
         ...(reason !== undefined && { reason }),
       };
-      const answer = await findMount(options).control.run('unlock', name, words);
+      const answer = await (await findMount(options)).control.run('unlock', name, words);
       if (options.json) printJson(answer);
       else if (name !== undefined) printLine(`unlocked snapshot ${printable(name)}`);
       else {
         const origin = printable(String(answer['peer'] ?? answer['origin']));
-        printLine(`released ${counted(Number(answer['released']), 'lock')} of ${origin}`);
+        printLine(`released ${counted(Number(answer['releasedCount']), 'lock')} of ${origin}`);
       }
     }),
   );
@@ -102,9 +102,9 @@ export function addLocks(program: Command): void {
 }
 
 /** Whoever set a lock here is not heard from elsewhere. */
-function heardText({ heardMs, connected, origin, peer }: Answer, nowMs: number): string {
+function heardText({ lastHeardMs, connected, origin, peer }: Answer, nowMs: number): string {
   if (origin === 'local' || peer === 'this volume') return '-';
-  const when = whenText(typeof heardMs === 'number' ? heardMs : null, nowMs);
+  const when = whenText(typeof lastHeardMs === 'number' ? lastHeardMs : null, nowMs);
   return connected === false ? `${when}, not connected` : when;
 }
 

@@ -30,7 +30,7 @@ export function addLog(program: Command): void {
     'shadowfs log src/main.c',
   ).action(
     action(async (word: string, options: LogOptions) => {
-      const target = findTarget(options);
+      const target = await findTarget(options);
       const [name = ''] = await pathsBelow(target, [word]);
       const limit = options.lines === undefined ? {} : { limit: options.lines };
       const answer = await inspect(target, { command: 'log', args: { name, ...limit } });

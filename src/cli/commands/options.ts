@@ -1,21 +1,13 @@
 /** `shadowfs options [NAME=VALUE …]` */
 import type { Command } from 'commander';
 import { parseVolumeOptions, VOLUME_OPTION_KEYS } from '../../format/text/volume-options.js';
+import type { ShownOptions } from '../../volume/options.js';
 import { OPTION_KEYS } from '../../daemon/mount/mount-options.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import { formatBytes, printJson, printLine, wrongUsage } from '../output.js';
 import { statusOf } from '../state.js';
 import { printTable } from '../table.js';
 import { findTarget } from '../target.js';
-
-/** As `status` and the answers have them. */
-interface Options {
-  blockSize: number;
-  compression: boolean;
-  quotaBytes: number;
-  keepUndo: number;
-  hiddenNames: { snapshots: string; control: string };
-}
 
 export function addOptions(program: Command): void {
   withTarget(
@@ -37,10 +29,10 @@ export function addOptions(program: Command): void {
 
 async function show(target: CommonOptions): Promise<void> {
   const status = await statusOf(target);
-  const options = status['options'] as Options;
-  const next = (status['optionsAtNextMount'] ?? null) as Options | null;
+  const options = status['options'] as ShownOptions;
+  const next = (status['optionsAtNextMount'] ?? null) as ShownOptions | null;
   if (target.json) {
-    printJson({ options, atNextMount: next });
+    printJson({ ok: true, command: 'options', options, optionsAtNextMount: next });
     return;
   }
   const later = next === null ? undefined : new Map(rowsOf(next));
@@ -52,22 +44,23 @@ async function show(target: CommonOptions): Promise<void> {
 }
 
 /** Pure. */
-function rowsOf(options: Options): [string, string][] {
-  const { blockSize, compression, quotaBytes, keepUndo, hiddenNames } = options;
+function rowsOf(options: ShownOptions): [string, string][] {
+  const { blockSizeBytes, compression, quotaBytes, keepUndoCount, snapshotsName, controlName } =
+    options;
   return [
-    ['block-size', formatBytes(blockSize)],
+    ['block-size', formatBytes(blockSizeBytes)],
     ['compression', compression ? 'on' : 'off'],
     ['quota', quotaBytes === 0 ? 'none' : formatBytes(quotaBytes)],
-    ['keep-undo', String(keepUndo)],
-    ['snapshots-name', hiddenNames.snapshots],
-    ['control-name', hiddenNames.control],
+    ['keep-undo', String(keepUndoCount)],
+    ['snapshots-name', snapshotsName],
+    ['control-name', controlName],
   ];
 }
 
 async function change(words: readonly string[], options: CommonOptions): Promise<void> {
   const pairs = words.map(pairOf);
   const changes = parseVolumeOptions(pairs);
-  const target = findTarget(options);
+  const target = await findTarget(options);
   let answer: Record<string, unknown>;
   if (target.kind === 'mounted') {
     answer = await target.control.run('options', undefined, Object.fromEntries(pairs));
@@ -79,8 +72,8 @@ async function change(words: readonly string[], options: CommonOptions): Promise
     printJson(answer);
     return;
   }
-  const rows = new Map(rowsOf(answer['options'] as Options));
-  const later = target.kind === 'mounted' ? (answer['atNextMount'] as string[]) : [];
+  const rows = new Map(rowsOf(answer['options'] as ShownOptions));
+  const later = target.kind === 'mounted' ? (answer['changedAtNextMount'] as string[]) : [];
   for (const [name] of pairs) {
     const when = later.includes(name) ? ', from the next mount on' : '';
     printLine(`${name} is ${rows.get(name) ?? ''} now${when}`.replace(/ now,/, ','));

@@ -47,7 +47,7 @@ function addInvite(peer: Command): void {
     'shadowfs peer invite ~/documents --valid 15m',
   ).action(
     action(async (mountpoint: string | undefined, options: InviteOptions) => {
-      const { control } = findMount(at(options, mountpoint));
+      const { control } = await findMount(at(options, mountpoint));
       const { listen, name, valid } = options;
       const words = { valid, ...(listen !== undefined && { listen }) };
       const answer = await control.run('peer-invite', name, words);
@@ -75,7 +75,7 @@ function addJoin(peer: Command): void {
     'shadowfs peer join AXiq…Zw ~/standby',
   ).action(
     action(async (token: string, mountpoint: string | undefined, options: JoinOptions) => {
-      const { control } = findMount(at(options, mountpoint));
+      const { control } = await findMount(at(options, mountpoint));
       const { name } = options;
       const answer = await control.run('peer-join', token, { ...(name !== undefined && { name }) });
       if (options.json) printJson(answer);
@@ -104,7 +104,7 @@ function addList(peer: Command): void {
     action(async (mountpoint: string | undefined, options: CommonOptions) => {
       const where = at(options, mountpoint);
       const peers = await listOf(where, 'peers');
-      if (peers.length > 0 && findTarget(where).kind === 'volume') {
+      if (peers.length > 0 && (await findTarget(where)).kind === 'volume') {
         warn('the volume is not mounted: what follows was stored when it was');
       }
       if (options.json) {
@@ -143,7 +143,7 @@ function addList(peer: Command): void {
 
 function row(peer: Answer, nowMs: number): string[] {
   const addresses = peer['addresses'] as string[];
-  const standby = peer['standby'] as Pick<StandbyState, 'snapshots' | 'lagMs'> | null;
+  const standby = peer['standby'] as Pick<StandbyState, 'missingCount' | 'lagMs'> | null;
   return [
     printable(String(peer['name'])),
     String(peer['direction']),
@@ -167,10 +167,10 @@ function stateText(peer: Answer, nowMs: number): string {
 }
 
 /** How far a standby is behind this volume. */
-function lagText({ snapshots, lagMs }: Pick<StandbyState, 'snapshots' | 'lagMs'>): string {
-  if (snapshots === null || lagMs === null) return 'unknown';
-  if (snapshots === 0) return 'none';
-  return `${counted(snapshots, 'snapshot')}, ${spanText(lagMs)}`;
+function lagText({ missingCount, lagMs }: Pick<StandbyState, 'missingCount' | 'lagMs'>): string {
+  if (missingCount === null || lagMs === null) return 'unknown';
+  if (missingCount === 0) return 'none';
+  return `${counted(missingCount, 'snapshot')}, ${spanText(lagMs)}`;
 }
 
 function addRemove(peer: Command): void {
@@ -182,7 +182,7 @@ function addRemove(peer: Command): void {
     'shadowfs peer remove office',
   ).action(
     action(async (name: string, mountpoint: string | undefined, options: RemoveOptions) => {
-      const { control } = findMount(at(options, mountpoint));
+      const { control } = await findMount(at(options, mountpoint));
       const words: Record<string, string> = options.force ? { force: 'yes' } : {};
       const answer = await control.run('peer-remove', name, words);
       if (options.json) printJson(answer);

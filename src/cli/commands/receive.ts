@@ -5,14 +5,13 @@ import { absolutePath } from '../../lib/byte-paths.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import type { StatePaths } from '../../daemon/mount/paths.js';
 import type { ReceivingVolume } from '../../daemon/transfer/receiving.js';
-import { refuseAbsent } from '../../daemon/volumes/find-volume.js';
-import { registerUse } from '../../daemon/volumes/register.js';
 import { volumePathOf } from '../../daemon/volumes/registry.js';
 import type { ReceiveAnswer, ReceiveOptions } from '../../sync/stream/receiver.js';
 import type { StreamReceiver } from '../../sync/stream/receive-stream.js';
 import type { ControlClient } from '../control-client.js';
+import { onEndSignals } from '../end-signals.js';
 import { action, jsonOption, withExamples } from '../options.js';
-import { printable, printJson, printLine, warn } from '../output.js';
+import { counted, printable, printJson, printLine, warn } from '../output.js';
 import { Progress } from '../progress.js';
 import { MountedReceiver } from './receive-mounted.js';
 import { currentPaths, mountedAt } from '../target.js';
@@ -38,7 +37,7 @@ export function addReceive(program: Command): void {
     'shadowfs receive /srv/project.volume < tuesday.stream',
   ).action(
     action(async (path: string, options: ReceiveWords) => {
-      const control = mountedAt(path);
+      const control = await mountedAt(path);
       if (control !== undefined) {
         if (options.token === true) tellToken(await tokenOf(control), options);
         else await outliving(() => receiveMounted(control, path, options));
@@ -46,6 +45,7 @@ export function addReceive(program: Command): void {
       }
       const paths = currentPaths();
       const place = volumePathOf(absolutePath(path));
+      const { refuseAbsent } = await import('../../daemon/volumes/find-volume.js');
       // An empty one must not take the place of a volume whose disk is away.
       refuseAbsent(paths, place);
       const who = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
@@ -56,7 +56,7 @@ export function addReceive(program: Command): void {
         if (options.token === true) tellToken(volume.token(), options);
         else await outliving(() => receive(volume, options));
       } finally {
-        noteReceived(paths, volume);
+        await noteReceived(paths, volume);
         volume.close();
       }
     }),
@@ -64,9 +64,10 @@ export function addReceive(program: Command): void {
 }
 
 /** Volumes that were received into stand in the list, mounted or not. */
-function noteReceived(paths: StatePaths, volume: ReceivingVolume): void {
+async function noteReceived(paths: StatePaths, volume: ReceivingVolume): Promise<void> {
   const facts = volume.facts();
   if (facts === undefined) return;
+  const { registerUse } = await import('../../daemon/volumes/register.js');
   const nothing = { base: null, mountpoint: null, directory: null };
   try {
     registerUse(paths, { ...facts, volume: volume.path, ...nothing });
@@ -79,7 +80,7 @@ function tellToken(token: string | undefined, options: ReceiveWords): void {
   if (token === undefined) {
     throw new CommandError('nothing-to-resume', 'ENOENT', 'no stream was interrupted here');
   }
-  if (options.json) printJson({ ok: true, command: 'receive', token });
+  if (options.json) printJson({ ok: true, command: 'receive', resumeToken: token });
   else printLine(token);
 }
 
@@ -97,25 +98,21 @@ function refuseTerminal(): void {
   );
 }
 
-/** Signals that end a pipeline: the terminal sends them to the sender and to this process. */
-const END_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-
 /**
  * Runs `work`; a signal meanwhile ends the input, and this process only when `work` has kept what
  * came and said how it goes on. A second signal ends it at once.
  */
 async function outliving(work: () => Promise<void>): Promise<void> {
   let received: NodeJS.Signals | undefined;
-  const onSignal = (signal: NodeJS.Signals): void => {
+  const stop = onEndSignals((signal) => {
     received = signal;
-    for (const each of END_SIGNALS) process.off(each, onSignal);
+    stop();
     process.stdin.destroy();
-  };
-  for (const signal of END_SIGNALS) process.on(signal, onSignal);
+  });
   try {
     await work();
   } finally {
-    for (const signal of END_SIGNALS) process.off(signal, onSignal);
+    stop();
     if (received !== undefined) {
       const signal = received;
       // Whoever started it, a shell with a loop for example, must see that a signal ended it.
@@ -161,7 +158,7 @@ async function receiveMounted(
       tell(answer as unknown as ReceiveAnswer, absolutePath(path), options);
     }
   } catch (error) {
-    const token = error instanceof CommandError ? error.details['token'] : undefined;
+    const token = error instanceof CommandError ? error.details['resumeToken'] : undefined;
     throw withToken(error, typeof token === 'string' ? token : undefined, absolutePath(path));
   } finally {
     await receiver.close();
@@ -202,7 +199,7 @@ function withToken(error: unknown, token: string | undefined, path: string): unk
   const hint =
     `${message}; what came is kept. To go on:\n` +
     `shadowfs send --resume ${token} | shadowfs receive ${shellQuoted(path)}`;
-  return new CommandError(code, errno, hint, { ...details, token });
+  return new CommandError(code, errno, hint, { ...details, resumeToken: token });
 }
 
 /** A word that a shell reads as it is. */
@@ -221,7 +218,9 @@ function tell(answer: ReceiveAnswer, path: string, options: ReceiveWords): void 
     return;
   }
   const what = answer.from === null ? 'in full' : `from ${printable(answer.from)}`;
-  printLine(`received snapshot ${name} ${what} into ${path}: ${answer.records} records`);
+  printLine(
+    `received snapshot ${name} ${what} into ${path}: ${counted(answer.recordCount, 'record')}`,
+  );
   if (!answer.isLive) printLine('the tree is unchanged; the snapshot was added');
   if (answer.undo !== undefined) printLine(`its own changes are kept as ${answer.undo}`);
 }

@@ -13,7 +13,7 @@ export function addRename(program: Command): void {
     'shadowfs rename before before-upgrade',
   ).action(
     action(async (name: string, to: string, options: CommonOptions) => {
-      const { control } = findMount(options);
+      const { control } = await findMount(options);
       const answer = await control.run('rename', name, { to });
       if (options.json) printJson(answer);
       else printLine(`renamed snapshot ${printable(name)} to ${printable(to)}`);

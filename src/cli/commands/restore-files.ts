@@ -17,6 +17,7 @@ import {
 import { copyOut, type Failure, FileRestore } from '../files/restore-run.js';
 import { askDiff } from './diff.js';
 import { inspect } from './check.js';
+import { onEndSignals } from '../end-signals.js';
 import type { CommonOptions } from '../options.js';
 import { counted, EXIT_FAILURE, printable, printJson, printLine, warn } from '../output.js';
 import { Progress } from '../progress.js';
@@ -28,7 +29,6 @@ export interface FilesOptions extends CommonOptions {
 }
 
 const SIGNS = { back: '+', removed: '-', changed: 'M', renamed: 'R' } as const;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const MAX_TOLD = 20;
 /** More paths than this stand in the history by the directory above them all. */
 const MAX_PATH_BYTES = 16 * 1024;
@@ -38,7 +38,7 @@ export async function restoreFiles(
   words: readonly string[],
   options: FilesOptions,
 ): Promise<void> {
-  const target = findMount(options);
+  const target = await findMount(options);
   const paths = [...new Set(await pathsBelow(target, words))];
   const name = await nameOf(target, given);
   const source = await snapshotRoot(target, name);
@@ -133,17 +133,16 @@ async function carryOut(
     progress.update(++done, total),
   );
   let ended: unknown;
-  const interrupt = (): void => {
+  const stop = onEndSignals(() => {
     restore.isInterrupted = true;
-  };
-  for (const signal of SIGNALS) process.on(signal, interrupt);
+  });
   try {
     await restore.run(plan);
   } catch (error) {
     ended = error;
   } finally {
     progress.stop();
-    for (const signal of SIGNALS) process.off(signal, interrupt);
+    stop();
   }
   return { failures: restore.failures, ended };
 }
@@ -195,9 +194,9 @@ function tellFailures(failures: readonly Failure[]): void {
   if (failures.length > MAX_TOLD) warn(`and ${failures.length - MAX_TOLD} more failures`);
 }
 
-function lineText({ kind, path, from, details = [] }: RestoreLine): string {
+function lineText({ kind, path, oldPath, details = [] }: RestoreLine): string {
   const what = details.length === 0 ? '' : ` (${details.join(', ')})`;
-  const renamed = from === undefined ? '' : `${shownName(from)} -> `;
+  const renamed = oldPath === undefined ? '' : `${shownName(oldPath)} -> `;
   return `${SIGNS[kind]} ${renamed}${shownName(path || '.')}${what}`;
 }
 

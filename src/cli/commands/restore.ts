@@ -42,7 +42,7 @@ export function addRestore(program: Command): void {
         if (options.dryRun === true || options.to !== undefined) {
           throw wrongUsage('-n and --to go with paths; "." is all of the current directory');
         }
-        const { control, mount } = findMount(options);
+        const { control, mount } = await findMount(options);
         const sinceMs = Date.now();
         const answer = await control.run('restore', name, options.undo ? {} : { undo: 'no' });
         const holders = staleFiles(mount, sinceMs);

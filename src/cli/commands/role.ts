@@ -54,7 +54,7 @@ export function addPromote(program: Command): void {
     'shadowfs promote',
   ).action(
     action(async (mountpoint: string | undefined, options: RoleOptions) => {
-      const { control, mount } = findMount(at(options, mountpoint));
+      const { control, mount } = await findMount(at(options, mountpoint));
       const answer = await control.run('promote', undefined, {
         epoch: String(options.epoch ?? 'next'),
         ...(options.force === true && { force: 'yes' }),
@@ -84,7 +84,7 @@ export function addDemote(program: Command): void {
     'shadowfs demote --peer nas',
   ).action(
     action(async (mountpoint: string | undefined, options: RoleOptions) => {
-      const { control, mount } = findMount(at(options, mountpoint));
+      const { control, mount } = await findMount(at(options, mountpoint));
       const sinceMs = Date.now();
       const words: Record<string, string> = {
         ...(options.epoch !== undefined && { epoch: String(options.epoch) }),

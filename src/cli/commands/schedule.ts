@@ -27,10 +27,10 @@ export function addSchedule(program: Command): void {
         await show(options);
         return;
       }
-      const answer = await findMount(options).control.run('schedule', text);
+      const answer = await (await findMount(options)).control.run('schedule', text);
       if (options.json) printJson(answer);
-      else if (answer['schedule'] === null) printLine('no schedule any more');
-      else printLine(`from now on: ${String(answer['schedule'])}`);
+      else if (answer['text'] === null) printLine('no schedule any more');
+      else printLine(`from now on: ${String(answer['text'])}`);
     }),
   );
 }
@@ -38,7 +38,7 @@ export function addSchedule(program: Command): void {
 async function show(options: CommonOptions): Promise<void> {
   const schedule = ((await statusOf(options))['schedule'] ?? null) as Answer | null;
   if (options.json) {
-    printJson(schedule);
+    printJson({ ok: true, command: 'schedule', text: schedule?.['text'] ?? null, schedule });
     return;
   }
   if (schedule === null) {
@@ -46,9 +46,11 @@ async function show(options: CommonOptions): Promise<void> {
     return;
   }
   printLine(printable(String(schedule['text'])));
-  const { nextDueMs, last } = schedule;
+  const { nextDueMs, lastRun } = schedule;
   if (typeof nextDueMs === 'number') printLine(`next: ${formatTime(nextDueMs)}`);
-  if (typeof last === 'object' && last !== null) printLine(`last: ${lastText(last as Answer)}`);
+  if (typeof lastRun === 'object' && lastRun !== null) {
+    printLine(`last: ${lastText(lastRun as Answer)}`);
+  }
 }
 
 /** Pure. */

@@ -9,6 +9,7 @@ import type { SendRequest } from '../../sync/stream/sender.js';
 import type { Volume } from '../../volume/volume.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import {
+  counted,
   EXIT_FAILURE,
   formatBytes,
   printable,
@@ -39,7 +40,7 @@ export function addSend(program: Command): void {
   ).action(
     action(async (name: string | undefined, options: SendOptions) => {
       const { openForSending } = await import('../../daemon/transfer/sending.js');
-      const volume = openForSending(await placeOf(findTarget(options)));
+      const volume = openForSending(await placeOf(await findTarget(options)));
       try {
         const request = await requestFor(volume, name, options);
         if (options.dryRun === true) await tellEstimate(volume, request, options);
@@ -97,11 +98,18 @@ async function tellEstimate(
   const { records, bytes } = estimate(volume, request);
   const from = request.from?.name ?? null;
   if (options.json)
-    printJson({ ok: true, command: 'send', name: request.to.name, from, records, bytes });
+    printJson({
+      ok: true,
+      command: 'send',
+      name: request.to.name,
+      from,
+      recordCount: records,
+      sizeBytes: bytes,
+    });
   else {
     const what = from === null ? 'in full' : `from ${printable(from)}`;
     printLine(
-      `${printable(request.to.name)} ${what}: at most ${formatBytes(bytes)} in ${records} records`,
+      `${printable(request.to.name)} ${what}: at most ${formatBytes(bytes)} in ${counted(records, 'record')}`,
     );
   }
 }

@@ -1,11 +1,12 @@
 /** `shadowfs snapshots` */
-import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ageText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
 import { chooseSnapshots } from '../../format/text/choose.js';
 import { foldedNote } from '../../format/text/note.js';
+import { sourceText } from '../../format/text/source.js';
 import { CommandError } from '../../lib/errors.js';
+import { isDirectoryWord } from '../directory-word.js';
 import { action, at, type CommonOptions, withTarget } from '../options.js';
 import { formatTime, printable, printJson, printLine } from '../output.js';
 import { listOf } from '../state.js';
@@ -51,18 +52,8 @@ export function addSnapshots(program: Command): void {
 /** A directory as the last word is the mountpoint, as for other commands. */
 function wordsOf(given: string[]): { words: string[]; mountpoint: string | undefined } {
   const last = given.at(-1);
-  if (last === undefined || !isDirectory(last)) return { words: given, mountpoint: undefined };
+  if (last === undefined || !isDirectoryWord(last)) return { words: given, mountpoint: undefined };
   return { words: given.slice(0, -1), mountpoint: last };
-}
-
-function isDirectory(word: string): boolean {
-  try {
-    return statSync(word).isDirectory();
-  } catch (error) {
-    // The mount of another user, or a dead one, can't be looked at and is there.
-    const { code = '' } = error as NodeJS.ErrnoException;
-    return !['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(code);
-  }
 }
 
 /** Throws no-such-snapshot when nothing is meant by a word. */
@@ -91,11 +82,11 @@ function show(snapshots: readonly Listed[], all: number): void {
     const createdMs = Number(snapshot['createdMs']);
     return [
       printable(snapshot.name),
-      Number(snapshot['locks']) > 0 ? `${snapshot.kind}, locked` : snapshot.kind,
+      Number(snapshot['lockCount']) > 0 ? `${snapshot.kind}, locked` : snapshot.kind,
       formatTime(createdMs),
       ageText(nowMs - createdMs),
       String(snapshot['layer']),
-      printable(String(snapshot['source'])),
+      printable(sourceText(String(snapshot['source']))),
       printable(foldedNote(String(snapshot['note'] ?? ''))),
     ];
   });

@@ -1,7 +1,12 @@
 /** A mount's figures as text: a table of its requests, and other lines. Pure. */
-import { quantileUs } from '../../measure/log-histogram.js';
-import type { LoopFigures, RequestFigures, StatsReport } from '../../measure/stats-report.js';
-import { formatBytes } from '../output.js';
+import { quantileMs } from '../../measure/log-histogram.js';
+import type {
+  CacheFigures,
+  LoopFigures,
+  RequestFigures,
+  StatsReport,
+} from '../../measure/stats-report.js';
+import { counted, formatBytes } from '../output.js';
 import { formatTable } from '../table.js';
 
 const HEADINGS = [
@@ -28,16 +33,16 @@ function percent(part: number, whole: number): string {
 }
 
 function requestRow(figures: RequestFigures, busyMs: number): string[] {
-  const { name, count, errors, late, distribution, totalMs, maxUs } = figures;
+  const { name, count, errors, late, distribution, totalMs, maxMs } = figures;
   return [
     name,
     ...[count, errors, late].map(String),
     formatFigure(figures.busyMs),
     percent(figures.busyMs, busyMs),
     formatFigure(count > 0 ? (totalMs / count) * 1000 : 0),
-    formatFigure(Math.min(maxUs, quantileUs(distribution, 0.5))),
-    formatFigure(Math.min(maxUs, quantileUs(distribution, 0.99))),
-    formatFigure(maxUs),
+    formatFigure(Math.min(maxMs, quantileMs(distribution, 0.5)) * 1000),
+    formatFigure(Math.min(maxMs, quantileMs(distribution, 0.99)) * 1000),
+    formatFigure(maxMs * 1000),
   ];
 }
 
@@ -75,14 +80,24 @@ function loopLines(loop: LoopFigures | null, report: StatsReport): string[] {
   ];
 }
 
+/** `inodes 12 of 65536`. */
+function cacheText(cache: CacheFigures): string {
+  const [has, most] =
+    'count' in cache
+      ? [String(cache.count), cache.maxCount]
+      : [formatBytes(cache.sizeBytes), cache.maxBytes];
+  if (most === undefined) return `${cache.name} ${has}`;
+  return `${cache.name} ${has} of ${'count' in cache ? most : formatBytes(most)}`;
+}
+
 /** All lines except the table. */
 export function otherLines(report: StatsReport): string[] {
-  const { commits, heldBack, nodes, caches, memory } = report;
-  const held = heldBack === null ? '' : `, ${heldBack} changes held back`;
+  const { commits, heldBackCount, nodes, caches, memory } = report;
+  const held = heldBackCount === null ? '' : `, ${counted(heldBackCount, 'change')} held back`;
   return [
-    `data      ${formatBytes(report.bytesRead)} read, ${formatBytes(report.bytesWritten)} written`,
+    `data      ${formatBytes(report.readBytes)} read, ${formatBytes(report.writtenBytes)} written`,
     ...loopLines(report.loop, report),
-    `commits   ${commits.groups} groups, ${commits.records} records, ${formatBytes(commits.bytes)}, ` +
+    `commits   ${commits.groups} groups, ${commits.records} records, ${formatBytes(commits.storedBytes)}, ` +
       `${formatFigure(commits.storeMs)} ms of the storing thread (longest ${formatFigure(commits.storeMaxMs)})`,
     `          handed over in ${formatFigure(commits.handOverMs)} ms, ` +
       `waited for ${formatFigure(commits.waitedMs)} ms${held}`,
@@ -90,9 +105,7 @@ export function otherLines(report: StatsReport): string[] {
       `${formatFigure(commits.logFlushMs / Math.max(1, commits.logFlushes))} ms ` +
       `(longest ${formatFigure(commits.logFlushMaxMs)}); ${commits.syncsByStore} by the store`,
     `nodes     ${nodes.live} known to the kernel, and ${nodes.special} of snapshots and the like`,
-    `caches    ${caches
-      .map(({ name, size, limit }) => `${name} ${size}${limit === undefined ? '' : ` of ${limit}`}`)
-      .join(', ')}`,
+    `caches    ${caches.map(cacheText).join(', ')}`,
     `memory    ${formatBytes(memory.rssAnonBytes)} of the process (RssAnon), ` +
       `heap ${formatBytes(memory.heapUsedBytes)} of ${formatBytes(memory.heapTotalBytes)}, ` +
       `outside it ${formatBytes(memory.externalBytes)}`,

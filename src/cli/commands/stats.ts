@@ -35,7 +35,7 @@ export function addStats(program: Command): void {
     EXAMPLES,
   ).action(
     action(async (mountpoint: string | undefined, options: StatsOptions) => {
-      const { control, mount } = findMount(at(options, mountpoint));
+      const { control, mount } = await findMount(at(options, mountpoint));
       if (options.reset === true) await reset(control);
       else if (options.interval === undefined) show(mount.mountpoint, await read(control), options);
       else await follow(mount.mountpoint, control, options.interval, options);

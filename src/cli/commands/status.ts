@@ -85,8 +85,8 @@ function basedOnText(status: Answer): string {
 /** Pure. */
 function changedText(status: Answer): string {
   if (status['isChanged'] !== true) return 'no';
-  const { changedFiles, changedBytes, isAtLeast, basedOn } = status;
-  const files = counted(Number(changedFiles), 'file or directory', 'files and directories');
+  const { changedFileCount, changedBytes, isAtLeast, basedOn } = status;
+  const files = counted(Number(changedFileCount), 'file or directory', 'files and directories');
   const bytes = Number(changedBytes) > 0 ? `, ${formatBytes(Number(changedBytes))} of data` : '';
   const name = (basedOn as Answer | null)?.['name'];
   const hint = typeof name === 'string' ? ` (shadowfs diff ${printable(name)} lists them)` : '';

@@ -20,7 +20,7 @@ export function addSwitchover(program: Command): void {
 function add(command: Command, description: string): void {
   withMountpoint(command.description(description), 'shadowfs switchover ~/standby').action(
     action(async (mountpoint: string | undefined, options: CommonOptions) => {
-      const { control, mount } = findMount(at(options, mountpoint));
+      const { control, mount } = await findMount(at(options, mountpoint));
       const answer = await control.run(command.name(), 'now', {});
       if (options.json) printJson(answer);
       else printLine(`${mount.mountpoint} is primary, epoch ${String(answer['epoch'])}`);

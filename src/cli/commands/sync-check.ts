@@ -80,12 +80,12 @@ function wellTexts(
 }
 
 function figuresOf(state: SyncState, limitMs: number, maxLagMs: number): string[] {
-  const { upstream, lagMs, snapshots, standbys } = state;
+  const { upstream, lagMs, missingCount, standbys } = state;
   const seconds = (ms: number): number => Math.round(ms / 1000);
   const lag = (label: string, ms: number | null, criticalMs: number): string =>
     `${label}=${ms === null ? 'U' : `${seconds(ms)}s`};;${seconds(criticalMs)};0`;
   return [
-    ...(upstream === null ? [] : [lag('lag', lagMs, limitMs), `snapshots=${snapshots};;;0`]),
+    ...(upstream === null ? [] : [lag('lag', lagMs, limitMs), `snapshots=${missingCount};;;0`]),
     ...standbys.map((standby) => lag(`'lag of ${standby.name}'`, standby.lagMs, maxLagMs)),
   ];
 }

@@ -21,11 +21,11 @@ export function syncLines(state: SyncState, mountpoint: string, nowMs: number): 
 }
 
 function connectedLine(state: SyncState, mountpoint: string, nowMs: number): string {
-  const { role, level, snapshots, lastHeardMs, levelMs } = state;
+  const { role, level, missingCount, lastHeardMs, levelMs } = state;
   const upstream = printable(String(state.upstream));
   const behind = level
     ? 'has all of its snapshots'
-    : snapshots > 0
+    : missingCount > 0
       ? `is ${behindText(state)} behind`
       : levelMs === null
         ? 'has not compared its snapshots yet'
@@ -35,12 +35,12 @@ function connectedLine(state: SyncState, mountpoint: string, nowMs: number): str
 }
 
 function awayLines(state: SyncState, mountpoint: string, nowMs: number): string[] {
-  const { role, snapshots, pendingBytes, lastHeardMs, levelMs, seenMs, error } = state;
+  const { role, missingCount, pendingBytes, lastHeardMs, levelMs, seenMs, error } = state;
   const upstream = printable(String(state.upstream));
   const bytes = pendingBytes === null ? '' : ` (${formatBytes(pendingBytes)})`;
   const behind =
-    snapshots > 0
-      ? `it lacked ${counted(snapshots, 'snapshot')}${bytes} ${whenText(seenMs, nowMs)}`
+    missingCount > 0
+      ? `it lacked ${counted(missingCount, 'snapshot')}${bytes} ${whenText(seenMs, nowMs)}`
       : levelMs === null
         ? 'how far it is behind is not known'
         : `it had all of the snapshots ${whenText(levelMs, nowMs)}; it does not know of newer ones`;
@@ -53,9 +53,9 @@ function awayLines(state: SyncState, mountpoint: string, nowMs: number): string[
 }
 
 /** `2 snapshots, 20M and 3 minutes`. */
-function behindText({ snapshots, lagMs, pendingBytes }: SyncState): string {
+function behindText({ missingCount, lagMs, pendingBytes }: SyncState): string {
   const parts = [
-    counted(snapshots, 'snapshot'),
+    counted(missingCount, 'snapshot'),
     ...(pendingBytes === null ? [] : [formatBytes(pendingBytes)]),
     ...(lagMs === null ? [] : [spanText(lagMs)]),
   ];
@@ -80,10 +80,10 @@ function standbyLine(standby: StandbyState, nowMs: number): string {
 }
 
 /** `has all snapshots (newest: monday)`. */
-export function standbyLagText({ has, snapshots, lagMs }: StandbyState): string {
-  if (snapshots === null) return 'has not said yet which snapshots it has';
+export function standbyLagText({ has, missingCount, lagMs }: StandbyState): string {
+  if (missingCount === null) return 'has not said yet which snapshots it has';
   const newest = has === null ? '' : ` (newest: ${has})`;
-  if (snapshots === 0) return has === null ? 'lacks nothing' : `has all snapshots${newest}`;
+  if (missingCount === 0) return has === null ? 'lacks nothing' : `has all snapshots${newest}`;
   const lag = lagMs === null ? '' : ` and ${spanText(lagMs)}`;
-  return `is ${counted(snapshots, 'snapshot')}${lag} behind${newest}`;
+  return `is ${counted(missingCount, 'snapshot')}${lag} behind${newest}`;
 }

@@ -2,8 +2,8 @@
  * The words of `shadowfs sync [ACTION] [MOUNTPOINT]`. Pure but for the question
  * whether a word is a directory.
  */
-import { statSync } from 'node:fs';
 import { nearMatches, shorten } from '../../format/text/grammar.js';
+import { isDirectoryWord } from '../directory-word.js';
 import { wrongUsage } from '../output.js';
 
 export const SYNC_ACTIONS = [
@@ -27,15 +27,12 @@ function isPath(word: string): boolean {
   return word.includes('/') || word === '.' || word === '..';
 }
 
-function isDirectory(word: string): boolean {
-  return isPath(word) || statSync(word, { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
 /** Throws CommandError `wrong-usage`. */
 export function syncWords(words: readonly string[]): SyncWords {
   const [first = 'status', ...rest] = words;
   if (!SYNC_ACTIONS.some((action) => action === first)) {
-    if (isDirectory(first) && rest.length === 0) return { wanted: 'status', mountpoint: first };
+    if (rest.length === 0 && (isPath(first) || isDirectoryWord(first)))
+      return { wanted: 'status', mountpoint: first };
     const near = nearMatches(first, SYNC_ACTIONS);
     const hint = near.length === 0 ? '' : ` (did you mean ${near.join(', or ')}?)`;
     throw wrongUsage(

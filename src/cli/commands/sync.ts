@@ -57,7 +57,7 @@ export function addSync(program: Command): void {
         await show(where);
         return;
       }
-      const { control, mount } = findMount(where);
+      const { control, mount } = await findMount(where);
       const answer = await control.run('sync', wanted, {});
       if (options.json) {
         printJson(answer);
@@ -87,7 +87,7 @@ async function show(options: CommonOptions): Promise<void> {
 
 /** Also of a volume that is not mounted: what was stored last. */
 async function syncStateOf(options: CommonOptions): Promise<{ state: SyncState; place: string }> {
-  const target = findTarget(options);
+  const target = await findTarget(options);
   if (target.kind === 'volume') {
     const { lag } = await statusOf(options);
     return { state: lag as SyncState, place: target.volume };
@@ -114,7 +114,13 @@ async function check(words: readonly string[], options: SyncOptions): Promise<vo
   const { code, summary, figures } = found;
   const status = CHECK_STATUS[code];
   if (options.json) {
-    const known = { ok: state !== undefined, command: 'sync', status, exitCode: code, summary };
+    const known = {
+      ok: state !== undefined,
+      command: 'sync',
+      status,
+      exitCode: code,
+      message: summary,
+    };
     printJson({ ...known, ...state });
   } else {
     // A bar begins the figures.

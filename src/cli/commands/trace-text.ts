@@ -1,25 +1,21 @@
 /** A traced request as a line of text. Pure. */
 import { shownName } from '../../lib/byte-text.js';
-import { ERRNO } from '../../lib/errors.js';
 import { formatFigure } from './stats-text.js';
-import { formatTimeOfDay } from '../output.js';
+import { counted, formatTimeOfDay } from '../output.js';
 
 /** A line of `.control/trace`: a request, or the number of requests left out. */
 export interface TraceLine {
   timeMs: number;
-  dropped?: number;
+  droppedCount?: number;
   op?: string;
   path?: string;
-  to?: string;
+  newPath?: string;
   pid?: number;
-  errno?: number;
-  bytes?: number;
-  us?: number;
+  /** Null: no error. */
+  errno?: string | null;
+  sizeBytes?: number;
+  tookMs?: number;
 }
-
-const NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(ERRNO).map(([name, number]) => [number, name]),
-);
 
 function timeOfDay(ms: number): string {
   const time = new Date(ms);
@@ -30,15 +26,17 @@ export const TRACE_HEADING = 'TIME              PID  OPERATION         TIME us  
 
 export function traceText(line: TraceLine): string {
   const time = timeOfDay(line.timeMs);
-  if (line.dropped !== undefined) return `${time}  (${line.dropped} requests were left out here)`;
-  const { op = '?', path = '', to, pid = 0, errno = 0, bytes, us = 0 } = line;
-  const result = errno !== 0 ? (NAMES.get(errno) ?? `errno ${errno}`) : String(bytes ?? 'ok');
-  const arrow = to === undefined ? '' : ` -> ${shownName(to)}`;
+  if (line.droppedCount !== undefined) {
+    return `${time}  (${counted(line.droppedCount, 'request')} left out here)`;
+  }
+  const { op = '?', path = '', newPath, pid = 0, errno = null, sizeBytes, tookMs = 0 } = line;
+  const result = errno ?? String(sizeBytes ?? 'ok');
+  const arrow = newPath === undefined ? '' : ` -> ${shownName(newPath)}`;
   return [
     time,
     (pid === 0 ? '-' : String(pid)).padStart(7),
     op.padEnd(15),
-    formatFigure(us).padStart(9),
+    formatFigure(tookMs * 1000).padStart(9),
     result.padEnd(11),
     `${path === '' ? '.' : shownName(path)}${arrow}`,
   ].join('  ');

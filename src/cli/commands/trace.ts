@@ -56,7 +56,7 @@ export function addTrace(program: Command): void {
     EXAMPLES,
   ).action(
     action(async (mountpoint: string | undefined, options: TraceOptions) => {
-      const { control } = findMount(at(options, mountpoint));
+      const { control } = await findMount(at(options, mountpoint));
       const path = join(control.directory, 'trace');
       const file = await control.attempt(() => open(path, constants.O_RDWR));
       try {
@@ -101,7 +101,7 @@ async function follow(file: FileHandle, { json, count }: TraceOptions): Promise<
     for (const text of all.toString('utf8', 0, end).split('\n')) {
       if (text === '' || left <= 0) continue;
       const line = fromJson(text) as TraceLine;
-      if (line.dropped === undefined) left--;
+      if (line.droppedCount === undefined) left--;
       printLine(json === true ? text : traceText(line));
     }
   }

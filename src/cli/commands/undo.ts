@@ -56,7 +56,7 @@ export function addUndo(program: Command): void {
 }
 
 async function undo(options: UndoOptions): Promise<void> {
-  const { control, mount } = findMount(options);
+  const { control, mount } = await findMount(options);
   const direction = directionOf(options);
   const sinceMs = Date.now();
   if (options.dryRun === true) {

@@ -18,7 +18,7 @@ export function addVersions(program: Command): void {
     'shadowfs versions src/main.c',
   ).action(
     action(async (file: string, options: CommonOptions) => {
-      const target = findTarget(options);
+      const target = await findTarget(options);
       const [name = ''] = await pathsBelow(target, [file]);
       const answer = await inspect(target, { command: 'versions', args: { name } });
       if (options.json) {
@@ -27,7 +27,7 @@ export function addVersions(program: Command): void {
       }
       const rows = ((answer['versions'] ?? []) as FileVersion[]).map((version) => [
         formatTime(version.mtimeMs),
-        formatBytes(version.size),
+        formatBytes(version.sizeBytes),
         shownName(version.path === '' ? '.' : version.path),
         printable([...(version.isLive ? ['(now)'] : []), ...version.snapshots].join(' ')),
       ]);

@@ -5,15 +5,14 @@ import type { Command } from 'commander';
 import { absolutePath, realPath } from '../../lib/byte-paths.js';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
+import type { StatePaths } from '../../daemon/mount/paths.js';
 import type { Loss } from '../../daemon/volumes/delete-volume.js';
-import { findEntry } from '../../daemon/volumes/find-volume.js';
 import {
   hasVolume,
   presentPath,
   type VolumeEntry,
   volumePathOf,
 } from '../../daemon/volumes/registry.js';
-import { takeIn } from '../../daemon/volumes/take-in.js';
 import { action, jsonOption, withExamples } from '../options.js';
 import { counted, formatBytes, printJson, printLine, warn } from '../output.js';
 import { Progress } from '../progress.js';
@@ -40,9 +39,16 @@ export function addVolume(program: Command): void {
   addAdopt(volume);
 }
 
+/** Loaded only when needed, as all that looks at volumes. */
+async function takeInAll(paths: StatePaths): Promise<void> {
+  const { takeIn } = await import('../../daemon/volumes/take-in.js');
+  await takeIn(paths, warn);
+}
+
 async function known(word: string): Promise<VolumeEntry> {
   const paths = currentPaths();
-  await takeIn(paths, warn);
+  const { findEntry } = await import('../../daemon/volumes/find-volume.js');
+  await takeInAll(paths);
   return findEntry(paths, word);
 }
 
@@ -65,7 +71,15 @@ function addMove(volume: Command): void {
       if (options.moved === true) {
         noteMoved(currentPaths(), entry, to);
         if (options.json) {
-          printJson({ ok: true, command: 'volume-move', from: entry.volume, to, how: 'noted' });
+          printJson({
+            ok: true,
+            command: 'volume-move',
+            uuid: entry.uuid,
+            from: entry.volume,
+            to,
+            how: 'noted',
+            left: [],
+          });
         } else printLine(`the volume of ${nameOf(entry)} lies at ${shownName(to)} now`);
         return;
       }
@@ -114,7 +128,13 @@ function addForget(volume: Command): void {
       forgetVolume(currentPaths(), entry);
       const isThere = hasVolume(path);
       if (options.json) {
-        printJson({ ok: true, command: 'volume-forget', uuid: entry.uuid, volume: path, isThere });
+        printJson({
+          ok: true,
+          command: 'volume-forget',
+          uuid: entry.uuid,
+          volumePath: path,
+          isThere,
+        });
         return;
       }
       printLine(`forgot the volume of ${nameOf(entry)}`);
@@ -149,14 +169,27 @@ function addDelete(volume: Command): void {
         for (const line of lossLines(entry, loss)) printLine(line);
       if (options.dryRun === true) {
         if (options.json) {
-          printJson({ ok: true, command: 'volume-delete', volume, dryRun: true, loss });
+          printJson({
+            ok: true,
+            command: 'volume-delete',
+            volumePath: volume,
+            dryRun: true,
+            loss: loss ?? null,
+          });
         }
         return;
       }
       if (options.force !== true && loss !== undefined) await confirm(entry, loss);
       const left = await deleteVolume(currentPaths(), entry);
-      if (options.json) printJson({ ok: true, command: 'volume-delete', volume, loss, left });
-      else {
+      if (options.json) {
+        printJson({
+          ok: true,
+          command: 'volume-delete',
+          volumePath: volume,
+          loss: loss ?? null,
+          left,
+        });
+      } else {
         printLine(`deleted the volume ${shownName(volume)}`);
         tellLeft(volume, left);
       }
@@ -181,8 +214,8 @@ function lossLines(entry: VolumeEntry, loss: Loss): string[] {
     lines.push('  its files, which are only here (it lies over nothing)');
   }
   for (const follower of followers) lines.push(`  followed by ${shownName(follower)}`);
-  for (const { snapshot, reason, origin } of locks) {
-    lines.push(`  ${shownName(snapshot)} is locked by ${shownName(origin)}: ${reason}`);
+  for (const { snapshot, text, origin } of locks) {
+    lines.push(`  ${shownName(snapshot)} is locked by ${shownName(origin)}: ${text}`);
   }
   return lines;
 }
@@ -216,15 +249,15 @@ function addAdopt(volume: Command): void {
       const path = absolutePath(word);
       const place = volumePathOf(hasVolume(path) ? realPath(path) : path);
       const paths = currentPaths();
-      await takeIn(paths, warn);
+      await takeInAll(paths);
       const { adoptVolume } = await import('../../daemon/volumes/adopt-volume.js');
       const adopted = adoptVolume(paths, place);
       if (options.json) {
-        printJson({ ok: true, command: 'volume-adopt', volume: place, ...adopted });
+        printJson({ ok: true, command: 'volume-adopt', volumePath: place, ...adopted });
         return;
       }
-      const { base, snapshots, hasDirectory, copies } = adopted;
-      printLine(`adopted ${shownName(place)} with ${counted(snapshots, 'snapshot')}`);
+      const { base, snapshotCount, hasDirectory, copies } = adopted;
+      printLine(`adopted ${shownName(place)} with ${counted(snapshotCount, 'snapshot')}`);
       for (const copy of copies) printLine(`a copy of it is known in ${shownName(copy)}`);
       const at = shownName(place);
       if (base === null) printLine(`to use it: shadowfs mount --no-base --volume ${at} MOUNTPOINT`);

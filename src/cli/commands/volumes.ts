@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { messageOf } from '../../lib/errors.js';
 import type { ListedVolume } from '../../daemon/volumes/list-volumes.js';
-import { takeIn } from '../../daemon/volumes/take-in.js';
 import { shownName } from '../../lib/byte-text.js';
 import { action, jsonOption, withExamples } from '../options.js';
 import { formatBytes, formatTime, printable, printJson, printLine, warn } from '../output.js';
@@ -26,6 +25,7 @@ export function addVolumes(program: Command): void {
   ).action(
     action(async (options: VolumesOptions) => {
       const paths = currentPaths();
+      const { takeIn } = await import('../../daemon/volumes/take-in.js');
       // A state directory that can't be written can still be read.
       await takeIn(paths, warn).catch((error: unknown) => warn(messageOf(error)));
       const { listVolumes } = await import('../../daemon/volumes/list-volumes.js');
@@ -46,16 +46,16 @@ function printVolumes(volumes: readonly ListedVolume[]): void {
     one.directory === null ? '-' : shownName(one.directory),
     one.state,
     one.sizeBytes === null ? '-' : formatBytes(one.sizeBytes),
-    one.snapshots === null ? '-' : String(one.snapshots),
+    one.snapshotCount === null ? '-' : String(one.snapshotCount),
     one.lastUsedMs === null ? 'never' : formatTime(one.lastUsedMs),
-    shownName(one.volume),
+    shownName(one.volumePath),
   ]);
   printTable(['DIRECTORY', 'STATE', 'SIZE', 'SNAPSHOTS', 'LAST USED', 'VOLUME'], rows);
-  for (const { volume, problem, host, mountpoint, directory } of volumes) {
-    if (problem !== null) printLine(printable(`${volume}: ${problem}`));
-    if (host !== null) printLine(printable(`${volume}: last used on another machine, ${host}`));
+  for (const { volumePath, problem, host, mountpoint, directory } of volumes) {
+    if (problem !== null) printLine(printable(`${volumePath}: ${problem}`));
+    if (host !== null) printLine(printable(`${volumePath}: last used on another machine, ${host}`));
     if (mountpoint !== null && mountpoint !== directory) {
-      printLine(printable(`${volume}: mounted on ${mountpoint}`));
+      printLine(printable(`${volumePath}: mounted on ${mountpoint}`));
     }
   }
 }

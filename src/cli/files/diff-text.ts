@@ -4,7 +4,8 @@ import type { DiffChange } from '../../daemon/commands/inspect.js';
 import { counted } from '../output.js';
 import { cutMiddle, displayWidth } from '../width.js';
 
-const SIGNS = { added: '+', removed: '-', changed: 'M', renamed: 'R' } as const;
+/** What stands before each kind of change. */
+export const SIGNS = { added: '+', removed: '-', changed: 'M', renamed: 'R' } as const;
 const LEAST_BAR = 10;
 const LEAST_NAME = 20;
 
@@ -15,10 +16,10 @@ export function shownPath({ path, type }: Pick<DiffChange, 'path' | 'type'>): st
 }
 
 export function changeText(change: DiffChange): string {
-  const { kind, oldPath = '', details, below = 0 } = change;
+  const { kind, oldPath = '', details, belowCount = 0 } = change;
   const from = kind === 'renamed' ? `${shownName(oldPath || '.')} -> ` : '';
   const what = details === undefined ? '' : ` (${details.join(', ')})`;
-  const more = below === 0 ? '' : ` (and ${counted(below, 'name')} below)`;
+  const more = belowCount === 0 ? '' : ` (and ${counted(belowCount, 'name')} below)`;
   return `${SIGNS[kind]} ${from}${shownPath(change)}${what}${more}`;
 }
 

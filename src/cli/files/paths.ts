@@ -20,9 +20,9 @@ const SNAPSHOTS_NAME = '.snapshots';
 export async function snapshotsNameOf(target: Target): Promise<string> {
   if (target.kind !== 'mounted') return SNAPSHOTS_NAME;
   const { options } = (await target.control.state('status')) as {
-    options?: { hiddenNames?: { snapshots?: string } };
+    options?: { snapshotsName?: string };
   };
-  return options?.hiddenNames?.snapshots ?? SNAPSHOTS_NAME;
+  return options?.snapshotsName ?? SNAPSHOTS_NAME;
 }
 
 /** Symbolic links followed as far as the path exists, but for its last name. */

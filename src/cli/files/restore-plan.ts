@@ -131,14 +131,14 @@ export interface RestoreLine {
   kind: 'back' | 'removed' | 'changed' | 'renamed';
   path: string;
   /** Renamed back: from where. */
-  from?: string;
+  oldPath?: string;
   details?: readonly string[];
 }
 
 export function restoreLines({ moves, removals, back, fixes }: RestorePlan): RestoreLine[] {
   const came = new Set(back.map(({ path }) => path));
   const lines: RestoreLine[] = [
-    ...moves.map(({ from, to }) => ({ kind: 'renamed' as const, path: to, from })),
+    ...moves.map(({ from, to }) => ({ kind: 'renamed' as const, path: to, oldPath: from })),
     ...removals
       .filter(({ path }) => !came.has(path))
       .map(({ path }) => ({ kind: 'removed' as const, path })),

@@ -12,8 +12,8 @@ import { zshScript } from '../completion/zsh.js';
 import { makeProgram } from '../program.js';
 import { manPages } from './pages.js';
 
-export function writePages(directory: string): void {
-  const program = makeProgram();
+export async function writePages(directory: string): Promise<void> {
+  const program = await makeProgram();
   mkdirSync(join(directory, 'man1'), { recursive: true });
   for (const { file, text } of manPages(program)) {
     writeFileSync(join(directory, 'man1', file), text);

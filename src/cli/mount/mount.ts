@@ -7,7 +7,6 @@ import type { Command } from 'commander';
 import { parseMountOptions } from '../../daemon/mount/mount-options.js';
 import type { DriverChoice, MountPlan, MountRequest } from '../../daemon/mount/mount-plan.js';
 import type { OpenedFacts } from '../../daemon/serve/spawn.js';
-import { takeIn } from '../../daemon/volumes/take-in.js';
 import { DRIVERS } from './mount-words.js';
 import { processesBelow } from './told-below.js';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
@@ -72,8 +71,9 @@ export function addMount(program: Command): void {
     action(async (directories: string[], options: MountCommandOptions) => {
       const request = requestOf(directories, options);
       const paths = currentPaths();
-      await takeIn(paths, warn);
       // Loaded only when needed: other commands start faster without it.
+      const { takeIn } = await import('../../daemon/volumes/take-in.js');
+      await takeIn(paths, warn);
       const { planMount } = await import('../../daemon/mount/mount-plan.js');
       const plan = planMount(request, paths);
       for (const note of plan.notes) warn(note);
@@ -106,10 +106,10 @@ function report(
       command: 'mount',
       mountpoint,
       base: base ?? null,
-      volume,
+      volumePath: volume,
       uuid,
       isNew,
-      snapshots,
+      snapshotCount: snapshots,
       recovered: recovered ?? null,
       driver,
       log: log === '' ? null : log,

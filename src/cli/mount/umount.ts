@@ -53,7 +53,7 @@ export function addUmount(program: Command): void {
 /** A mount in place with changes that were not applied: after the unmount they are not in sight. */
 async function showsTheOriginal(mount: MountEntry): Promise<boolean> {
   try {
-    const { control } = findMount({ directory: mount.mountpoint });
+    const { control } = await findMount({ directory: mount.mountpoint });
     const status = await control.state('status');
     return status['base'] === mount.mountpoint && status['isApplied'] === false;
   } catch {

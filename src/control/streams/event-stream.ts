@@ -88,7 +88,7 @@ export class EventReader {
 
   #nextLine(): Buffer {
     if (this.#lost === 0) return this.#lines.shift() ?? Buffer.alloc(0);
-    const line = Buffer.from(jsonLine({ timeMs: this.nowMs(), lost: this.#lost }));
+    const line = Buffer.from(jsonLine({ timeMs: this.nowMs(), lostCount: this.#lost }));
     this.#lost = 0;
     return line;
   }

@@ -12,10 +12,10 @@ export interface TraceFilter {
   ops?: ReadonlySet<string>;
   /** A pattern; without a slash it applies to the last name only. */
   path?: string;
-  slowUs: number;
+  slowMs: number;
 }
 
-export const EVERYTHING: TraceFilter = { slowUs: 0 };
+export const EVERYTHING: TraceFilter = { slowMs: 0 };
 
 const WORDS: ReadonlySet<string> = new Set(['op', 'path', 'slow', 'by']);
 
@@ -47,7 +47,7 @@ export function parseTraceFilter(line: string | Uint8Array, known: readonly stri
   return {
     ...(op !== undefined && { ops: parseTraceOps(op, known) }),
     ...(path !== undefined && { path: byteStringOfText(path) }),
-    slowUs: slowMs * 1000,
+    slowMs,
   };
 }
 
@@ -84,15 +84,16 @@ function pathMatches(path: string, pattern: string): boolean {
 }
 
 /** Tests everything except the path. */
-export function mayShow(filter: TraceFilter, op: string, us: number): boolean {
-  return us >= filter.slowUs && (filter.ops === undefined || filter.ops.has(op));
+export function mayShow(filter: TraceFilter, op: string, tookMs: number): boolean {
+  return tookMs >= filter.slowMs && (filter.ops === undefined || filter.ops.has(op));
 }
 
 export function shows(filter: TraceFilter, entry: TraceEntry): boolean {
-  if (!mayShow(filter, entry.op, entry.us)) return false;
+  if (!mayShow(filter, entry.op, entry.tookMs)) return false;
   const { path: pattern } = filter;
   if (pattern === undefined) return true;
   return (
-    pathMatches(entry.path, pattern) || (entry.to !== undefined && pathMatches(entry.to, pattern))
+    pathMatches(entry.path, pattern) ||
+    (entry.newPath !== undefined && pathMatches(entry.newPath, pattern))
   );
 }

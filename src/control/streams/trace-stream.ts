@@ -8,7 +8,7 @@
  * requests are traced while there are readers, and only then.
  */
 import { Deferred } from '../../lib/deferred.js';
-import { FsError } from '../../lib/errors.js';
+import { errnoName, FsError } from '../../lib/errors.js';
 import { textOfByteString } from '../../lib/byte-text.js';
 import { jsonLine } from '../../format/text/json-text.js';
 import type { TraceEntry, TraceSink } from '../../measure/trace-entry.js';
@@ -24,12 +24,14 @@ export const UNREAD_ENTRIES_MAX = 4096;
 const GATHER_MS = 10;
 
 function lineOf(entry: TraceEntry): string {
-  const { path, to, us, ...rest } = entry;
-  const names = {
+  const { path, newPath, errno, tookMs, ...rest } = entry;
+  return jsonLine({
+    ...rest,
     path: textOfByteString(path),
-    ...(to !== undefined && { to: textOfByteString(to) }),
-  };
-  return jsonLine({ ...rest, ...names, us: Math.round(us * 10) / 10 });
+    ...(newPath !== undefined && { newPath: textOfByteString(newPath) }),
+    errno: errno === 0 ? null : errnoName(errno),
+    tookMs: Math.round(tookMs * 10_000) / 10_000,
+  });
 }
 
 /** Runs something later, in the serving thread. */
@@ -38,7 +40,7 @@ export type Later = (delayMs: number, run: () => void) => void;
 /** So many entries were left out here. */
 interface Gap {
   timeMs: number;
-  dropped: number;
+  droppedCount: number;
 }
 
 export class TraceReader implements OpenedFile {
@@ -69,7 +71,7 @@ export class TraceReader implements OpenedFile {
       this.#dropped++;
       return;
     }
-    if (this.#dropped > 0) this.#push({ timeMs: Date.now(), dropped: this.#dropped });
+    if (this.#dropped > 0) this.#push({ timeMs: Date.now(), droppedCount: this.#dropped });
     this.#dropped = 0;
     this.#push(entry);
     if (this.#waiting === undefined || this.#isGathering) return;
@@ -133,14 +135,14 @@ export class TraceReader implements OpenedFile {
   #nextLine(): string {
     const entry = this.#ring[this.#first];
     if (this.#count === 0 || entry === undefined) {
-      const line = jsonLine({ timeMs: Date.now(), dropped: this.#dropped });
+      const line = jsonLine({ timeMs: Date.now(), droppedCount: this.#dropped });
       this.#dropped = 0;
       return line;
     }
     this.#ring[this.#first] = undefined;
     this.#first = (this.#first + 1) % UNREAD_ENTRIES_MAX;
     this.#count--;
-    return 'dropped' in entry ? jsonLine({ ...entry }) : lineOf(entry);
+    return 'droppedCount' in entry ? jsonLine({ ...entry }) : lineOf(entry);
   }
 }
 
@@ -169,8 +171,8 @@ export class TraceReaders implements TraceSink {
     return reader;
   }
 
-  wants(op: string, us: number): boolean {
-    for (const { filter } of this.#readers) if (mayShow(filter, op, us)) return true;
+  wants(op: string, tookMs: number): boolean {
+    for (const { filter } of this.#readers) if (mayShow(filter, op, tookMs)) return true;
     return false;
   }
 

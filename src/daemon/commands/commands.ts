@@ -118,8 +118,8 @@ export interface CommandProgress {
   phase: string;
   elapsedMs: number;
   /** Progress of an inspection; total 0: not known yet. */
-  done?: number;
-  total?: number;
+  doneCount?: number;
+  totalCount?: number;
 }
 
 export class VolumeCommands<V> implements Commands {
@@ -170,14 +170,14 @@ export class VolumeCommands<V> implements Commands {
             command: inspection,
             phase: 'inspect',
             elapsedMs: round(this.#parts.nowMs() - this.#inspectStartedMs),
-            ...this.#inspected,
+            ...shownProgress(this.#inspected),
           };
     }
     return {
       command,
       phase: this.#phase,
       elapsedMs: round(this.#parts.nowMs() - this.#startedMs),
-      ...(this.#phase === 'apply' && this.#parts.apply.progress),
+      ...(this.#phase === 'apply' && shownProgress(this.#parts.apply.progress)),
     };
   }
 
@@ -511,6 +511,10 @@ export class VolumeCommands<V> implements Commands {
       return { ...answer, timings };
     });
   }
+}
+
+function shownProgress({ done, total }: { done: number; total: number }) {
+  return { doneCount: done, totalCount: total };
 }
 
 function required(name: string | undefined): string {

@@ -21,6 +21,7 @@ import type { InspectRequest } from './commands.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
 import { problemsOf } from './problems.js';
+import { shownOptions } from '../../volume/options.js';
 import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
 import { storedSyncState } from '../peers/read-sync-state.js';
 import { storedPeers } from '../peers/peer-rules.js';
@@ -38,7 +39,7 @@ export interface FileVersion {
   /** The live tree shows it now. */
   isLive: boolean;
   path: string;
-  size: number;
+  sizeBytes: number;
   mtimeMs: number;
 }
 
@@ -135,7 +136,7 @@ function versionsAnswer(
         snapshots,
         isLive,
         path: textOfByteString(path),
-        size,
+        sizeBytes: size,
         mtimeMs: mtimeS * 1000 + Math.floor(mtimeNs / 1e6),
       }),
     ),
@@ -159,8 +160,9 @@ function checkAnswer(place: InspectTarget, onProgress: OnProgress): Answer {
       { path: place.volume, ...(base !== undefined && { base }) },
       { onProgress },
     );
-    const damage = report.findings.filter(({ kind }) => kind === 'damage').length;
-    return { ...report, damage };
+    const damageCount = report.findings.filter(({ kind }) => kind === 'damage').length;
+    const { findings, count, counted } = report;
+    return { findings, findingCount: count, damageCount, counted };
   } finally {
     base?.directory.close();
   }
@@ -197,29 +199,34 @@ export interface VolumeState {
 
 /** What the state files of a mount show, for an unmounted volume. */
 export function readVolumeState(path: string): VolumeState {
-  return withVolume({ volume: path }, (volume) => ({
+  return withVolume({ volume: path }, (volume) => stateOf(volume, Date.now()));
+}
+
+function stateOf(volume: Volume, nowMs: number): VolumeState {
+  const lag = storedSyncState(volume, nowMs);
+  return {
     hasChanges: volume.hasChanges(),
     status: {
       ...volume.status(),
       latest: volume.latest()?.name ?? null,
       ...sinceSnapshot(volume),
-      options: volume.options,
+      options: shownOptions(volume.options),
       optionsAtNextMount: null,
       schedule: shownSchedule(volume),
-      lag: storedSyncState(volume, Date.now()),
+      lag,
       problems: problemsOf({
         volume,
         lastRun: null,
         isScheduleUnknown: false,
-        sync: storedSyncState(volume, Date.now()).problems,
+        sync: lag.problems,
       }),
       undoSteps: volume.undoSteps(),
     },
     snapshots: volume.shownSnapshots().map((snapshot) => ({ ...snapshot })),
     locks: volume.shownLocks().map((lock) => ({ ...lock })),
     history: volume.history().map((record) => ({ ...record })),
-    peers: storedPeers(volume, Date.now()),
-  }));
+    peers: storedPeers(volume, nowMs),
+  };
 }
 
 function shownSchedule({ schedules }: Volume): Answer | null {

@@ -55,7 +55,7 @@ export class SaveSchedule {
   health(): { isScheduleUnknown: boolean; lastRun: Answer | null } {
     const { isReadOnly, schedules } = this.#volume;
     const isKnown = isReadOnly || schedules.text === undefined || this.#schedule() !== undefined;
-    return { isScheduleUnknown: !isKnown, lastRun: this.#runner.status().last };
+    return { isScheduleUnknown: !isKnown, lastRun: this.#runner.status().lastRun };
   }
 
   /** Null: there is no schedule. */

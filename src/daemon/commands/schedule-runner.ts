@@ -99,12 +99,12 @@ export class ScheduleRunner {
   }
 
   /** When it is due next, and what the last run gave; null: off, or not run yet. */
-  status(): { nextDueMs: number | null; last: Answer | null } {
+  status(): { nextDueMs: number | null; lastRun: Answer | null } {
     const { everyMs, at } = this.#port;
     const nowMs = this.#port.nowMs();
     return {
       nextDueMs: everyMs === undefined ? null : dueMs(everyMs, this.#lastMs, nowMs, at),
-      last: this.#lastResult ?? null,
+      lastRun: this.#lastResult ?? null,
     };
   }
 }

@@ -89,4 +89,5 @@ export interface GroupOrder {
   name: string;
   /** UUIDs of the peers' volumes. */
   peers: readonly string[];
+  note?: string;
 }

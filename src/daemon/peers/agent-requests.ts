@@ -11,7 +11,7 @@ import type { Epoch, Handover } from '../../sync/agent/messages.js';
 import { decodeToken, snapshotOfUuid } from '../../sync/stream/sender.js';
 import { takesAll } from '../../sync/stream/receive-checks.js';
 import { resumeToken } from '../../sync/stream/receiving.js';
-import { PEER_SOURCE, type Snapshot } from '../../volume/catalog.js';
+import type { Snapshot } from '../../volume/catalog.js';
 import type { RoleAnswer } from '../../volume/peers/role-commands.js';
 import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
@@ -22,8 +22,6 @@ import { keepForSync, storeLocks } from './agent-locks.js';
 import type { AgentReceiving, AgentStarted } from './agent-messages.js';
 import type { AgentToVolume } from './connections-calls.js';
 import type { GroupMember } from './group-member.js';
-
-const SOURCE = PEER_SOURCE;
 
 export interface AgentRequestsParts {
   volume: Volume;
@@ -40,6 +38,8 @@ export interface AgentRequestsParts {
 export class AgentRequests {
   readonly #parts: AgentRequestsParts;
   #stream: IncomingStream | undefined;
+  /** Who gave the command that the agent carries out now; undefined: none is given here. */
+  asker: string | undefined;
 
   constructor(parts: AgentRequestsParts) {
     this.#parts = parts;
@@ -56,25 +56,30 @@ export class AgentRequests {
       this.#move('show', () => {
         const { volume } = this.#parts;
         this.#requireStandby(epoch);
-        const moving = volume.roles.show(this.#require(snapshot), SOURCE);
+        const moving = volume.roles.show(this.#require(snapshot), this.#upstreamSource());
         keepForSync(volume, snapshot);
         return moving;
       }),
     prune: ({ absent }) => this.#prune(absent),
-    promote: ({ epoch }) => this.#promote(epoch),
+    promote: ({ epoch }) => this.#promote(epoch, this.#parts.volume.roles.current.upstream),
     demote: ({ to, epoch, upstream }) =>
       this.#move('demote', () => {
         this.#parts.checkDemotion();
         const name = to === null ? undefined : this.#require(to).name;
         const following = { by: epoch.by, upstream };
-        return this.#parts.volume.roles.demote(name, SOURCE, epoch.number, following);
+        return this.#parts.volume.roles.demote(
+          name,
+          this.#sourceOf(upstream),
+          epoch.number,
+          following,
+        );
       }),
     handOver: ({ to, epoch }) => this.#handOver(to, epoch),
     follow: ({ upstream, epoch }) =>
       this.#move('follow', () => {
         const { volume } = this.#parts;
         const { handover } = volume.roles.current;
-        const moving = volume.roles.follow(upstream, epoch, SOURCE);
+        const moving = volume.roles.follow(upstream, epoch, this.#sourceOf(upstream));
         if (handover !== undefined) keepForSync(volume, handover.snapshot);
         return moving;
       }),
@@ -88,10 +93,23 @@ export class AgentRequests {
     const { volume } = this.#parts;
     const { role } = volume.roles.current;
     if (role !== 'none') return;
-    if (direction === 'downstream') this.#promote({ number: 1, by: volume.uuid });
+    if (direction === 'downstream') this.#promote({ number: 1, by: volume.uuid }, peer);
     else if (takesAll(volume)) {
-      this.#move('follow', () => volume.roles.follow(peer, { number: 0, by: '' }, SOURCE));
+      this.#move('follow', () =>
+        volume.roles.follow(peer, { number: 0, by: '' }, this.#sourceOf(peer)),
+      );
     }
+  }
+
+  /** Of a change of the role: whoever asked for it here, or the peer. */
+  #sourceOf(peer: string | undefined): string {
+    return this.asker ?? this.#parts.volume.peers.sourceOf(peer);
+  }
+
+  /** What a run of the sync does comes from there, whoever asked for the run. */
+  #upstreamSource(): string {
+    const { peers, roles } = this.#parts.volume;
+    return peers.sourceOf(roles.current.upstream);
   }
 
   /** The agent is gone: keeps the part of the stream that has arrived. */
@@ -125,16 +143,17 @@ export class AgentRequests {
     return after(done, () => undefined);
   }
 
-  #promote({ number, by }: Epoch): Deferred<undefined> {
+  #promote({ number, by }: Epoch, peer: string | undefined): Deferred<undefined> {
     const { volume, random } = this.#parts;
-    return this.#move('promote', () => volume.roles.promote(SOURCE, random, number, by));
+    const source = this.#sourceOf(peer);
+    return this.#move('promote', () => volume.roles.promote(source, random, number, by));
   }
 
   #handOver(to: string, epoch: Epoch): Deferred<Handover> {
     const { volume, checkDemotion } = this.#parts;
     const moved = this.#move('hand-over', () => {
       checkDemotion();
-      return volume.roles.handOver(to, epoch, SOURCE);
+      return volume.roles.handOver(to, epoch, volume.peers.sourceOf(to));
     });
     return after(moved, () => volume.roles.current.handover as Handover);
   }
@@ -157,7 +176,7 @@ export class AgentRequests {
 
   #receive(from: string | null, to: string): Deferred<AgentReceiving> {
     const { volume, incoming } = this.#parts;
-    this.#stream = incoming().open({ force: true, source: SOURCE });
+    this.#stream = incoming().open({ force: true, source: this.#upstreamSource() });
     const text = resumeToken(volume);
     const token = text === undefined ? undefined : decodeToken(text);
     const isOurs = token?.from === from && token.to === to;

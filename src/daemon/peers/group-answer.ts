@@ -21,11 +21,14 @@ export function groupAnswer(
   answer: GroupAnswer,
   name: string,
   peers: readonly string[],
+  note: string | undefined,
   { volume, groups, away }: GroupAnswerParts,
 ): Answer {
   const { outcome, key, missing } = answer;
-  const parked = { parkedMs: 0, ...groups.parked(key) };
-  if (outcome === 'committed') return { name, outcome, peers, group: key, ...parked };
+  const parked = { timings: { parkedMs: 0, ...groups.parked(key) } };
+  if (outcome === 'committed') {
+    return { name, outcome, peers, group: key, ...(note !== undefined && { note }), ...parked };
+  }
   const nameOf = (uuid: string): string =>
     uuid === volume.uuid ? 'this mount' : (volume.peers.nameOf(uuid) ?? uuid);
   const named = Object.entries(missing).map(([uuid, said]) => {

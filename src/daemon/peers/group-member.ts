@@ -152,11 +152,11 @@ export class GroupMember {
 
   #save(point: Point): Deferred<void> {
     const { volume } = this.#parts;
-    const { key, name, initiator } = point;
+    const { key, initiator, ...what } = point;
     const parked = this.#parked;
-    if (parked?.key !== key) throw overdue(name);
-    const source = initiator === volume.uuid ? this.source : 'peer';
-    volume.withReserve(() => this.#points.save(key, name, point, source));
+    if (parked?.key !== key) throw overdue(point.name);
+    const source = initiator === volume.uuid ? this.source : volume.peers.sourceOf(initiator);
+    volume.withReserve(() => this.#points.save(key, what, point, source));
     failpoint('group:switched');
     const ticket = volume.commit();
     // Later changes go into another layer.

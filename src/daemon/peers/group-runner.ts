@@ -47,8 +47,8 @@ export class GroupRunner {
     });
   }
 
-  save({ name, peers }: GroupOrder): Promise<GroupAnswer> {
-    return this.#saves.save(name, peers, LIMITS);
+  save({ name, peers, note }: GroupOrder): Promise<GroupAnswer> {
+    return this.#saves.save(name, peers, LIMITS, note);
   }
 }
 

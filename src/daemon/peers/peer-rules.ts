@@ -7,6 +7,7 @@
 import { CommandError } from '../../lib/errors.js';
 import { nearMatches } from '../../format/text/grammar.js';
 import { formatAddress } from '../../format/text/peer-address.js';
+import { peerSource } from '../../format/text/source.js';
 import {
   type InvitationRecord,
   MAX_PEERS,
@@ -122,7 +123,7 @@ export function acceptPeer(
   const name = wanted === known?.name ? wanted : freePeerName(table, wanted);
   table.putPeer(newPeer(name, request, 'downstream', nowMs));
   table.putInvitation({ ...invitation, usedBy: request.volume });
-  table.addHistory('peer-accept', name, 'peer', 'accepted');
+  table.addHistory('peer-accept', name, peerSource(name), 'accepted');
   return { name };
 }
 

@@ -312,14 +312,14 @@ export class Peering {
       const state = states.get(line.volume);
       const view = views.get(line.volume) as PeerView;
       const standby = standbys.find(({ volume }) => volume === line.volume);
-      const { has = null, snapshots = null, lagMs = null } = standby ?? {};
+      const { has = null, missingCount = null, lagMs = null } = standby ?? {};
       return {
         ...line,
         ...view,
         lastError: this.#named(view.lastError),
         connection: state?.address || null,
         epoch: state?.epoch ?? null,
-        standby: standby === undefined ? null : { has, snapshots, lagMs },
+        standby: standby === undefined ? null : { has, missingCount, lagMs },
       };
     });
   }
@@ -341,21 +341,23 @@ export class Peering {
     return locks.map((lock) => {
       const view = views.get(lock.origin);
       if (view === undefined) return { ...lock, connected: null };
-      const times = [pastTime(lock.heardMs, nowMs), view.lastHeardMs].filter((ms) => ms !== null);
-      const heardMs = times.length === 0 ? null : Math.max(...times);
-      return { ...lock, heardMs, connected: view.connected };
+      const times = [pastTime(lock.lastHeardMs, nowMs), view.lastHeardMs].filter(
+        (ms) => ms !== null,
+      );
+      const lastHeardMs = times.length === 0 ? null : Math.max(...times);
+      return { ...lock, lastHeardMs, connected: view.connected };
     });
   }
 
   status(): object {
     const { table } = this.#parts;
     return {
-      peers: table.peers.size,
-      connected: this.#state?.peers.filter(({ isConnected }) => isConnected).length ?? 0,
-      openInvitations: this.#openInvitations().length,
+      peerCount: table.peers.size,
+      connectedCount: this.#state?.peers.filter(({ isConnected }) => isConnected).length ?? 0,
+      openInvitationCount: this.#openInvitations().length,
       listening: this.#state?.listening ? formatAddress(this.#state.listening) : null,
       listenError: this.#state?.listenError ?? null,
-      refused: this.#named(this.#state?.refused ?? null),
+      lastRefused: this.#named(this.#state?.refused ?? null),
     };
   }
 

@@ -91,15 +91,19 @@ export class RemoteAgent {
   }
 
   /** Saves this volume and those of the peers, at one point. */
-  groupSave({ name = '', peers = [] }: CommandArguments, source: string): Deferred<Answer> {
+  groupSave({ name = '', peers = [], note }: CommandArguments, source: string): Deferred<Answer> {
     const { groups, volume, connections } = this.#parts;
     groups.check(name);
     const members = peers.map((peer) => requirePeer(volume.peers, peer).volume);
     groups.source = source;
-    const done = connections().call('groupSave', { name, peers: members });
+    const done = connections().call('groupSave', {
+      name,
+      peers: members,
+      ...(note !== undefined && { note }),
+    });
     return after(done, (answer) => {
       const away = (uuid: string): string | undefined => this.#awayText(uuid);
-      return groupAnswer(answer, name, peers, { volume, groups, away });
+      return groupAnswer(answer, name, peers, note, { volume, groups, away });
     });
   }
 
@@ -125,14 +129,25 @@ export class RemoteAgent {
     });
   }
 
-  /** The local names of the volumes that the role names by their UUIDs. */
-  roleNames(): object {
-    const { upstream, handoverTo } = this.syncState();
-    const { by } = this.#parts.volume.roles.current;
+  /** For the state file `role`: volumes by their names here, and by their UUIDs. */
+  shownRole(): object {
+    const { volume } = this.#parts;
+    const { role, epoch, by, upstream, shown, handover } = volume.roles.current;
+    const named = (uuid: string | undefined): string | null =>
+      uuid === undefined ? null : (this.#nameOf(uuid) ?? uuid);
     return {
-      upstreamName: upstream,
-      handoverName: handoverTo,
-      byName: by === undefined ? null : (this.#nameOf(by) ?? null),
+      role,
+      epoch,
+      by: named(by),
+      byVolume: by ?? null,
+      upstream: named(upstream),
+      upstreamVolume: upstream ?? null,
+      shown: volume.snapshots().find(({ uuid }) => uuid === shown)?.name ?? null,
+      shownUuid: shown ?? null,
+      handoverTo: named(handover?.to),
+      handoverVolume: handover?.to ?? null,
+      handoverEpoch: handover?.epoch.number ?? null,
+      handoverUuid: handover?.snapshot ?? null,
     };
   }
 

@@ -34,10 +34,10 @@ export interface StandbyState {
   connectedSinceMs: number | null;
   disconnectedSinceMs: number | null;
   lastHeardMs: number | null;
-  /** The newest snapshot that it has of this volume; null: none, or not known (`snapshots`). */
+  /** The newest snapshot that it has of this volume; null: none, or not known (`missingCount`). */
   has: string | null;
   /** How many snapshots it lacks; null: not known, since it has not said what it has. */
-  snapshots: number | null;
+  missingCount: number | null;
   /** How long the oldest of them has been there; 0: it has all. Null: not known. */
   lagMs: number | null;
   error: string | null;
@@ -60,10 +60,10 @@ export interface SyncState {
   levelMs: number | null;
   /** How far this volume may be behind: since when it is not level. Null: not known, or nobody. */
   lagMs: number | null;
-  /** When the upstream said what `snapshots` and `pendingBytes` count. */
+  /** When the upstream said what `missingCount` and `pendingBytes` count. */
   seenMs: number | null;
   /** Snapshots that are known to be missing here. */
-  snapshots: number;
+  missingCount: number;
   pendingBytes: number | null;
   receivedBytes: number;
   every: string;

@@ -117,7 +117,13 @@ export class MountServer {
       agent: (command, args, source) => {
         if (volume.peers.peers.size === 0) return undefined;
         if (command === 'group-save') return this.agent.groupSave(args, source);
-        return this.agent.command(command, args);
+        requests.asker = source;
+        const done = this.agent.command(command, args);
+        const isOver = (): void => {
+          requests.asker = undefined;
+        };
+        done.settled(isOver, isOver);
+        return done;
       },
       named: (text) => this.peering.named(text),
       nowMs: () => performance.now(),
@@ -312,8 +318,16 @@ export class MountServer {
       const done = new Deferred<Answer>();
       this.#events?.keep(transition);
       this.#runJob<CoherenceReport>(this.tree.coherence(transition), (report) => {
+        const { changes, staleNodes, notifications, incEpoch } = report;
         this.#events?.tell(transition);
-        done.resolve({ coherence: report });
+        done.resolve({
+          coherence: {
+            changeCount: changes,
+            staleNodeCount: staleNodes,
+            notificationCount: notifications,
+            incEpoch,
+          },
+        });
       });
       return done;
     };

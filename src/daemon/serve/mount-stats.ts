@@ -25,25 +25,25 @@ export class MountStats {
   report(): StatsReport {
     const { plan, volume, tree, connection } = this.parts;
     const session = connection();
-    const { liveNodes, specialNodes } = tree.status();
+    const { live, special } = tree.status();
     const { asked, limits, tableBytes } = tree.forgetting.figures();
     return {
       driver: plan.driver,
       mountedMs: this.mountedMs,
       sinceMs: this.#sinceMs,
       elapsedMs: Date.now() - this.#sinceMs,
-      bytesRead: session?.counts.bytesRead ?? 0,
-      bytesWritten: session?.counts.bytesWritten ?? 0,
+      readBytes: session?.counts.readBytes ?? 0,
+      writtenBytes: session?.counts.writtenBytes ?? 0,
       requests: session?.counts.figures() ?? [],
       loop: session?.loop?.figures() ?? null,
-      heldBack: session?.heldBack ?? null,
+      heldBackCount: session?.heldBack ?? null,
       commits: volume.txgs.counts.figures(),
-      nodes: { live: liveNodes, special: specialNodes, asked },
+      nodes: { live, special, asked },
       caches: [
         ...volume.caches(limits.paths),
-        { name: 'live nodes', size: liveNodes, limit: limits.live },
-        { name: 'special nodes', size: specialNodes, limit: limits.special },
-        { name: 'bytes of the node table', size: tableBytes },
+        { name: 'live nodes', count: live, maxCount: limits.live },
+        { name: 'special nodes', count: special, maxCount: limits.special },
+        { name: 'table of nodes', sizeBytes: tableBytes },
       ],
       memory: memory(),
     };

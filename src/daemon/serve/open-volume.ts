@@ -126,7 +126,7 @@ function refuseOtherVolume(volume: Volume, plan: MountPlan): void {
     `${plan.volume} has another volume now than the one that was used for ` +
       `${plan.base ?? plan.mountpoint} (${volume.uuid}, not ${expected})\n` +
       `  to take it as it is: --volume ${plan.volume}\n  to begin a new history: --new`,
-    { volume: plan.volume, uuid: volume.uuid, expected },
+    { volumePath: plan.volume, uuid: volume.uuid, expected },
   );
 }
 

@@ -15,6 +15,7 @@ import type { MountPlace } from '../mount/mount-place.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { SaveSchedule } from '../commands/save-schedule.js';
 import { problemsOf } from '../commands/problems.js';
+import { shownOptions } from '../../volume/options.js';
 import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
 import type { RestoreEventsStatus } from '../watchers/restore-events.js';
 import { MountStats } from './mount-stats.js';
@@ -68,14 +69,14 @@ export function mountState(parts: MountedParts): ControlState {
       log: plan.log === '' ? null : plan.log,
       controlFiles: plan.controlMount,
       startedMs,
-      command: commands.progress() ?? null,
+      running: commands.progress() ?? null,
       ...volume.status(),
       ...incoming.state(),
       latest: volume.latest()?.name ?? null,
       ...sinceSnapshot(volume),
       schedule: schedule.status(),
       undoSteps: volume.undoSteps(),
-      options: volume.options,
+      options: shownOptions(volume.options),
       optionsAtNextMount: volume.optionCommands.atNextMount,
       nodes: tree.status(),
       peering: peering.status(),
@@ -87,10 +88,10 @@ export function mountState(parts: MountedParts): ControlState {
       }),
       watchers: parts.watchers() ?? null,
       kernel: connection()?.negotiated ?? null,
-      requestsServed: connection()?.served ?? 0,
+      requestCount: connection()?.served ?? 0,
     }),
     lag: () => agent.syncState(),
-    role: () => ({ ...volume.roles.current, ...agent.roleNames() }),
+    role: () => agent.shownRole(),
     snapshots: () => volume.shownSnapshots(),
     history: (limit) => volume.history(limit),
     layers: (limit) => volume.layers.all().slice(-limit),

@@ -62,7 +62,7 @@ export class IncomingStreams {
   /** For `status`: the incoming stream, or how an interrupted one resumes. */
   state(): Record<string, unknown> {
     if (this.#current !== undefined) {
-      return { receiving: { bytes: this.#current.bytes }, resumeToken: null };
+      return { receiving: { receivedBytes: this.#current.bytes }, resumeToken: null };
     }
     return { receiving: null, resumeToken: resumeToken(this.#parts.volume) ?? null };
   }
@@ -139,7 +139,8 @@ export class Incoming implements IncomingStream {
     } catch (lost) {
       this.#parts.log(`what came could not be kept: ${asCommandError(lost).message}`);
     }
-    const details = token === undefined ? failure.details : { ...failure.details, token };
+    const details =
+      token === undefined ? failure.details : { ...failure.details, resumeToken: token };
     this.#failure = new CommandError(failure.code, failure.errno, failure.message, details);
     this.#over();
     return this.#failure;

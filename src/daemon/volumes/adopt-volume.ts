@@ -8,7 +8,7 @@ import { readFacts } from './volume-facts.js';
 
 export interface Adopted {
   uuid: string;
-  snapshots: number;
+  snapshotCount: number;
   /** Null: the volume has no base. */
   base: string | null;
   /** The base's directory is there, and is the one that the volume was used over. */
@@ -37,5 +37,5 @@ export function adoptVolume(paths: StatePaths, volume: string): Adopted {
   });
   const hasDirectory =
     directory !== null && now !== undefined && compareIdentities(directory, now) !== 'other';
-  return { uuid, snapshots, base: base?.path ?? null, hasDirectory, copies };
+  return { uuid, snapshotCount: snapshots, base: base?.path ?? null, hasDirectory, copies };
 }

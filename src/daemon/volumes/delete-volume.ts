@@ -7,7 +7,8 @@ import type { Answer } from '../../control/command.js';
 import { readVolumeState } from '../commands/inspect.js';
 import type { StatePaths } from '../mount/paths.js';
 import { sizeOnDisk } from './register.js';
-import { changeRegistry, hasVolume, presentPath, type VolumeEntry } from './registry.js';
+import { hasVolume, presentPath, type VolumeEntry } from './registry.js';
+import { changeRegistry } from './registry-changes.js';
 import { requireSame } from './volume-facts.js';
 import { removeVolumeFiles } from './volume-files.js';
 import { volumeMissing } from './volume-place.js';
@@ -21,7 +22,7 @@ export interface Loss {
   /** Names of the peers that follow it. */
   followers: string[];
   /** Who needs which snapshot. */
-  locks: { snapshot: string; reason: string; origin: string }[];
+  locks: { snapshot: string; text: string; origin: string }[];
 }
 
 /** Throws CommandError when the volume is missing, or can't be read. */
@@ -40,7 +41,7 @@ export function lossOf(entry: VolumeEntry): Loss {
       .map((peer) => text(peer, 'name')),
     locks: state.locks.map((lock) => ({
       snapshot: text(lock, 'snapshot'),
-      reason: text(lock, 'text'),
+      text: text(lock, 'text'),
       origin: text(lock, 'peer') || text(lock, 'origin'),
     })),
   };

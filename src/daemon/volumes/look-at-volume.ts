@@ -39,10 +39,10 @@ export interface ListedVolume {
   base: string | null;
   /** Where it is mounted now. */
   mountpoint: string | null;
-  volume: string;
+  volumePath: string;
   /** What its files take on disk; for a missing one, when it was last used. */
   sizeBytes: number | null;
-  snapshots: number | null;
+  snapshotCount: number | null;
   addedMs: number;
   lastUsedMs: number | null;
   /** Where it was last used, if that was another machine. */
@@ -50,7 +50,7 @@ export interface ListedVolume {
 }
 
 type Seen = Pick<ListedVolume, 'state' | 'problem'> &
-  Partial<Pick<ListedVolume, 'snapshots' | 'mountpoint' | 'lastUsedMs'>>;
+  Partial<Pick<ListedVolume, 'snapshotCount' | 'mountpoint' | 'lastUsedMs'>>;
 
 /** `table`: what is mounted; `records`: of mounts that are served. */
 export function lookAt(
@@ -73,13 +73,13 @@ export function unseen(
 ): ListedVolume {
   const { volume } = entry;
   const mounted = mountOf(volume, table, records);
-  const { snapshots } = entry;
+  const { snapshots: snapshotCount } = entry;
   return listed(
     entry,
     volume,
     mounted === undefined
       ? { state: 'unreachable', problem }
-      : { state: 'mounted', problem, snapshots, mountpoint: mounted.mountpoint },
+      : { state: 'mounted', problem, snapshotCount, mountpoint: mounted.mountpoint },
     null,
   );
 }
@@ -97,9 +97,9 @@ function listed(
     directory: directoryPath(entry) ?? null,
     base: entry.base,
     mountpoint: null,
-    volume,
+    volumePath: volume,
     sizeBytes: sizeBytes ?? entry.sizeBytes,
-    snapshots: entry.snapshots,
+    snapshotCount: entry.snapshots,
     addedMs: entry.addedMs,
     lastUsedMs: entry.lastUsedMs,
     host: isElsewhere ? machine.host : null,
@@ -129,26 +129,26 @@ function stateOf(
     return { state: 'missing', problem };
   }
   const mounted = mountOf(volume, table, records);
-  let snapshots: number;
+  let snapshotCount: number;
   try {
     const facts = readFacts(volume);
-    snapshots = facts.snapshots;
+    snapshotCount = facts.snapshots;
     if (entry.uuid !== null && facts.uuid !== entry.uuid) {
       return { state: 'missing', problem: `another volume (${facts.uuid}) lies in ${volume} now` };
     }
   } catch (error) {
     if (mounted === undefined) return unreadable(volume, error);
-    snapshots = entry.snapshots ?? 0;
+    snapshotCount = entry.snapshots ?? 0;
   }
   if (mounted !== undefined) {
     const { mountpoint } = mounted;
-    return { state: 'mounted', problem: null, snapshots, mountpoint, lastUsedMs: Date.now() };
+    return { state: 'mounted', problem: null, snapshotCount, mountpoint, lastUsedMs: Date.now() };
   }
   const problem = whyOrphaned(entry, table);
   return {
     state: problem === undefined ? 'unmounted' : 'orphaned',
     problem: problem ?? null,
-    snapshots,
+    snapshotCount,
   };
 }
 

@@ -19,14 +19,8 @@ import { isWithin } from '../../lib/paths.js';
 import { mountAt, readMountTable } from '../mount/mount-table.js';
 import type { StatePaths } from '../mount/paths.js';
 import { diskOf } from './disk.js';
-import {
-  changeRegistry,
-  hasVolume,
-  isMoving,
-  presentPath,
-  readRegistry,
-  type VolumeEntry,
-} from './registry.js';
+import { hasVolume, isMoving, presentPath, readRegistry, type VolumeEntry } from './registry.js';
+import { changeRegistry } from './registry-changes.js';
 import { readFacts, requireSame } from './volume-facts.js';
 import { copySize, copyVolumeFiles, type OnProgress, removeVolumeFiles } from './volume-files.js';
 import { volumeMissing } from './volume-place.js';
@@ -82,7 +76,7 @@ export function noteMoved(paths: StatePaths, entry: VolumeEntry, to: string): vo
 
 function refuseTarget(entry: VolumeEntry, from: string, to: string): void {
   const refuse = (code: string, errno: 'EEXIST' | 'ENOENT' | 'EINVAL', why: string): never => {
-    throw new CommandError(code, errno, why, { volume: from, to });
+    throw new CommandError(code, errno, why, { volumePath: from, to });
   };
   if (isWithin(to, from)) refuse('bad-option', 'EINVAL', `${to} lies inside the volume itself`);
   if (hasVolume(to)) refuse('volume-exists', 'EEXIST', `there is a volume in ${to} already`);

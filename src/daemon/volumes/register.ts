@@ -15,13 +15,8 @@ import {
 } from './directory-identity.js';
 import { type Disk, diskOf } from './disk.js';
 import { thisMachine } from './machine.js';
-import {
-  changeRegistry,
-  hasVolume,
-  type LockedRegistry,
-  presentPath,
-  type VolumeEntry,
-} from './registry.js';
+import { hasVolume, presentPath, type VolumeEntry } from './registry.js';
+import { changeRegistry, type LockedRegistry } from './registry-changes.js';
 
 const BLOCK_BYTES = 512;
 

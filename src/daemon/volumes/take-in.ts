@@ -11,15 +11,14 @@ import { readMountRecords } from '../mount/mount-record.js';
 import { type StatePaths, volumesDirectory } from '../mount/paths.js';
 import { storedIdentity } from './stored-identity.js';
 import {
-  changeRegistry,
   hasVolume,
   isMoving,
-  type LockedRegistry,
   ofOlderVersion,
   presentPath,
   readRegistry,
   type VolumeEntry,
 } from './registry.js';
+import { changeRegistry, type LockedRegistry } from './registry-changes.js';
 import type { VolumeFacts } from './volume-facts.js';
 
 type ReadFacts = (volume: string) => VolumeFacts;

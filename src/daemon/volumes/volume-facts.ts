@@ -49,6 +49,6 @@ export function requireSame({ uuid, volume }: VolumeEntry, path: string): string
     'volume-replaced',
     'EINVAL',
     `${path} has another volume (${facts.uuid}) than the one that was used in ${volume} (${uuid})`,
-    { volume: path, uuid: facts.uuid, expected: uuid },
+    { volumePath: path, uuid: facts.uuid, expected: uuid },
   );
 }

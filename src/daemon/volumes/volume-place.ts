@@ -196,7 +196,7 @@ export function volumeMissing(
     'volume-missing',
     'ENOENT',
     `${whose} is missing: ${volume}${used}${host}; ${why}\n  ${ways.join('\n  ')}`,
-    { volume, directory: directory ?? null, lastUsedMs, disk, uuid: entry.uuid },
+    { volumePath: volume, directory: directory ?? null, lastUsedMs, disk, uuid: entry.uuid },
   );
 }
 
@@ -215,7 +215,7 @@ function replaced(entry: VolumeEntry): CommandError {
       `(it was replaced, or made anew)${why}\n` +
       `  to go on with that history over the directory as it is now: shadowfs mount -o reattach ${base}\n` +
       `  to begin a new one and keep that volume: shadowfs mount --new ${base}`,
-    { volume, directory: base },
+    { volumePath: volume, directory: base },
   );
 }
 
@@ -227,6 +227,6 @@ function unsure(entry: VolumeEntry, base: string): CommandError {
     `${base} may be ${entry.base}, renamed: the inode's number is the same, and the file system ` +
       'keeps no birth times that would tell\n' +
       `  if it is: --volume ${volume}\n  if it is not: --new`,
-    { volume, directory: entry.base },
+    { volumePath: volume, directory: entry.base },
   );
 }

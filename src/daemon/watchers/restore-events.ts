@@ -41,12 +41,12 @@ export interface RestoreEventsParts {
 /** What `status` shows of the last time somebody watched. */
 export interface RestoreEventsStatus {
   /** Processes, and the inodes that they watched. */
-  programs: number;
-  watched: number;
+  programCount: number;
+  watchedCount: number;
   /** Changes told, and those for which the kernel refused the call. */
-  told: number;
-  failed: number;
-  elapsedMs: number;
+  toldCount: number;
+  failedCount: number;
+  tookMs: number;
 }
 
 export class RestoreEvents {
@@ -97,11 +97,11 @@ export class RestoreEvents {
           return;
         }
         const status = {
-          programs,
-          watched: found.inodes.length,
-          told: 0,
-          failed: 0,
-          elapsedMs: 0,
+          programCount: programs,
+          watchedCount: found.inodes.length,
+          toldCount: 0,
+          failedCount: 0,
+          tookMs: 0,
         };
         this.parts.runJob(this.#job(told, watched, status, startedMs));
       },
@@ -145,9 +145,9 @@ export class RestoreEvents {
       }
       if (batch.length > 0) yield* touchAll(batch);
     } finally {
-      status.elapsedMs = Math.round(nowMs() - startedMs);
+      status.tookMs = Math.round(nowMs() - startedMs);
       this.#last = status;
-      if (status.failed > 0) log(complaint(status, failures));
+      if (status.failedCount > 0) log(complaint(status, failures));
       main.tell('touched', undefined);
       this.#done(told);
     }
@@ -171,16 +171,16 @@ export class RestoreEvents {
     this.parts.main.call('touch', { secret, touches }).settled(
       ({ told: count, failed }: TouchReport) => {
         touching.end();
-        status.told += count;
+        status.toldCount += count;
         for (const [errno, times] of Object.entries(failed)) {
-          status.failed += times;
+          status.failedCount += times;
           failures[Number(errno)] = (failures[Number(errno)] ?? 0) + times;
         }
         done.resolve();
       },
       (error) => {
         touching.end();
-        status.failed += touches.length;
+        status.failedCount += touches.length;
         this.parts.log(`programs that watch the mount were not told: ${messageOf(error)}`);
         done.resolve();
       },
@@ -194,14 +194,14 @@ function keyOf({ kind, directory, name }: Touch): string {
 }
 
 function complaint(
-  { told, failed }: RestoreEventsStatus,
+  { toldCount, failedCount }: RestoreEventsStatus,
   failures: Record<number, number>,
 ): string {
   const why = Object.entries(failures).map(
     ([errno, count]) => `${count} ${getSystemErrorName(-Number(errno))}`,
   );
   return (
-    `programs that watch the mount were told of ${told} changes, but not of ${failed}` +
+    `programs that watch the mount were told of ${toldCount} changes, but not of ${failedCount}` +
     (why.length === 0 ? '' : ` (${why.join(', ')})`)
   );
 }

@@ -131,10 +131,10 @@ export class RequestCounters {
   /** The bytes of file data (of a listing: of names) that an answered request moved. */
   #moved({ opcode, bodyBytes: sent }: Answerable, answered: number): number {
     if (opcode === Opcode.WRITE) {
-      this.counts.bytesWritten += sent - WRITE_BODY_BYTES;
+      this.counts.writtenBytes += sent - WRITE_BODY_BYTES;
       return sent - WRITE_BODY_BYTES;
     }
-    if (opcode === Opcode.READ) this.counts.bytesRead += answered;
+    if (opcode === Opcode.READ) this.counts.readBytes += answered;
     return answered;
   }
 

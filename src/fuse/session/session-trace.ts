@@ -33,7 +33,7 @@ const WITH_BYTES: ReadonlySet<number> = new Set<number>([
   Opcode.READDIRPLUS,
 ]);
 
-type Known = Pick<TraceEntry, 'op' | 'path' | 'to' | 'pid'> & { opcode: number };
+type Known = Pick<TraceEntry, 'op' | 'path' | 'newPath' | 'pid'> & { opcode: number };
 
 /** Fewer requests than this ever wait at a time; requests beyond are not traced. */
 const WAITING_MAX = 4096;
@@ -50,9 +50,8 @@ export class SessionTrace {
   /** Answered at once; `request` still has its bytes. `bytes`: read, written or listed. */
   answered(request: Request, errno: number, bytes: number, ms: number): void {
     const { opcode } = request;
-    const us = ms * 1000;
-    if (!this.sink.wants(nameOf(opcode), us, errno)) return;
-    this.#note(this.#known(request), errno, bytes, us);
+    if (!this.sink.wants(nameOf(opcode), ms, errno)) return;
+    this.#note(this.#known(request), errno, bytes, ms);
   }
 
   /** Will be answered later. */
@@ -66,13 +65,12 @@ export class SessionTrace {
     const known = this.#waiting.get(key);
     if (known === undefined) return;
     this.#waiting.delete(key);
-    const us = ms * 1000;
-    if (this.sink.wants(known.op, us, errno)) this.#note(known, errno, bytes, us);
+    if (this.sink.wants(known.op, ms, errno)) this.#note(known, errno, bytes, ms);
   }
 
-  #note({ opcode, ...known }: Known, errno: number, bytes: number, us: number): void {
+  #note({ opcode, ...known }: Known, errno: number, sizeBytes: number, tookMs: number): void {
     const hasBytes = errno === 0 && WITH_BYTES.has(opcode);
-    this.sink.note({ timeMs: Date.now(), ...known, errno, us, ...(hasBytes && { bytes }) });
+    this.sink.note({ timeMs: Date.now(), ...known, errno, tookMs, ...(hasBytes && { sizeBytes }) });
   }
 
   #known(request: Request): Known {
@@ -87,7 +85,7 @@ export class SessionTrace {
     }
   }
 
-  #places(request: Request): { path: string; to?: string } {
+  #places(request: Request): { path: string; newPath?: string } {
     const { opcode } = request;
     if (opcode === Opcode.BATCH_FORGET) return { path: '' };
     const node = this.pathOf(request.node);
@@ -97,9 +95,9 @@ export class SessionTrace {
     const path = below(node, name);
     if (opcode === Opcode.RENAME || opcode === Opcode.RENAME2) {
       const newName = request.string(nameAt + name.length + 1);
-      return { path, to: below(this.pathOf(request.long(0)), newName) };
+      return { path, newPath: below(this.pathOf(request.long(0)), newName) };
     }
-    if (opcode === Opcode.LINK) return { path: this.pathOf(request.long(0)), to: path };
+    if (opcode === Opcode.LINK) return { path: this.pathOf(request.long(0)), newPath: path };
     return { path };
   }
 }

@@ -26,6 +26,8 @@ export interface Point {
   key: string;
   /** The snapshot's name, the same everywhere. */
   name: string;
+  /** What the one who saves says about it. An older member keeps the snapshot without it. */
+  note?: string;
   initiator: string;
   /** [director, incarnation] of every participant, the initiator included. */
   selected: [string, Incarnation][];

@@ -1,5 +1,6 @@
 /** Whether a peer's message is a message of group saves. */
 import { isCount, isFields, isKey, isText } from '../../lib/fields.js';
+import { noteObjection } from '../../format/text/note.js';
 import type { GroupMessage, Point } from './group-messages.js';
 
 const DIRECTORS_MAX = 100;
@@ -46,10 +47,11 @@ export function isGroupMessage(value: unknown): value is GroupMessage {
 
 function isPoint(value: unknown): value is Point {
   if (!isFields(value)) return false;
-  const { key, name, initiator, selected, parkMaxMs } = value;
+  const { key, name, note, initiator, selected, parkMaxMs } = value;
   return (
     isKey(key) &&
     isText(name, REASON_MAX) &&
+    (note === undefined || (typeof note === 'string' && noteObjection(note) === undefined)) &&
     isKey(initiator) &&
     // A peer that passes messages on checks the key only.
     key.split('/')[0] === initiator &&

@@ -75,7 +75,12 @@ export class GroupSaves {
    * Saves this mount and the peers under one name at one point, or none of them. The name must be
    * free everywhere: a director that has such a snapshot refuses.
    */
-  async save(name: string, peers: readonly string[], limits: GroupLimits): Promise<GroupAnswer> {
+  async save(
+    name: string,
+    peers: readonly string[],
+    limits: GroupLimits,
+    note?: string,
+  ): Promise<GroupAnswer> {
     const key = `${this.#setup.name}/${this.#setup.incarnation}/${++this.#count}`;
     const others = [...new Set(peers)].filter((peer) => peer !== this.#setup.name);
     const incarnations = await this.#greet(key, others, limits.greetMaxMs);
@@ -87,6 +92,7 @@ export class GroupSaves {
     const point: Point = {
       key,
       name,
+      ...(note !== undefined && { note }),
       initiator: this.#setup.name,
       selected: [[this.#setup.name, this.#setup.incarnation], ...incarnations],
       parkMaxMs: limits.parkMaxMs,

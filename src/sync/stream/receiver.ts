@@ -50,7 +50,7 @@ export interface ReceiveAnswer {
   uuid: string;
   from: string | null;
   outcome: 'received' | 'already-there';
-  records: number;
+  recordCount: number;
   layer: number;
   /** The live tree shows it now. */
   isLive: boolean;
@@ -317,7 +317,8 @@ export class Receiver {
     if (this.#present !== undefined) {
       const { layer } = this.#present;
       const here = this.#present.name;
-      return { ...answer, name: here, outcome: 'already-there', records, layer, isLive: false };
+      const known = { name: here, outcome: 'already-there' as const, layer, isLive: false };
+      return { ...answer, ...known, recordCount: records };
     }
     const staging = this.#staging as Staging;
     yield* this.#store();
@@ -338,7 +339,7 @@ export class Receiver {
     return {
       ...answer,
       outcome: 'received',
-      records,
+      recordCount: records,
       layer,
       isLive,
       ...(undo !== undefined && { undo }),

@@ -62,7 +62,7 @@ export interface DiffLine {
   /** A name that the file still has which this name led to before. */
   linkedTo?: string;
   /** Folded: the number of names below the directory. */
-  below?: number;
+  belowCount?: number;
 }
 
 export interface DiffWish {
@@ -169,13 +169,21 @@ function tell(
   const type = typeOf((after ?? before) as Inode);
   if (kind === 'added') {
     const link = before !== undefined && { details: ['link' as const] };
-    return { kind, path, type, ...link, inode: after?.ino, ...(below && { below }) };
+    return { kind, path, type, ...link, inode: after?.ino, ...(below && { belowCount: below }) };
   }
   if (kind === 'removed') {
     const linkedTo = after && volume.paths.of(to, after.ino);
     const link = after !== undefined && { details: ['link' as const] };
     const other = linkedTo !== undefined && { linkedTo };
-    return { kind, path, type, ...link, oldInode: before?.ino, ...other, ...(below && { below }) };
+    return {
+      kind,
+      path,
+      type,
+      ...link,
+      oldInode: before?.ino,
+      ...other,
+      ...(below && { belowCount: below }),
+    };
   }
   const details = compareInodes(volume, from, before as Inode, to, after as Inode);
   if (isReplacing) details.push('replaced');

@@ -19,7 +19,7 @@ export interface ShownLock {
   sequence: number;
   sinceMs: number;
   /** Null: the lock was set here by hand. */
-  heardMs: number | null;
+  lastHeardMs: number | null;
   broken: boolean;
 }
 
@@ -41,7 +41,7 @@ export function shownLock(
     dependent,
     sequence,
     sinceMs,
-    heardMs: lock.heardMs ?? null,
+    lastHeardMs: lock.heardMs ?? null,
     broken: isBroken,
   };
 }

@@ -187,7 +187,7 @@ export class SoftLocks {
       this.#change(LOCAL_ORIGIN, this.#nextLocal(), [], [item]);
       this.#history('lock', name, source, 'locked', { reason });
     }
-    return { command: 'lock', name, uuid, reason };
+    return { command: 'lock', name, uuid, text: reason };
   }
 
   #nextLocal(): number {
@@ -216,7 +216,7 @@ export class SoftLocks {
     this.#change(LOCAL_ORIGIN, this.#nextLocal(), released, []);
     const reasons = released.map(({ text }) => text);
     this.#history('unlock', name, source, 'unlocked', { reasons });
-    return { command: 'unlock', name, uuid, released: released.length };
+    return { command: 'unlock', name, uuid, releasedCount: released.length };
   }
 
   /**
@@ -230,7 +230,7 @@ export class SoftLocks {
     this.#core.withReserve(() => {
       for (const held of released) this.#table.drop(held);
     });
-    const details = { origin, released: released.length };
+    const details = { origin, releasedCount: released.length };
     this.#history('unlock', undefined, source, 'released', details);
     return { command: 'unlock', ...details };
   }
@@ -292,10 +292,8 @@ export class SoftLocks {
     details: Record<string, unknown>,
   ): void {
     this.#catalog.addHistory({
-      timeMs: this.#core.clock.nowMs(),
       command,
       ...(name !== undefined && { name }),
-      layer: this.#core.live.top,
       source,
       outcome,
       details,

@@ -14,6 +14,7 @@ import {
   peerKey,
   type PeerRecord,
 } from '../../format/records/peer-record.js';
+import { peerSource } from '../../format/text/source.js';
 import type { PeerAddress } from '../../format/text/peer-address.js';
 import { TABLE } from '../../format/records/tables.js';
 import { encodeJson } from '../../format/records/values.js';
@@ -44,6 +45,11 @@ export class PeerTable {
   /** The name by which people here know the volume; undefined: it is no peer. */
   nameOf(volume: string): string | undefined {
     return this.peers.get(volume)?.name;
+  }
+
+  /** The source of what a volume has caused here. */
+  sourceOf(volume: string | undefined): string {
+    return peerSource(volume === undefined ? undefined : (this.nameOf(volume) ?? volume));
   }
 
   /** The address where this volume waits for peers. */
@@ -82,14 +88,7 @@ export class PeerTable {
 
   /** Records a command in the history, as every command must (rule D8). */
   addHistory(command: string, name: string, source: string, outcome: string): void {
-    this.#catalog.addHistory({
-      timeMs: this.#core.clock.nowMs(),
-      command,
-      name,
-      layer: this.#core.live.top,
-      source,
-      outcome,
-    });
+    this.#catalog.addHistory({ command, name, source, outcome });
   }
 
   /** Throws CommandError `read-only` or `volume-failed`. */

@@ -13,7 +13,8 @@ import {
   type KeepPruned,
   parseKeepPruned,
 } from '../../format/text/keep-pruned.js';
-import { type Catalog, PEER_SOURCE, type Snapshot } from '../catalog.js';
+import { isPeerSource, peerSource } from '../../format/text/source.js';
+import type { Catalog, Snapshot } from '../catalog.js';
 import type { VolumeCore } from '../core.js';
 import type { SoftLocks } from '../locks/soft-locks.js';
 import { type Expired, expired } from '../snapshots/expiry.js';
@@ -70,11 +71,9 @@ export class PrunedSnapshots {
       for (const name of deleted) catalog.deleteSnapshot(name);
       this.#toldLocked = locked.join('/');
       catalog.addHistory({
-        timeMs: core.clock.nowMs(),
         command: 'prune',
         name: peer,
-        layer: core.live.top,
-        source: PEER_SOURCE,
+        source: peerSource(peer),
         outcome: `deleted ${deleted.length}, kept ${locked.length} locked`,
         details: { keeps: this.text, deleted, locked },
       });
@@ -89,7 +88,7 @@ export class PrunedSnapshots {
     const candidates = this.catalog
       .list()
       .filter(({ uuid, kind, source }) => {
-        const isReceived = source === PEER_SOURCE && (kind === 'user' || kind === 'auto');
+        const isReceived = isPeerSource(source) && (kind === 'user' || kind === 'auto');
         return isReceived && gone.has(uuid) && uuid !== shown;
       })
       .map((one) => ({ ...one, isLocked: this.locks.isLocked(one.uuid) }));

@@ -23,7 +23,7 @@ import {
 import type { View } from '../view.js';
 import type { Volume } from '../volume.js';
 
-export interface RoleAnswer extends Role {
+export interface RoleAnswer extends Pick<Role, 'role' | 'epoch'> {
   outcome: 'changed' | 'unchanged';
   /** The snapshot that the live tree shows now; absent: it has not moved. */
   snapshot?: string;
@@ -293,10 +293,8 @@ export class RoleCommands {
     const peer = following.handover?.to ?? (role === 'standby' ? following.upstream : undefined);
     const name = peer === undefined ? undefined : this.volume.peers.nameOf(peer);
     catalog.addHistory({
-      timeMs: core.clock.nowMs(),
       command,
       ...(name !== undefined && command !== 'show' && { name }),
-      layer: core.live.top,
       source,
       outcome: role,
       details: { epoch, ...details },
@@ -305,7 +303,8 @@ export class RoleCommands {
   }
 
   #unchanged(): RoleMove<RoleAnswer> {
-    return { answer: { ...this.current, outcome: 'unchanged' } };
+    const { role, epoch } = this.current;
+    return { answer: { role, epoch, outcome: 'unchanged' } };
   }
 
   /** Runs in one txg; the live view may have moved. */

@@ -7,7 +7,7 @@
  * name and content, and is neither listed nor sent nor pruned.
  */
 import { randomUUID } from 'node:crypto';
-import { type Catalog, readMeta } from '../catalog.js';
+import { type Catalog, readMeta, type Snapshot } from '../catalog.js';
 import type { SnapshotCommands } from './snapshot-commands.js';
 import type { VolumeCore } from '../core.js';
 
@@ -41,7 +41,12 @@ export class GroupPoints {
   }
 
   /** Takes a tentative snapshot of the live tree. */
-  save(key: string, name: string, point: object, source: string): void {
+  save(
+    key: string,
+    { name, note }: Pick<Snapshot, 'name' | 'note'>,
+    point: object,
+    source: string,
+  ): void {
     this.check(name);
     const { live, fileset, clock } = this.#core;
     const { sealed } = this.#commands.switchTo(live.top, live);
@@ -53,6 +58,7 @@ export class GroupPoints {
       fileset,
       createdMs: clock.nowMs(),
       source,
+      ...(note !== undefined && { note }),
       key,
       point,
     });
@@ -62,9 +68,11 @@ export class GroupPoints {
   keep(key: string, details: object): void {
     const found = this.#catalog.takeTentative(key);
     if (found === undefined) return;
-    const { name, uuid, layer, fileset, createdMs, source } = found;
-    this.#catalog.addSnapshot({ name, uuid, layer, fileset, kind: 'user', createdMs, source });
-    this.#record(key, name, layer, source, 'saved', details);
+    const { key: _key, point: _point, ...snapshot } = found;
+    this.#catalog.addSnapshot({ ...snapshot, kind: 'user' });
+    const { name, layer, source, note } = found;
+    const noted = note === undefined ? {} : { note };
+    this.#record(key, name, layer, source, 'saved', { ...noted, ...details });
   }
 
   drop(key: string): void {

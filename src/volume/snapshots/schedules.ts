@@ -82,19 +82,16 @@ export class Schedules {
     const isOff = /^\s*(off|none)\s*$/i.test(text);
     const formatted = isOff ? undefined : formatSchedule(parseSchedule(text));
     this.#text = formatted;
-    const { core } = this;
-    this.#sinceMs = isOff ? undefined : core.clock.nowMs();
+    this.#sinceMs = isOff ? undefined : this.core.clock.nowMs();
     this.catalog.putMeta('schedule', formatted);
     this.catalog.putMeta('scheduleSince', this.#sinceMs);
     this.catalog.addHistory({
-      timeMs: core.clock.nowMs(),
       command: 'schedule',
-      layer: core.live.top,
       source,
       outcome: isOff ? 'off' : 'set',
       ...(formatted !== undefined && { details: { schedule: formatted } }),
     });
-    return { command: 'schedule', schedule: formatted ?? null };
+    return { command: 'schedule', text: formatted ?? null };
   }
 
   /**
@@ -134,7 +131,6 @@ export class Schedules {
     this.catalog.addHistory({
       timeMs: nowMs,
       command: 'prune',
-      layer: this.core.live.top,
       source: SCHEDULE_SOURCE,
       outcome: `deleted ${deleted.length}, kept ${locked.length} locked`,
       details: { deleted, locked },

@@ -16,7 +16,7 @@ export interface SinceSnapshot {
   basedOn: Pick<Snapshot, 'name' | 'uuid' | 'kind' | 'createdMs' | 'note'> | null;
   isChanged: boolean;
   /** Files and directories that were made, removed or written. */
-  changedFiles: number;
+  changedFileCount: number;
   /** Bytes of the blocks written, whole blocks each. */
   changedBytes: number;
   /** There is more than was counted. */
@@ -59,7 +59,7 @@ export function sinceSnapshot(volume: ReadableVolume): SinceSnapshot {
   return {
     basedOn,
     isChanged: files.size > 0 || blocks > 0,
-    changedFiles: files.size,
+    changedFileCount: files.size,
     changedBytes: blocks * volume.options.blockSize,
     isAtLeast,
   };

@@ -9,7 +9,8 @@
  */
 import { CommandError } from '../../lib/errors.js';
 import { checkSnapshotName, nearMatches } from '../../format/text/grammar.js';
-import { type Catalog, PEER_SOURCE, type Snapshot } from '../catalog.js';
+import type { Catalog, Snapshot } from '../catalog.js';
+import { isPeerSource } from '../../format/text/source.js';
 import type { VolumeCore } from '../core.js';
 import type { Layer } from '../lineage.js';
 import { lockText, type ShownLock, shownLock } from '../locks/lock-text.js';
@@ -249,7 +250,7 @@ export class SnapshotCommands {
     // A name given by hand is kept: the undo policy no longer applies to it.
     const kind = snapshot.kind === 'diverged' ? 'diverged' : 'user';
     // It belongs to whoever named it, and is not pruned as the primary's.
-    const made = snapshot.source === PEER_SOURCE ? source : snapshot.source;
+    const made = isPeerSource(snapshot.source) ? source : snapshot.source;
     const renamed: Snapshot = { ...snapshot, name: to, kind, source: made };
     this.catalog.snapshots.set(to, renamed);
     this.catalog.putSnapshot(renamed);

@@ -138,7 +138,7 @@ async function longRun(image: Image, system: Shadowfs, wanted: Wanted): Promise<
       anonBytes: anonymousBytes(Number(status['pid'])),
       usedBytes: Number(status['usedBytes']),
       liveBytes: treeBytes(place.mountpoint, true),
-      snapshots: Number(status['snapshots']),
+      snapshots: Number(status['snapshotCount']),
       layers: Number(status['layers']),
     });
     if (n % 30 === 0)

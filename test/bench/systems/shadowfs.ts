@@ -74,7 +74,7 @@ export class Shadowfs implements System {
     const start = Date.now();
     for (;;) {
       const status = this.status(place);
-      if (status['openGroupBytes'] === 0 && status['writing'] === false) return;
+      if (status['openGroupBytes'] === 0 && status['isWriting'] === false) return;
       if (Date.now() - start > SETTLE_MAX_MS) throw new Error(`${this.name} does not settle`);
       sleepMs(20);
     }

@@ -38,7 +38,7 @@ t.test('names in a patch are those of git', async (t) => {
 
 t.test('changes and numbers of lines', async (t) => {
   t.equal(
-    changeText({ kind: 'added', path: 'new', type: 'directory', below: 1 }),
+    changeText({ kind: 'added', path: 'new', type: 'directory', belowCount: 1 }),
     '+ new/ (and 1 name below)',
   );
   t.equal(

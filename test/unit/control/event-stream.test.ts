@@ -65,7 +65,7 @@ t.test('a reader that does not read holds a bounded amount, and learns of losses
   const reader = readers.open();
   const count = UNREAD_LINES_MAX + 5;
   for (let n = 0; n < count; n++) readers.tell({ ok: true, command: 'save', name: String(n) });
-  t.equal(readAll(reader), `{"timeMs":7,"lost":${UNREAD_LINES_MAX}}\n`);
+  t.equal(readAll(reader), `{"timeMs":7,"lostCount":${UNREAD_LINES_MAX}}\n`);
   const rest = Array.from({ length: 5 }, () => readAll(reader));
   t.match(rest.at(-1), `"name":"${count - 1}"`);
   t.equal(readAll(reader), 'still waiting');
@@ -116,8 +116,8 @@ t.test('whatever the reads and losses: whole lines, and none is missing untold',
     if (lines.pop() !== '') return false;
     let next = 0;
     for (const line of lines) {
-      const event = JSON.parse(line) as { lost?: number; name?: string };
-      if (event.lost !== undefined) next += event.lost;
+      const event = JSON.parse(line) as { lostCount?: number; name?: string };
+      if (event.lostCount !== undefined) next += event.lostCount;
       else if (event.name !== String(next++)) return false;
     }
     return next === told;

@@ -20,7 +20,7 @@ const entry = (path: string, more: Partial<TraceEntry> = {}): TraceEntry => ({
   path,
   pid: 5,
   errno: 0,
-  us: 12.34,
+  tookMs: 0.01234,
   ...more,
 });
 
@@ -67,10 +67,10 @@ t.test('every reader gets the requests that match its filter', (t) => {
   t.same(followed, [true], 'requests are told while somebody listens');
   t.ok(readers.wants('LOOKUP', 1));
   readers.note(entry('d/a.log'));
-  readers.note(entry('d/a.log', { op: 'READ', us: 6000, bytes: 3 }));
-  readers.note(entry('d/a.txt', { op: 'READ', us: 6000 }));
+  readers.note(entry('d/a.log', { op: 'READ', tookMs: 6, sizeBytes: 3 }));
+  readers.note(entry('d/a.txt', { op: 'READ', tookMs: 6 }));
   t.equal(all(one).length, 3);
-  t.match(all(two), [{ op: 'READ', path: 'd/a.log', bytes: 3, us: 6000, pid: 5 }]);
+  t.match(all(two), [{ op: 'READ', path: 'd/a.log', sizeBytes: 3, tookMs: 6, pid: 5 }]);
   one.close();
   t.notOk(readers.wants('LOOKUP', 1e6), 'what nobody wants costs no path');
   two.close();
@@ -112,7 +112,7 @@ t.test(
     for (let n = 0; n < UNREAD_ENTRIES_MAX + 7; n++) readers.note(entry(`f${n}`));
     const lines = all(reader);
     t.equal(lines.length, UNREAD_ENTRIES_MAX + 1);
-    t.match(lines.at(-1), { dropped: 7 });
+    t.match(lines.at(-1), { droppedCount: 7 });
     readers.note(entry('x'.repeat(300)));
     const first = reader.read(0, 100) as Buffer;
     t.equal(first.length, 100);
@@ -139,7 +139,7 @@ t.test('whatever the reads: whole lines, and what was left out is told where it 
     if (got !== '' && !got.endsWith('\n')) return false;
     let next = 0;
     for (const line of linesOf(Buffer.from(got))) {
-      if (typeof line['dropped'] === 'number') next += line['dropped'];
+      if (typeof line['droppedCount'] === 'number') next += line['droppedCount'];
       else if (line['path'] !== String(next++)) return false;
     }
     return next === told;
@@ -170,9 +170,18 @@ t.test('a read is not told of an end because another one took what it gathered f
 });
 
 t.test('the text of a line', (t) => {
-  t.match(traceText(entry('a\nb', { errno: 2 })), / +5 +LOOKUP +12\.3 +ENOENT +"a\\x0ab"$/);
-  t.match(traceText(entry('a', { op: 'RENAME', to: 'b' })), /RENAME .* ok +a -> b$/);
-  t.match(traceText(entry('', { pid: 0, op: 'READDIR', bytes: 96 })), / - +READDIR .* 96 +\.$/);
-  t.match(traceText({ timeMs: 1, dropped: 7 }), /7 requests were left out/);
+  t.match(
+    traceText({ ...entry('a\nb'), errno: 'ENOENT' }),
+    / +5 +LOOKUP +12\.3 +ENOENT +"a\\x0ab"$/,
+  );
+  t.match(
+    traceText({ ...entry('a', { op: 'RENAME', newPath: 'b' }), errno: null }),
+    /RENAME .* ok +a -> b$/,
+  );
+  t.match(
+    traceText({ ...entry('', { pid: 0, op: 'READDIR', sizeBytes: 96 }), errno: null }),
+    / - +READDIR .* 96 +\.$/,
+  );
+  t.match(traceText({ timeMs: 1, droppedCount: 7 }), /7 requests left out/);
   t.end();
 });

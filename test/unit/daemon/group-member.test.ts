@@ -113,7 +113,7 @@ function test(name: string, body: (t: Test, member: Member) => void): void {
 }
 
 test('a tentative snapshot is none until it is kept', (t, member) => {
-  const p = point('one');
+  const p = { ...point('one'), note: 'quiet' };
   member.fixture.write('/file', 'before');
   t.equal(member.run('groupPark', { point: p }), 'done');
   t.ok(member.isHeld);
@@ -141,7 +141,9 @@ test('a tentative snapshot is none until it is kept', (t, member) => {
   const view = fixture.view('one');
   t.equal(fixture.content(fixture.at('/file', view), view), 'before');
   const records = fixture.volume.history(10).filter(({ command }) => command === 'group-save');
-  t.match(records, [{ name: 'one', source: 'peer', outcome: 'saved' }]);
+  t.match(records, [{ name: 'one', source: `peer:${OTHER}`, outcome: 'saved' }]);
+  t.match(records, [{ details: { note: 'quiet' } }], 'the note is in the history');
+  t.equal(fixture.volume.snapshot('one')?.note, 'quiet', 'and stays with the snapshot');
   t.equal(records.length, 1);
 });
 

@@ -157,7 +157,13 @@ t.test('behind, failing, paused, removed, two primaries, read-only', async (t) =
   ];
   const report = { pending, isLevel: false, levelMs: NOW - 90_000, bytes: 2048 };
   const behind = standby({ state: link(A), report });
-  t.match(behind, { level: false, snapshots: 2, pendingBytes: 2048, lagMs: 90_000, problems: [] });
+  t.match(behind, {
+    level: false,
+    missingCount: 2,
+    pendingBytes: 2048,
+    lagMs: 90_000,
+    problems: [],
+  });
   t.match(syncLines(behind, '/b', NOW), [/is 2 snapshots, 2\.0K and 2 minutes behind; connected/]);
   const failure = { code: 'ENOSPC', message: `${A} sent too much`, timeMs: NOW - 1000 };
   const failing = standby({ state: link(A), report: { ...report, failure } });
@@ -206,10 +212,10 @@ t.test('a primary shows its standbys and how far they are behind', async (t) => 
   ];
   const level = primary(peer, link(B), { peers: has(3) });
   t.match(level, { connected: null, lagMs: null, problems: [] });
-  t.match(level.standbys, [{ name: 'nas', connected: true, has: 's3', snapshots: 0, lagMs: 0 }]);
+  t.match(level.standbys, [{ name: 'nas', connected: true, has: 's3', missingCount: 0, lagMs: 0 }]);
   t.equal(checkSync(level, 600_000, NOW).code, 0);
   const behind = primary(peer, link(B), { peers: has(1) });
-  t.match(behind.standbys, [{ has: 's1', snapshots: 2, lagMs: 2 * HOUR_MS }]);
+  t.match(behind.standbys, [{ has: 's1', missingCount: 2, lagMs: 2 * HOUR_MS }]);
   t.match(checkSync(behind, HOUR_MS, NOW), {
     code: 2,
     summary: /^nas is 2 hours behind \(it has s1; the limit is 60 minutes\)/,
@@ -220,7 +226,7 @@ t.test('a primary shows its standbys and how far they are behind', async (t) => 
     'standby nas is 2 snapshots and 2 hours behind (newest: s1); connected, last heard 2 seconds ago',
   ]);
   const empty = primary(peer, link(B), { peers: [{ ...said, has: '' }] });
-  t.match(empty.standbys, [{ has: null, snapshots: 4, lagMs: 4 * HOUR_MS }]);
+  t.match(empty.standbys, [{ has: null, missingCount: 4, lagMs: 4 * HOUR_MS }]);
   const partner = primary(peer, link(B), { peers: [{ ...said, isFollower: false, has: null }] });
   t.match(partner, { standbys: [], problems: [] }, 'a partner of group saves is none');
   t.match(checkSync(partner, 600_000, NOW), { code: 3, summary: /nobody follows it/ });
@@ -229,7 +235,7 @@ t.test('a primary shows its standbys and how far they are behind', async (t) => 
   t.match(away.standbys, [{ connected: false, has: 's2', lagMs: HOUR_MS }], 'after a mount');
   t.match(away.problems, [{ code: 'standby-not-connected', message: /^nas is not connected for/ }]);
   const never = primary(peer);
-  t.match(never.standbys, [{ snapshots: null, lagMs: null, has: null, connected: false }]);
+  t.match(never.standbys, [{ missingCount: null, lagMs: null, has: null, connected: false }]);
   t.match(syncLines(never, '/a', NOW)[1], /has not said yet which snapshots it has; not connected/);
   t.same(primary({ ...peer, follows: false }).standbys, []);
 });

@@ -17,11 +17,11 @@ import {
 } from '../../../src/daemon/volumes/lookup.js';
 import { machineOf } from '../../../src/daemon/volumes/machine.js';
 import {
-  changeRegistry,
   ofOlderVersion,
   readRegistry,
   type VolumeEntry,
 } from '../../../src/daemon/volumes/registry.js';
+import { changeRegistry } from '../../../src/daemon/volumes/registry-changes.js';
 import { parseMountTable } from '../../../src/fuse/mount/mount-info.js';
 
 const born = (inode: number, fsid = 'e1'): DirectoryIdentity => ({
@@ -195,7 +195,7 @@ t.test('the registry', async (t) => {
 t.test('changes at the same time do not undo each other', async (t) => {
   const paths = { stateDirectory: t.testdir(), runtimeDirectory: '/nonexistent' };
   changeRegistry(paths, (registry) => registry.put(entry('/v', { id: 'n', snapshots: 0 })));
-  const url = new URL('../../../dist/daemon/volumes/registry.js', import.meta.url);
+  const url = new URL('../../../dist/daemon/volumes/registry-changes.js', import.meta.url);
   const work = `
     const { changeRegistry } = await import(${JSON.stringify(url.href)});
     for (let i = 0; i < 10; i++) {

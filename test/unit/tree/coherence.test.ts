@@ -165,7 +165,7 @@ t.test('several restores in a row, also before the first is coherent', (t) => {
     );
   for (const node of [one, two, three]) kernel.close(node);
   kernel.forgetAll();
-  t.strictSame(tree.status(), { liveNodes: 0, specialNodes: 0 });
+  t.strictSame(tree.status(), { live: 0, special: 0 });
   t.ok(kernel.walk('f') < FIRST_SPECIAL, 'once all is forgotten the number is the node again');
   close();
   t.end();

@@ -110,7 +110,7 @@ for (const canPrune of [true, false]) {
     for (let i = 0; i < 300; i++) {
       kernel.create(`dir/f${i}`, String(i));
       work();
-      if (tree.status().liveNodes > 65) t.fail('nodes are bounded');
+      if (tree.status().live > 65) t.fail('nodes are bounded');
     }
     t.ok(kernel.nodes.has(cwd) && kernel.nodes.has(open));
     t.equal(kernel.readFrom(open), 'content');
@@ -120,7 +120,7 @@ for (const canPrune of [true, false]) {
     for (let i = 0; i < 300; i++) {
       t.equal(kernel.readFile(`dir/.snapshots/s/f${i}`), String(i));
       work();
-      if (tree.status().specialNodes > 65) t.fail('nodes of snapshots are bounded');
+      if (tree.status().special > 65) t.fail('nodes of snapshots are bounded');
     }
     t.ok(tree.forgetting.figures().asked > 400);
     close();
@@ -139,7 +139,7 @@ t.test('nodes in use above the limit are not asked for again and again', (t) => 
     kernel.open(`f${i}`);
     for (const job of jobs.splice(0)) for (const _ of job) void _;
   }
-  t.equal(tree.status().liveNodes, 200);
+  t.equal(tree.status().live, 200);
   t.ok(tree.forgetting.figures().asked < 64 * 40, String(tree.forgetting.figures().asked));
   close();
   t.end();

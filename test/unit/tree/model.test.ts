@@ -315,7 +315,7 @@ for (const seed of seeds) {
       }
     }
     rig.kernel.forgetAll();
-    t.strictSame(rig.tree.status(), { liveNodes: 0, specialNodes: 0 }, 'nothing leaks');
+    t.strictSame(rig.tree.status(), { live: 0, special: 0 }, 'nothing leaks');
     rig.close();
     if (base !== undefined) rmSync(base.path, { recursive: true });
     t.end();

@@ -35,7 +35,7 @@ t.test('some paths only, and whole directories folded', (t) => {
   const { volume } = fixture;
   const wanted = (paths: string[] | undefined, fold: boolean): string[] =>
     [...diffViews(volume, fixture.view('one'), volume.live, { fold, ...(paths && { paths }) })].map(
-      (line) => `${shown(line)}${line.below === undefined ? '' : ` +${line.below}`}`,
+      (line) => `${shown(line)}${line.belowCount === undefined ? '' : ` +${line.belowCount}`}`,
     );
   t.strictSame(wanted(undefined, true), [
     'renamed file kept/c -> kept-too/c',

@@ -174,7 +174,9 @@ t.test(
       code: 'snapshot-locked',
       errno: 'EBUSY',
       message: /needed by destination standby B of root .*set 3 hours ago[\s\S]*by hand: the audit/,
-      details: { locks: [{ origin: B, snapshot: 'one', heardMs: Number }, { heardMs: null }] },
+      details: {
+        locks: [{ origin: B, snapshot: 'one', lastHeardMs: Number }, { lastHeardMs: null }],
+      },
     });
     fixture.volume.renameSnapshot('one', 'uno', 'test');
     fixture.reopen(t);
@@ -217,10 +219,10 @@ t.test('people lock, unlock and release', async (t) => {
     codeOf(() => volume.unlockSnapshot('one', 'c', 'test')),
     'not-locked',
   );
-  t.match(volume.unlockSnapshot('one', 'a', 'test'), { released: 1 });
+  t.match(volume.unlockSnapshot('one', 'a', 'test'), { releasedCount: 1 });
   t.same(fixture.texts(uuid).sort(), ['b', 'standby B']);
   volume.lockSnapshot('one', 'c', 'test');
-  t.match(volume.unlockSnapshot('one', undefined, 'test'), { released: 2 });
+  t.match(volume.unlockSnapshot('one', undefined, 'test'), { releasedCount: 2 });
   t.throws(() => volume.unlockSnapshot('one', undefined, 'test'), {
     message: /only locked by others/,
   });
@@ -228,7 +230,7 @@ t.test('people lock, unlock and release', async (t) => {
     codeOf(() => volume.locks.release('22222222', 'test')),
     'no-such-origin',
   );
-  t.match(volume.locks.release(B.slice(0, 8), 'test'), { origin: B, released: 1 });
+  t.match(volume.locks.release(B.slice(0, 8), 'test'), { origin: B, releasedCount: 1 });
   t.match(volume.locks.set(B, 3, [fixture.item(uuid)]), { applied: false }, 'its number stays');
   t.match(volume.locks.set(B, 4, [fixture.item(uuid)]), { applied: true }, 'it was alive');
   fixture.flush();
