@@ -41,12 +41,16 @@ export function nearCommands(word: string, commands: readonly string[]): string[
 /** A command with commands below it ends with exit code 2 when there is none of that name. */
 export function refuseUnknownCommands(parent: Command): void {
   if (parent.commands.length === 0) return;
-  parent.on('command:*', ([word = '']: string[]) => {
-    const names = parent.commands.flatMap((command) => [command.name(), ...command.aliases()]);
-    const near = nearCommands(word, names);
-    const hint = near.length === 0 ? '' : `\n(did you mean ${near.join(', or ')}?)`;
-    parent.error(`error: unknown command '${printable(shorten(word))}'${hint}`, {
-      code: 'commander.unknownCommand',
-    });
+  parent.on('command:*', ([word = '']: string[]) => refuseUnknown(parent, word));
+}
+
+/** Throws when the command has none of that name below it. */
+export function refuseUnknown(parent: Command, word: string): void {
+  const names = parent.commands.flatMap((command) => [command.name(), ...command.aliases()]);
+  if (names.includes(word)) return;
+  const near = nearCommands(word, names);
+  const hint = near.length === 0 ? '' : `\n(did you mean ${near.join(', or ')}?)`;
+  parent.error(`error: unknown command '${printable(shorten(word))}'${hint}`, {
+    code: 'commander.unknownCommand',
   });
 }

@@ -6,8 +6,9 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { COMMAND_GROUPS, type Source } from './commands/commands.js';
-import { refuseUnknownCommands } from './near-commands.js';
+import { refuseUnknown, refuseUnknownCommands } from './near-commands.js';
 import { COMMON_GROUP } from './options.js';
+import { plainly } from './plain-usage.js';
 import { fullName, withDescendants } from './program-walk.js';
 import { enterDirectories } from './working-directory.js';
 
@@ -32,6 +33,16 @@ function termOf(command: Command): string {
   return [[command.name(), ...command.aliases()].join('|'), ...words].join(' ');
 }
 
+/** An option in the help of its command, with its default as people would give it. */
+function descriptionOf({ description, defaultValue }: Option): string {
+  if (!['string', 'number'].includes(typeof defaultValue)) return description;
+  return `${description} (default: ${defaultValue})`;
+}
+
+function helpCommand(): Command {
+  return new Command('help').argument('[command]').description('show what a command takes');
+}
+
 /**
  * The command that the words give, so that only its file is loaded. Undefined: another one, help,
  * or words that only all definitions together can tell about. Pure.
@@ -51,11 +62,12 @@ export async function makeProgram(words: readonly string[] = []): Promise<Comman
     .usage('[-C DIR] COMMAND …')
     .version(packageVersion(), '-V, --version', 'print the version')
     .addHelpOption(new Option('-h, --help', 'show this help').helpGroup(COMMON_GROUP))
-    .configureHelp({ subcommandTerm: termOf })
+    .configureHelp({ subcommandTerm: termOf, optionDescription: descriptionOf })
     .exitOverride()
     .enablePositionalOptions()
     .configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, 'shadowfs: ')),
+      outputError: (text, write) =>
+        write(text.startsWith('error: ') ? `shadowfs: ${plainly(text)}` : text),
     })
     .hook('preAction', (_program, command) => enterDirectories(command));
   for (const { title, sources } of COMMAND_GROUPS) {
@@ -63,14 +75,15 @@ export async function makeProgram(words: readonly string[] = []): Promise<Comman
     const wanted = only === undefined ? sources : sources.filter((one) => one === only);
     for (const add of await Promise.all(wanted.map((one) => one.load()))) add(program);
   }
-  program.addHelpCommand(
-    new Command('help').argument('[command]').description('show what a command takes'),
-  );
   for (const command of withDescendants(program)) {
+    if (command.commands.length > 0) command.addHelpCommand(helpCommand());
     command.addOption(directoryOption());
     const help = command === program ? `${fullName(command)} COMMAND` : fullName(command);
     command.showHelpAfterError(`(${help} --help shows what it takes)`);
     refuseUnknownCommands(command);
   }
+  const [first, about] = words;
+  // Commander would show the help of everything.
+  if (first === 'help' && about !== undefined) refuseUnknown(program, about);
   return program;
 }

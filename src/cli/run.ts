@@ -1,6 +1,7 @@
 /** Runs one command, and reports words that commander does not understand. */
 import { CommanderError } from 'commander';
 import { EXIT_USAGE, printJson, reportFailure } from './output.js';
+import { plainly } from './plain-usage.js';
 import { makeProgram } from './program.js';
 
 export async function run(words: readonly string[]): Promise<void> {
@@ -12,7 +13,7 @@ export async function run(words: readonly string[]): Promise<void> {
     else if (error.exitCode !== 0) {
       // Commander has printed it for people.
       process.exitCode = EXIT_USAGE;
-      const message = error.message.replace(/^error: /, '');
+      const message = plainly(error.message);
       if (isJson) printJson({ ok: false, code: 'wrong-usage', errno: 'EINVAL', message });
     }
   }

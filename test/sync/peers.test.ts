@@ -358,7 +358,7 @@ asUser(t, 'a peer whose key was made anew is not taken for it', async (t, world)
   t.match(
     await status(world, 'one'),
     {
-      refused: {
+      lastRefused: {
         code: 'wrong-certificate',
         message: /another certificate/,
         claims: String(above?.['name']),

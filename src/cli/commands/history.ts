@@ -20,7 +20,7 @@ export function addHistory(program: Command): void {
     program
       .command('history')
       .description('list the commands given, newest last')
-      .option('-n, --lines <count>', 'show at most this many', wholeNumber(1), DEFAULT_LINES),
+      .option('-n, --lines <count>', 'only the newest so many', wholeNumber(1), DEFAULT_LINES),
     'shadowfs history -n 10',
   ).action(
     action(async (mountpoint: string | undefined, options: HistoryOptions) => {

@@ -25,7 +25,7 @@ export function addLog(program: Command): void {
         'list the saves and restores that touched a file or directory, newest first, through ' +
           'renames; what is not saved yet comes first',
       )
-      .option('-n, --lines <count>', 'the newest so many', wholeNumber(1))
+      .option('-n, --lines <count>', 'only the newest so many', wholeNumber(1))
       .option('--no-pager', 'print to the terminal itself'),
     'shadowfs log src/main.c',
   ).action(

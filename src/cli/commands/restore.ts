@@ -20,8 +20,8 @@ export function addRestore(program: Command): void {
       .summary('return the tree, or some paths, to snapshot NAME')
       .description(
         'return the tree to its state at snapshot NAME (latest: the newest); ' +
-          'the state until now is kept as snapshot undo-…. With paths, only they become exactly ' +
-          'what they were, by ordinary changes: what is new below them goes',
+          'the state until now is kept as snapshot undo-…. With paths, only these become what ' +
+          'they were, by ordinary changes; what is new below them is removed',
       ),
     `shadowfs restore before-upgrade
      shadowfs restore monday -- src/main.c docs

@@ -29,7 +29,7 @@ export function addSchedule(program: Command): void {
       }
       const answer = await (await findMount(options)).control.run('schedule', text);
       if (options.json) printJson(answer);
-      else if (answer['text'] === null) printLine('no schedule any more');
+      else if (answer['text'] === null) printLine('no schedule from now on');
       else printLine(`from now on: ${String(answer['text'])}`);
     }),
   );

@@ -70,7 +70,7 @@ function mountText(status: Answer): string {
 
 /** Pure. */
 function basedOnText(status: Answer): string {
-  const saved = counted(Number(status['snapshots']), 'snapshot');
+  const saved = counted(Number(status['snapshotCount']), 'snapshot');
   const basedOn = (status['basedOn'] ?? null) as Answer | null;
   if (basedOn === null) {
     const origin = status['base'] === null ? 'nothing' : 'the base directory';

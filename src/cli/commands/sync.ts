@@ -3,6 +3,8 @@ import type { Command } from 'commander';
 import { messageOf } from '../../lib/errors.js';
 import type { SyncState } from '../../daemon/peers/sync-state.js';
 import { parseDuration } from '../../format/text/duration.js';
+import { parseKeepPruned } from '../../format/text/keep-pruned.js';
+import { parseEvery } from '../../format/text/schedule.js';
 import { action, at, type CommonOptions, withTarget } from '../options.js';
 import { EXIT_FAILURE, printable, printJson, printLine, wrongUsage } from '../output.js';
 import { statusOf } from '../state.js';
@@ -52,6 +54,7 @@ export function addSync(program: Command): void {
         return;
       }
       const { wanted, mountpoint } = syncWords(words);
+      refuseBad(wanted);
       const where = at(options, mountpoint);
       if (wanted === 'status') {
         await show(where);
@@ -75,6 +78,12 @@ export function addSync(program: Command): void {
       else for (const name of received) printLine(`received ${printable(String(name))}`);
     }),
   );
+}
+
+/** Before a mount is looked for: the words may be wrong wherever they are given. */
+function refuseBad(wanted: string): void {
+  if (wanted.startsWith('every')) parseEvery(wanted);
+  else if (wanted.startsWith('keep')) parseKeepPruned(wanted.slice('keep'.length));
 }
 
 async function show(options: CommonOptions): Promise<void> {

@@ -31,7 +31,8 @@ function kinds(text: string): string {
   try {
     parseTraceOps(text, REQUEST_KINDS);
   } catch (error) {
-    throw new InvalidArgumentError(`${messageOf(error)}.`);
+    const message = messageOf(error);
+    throw new InvalidArgumentError(`${message.charAt(0).toUpperCase()}${message.slice(1)}.`);
   }
   return text;
 }

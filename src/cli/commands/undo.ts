@@ -63,9 +63,11 @@ async function undo(options: UndoOptions): Promise<void> {
     const answer = await control.run('undo', direction, { dry: 'yes' });
     if (options.json) printJson(answer);
     else {
-      const { name } = answer as unknown as Told;
-      printLine(`would ${doneText(answer as unknown as Told, 'would')}:`);
-      printLine(`  ${mount.mountpoint} becomes what it was then (${printable(name)})`);
+      const told = answer as unknown as Told;
+      printLine(`would ${doneText(told, 'would')}:`);
+      printLine(
+        `  ${mount.mountpoint} becomes what it was ${whenOf(told)} (${printable(told.name)})`,
+      );
       printLine('  what it is now is kept as an undo snapshot, if that is not the same');
     }
     return;
@@ -78,7 +80,7 @@ async function undo(options: UndoOptions): Promise<void> {
   }
   const told = answer as unknown as Told;
   printLine(
-    `${doneText(told, 'did')}: ${mount.mountpoint} is what it was then${timingText(answer)}`,
+    `${doneText(told, 'did')}: ${mount.mountpoint} is what it was ${whenOf(told)}${timingText(answer)}`,
   );
   for (const line of hints(answer)) printLine(line);
   reportHolders(holders);
@@ -94,7 +96,13 @@ function directionOf({ back, forward }: UndoOptions): Told['direction'] | undefi
 function doneText({ direction, passed }: Told, tense: 'did' | 'would'): string {
   const what = passed.map((step) => `"${stepText(step)}" of ${whenText(step)}`).join(', ');
   if (direction === 'back') return `${tense === 'did' ? 'took' : 'take'} back ${what}`;
-  return `${tense === 'did' ? 'went' : 'go'} forward again to after ${what}`;
+  return `${tense === 'did' ? 'did' : 'do'} ${what} again`;
+}
+
+/** Pure. */
+function whenOf({ direction, passed }: Told): string {
+  const it = passed.length === 1 ? 'it' : 'them';
+  return direction === 'back' ? `before ${it}` : `after ${it}`;
 }
 
 function stepText({ command, name, detail }: Pick<Step, 'command' | 'name' | 'detail'>): string {

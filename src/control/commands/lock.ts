@@ -16,7 +16,7 @@ export const lockFile: CommandFile = {
       throw new CommandError(
         'bad-command-line',
         'EINVAL',
-        'why it is locked (reason=TEXT) is missing',
+        'the reason is missing: why is the snapshot needed? (in the control file: reason=TEXT)',
       );
     }
     return { name: existingOf(line.name, 'the name of the snapshot'), reason };

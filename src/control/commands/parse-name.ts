@@ -18,8 +18,12 @@ export function snapshotNameOf(
   if (name === undefined)
     throw new CommandError('bad-command-line', 'EINVAL', `${what} is missing`);
   const objection = checkSnapshotName(name, use);
-  if (objection !== undefined) throw new CommandError('bad-snapshot-name', 'EINVAL', objection);
-  return name;
+  if (objection === undefined) return name;
+  throw new CommandError(
+    'bad-snapshot-name',
+    'EINVAL',
+    `${JSON.stringify(shorten(name))} can't be the name of a snapshot: ${objection}`,
+  );
 }
 
 /** The name of an existing snapshot, or `latest`. */

@@ -186,22 +186,22 @@ export function checkSnapshotName(
   name: string,
   use: 'target' | 'existing' = 'target',
 ): string | undefined {
-  if (name === '') return 'a snapshot name is empty';
+  if (name === '') return 'it is empty';
   // The length in UTF-16 units is a lower bound of the bytes, so this stays fast.
   if (
     name.length > MAX_SNAPSHOT_NAME_LENGTH ||
     Buffer.byteLength(name) > MAX_SNAPSHOT_NAME_LENGTH
   ) {
-    return `a snapshot name is longer than ${MAX_SNAPSHOT_NAME_LENGTH} bytes`;
+    return `it is longer than ${MAX_SNAPSHOT_NAME_LENGTH} bytes`;
   }
-  if (/\p{Surrogate}/u.test(name)) return 'a snapshot name is not valid Unicode';
-  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name)) return 'a snapshot name holds a control character';
-  if (name.includes('/')) return 'a snapshot name holds a slash';
-  if (name === '.' || name === '..') return `"${name}" is not a snapshot name`;
-  if (/^\s|\s$/u.test(name)) return 'a snapshot name begins or ends with a space';
-  if (name === LATEST_NAME) return `"${LATEST_NAME}" always means the newest snapshot`;
+  if (/\p{Surrogate}/u.test(name)) return 'it is not valid Unicode';
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name)) return 'it holds a control character';
+  if (name.includes('/')) return 'it holds a slash';
+  if (name === '.' || name === '..') return 'it names a directory';
+  if (/^\s|\s$/u.test(name)) return 'it begins or ends with a space';
+  if (name === LATEST_NAME) return 'it always means the newest snapshot';
   if (use === 'target' && name.startsWith(UNDO_PREFIX)) {
-    return `names that begin with "${UNDO_PREFIX}" are given by restore only`;
+    return `names that begin with "${UNDO_PREFIX}" are those of undo snapshots`;
   }
   return undefined;
 }

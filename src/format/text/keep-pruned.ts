@@ -26,7 +26,7 @@ export function parseKeepPruned(text: string): KeepPruned {
   throw new CommandError(
     'bad-schedule',
     'EINVAL',
-    `keep ${shorten(text, 100)}: expected ${KEEP_ALL}, ${AS_PRIMARY}, how many of the newest, or ` +
+    `keep ${shorten(text.trim(), 100)}: expected ${KEEP_ALL}, ${AS_PRIMARY}, how many of the newest, or ` +
       'rules as in a schedule; as in "keep 10" or "keep 24 hourly 7 daily"',
   );
 }

@@ -139,7 +139,7 @@ function takeCount(left: string[], max: number): number {
 }
 
 function found(word: string | undefined): string {
-  return word === undefined ? 'it ends' : `"${shorten(word, 40)}" stands`;
+  return word === undefined ? 'the schedule ends' : `"${shorten(word, 40)}" stands`;
 }
 
 /** Parses only the interval. Throws CommandError `bad-schedule`. */

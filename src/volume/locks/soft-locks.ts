@@ -207,10 +207,10 @@ export class SoftLocks {
     if (released.length === 0) {
       const message =
         local.length > 0
-          ? `${name} is locked for other reasons: ${local.map(({ text }) => text).join('; ')}`
+          ? `snapshot ${name} is locked for other reasons: ${local.map(({ text }) => text).join('; ')}`
           : all.length > 0
-            ? `${name} is only locked by others; unlock --from ORIGIN releases their locks`
-            : `${name} is not locked`;
+            ? `snapshot ${name} is only locked by others: shadowfs unlock --from ORIGIN releases their locks`
+            : `snapshot ${name} is not locked`;
       throw new CommandError('not-locked', 'ENOENT', message, { name });
     }
     this.#change(LOCAL_ORIGIN, this.#nextLocal(), released, []);

@@ -80,7 +80,7 @@ export class SnapshotCommands {
       throw new CommandError(
         'bad-snapshot-name',
         'EINVAL',
-        `bad snapshot name ${JSON.stringify(name.slice(0, 300))}: ${reason}`,
+        `${JSON.stringify(name.slice(0, 300))} can't be the name of a snapshot: ${reason}`,
       );
     }
     if (this.catalog.isTaken(name)) {
@@ -245,6 +245,16 @@ export class SnapshotCommands {
   ): { command: 'rename'; name: string; newName: string } {
     this.writable();
     const snapshot = this.require(from);
+    if (from === to) {
+      throw new CommandError(
+        'snapshot-exists',
+        'EEXIST',
+        `snapshot ${from} exists already: it has that name itself`,
+        {
+          name: to,
+        },
+      );
+    }
     this.checkNew(to);
     this.catalog.deleteSnapshot(from);
     // A name given by hand is kept: the undo policy no longer applies to it.

@@ -156,7 +156,7 @@ export class TreeMoves {
       layer: plan.target.layer,
       newLayer: moved.to.top,
       source,
-      outcome: plan.direction === 'back' ? `took back ${what}` : `again ${what}`,
+      outcome: plan.direction === 'back' ? `took back ${what}` : `did ${what} again`,
       details: { direction: plan.direction, undo, pruned, locked },
     });
     const answer = {

@@ -28,6 +28,7 @@ t.test('every command has what people look for', (t) => {
     command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
     t.match(help, new RegExp(`Examples?:\n  ${name}\\b`), `${name}: an example`);
     t.match(help, '-C, --directory', `${name}: -C`);
+    t.notMatch(help, /default: ["[]|\(default [^:]/, `${name}: defaults as people give them`);
   }
   t.end();
 });

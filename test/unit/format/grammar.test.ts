@@ -171,12 +171,12 @@ t.test('snapshot names', (t) => {
     ['a\x7f', /control/],
     ['a\u0085', /control/],
     ['a\u2028b', /control/],
-    ['.', /not a snapshot name/],
-    ['..', /not a snapshot name/],
+    ['.', /names a directory/],
+    ['..', /names a directory/],
     ['latest', /newest/],
     [' a', /space/],
     ['a ', /space/],
-    ['undo-1', /restore/],
+    ['undo-1', /undo snapshots/],
     ['a\ud800', /Unicode/],
   ];
   // Not the name as the test's name: TAP does not survive control characters.

@@ -34,12 +34,12 @@ t.test('the text of a schedule', async (t) => {
     void t.throws(() => parseSchedule(text), { code: 'bad-schedule', errno: 'EINVAL', message });
   says('', /begins with "every".*as in "every 10m/);
   says('10m', /begins with "every"/);
-  says('every', /it ends where s, m, h, d or w is expected/);
+  says('every', /the schedule ends where s, m, h, d or w is expected/);
   says('every 5 parsecs', /"parsecs" stands where s, m, h/);
   says('every 0m', /"0" stands where a number from 1/);
   says('every 10m 5 daily', /"5" stands where "keep" is expected/);
-  says('every 10m, keep', /it ends where a number/);
-  says('every 10m, keep 5', /it ends where one of all hourly/);
+  says('every 10m, keep', /the schedule ends where a number/);
+  says('every 10m, keep 5', /the schedule ends where one of all hourly/);
   says('every 10m, keep daily', /"daily" stands where a number/);
   says('every 10m, keep 5 daily 3 days', /"daily" is given twice/);
   says('every 10m, keep 5 daily, now', /"now" stands where a number/);
@@ -266,7 +266,7 @@ t.test('the runner: one run for all that was missed', async (t) => {
   t.equal(machine.runs.length, 15, 'one at a time');
   machine.running.reject(new CommandError('volume-failed', 'EIO', 'no disk'));
   t.match(machine.runner.status(), {
-    last: { ok: false, code: 'volume-failed', message: 'no disk' },
+    lastRun: { ok: false, code: 'volume-failed', message: 'no disk' },
   });
   machine.running = undefined;
   machine.advance(MINUTE_MS);

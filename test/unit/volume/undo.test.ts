@@ -158,7 +158,7 @@ t.test('the line is durable with its command; undo snapshots say what they are',
   ]);
   t.same(
     tree.volume.history(2).map(({ command, outcome }) => `${command}: ${outcome}`),
-    ['undo: took back restore a', 'undo: again restore a'],
+    ['undo: took back restore a', 'undo: did restore a again'],
   );
   tree.volume.renameSnapshot(tree.volume.undoSteps()[0]?.before ?? '', 'kept', 'test');
   t.equal(tree.undo(), 'back restore a: mine', 'a renamed snapshot is still the one');
