@@ -15,7 +15,7 @@ import { appliedParts } from './applied.js';
 import { BaseComparison } from './compare-base.js';
 import { stagingName } from './journal.js';
 import { shown } from './obstacle-text.js';
-import { type ApplyPlan, Planner } from './plan.js';
+import { type ApplyPlan, type Made, Planner } from './plan.js';
 import { type Ancestor, isWithin, type Slot, Slots } from './slots.js';
 
 export function ancestorsOf(volume: ReadableVolume): Ancestor[] {
@@ -27,6 +27,8 @@ export function requireBase(volume: ReadableVolume): BaseDirectory {
   if (base !== undefined) return base;
   throw new CommandError('no-base', 'EINVAL', 'the volume has no base to apply changes to');
 }
+
+const AT_ONCE = 256;
 
 export interface Planned {
   slots: Slots;
@@ -42,7 +44,7 @@ export function* planned(
   const base = requireBase(volume);
   const slots = new Slots(volume, ancestorsOf(volume), target);
   yield* slots.collect();
-  if (paths.length > 0) restrict(slots, paths);
+  if (paths.length > 0) yield* restrict(slots, paths);
   const planner = new Planner(volume, slots, target, stagingName(volume.uuid));
   const plan = yield* planner.make();
   yield* addHiddenLinks(volume, slots, plan, target);
@@ -53,12 +55,13 @@ export function* planned(
 }
 
 /** Keeps what lies below the paths, and the new directories that lead there. */
-function restrict(slots: Slots, paths: readonly string[]): void {
+function* restrict(slots: Slots, paths: readonly string[]): Work<void> {
   const isWanted = (path: string | undefined): boolean =>
     path !== undefined && paths.some((top) => isWithin(path, top));
   const isIn = ({ beforePath, afterPath }: Slot): boolean =>
     isWanted(beforePath) || isWanted(afterPath);
   const wanted = new Set(slots.slots.filter(isIn));
+  const isOther = (slot: Slot): boolean => !wanted.has(slot);
   const byChild = new Map(
     slots.slots.flatMap((slot) => (slot.after?.isDirectory ? [[slot.after.ino, slot]] : [])) as [
       number,
@@ -74,20 +77,18 @@ function restrict(slots: Slots, paths: readonly string[]): void {
       above = byChild.get(above.directory);
     }
   }
-  for (const slot of slots.slots) {
-    if (wanted.has(slot)) continue;
-    const ino = slot.before?.ino ?? slot.after?.ino;
-    const other = [...wanted].find(
-      ({ before, after }) =>
-        (before !== undefined && before.ino === slot.after?.ino) ||
-        (after !== undefined && after.ino === slot.before?.ino),
-    );
-    if (ino !== undefined && other !== undefined) {
-      throw incomplete((slot.afterPath ?? slot.beforePath) as string, 'it was moved');
-    }
+  const lost = new Set([...wanted].map(({ before }) => before?.ino));
+  const got = new Set([...wanted].map(({ after }) => after?.ino));
+  let seen = 0;
+  for (const { before, after, beforePath, afterPath } of slots.slots.filter(isOther)) {
+    if (++seen % AT_ONCE === 0) yield undefined;
+    const isMoved =
+      (after !== undefined && lost.has(after.ino)) || (before !== undefined && got.has(before.ino));
+    if (isMoved) throw incomplete((afterPath ?? beforePath) as string, 'it was moved');
   }
-  slots.slots.splice(0, slots.slots.length, ...wanted);
+  slots.slots = [...wanted];
   for (const ino of [...slots.touched]) {
+    if (++seen % AT_ONCE === 0) yield undefined;
     if (!slots.beforePaths(ino).some(isWanted)) slots.touched.delete(ino);
   }
 }
@@ -111,13 +112,9 @@ function* addHiddenLinks(
   plan: ApplyPlan,
   target: View,
 ): Work<void> {
-  /** Where it is made; '' for files that are kept. */
-  const wanted = new Map([...plan.unnamed].map((ino) => [ino, '']));
-  for (const { inode, at, links } of plan.made) {
-    const known = plan.slots.some(({ after }) => after?.ino === inode.ino) ? 1 + links.length : 0;
-    if (isBaseNumber(inode.ino) && inode.nlink > known) wanted.set(inode.ino, at);
-  }
-  if (wanted.size === 0) return;
+  const made = yield* withHiddenLinks(plan);
+  if (made.size === 0 && plan.unnamed.size === 0) return;
+  const taken = new Set(plan.slots.map(({ directory, name }) => `${directory}/${name}`));
   const staging = stagingName(volume.uuid);
   const left = [{ path: '', ino: ROOT_INODE }];
   for (let at = left.pop(); at !== undefined; at = left.pop()) {
@@ -127,7 +124,10 @@ function* addHiddenLinks(
     volume.list(target, directory, 0, (name, ino, type) => names.push({ name, ino, type }) > 0);
     for (const { name, ino, type } of names) {
       if (plan.unnamed.has(ino)) plan.found.set(ino, joinPath(at.path, name));
-      if (wanted.has(ino)) addName(volume, slots, plan, target, { directory: at.ino, name, ino });
+      const remade = made.get(ino);
+      if (remade !== undefined && !taken.has(`${at.ino}/${name}`)) {
+        addName(volume, slots, plan, target, { directory: at.ino, name, made: remade });
+      }
       if (type !== DIRECTORY_TYPE || name === staging) continue;
       if (volume.inodeForListing(target, directory, name, ino) === undefined) continue;
       left.push({ path: joinPath(at.path, name), ino });
@@ -136,18 +136,31 @@ function* addHiddenLinks(
   }
 }
 
+/** Files that are made anew and have more names than those known. */
+function* withHiddenLinks(plan: ApplyPlan): Work<Map<number, Made>> {
+  const named = new Set(plan.slots.map(({ after }) => after?.ino));
+  const found = new Map<number, Made>();
+  let seen = 0;
+  for (const made of plan.made) {
+    if (++seen % AT_ONCE === 0) yield undefined;
+    const { ino, nlink } = made.inode;
+    const known = named.has(ino) ? 1 + made.links.length : 0;
+    if (isBaseNumber(ino) && nlink > known) found.set(ino, made);
+  }
+  return found;
+}
+
 function addName(
   volume: ReadableVolume,
   slots: Slots,
   plan: ApplyPlan,
   target: View,
-  { directory, name, ino }: { directory: number; name: string; ino: number },
+  { directory, name, made }: { directory: number; name: string; made: Made },
 ): void {
-  if (plan.slots.some((slot) => slot.directory === directory && slot.name === name)) return;
+  const { ino } = made.inode;
   const before = slots.before(ino);
   const after = slots.after(ino);
-  const made = plan.made.find(({ inode }) => inode.ino === ino);
-  if (before === undefined || after === undefined || made === undefined) return;
+  if (before === undefined || after === undefined) return;
   const above = directory === ROOT_INODE ? '' : volume.paths.of(target, directory);
   const [below] = directory === ROOT_INODE ? [''] : slots.beforePaths(directory);
   if (above === undefined || below === undefined) return;

@@ -54,7 +54,7 @@ function alive(inode: Inode | undefined): Inode | undefined {
 }
 
 export class Slots {
-  readonly slots: Slot[] = [];
+  slots: Slot[] = [];
   /** Inodes that are in both views and were written in between. */
   readonly touched = new Set<number>();
   readonly #listed = new Set<number>();
