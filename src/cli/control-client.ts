@@ -115,7 +115,7 @@ export class ControlClient {
       return new CommandError(
         'not-permitted',
         'EACCES',
-        `the control files in ${this.directory} belong to ${this.owner}, whom alone they obey (and root)`,
+        `the control files in ${this.directory} belong to ${this.owner}: only that user and root can use them`,
       );
     }
     const why = existsSync(fsPath(this.directory)) ? (code ?? 'no answer') : 'they are not mounted';

@@ -68,7 +68,7 @@ export function refuseFarEpoch(current: number, epoch: number, who: string): voi
     'epoch-too-high',
     'ERANGE',
     `${who}, more than ${EPOCHS_AHEAD_MAX} above this volume's ${current}: an epoch counts ` +
-      'promotions, so this is none, and nothing of it is taken',
+      'promotions, so this can be no epoch, and it is ignored',
     { epoch: current },
   );
 }
@@ -77,9 +77,9 @@ function exhausted(epoch: number): CommandError {
   return new CommandError(
     'epoch-exhausted',
     'EOVERFLOW',
-    `this volume is in role epoch ${epoch}, and there is none above it: its role can't be raised ` +
-      'any more (something broken has told it that epoch); send its snapshots into a new volume, ' +
-      'and pair that one',
+    `this volume is in role epoch ${epoch}, and there is none above it: it can't be ` +
+      'promoted any more (a broken peer has given it that epoch); send its snapshots into a new ' +
+      'volume, and pair that one',
     { epoch },
   );
 }
