@@ -13,4 +13,9 @@ export interface BaseReference {
   ctimeNs: number;
   /** The base has nothing of the file any more: all of it is in the base layer (rule F10). */
   isStored?: boolean;
+  /**
+   * With `isStored`: others had changed the file in the base. What is in the base layer belongs to
+   * records with the times of this reference only (rule F11).
+   */
+  isOther?: boolean;
 }

@@ -112,6 +112,17 @@ export function isSameReference(a: BaseReference, b: BaseReference): boolean {
   );
 }
 
+/** What the base layer has of a base file is what a record of it refers to (rule F11). */
+export function isOfState(kept: BaseReference, own: BaseReference): boolean {
+  return (
+    kept.isOther !== true ||
+    (kept.mtimeS === own.mtimeS &&
+      kept.mtimeNs === own.mtimeNs &&
+      kept.ctimeS === own.ctimeS &&
+      kept.ctimeNs === own.ctimeNs)
+  );
+}
+
 /** The reference to store for a base file with these attributes. */
 export function referenceTo(path: string, stat: BaseStat): BaseReference {
   return {

@@ -150,7 +150,7 @@ function checkJournal(
   if (phase !== 'staging' && phase !== 'switching') bad(`its state is ${String(phase)}`);
   if (staging !== stagingName(uuidOf(reader))) bad(`it is not this volume's: ${String(staging)}`);
   if (!catalog.hasBase) bad('the volume has no base');
-  if (!isCount(layer) || catalog.layers.get(layer)?.state !== 'sealed') {
+  if (!isCount(layer) || !isAppliable(catalog, layer, isFields(found['undoing']))) {
     bad(`the layer ${String(layer)} that is applied is not sealed`);
   }
   if (!isFields(history) || !isFields(found['times'])) bad('it lacks history or times');
@@ -164,6 +164,11 @@ function checkJournal(
     const problem = stepProblem(reader, step);
     if (problem !== undefined) bad(`step ${i + 1}: ${problem}`);
   }
+}
+
+/** The undo of the first apply applies what the base layer shows. */
+function isAppliable({ layers }: CheckedCatalog, layer: number, isUndo: boolean): boolean {
+  return (isUndo && layer === BASE_LAYER) || layers.get(layer)?.state === 'sealed';
 }
 
 function uuidOf(reader: StoreReader): string {

@@ -187,6 +187,7 @@ export class CheckInodes {
     const layer = layerOf(TABLE.blocks, found.key);
     if (isClipped(inode.clips, index * this.volume.options.blockSize, layer, step))
       return undefined;
+    if (!inode.readsLayer(layer)) return undefined;
     const isHole = found.value[0] === BLOCK_HOLE;
     return { layer, step, length: isHole ? undefined : found.value.length - BLOCK_HEADER_LENGTH };
   }

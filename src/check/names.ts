@@ -19,7 +19,7 @@ import {
   prefixEnd,
 } from '../format/records/keys.js';
 import { nameHash } from '../format/records/name-hash.js';
-import { isBaseNumber, ROOT_INODE, TABLE } from '../format/records/tables.js';
+import { BASE_LAYER, isBaseNumber, ROOT_INODE, TABLE } from '../format/records/tables.js';
 import { decodeEntry, type EntryValue } from '../format/records/values.js';
 import type { Work } from '../lib/work.js';
 import type { TableReader } from '../store/reader.js';
@@ -131,7 +131,8 @@ export class NameCheck {
     if (problem !== undefined) this.state.add('V1', problem, this.where(directory, name));
     if (!entry.fresh || entry.layer !== this.view.top) return;
     const below = this.#before(directory, name);
-    if (below !== undefined && below.ino !== 0) {
+    // An apply puts there what others had made in the base under that name since.
+    if (below !== undefined && below.ino !== 0 && below.layer !== BASE_LAYER) {
       this.state.add('F2', 'a name that is not new is called new', this.where(directory, name));
     }
   }

@@ -80,7 +80,7 @@ export interface CommandArguments {
   /** `save`, `group-save`: what the snapshot is about. */
   note?: string;
   /** `apply`: whose version wins where the base and the tree both changed. */
-  resolve?: 'ours';
+  resolve?: 'ours' | 'theirs';
   /** `peer-invite`: how long the token is valid. */
   validMs?: number;
 }

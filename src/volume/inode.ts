@@ -4,6 +4,7 @@
  */
 import type { BaseReference } from '../base/base-reference.js';
 import type { Clips } from '../format/clips.js';
+import { BASE_LAYER } from '../format/records/tables.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../lib/file-mode.js';
 
 /** One name of an inode: enough to find its path again. */
@@ -43,6 +44,15 @@ export class Inode {
 
   get isDirectory(): boolean {
     return (this.mode & S_IFMT) === S_IFDIR;
+  }
+
+  /**
+   * What the base layer has of a base file belongs to the records that it speaks for (rules F10,
+   * F11); for another one the bytes are in the base, or lost.
+   */
+  readsLayer(layer: number): boolean {
+    if (layer !== BASE_LAYER || this.layer === BASE_LAYER) return true;
+    return this.base === undefined || this.base.isStored === true;
   }
 
   get isRegular(): boolean {

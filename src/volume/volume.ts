@@ -28,12 +28,14 @@ import {
   type SaveAnswer,
 } from './snapshots/snapshot-commands.js';
 import {
+  type BaseUndo,
   type PlannedUndo,
   type RestoreAnswer,
   type TreeCommand,
   type TreeMoved,
   TreeMoves,
   type UndoAnswer,
+  type UndoNext,
 } from './snapshots/tree-moves.js';
 import { type ShownStep, type UndoDirection, UndoLine } from './snapshots/undo-line.js';
 import { VolumeCore } from './core.js';
@@ -65,8 +67,8 @@ import { View } from './view.js';
 export type { VolumeOpenOptions } from './open-volume.js';
 
 interface FilesBegun {
-  command: 'restore-files';
-  name: string;
+  command: 'restore-files' | 'apply';
+  name?: string;
   /** Null: the volume keeps no undo snapshots. */
   undo: string | null;
 }
@@ -294,6 +296,16 @@ export class Volume extends ReadableVolume {
     return this.#moves.planUndo(direction);
   }
 
+  /** When `undo` passes an apply: what the base becomes. Throws as `undo` does. */
+  planBaseUndo(direction: UndoDirection | undefined): BaseUndo | undefined {
+    return this.#moves.planBaseUndo(direction);
+  }
+
+  /** What `undo` does next. */
+  get nextUndo(): UndoNext {
+    return this.#moves.nextUndo;
+  }
+
   /** The commands on the undo line, oldest first. */
   undoSteps(): ShownStep[] {
     return this.#line.shown();
@@ -323,21 +335,38 @@ export class Volume extends ReadableVolume {
    */
   restoreFiles(name: string, paths: readonly string[], source: string): FilesBegun {
     const { layer } = this.requireSnapshot(name);
+    const record = { name, layer, outcome: 'restored files' };
+    const undo = this.#beginFiles({ command: 'restore', name }, record, paths, source);
+    return { command: 'restore-files', name, undo };
+  }
+
+  /** As `restoreFiles`: the paths are to become what the base has there, before an apply. */
+  takeTheirs(paths: readonly string[], source: string): FilesBegun {
+    const { parent } = this.layers.get(this.live.top);
+    const record = { layer: parent, outcome: 'took files of the base' };
+    const step = { command: 'apply', name: '--theirs' };
+    return { command: 'apply', undo: this.#beginFiles(step, record, paths, source) };
+  }
+
+  #beginFiles(
+    step: TreeCommand,
+    record: { name?: string; layer: number; outcome: string },
+    paths: readonly string[],
+    source: string,
+  ): string | null {
     return this.core.withReserve(() => {
       const detail = paths.map((path) => shownName(path === '' ? '.' : path)).join(' ');
-      const undo = this.leaveUndo({ command: 'restore', name, detail }, source);
+      const undo = this.leaveUndo({ ...step, detail }, source);
       this.catalog.addHistory({
         timeMs: this.core.clock.nowMs(),
-        command: 'restore',
-        name,
-        layer,
+        command: step.command,
+        ...record,
         newLayer: this.live.top,
         source,
-        outcome: 'restored files',
         details: { undo, paths },
       });
       this.commit();
-      return { command: 'restore-files', name, undo: undo ?? null };
+      return undo ?? null;
     });
   }
 

@@ -33,9 +33,22 @@ for (const seed of seeds) {
         if (random.chance(0.05)) run.save(`s${round}-${i}`);
       }
       const wanted = run.live;
-      workNow(run.applying(run.seal()), () => run.volume.flush());
+      const before = run.disk();
+      const done = workNow(run.applying(run.seal()), () => run.volume.flush());
       same(run.live, wanted, 'the live tree');
       same(run.disk(), wanted, 'the base');
+      for (let i = done.undo === undefined ? 0 : random.below(4); i > 0; i--) {
+        const isBack = run.nextUndo() === 'back';
+        workNow(run.undoing(), () => run.volume.flush());
+        same(run.disk(), isBack ? before : wanted, `the base, ${isBack ? 'back' : 'again'}`);
+        same(run.live, wanted, 'the live tree, after an undo');
+        run.snapshotsHold();
+        run.check();
+      }
+      if (run.nextUndo() === 'forward') {
+        workNow(run.applying(run.seal()), () => run.volume.flush());
+      }
+      same(run.disk(), wanted, 'the base, in the end');
       run.snapshotsHold();
       run.check();
       run.reopen();
@@ -60,7 +73,7 @@ for (const seed of seeds) {
       for (let i = random.between(5, 40); i > 0; i--) run.work(random);
       const before = run.disk();
       const wanted = run.live;
-      const isDone = run.applyFor(random.below(round === 0 ? 60 : 200));
+      const isDone = run.runFor(random.below(round === 0 ? 60 : 200), run.applying(run.seal()));
       run.snapshotsHold();
       const became = run.crash();
       const disk = run.disk();
@@ -68,6 +81,15 @@ for (const seed of seeds) {
       else same(disk, before, 'the base, undone');
       same(run.live, wanted, 'the live tree');
       run.snapshotsHold();
+      run.check();
+      if (run.nextUndo() !== 'back') continue;
+      const after = run.disk();
+      run.runFor(random.below(200), run.undoing());
+      run.crash();
+      run.snapshotsHold();
+      same(run.live, wanted, 'the live tree, after an undo that was cut off');
+      const isBack = run.nextUndo() === 'forward';
+      if (!isBack) same(run.disk(), after, 'the base, as applied');
       run.check();
     }
     t.end();

@@ -18,6 +18,7 @@ import { BaseDirectory } from '../../src/base/base-directory.js';
 import { checkVolumeAt } from '../../src/check/check.js';
 import { type ApplyHost, type ApplyOutcome, applyLayer } from '../../src/volume/apply/apply.js';
 import { recoverApplyNow } from '../../src/volume/apply/carry-out.js';
+import { undoApply } from '../../src/volume/apply/undo-apply.js';
 import { createVolume } from '../../src/volume/create-volume.js';
 import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
 import type { View } from '../../src/volume/view.js';
@@ -324,9 +325,20 @@ export class ApplyRun {
     return applyLayer(this.volume, layer, { paths, ours, source: 'test' }, this.host);
   }
 
-  /** Runs at most `turns` pieces of an apply; true when it was done by then. */
-  applyFor(turns: number): boolean {
-    const work = this.applying(this.seal());
+  /** Undefined: nothing was applied. */
+  nextUndo(): 'back' | 'forward' | undefined {
+    return this.volume.nextUndo.next?.direction;
+  }
+
+  /** The last apply, taken back, or done again after that. */
+  undoing(): Work<unknown> {
+    const plan = this.volume.planBaseUndo(undefined);
+    assert.ok(plan !== undefined, 'undo passes an apply');
+    return undoApply(this.volume, plan, { ours: false, source: 'test' }, this.host);
+  }
+
+  /** Runs at most `turns` pieces; true when it was done by then. */
+  runFor(turns: number, work: Work<unknown>): boolean {
     for (let i = 0; i < turns; i++) {
       const { value, done } = work.next();
       if (done === true) return true;

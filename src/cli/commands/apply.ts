@@ -1,29 +1,30 @@
 /** `shadowfs apply [PATH…]` */
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
-import type { Answer } from '../../control/command.js';
-import type { DiffChange } from '../../daemon/commands/inspect.js';
+import { countsOf, type Item, printItems } from './apply-items.js';
+import { baseSeenAt, takenText, takeTheirs, withTaken } from './apply-theirs.js';
 import { inspect } from './check.js';
-import { SIGNS, shownPath } from '../files/diff-text.js';
 import { pathsBelow } from '../files/paths.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { counted, EXIT_FAILURE, formatBytes, printJson, printLine, warn } from '../output.js';
+import {
+  counted,
+  EXIT_FAILURE,
+  formatBytes,
+  formatTime,
+  printJson,
+  printLine,
+  warn,
+  wrongUsage,
+} from '../output.js';
 import { withProgress } from '../progress.js';
-import { findTarget } from '../target.js';
+import { findTarget, type Target } from '../target.js';
 
 interface ApplyOptions extends CommonOptions {
   dryRun?: boolean;
   ours?: boolean;
-}
-
-interface Item {
-  kind: 'added' | 'changed' | 'removed' | 'renamed';
-  path: string;
-  oldPath?: string;
-  type: DiffChange['type'];
-  sizeBytes: number;
-  details?: string[];
+  theirs?: boolean;
 }
 
 interface Version {
@@ -33,13 +34,19 @@ interface Version {
 
 interface Conflict {
   path: string;
+  treePath: string;
   base: string;
   inBase: Version | null;
   inTree: Version | null;
 }
 
-/** Lines of a kind other than removals that are printed; those are never cut off. */
-const LINES_MAX = 1000;
+/** Where people can look at both versions. */
+interface Sides {
+  base: string;
+  tree: string;
+}
+
+const NOTHING = 'the base has everything that the tree has';
 
 export function addApply(program: Command): void {
   withTarget(
@@ -51,88 +58,109 @@ export function addApply(program: Command): void {
           'what the base was before stays as a snapshot',
       )
       .option('-n, --dry-run', 'only list what would be done')
-      .option('--ours', 'where the base has changed, too: take what the tree has'),
+      .option('--ours', 'where the base has changed, too: take what the tree has')
+      .option('--theirs', 'where the base has changed, too: the tree takes what the base has'),
     `shadowfs apply -n
      shadowfs apply
-     shadowfs apply src README.md`,
+     shadowfs apply src README.md
+     shadowfs apply -n --theirs`,
   ).action(
     action(async (paths: string[], options: ApplyOptions) => {
+      if (options.ours && options.theirs) throw wrongUsage('either --ours or --theirs');
       const target = await findTarget(options);
       const names = (await pathsBelow(target, paths)).filter((path) => path !== '');
-      if (options.dryRun) {
-        report(options, await inspect(target, { command: 'apply', args: { paths: names } }), true);
-        return;
-      }
-      if (target.kind !== 'mounted') {
-        throw new CommandError(
-          'not-mounted',
-          'ENOENT',
-          `the volume ${target.volume} is not mounted: shadowfs mount ${target.base ?? 'DIR'}, then apply`,
-        );
-      }
-      const { control } = target;
-      const words = {
-        ...(names.length > 0 && { path: names.join('//') }),
-        ...(options.ours && { ours: 'yes' }),
-      };
-      report(
-        options,
-        await withProgress('apply', control, control.run('apply', undefined, words)),
-        false,
-      );
+      if (options.dryRun) await preview(target, names, options);
+      else await apply(target, names, options);
     }),
   );
 }
 
-function report(options: ApplyOptions, answer: Answer, isDry: boolean): void {
+async function preview(target: Target, paths: string[], options: ApplyOptions): Promise<void> {
+  const args = { paths, ...(options.theirs && { resolve: 'theirs' as const }) };
+  const answer = await inspect(target, { command: 'apply', args });
   const conflicts = (answer['conflicts'] ?? []) as Conflict[];
   const refusals = (answer['refusals'] ?? []) as { path: string; reason: string }[];
-  if (conflicts.length + refusals.length > 0) process.exitCode = EXIT_FAILURE;
+  const stopping = options.theirs || options.ours ? [] : conflicts;
+  if (stopping.length + refusals.length > 0) process.exitCode = EXIT_FAILURE;
   if (options.json) {
     printJson(answer);
     return;
   }
   const items = (answer['items'] ?? []) as Item[];
-  if (isDry) {
-    printItems(items);
-    for (const conflict of conflicts) warn(conflictText(conflict));
-    for (const { path, reason } of refusals) warn(`refused: ${shownName(path)}: ${reason}`);
+  printItems(items);
+  const sides = conflicts.length === 0 ? undefined : await sidesOf(target);
+  for (const conflict of conflicts) {
+    if (options.theirs) printLine(takingText(conflict, sides));
+    else warn(conflictText(conflict, sides));
   }
-  const { added, changed, removed, renamed } = (answer['summary'] ?? {}) as Record<string, number>;
-  const counts = `${added} added, ${changed} changed, ${removed} removed, ${renamed} renamed`;
-  if (items.length === 0) printLine('the base has everything that the tree has');
-  else if (isDry) printLine(`would be applied: ${counts}`);
+  for (const { path, reason } of refusals) warn(`refused: ${shownName(path)}: ${reason}`);
+  if (items.length + conflicts.length === 0) printLine(NOTHING);
+  else printLine(`would be applied: ${countsOf(answer)}`);
+}
+
+async function apply(target: Target, paths: string[], options: ApplyOptions): Promise<void> {
+  if (target.kind !== 'mounted') {
+    throw new CommandError(
+      'not-mounted',
+      'ENOENT',
+      `the volume ${target.volume} is not mounted: shadowfs mount ${target.base ?? 'DIR'}, then apply`,
+    );
+  }
+  const taken = options.theirs ? await takeTheirs(target, paths) : undefined;
+  if (taken !== undefined && !options.json) printLine(takenText(taken, target.mount.mountpoint));
+  const words = {
+    ...(paths.length > 0 && { path: paths.join('//') }),
+    ...(options.ours && { ours: 'yes' }),
+  };
+  const { control } = target;
+  const answer = await withProgress('apply', control, control.run('apply', undefined, words));
+  if (options.json) {
+    printJson(options.theirs ? withTaken(answer, taken) : answer);
+    return;
+  }
+  if (((answer['items'] ?? []) as Item[]).length === 0) printLine(NOTHING);
   else {
     const bytes = formatBytes(Number(answer['writtenBytes'] ?? 0));
-    printLine(`applied: ${counts} (${bytes} written)`);
+    printLine(`applied: ${countsOf(answer)} (${bytes} written)`);
   }
   const undo = answer['undo'];
   if (typeof undo === 'string') {
-    printLine(`to undo this: shadowfs restore ${undo}, then shadowfs apply`);
+    printLine('to undo this: shadowfs undo');
   }
 }
 
-function printItems(items: readonly Item[]): void {
-  let left = LINES_MAX;
-  let hidden = 0;
-  for (const { kind, path, oldPath, type, sizeBytes, details } of items) {
-    if (kind !== 'removed' && left-- <= 0) {
-      hidden++;
-      continue;
-    }
-    const from = oldPath === undefined ? '' : `${shownName(oldPath)} -> `;
-    const size = type === 'file' ? `  ${formatBytes(sizeBytes)}` : '';
-    const told = details === undefined ? '' : ` (${details.join(', ')})`;
-    printLine(`${SIGNS[kind]} ${from}${shownPath({ path, type })}${size}${told}`);
+/** Undefined: nobody but the serving process gets at one of them. */
+async function sidesOf(target: Target): Promise<Sides | undefined> {
+  if (target.kind !== 'mounted') return undefined;
+  try {
+    return { base: await baseSeenAt(target), tree: target.mount.mountpoint };
+  } catch (error) {
+    if (error instanceof CommandError) return undefined;
+    throw error;
   }
-  if (hidden > 0) printLine(`… and ${counted(hidden, 'more line')}; --json lists them all`);
 }
 
-function conflictText({ path, base, inBase, inTree }: Conflict): string {
-  return `conflict: ${shownName(path)}: ${base} in the base (${text(inBase)}); in the tree: ${text(inTree)}`;
+function conflictText(conflict: Conflict, sides: Sides | undefined): string {
+  const { path, treePath, base, inBase, inTree } = conflict;
+  const what = `conflict: ${shownName(path)}: ${base} in the base`;
+  const [theirs, ours] = [
+    versionText(inBase, sides?.base, path),
+    versionText(inTree, sides?.tree, treePath),
+  ];
+  return `${what}\n  base: ${theirs}\n  tree: ${ours}`;
 }
 
-function text(version: Version | null): string {
+/** `T f: becomes what the base has: 5 B of …`. */
+function takingText(conflict: Conflict, sides: Sides | undefined): string {
+  const { path, treePath, inBase, inTree } = conflict;
+  const theirs = versionText(inBase, sides?.base, path);
+  return `T ${shownName(treePath)}: the tree takes what the base has: ${theirs}, instead of ${versionText(inTree, undefined, treePath)}`;
+}
+
+function versionText(version: Version | null, directory: string | undefined, path: string): string {
   if (version === null) return 'nothing';
-  return `${formatBytes(version.sizeBytes)} of ${new Date(version.mtimeMs).toLocaleString('sv')}`;
+  const { sizeBytes } = version;
+  const size = sizeBytes < 1000 ? counted(sizeBytes, 'byte') : formatBytes(sizeBytes);
+  const what = `${size} of ${formatTime(version.mtimeMs)}`;
+  return directory === undefined ? what : `${what}, ${shownName(join(directory, path))}`;
 }

@@ -15,6 +15,7 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
     const options: Record<string, string> = {};
     if (args.to !== undefined) options['to'] = args.to;
     if (command === 'apply') options['preview'] = 'yes';
+    if (args.resolve !== undefined) options[args.resolve] = 'yes';
     if (args.limit !== undefined) options['limit'] = String(args.limit);
     if (args.paths !== undefined) options['path'] = args.paths.join('//');
     if (args.fold === true) options['fold'] = 'yes';

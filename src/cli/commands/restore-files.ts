@@ -6,18 +6,11 @@ import { CommandError } from '../../lib/errors.js';
 import type { Answer } from '../../control/command.js';
 import type { DiffChange, FileVersion } from '../../daemon/commands/inspect.js';
 import { statOf } from '../files/copy.js';
-import { pathsBelow, snapshotRoot } from '../files/paths.js';
-import {
-  isEmptyPlan,
-  planRestore,
-  type RestoreLine,
-  type RestorePlan,
-  restoreLines,
-} from '../files/restore-plan.js';
-import { copyOut, type Failure, FileRestore } from '../files/restore-run.js';
+import { historyPaths, pathsBelow, snapshotRoot } from '../files/paths.js';
+import { isEmptyPlan, planRestore, type RestoreLine, restoreLines } from '../files/restore-plan.js';
+import { copyOut, type Failure, FileRestore, runToEnd } from '../files/restore-run.js';
 import { askDiff } from './diff.js';
 import { inspect } from './check.js';
-import { onEndSignals } from '../end-signals.js';
 import type { CommonOptions } from '../options.js';
 import { counted, EXIT_FAILURE, printable, printJson, printLine, warn } from '../output.js';
 import { Progress } from '../progress.js';
@@ -30,8 +23,6 @@ export interface FilesOptions extends CommonOptions {
 
 const SIGNS = { back: '+', removed: '-', changed: 'M', renamed: 'R' } as const;
 const MAX_TOLD = 20;
-/** More paths than this stand in the history by the directory above them all. */
-const MAX_PATH_BYTES = 16 * 1024;
 
 export async function restoreFiles(
   given: string,
@@ -64,7 +55,14 @@ export async function restoreFiles(
     return;
   }
   const begun = await target.control.run('restore-files', name, { path: historyPaths(paths) });
-  const { failures, ended } = await carryOut(target, source, paths, plan, lines.length);
+  const progress = new Progress('restore', 'count');
+  let done = 0;
+  const restore = new FileRestore(source, target.mount.mountpoint, paths, () =>
+    progress.update(++done, lines.length),
+  );
+  const ended = await runToEnd(restore, plan);
+  progress.stop();
+  const { failures } = restore;
   tell(target, name, begun, lines, failures, ended, options);
 }
 
@@ -107,44 +105,6 @@ async function refuseMissing(
       { path, snapshots },
     );
   }
-}
-
-function historyPaths(paths: readonly string[]): string {
-  const text = paths.join('//');
-  if (Buffer.byteLength(text) <= MAX_PATH_BYTES) return text;
-  const [first = '', ...others] = paths;
-  const names = first.split('/');
-  while (names.length > 0 && !others.every((path) => path.startsWith(`${names.join('/')}/`))) {
-    names.pop();
-  }
-  return names.join('/');
-}
-
-async function carryOut(
-  target: MountedTarget,
-  source: string,
-  paths: readonly string[],
-  plan: RestorePlan,
-  total: number,
-): Promise<{ failures: Failure[]; ended: unknown }> {
-  const progress = new Progress('restore', 'count');
-  let done = 0;
-  const restore = new FileRestore(source, target.mount.mountpoint, paths, () =>
-    progress.update(++done, total),
-  );
-  let ended: unknown;
-  const stop = onEndSignals(() => {
-    restore.isInterrupted = true;
-  });
-  try {
-    await restore.run(plan);
-  } catch (error) {
-    ended = error;
-  } finally {
-    progress.stop();
-    stop();
-  }
-  return { failures: restore.failures, ended };
 }
 
 function tell(

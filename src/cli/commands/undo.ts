@@ -1,14 +1,25 @@
-/** `shadowfs undo` */
+/** `shadowfs undo`: of what changed the tree, or, after an apply, the base. */
 import type { Command } from 'commander';
 import { ageText } from '../../lib/age.js';
+import { shownName } from '../../lib/byte-text.js';
 import type { Answer } from '../../control/command.js';
 import { staleFiles } from '../../daemon/mount/processes.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatTime, printable, printJson, printLine, wrongUsage } from '../output.js';
+import {
+  EXIT_FAILURE,
+  formatTime,
+  printable,
+  printJson,
+  printLine,
+  warn,
+  wrongUsage,
+} from '../output.js';
+import { withProgress } from '../progress.js';
 import { statusOf } from '../state.js';
 import { printTable } from '../table.js';
 import { findMount } from '../target.js';
 import { timingText } from '../timings.js';
+import { countsOf, type Item, printItems } from './apply-items.js';
 import { reportHolders } from './restore.js';
 
 interface UndoOptions extends CommonOptions {
@@ -16,6 +27,7 @@ interface UndoOptions extends CommonOptions {
   forward?: boolean;
   dryRun?: boolean;
   list?: boolean;
+  ours?: boolean;
 }
 
 /** A command on the undo line, as the answers tell it. */
@@ -29,6 +41,8 @@ interface Step {
 interface Told {
   direction: 'back' | 'forward';
   passed: Step[];
+  /** An apply has changed the base; every other command the tree. */
+  concerns: 'tree' | 'base';
   name: string;
 }
 
@@ -36,15 +50,16 @@ export function addUndo(program: Command): void {
   withTarget(
     program
       .command('undo')
-      .summary('take back what changed the whole tree last')
+      .summary('take back what changed the tree or the base last')
       .description(
-        'take back the last restore or other command that changed the tree; ' +
-          'again: forward to where the tree was. What the tree is now is kept each time',
+        'take back the last restore, apply or other command that changed the tree or its base; ' +
+          'again: forward to where it was. What it is now is kept each time',
       ),
     'shadowfs undo -n\n  shadowfs undo',
   )
     .option('-b, --back', 'one command further back, also after an undo')
     .option('-f, --forward', 'one command forward again')
+    .option('--ours', 'of an apply: also where others have changed the base since')
     .option('-n, --dry-run', 'only say what it would do')
     .option('-l, --list', 'list the commands that can be taken back, newest last')
     .action(
@@ -61,9 +76,12 @@ async function undo(options: UndoOptions): Promise<void> {
   const sinceMs = Date.now();
   if (options.dryRun === true) {
     const answer = await control.run('undo', direction, { dry: 'yes' });
+    const told = answer as unknown as Told;
+    const isHindered = hindrancesOf(answer, options).length > 0;
+    if (isHindered) process.exitCode = EXIT_FAILURE;
     if (options.json) printJson(answer);
+    else if (told.concerns === 'base') await tellPreview(answer, options);
     else {
-      const told = answer as unknown as Told;
       printLine(`would ${doneText(told, 'would')}:`);
       printLine(
         `  ${mount.mountpoint} becomes what it was ${whenOf(told)} (${printable(told.name)})`,
@@ -72,7 +90,13 @@ async function undo(options: UndoOptions): Promise<void> {
     }
     return;
   }
-  const answer = await control.run('undo', direction);
+  const words = options.ours ? { ours: 'yes' } : {};
+  const answer = await withProgress('undo', control, control.run('undo', direction, words));
+  if ((answer as unknown as Told).concerns === 'base') {
+    if (options.json) printJson(answer);
+    else await tellBase(answer, options);
+    return;
+  }
   const holders = staleFiles(mount, sinceMs);
   if (options.json) {
     printJson({ ...answer, holders });
@@ -84,6 +108,38 @@ async function undo(options: UndoOptions): Promise<void> {
   );
   for (const line of hints(answer)) printLine(line);
   reportHolders(holders);
+}
+
+/** What stands in the way of taking an apply back. */
+function hindrancesOf(answer: Answer, { ours }: UndoOptions): string[] {
+  const conflicts = (answer['conflicts'] ?? []) as { path: string; base: string }[];
+  const refusals = (answer['refusals'] ?? []) as { path: string; reason: string }[];
+  return [
+    ...(ours ? [] : conflicts).map(
+      ({ path, base }) => `conflict: ${shownName(path)}: ${base} in the base since then`,
+    ),
+    ...refusals.map(({ path, reason }) => `refused: ${shownName(path)}: ${reason}`),
+  ];
+}
+
+async function tellPreview(answer: Answer, options: UndoOptions): Promise<void> {
+  const { control, mount } = await findMount(options);
+  const { base } = await control.state('status');
+  printLine(`would ${doneText(answer as unknown as Told, 'would')}:`);
+  printItems((answer['items'] ?? []) as Item[]);
+  printLine(`the base ${String(base)} would change: ${countsOf(answer)}`);
+  printLine(`${mount.mountpoint} stays as it is`);
+  for (const line of hindrancesOf(answer, options)) warn(line);
+}
+
+async function tellBase(answer: Answer, options: UndoOptions): Promise<void> {
+  const { control, mount } = await findMount(options);
+  const { base } = await control.state('status');
+  const told = answer as unknown as Told;
+  const then = told.direction === 'back' ? 'before it' : 'after it';
+  printLine(`${doneText(told, 'did')}: the base ${String(base)} is what it was ${then}`);
+  printLine(`${countsOf(answer)}; ${mount.mountpoint} is unchanged`);
+  for (const line of hints(answer)) printLine(line);
 }
 
 function directionOf({ back, forward }: UndoOptions): Told['direction'] | undefined {
@@ -149,7 +205,7 @@ async function list(options: UndoOptions): Promise<void> {
     return;
   }
   if (steps.length === 0) {
-    printLine('no command has changed the tree in a way that undo takes back');
+    printLine('no command has changed the tree or the base in a way that undo takes back');
     return;
   }
   const rows = steps.map((step) => [
@@ -158,5 +214,5 @@ async function list(options: UndoOptions): Promise<void> {
     step.isTakenBack ? 'taken back' : 'done',
     printable(step.before ?? '(gone)'),
   ]);
-  printTable(['TIME', 'COMMAND', 'STATE', 'THE TREE BEFORE IT'], rows);
+  printTable(['TIME', 'COMMAND', 'STATE', 'BEFORE IT'], rows);
 }

@@ -15,6 +15,8 @@ import { isWithin } from '../../lib/paths.js';
 import type { MountedTarget, Target } from '../target.js';
 
 const SNAPSHOTS_NAME = '.snapshots';
+/** More paths than this stand in the history by the directory above them all. */
+const MAX_PATH_BYTES = 16 * 1024;
 
 /** Under which name the mount shows its snapshots. */
 export async function snapshotsNameOf(target: Target): Promise<string> {
@@ -76,6 +78,18 @@ export async function pathsBelow(target: Target, words: readonly string[]): Prom
 /** Where the mount shows the root of a snapshot. */
 export async function snapshotRoot(target: MountedTarget, name: string): Promise<string> {
   return join(target.mount.mountpoint, await snapshotsNameOf(target), name);
+}
+
+/** Paths for the history. Pure. */
+export function historyPaths(paths: readonly string[]): string {
+  const text = paths.join('//');
+  if (Buffer.byteLength(text) <= MAX_PATH_BYTES) return text;
+  const [first = '', ...others] = paths;
+  const names = first.split('/');
+  while (names.length > 0 && !others.every((path) => path.startsWith(`${names.join('/')}/`))) {
+    names.pop();
+  }
+  return names.join('/');
 }
 
 /** One of the paths is the path, or lies above it. Pure. */

@@ -25,6 +25,7 @@ import { dirname, join } from 'node:path';
 import { fsPath, shownName, textOfBytes } from '../../lib/byte-text.js';
 import { CommandError, FsError, messageOf } from '../../lib/errors.js';
 import { fixContent, giveAttributes, makeFile, statOf } from './copy.js';
+import { onEndSignals } from '../end-signals.js';
 import { isBelow } from './paths.js';
 import type { RestorePlan } from './restore-plan.js';
 
@@ -58,12 +59,16 @@ export class FileRestore {
   readonly #links = new Map<bigint, string>();
   #count = 0;
 
-  /** `source` and `root`: the snapshot's and the live tree's directories. */
+  /**
+   * `source` and `root`: the snapshot's and the live tree's directories. `sourceOf`: where the
+   * source has what comes to a path.
+   */
   constructor(
     readonly source: string,
     readonly root: string,
     readonly paths: readonly string[],
     readonly onStep: () => void,
+    readonly sourceOf = (path: string): string => path,
   ) {}
 
   /** Throws CommandError when it can't go on; `failures` has what failed by itself. */
@@ -126,7 +131,7 @@ export class FileRestore {
   }
 
   #old(path: string): string {
-    return path === '' ? this.source : join(this.source, path);
+    return path === '' ? this.source : join(this.source, this.sourceOf(path));
   }
 
   /** Where a live path is now, absolute: perhaps in a directory that was moved. */
@@ -341,6 +346,21 @@ export class FileRestore {
         this.failures.push({ path, code: codeOf(error), message: messageOf(error) });
       }
     }
+  }
+}
+
+/** Ends cleanly at a signal. Returns what ended it early. */
+export async function runToEnd(restore: FileRestore, plan: RestorePlan): Promise<unknown> {
+  const stop = onEndSignals(() => {
+    restore.isInterrupted = true;
+  });
+  try {
+    await restore.run(plan);
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    stop();
   }
 }
 

@@ -1,4 +1,7 @@
-/** `apply`: `[path=PATH//PATH…] [ours=yes] [preview=yes [limit=N]]`; without paths everything. */
+/**
+ * `apply`: `[path=PATH//PATH…] [ours=yes|theirs=yes] [preview=yes [limit=N]]`; without paths
+ * everything.
+ */
 import { CommandError } from '../../lib/errors.js';
 import { refuseUnknownOptions } from '../../format/text/grammar.js';
 import type { CommandFile } from '../control-file.js';
@@ -7,17 +10,24 @@ import { isYes, limitOf, pathsOf } from './parse-name.js';
 export const applyFile: CommandFile = {
   kind: 'command',
   name: 'apply',
-  expected: '[path=PATH//PATH…] [ours=yes] [preview=yes [limit=N]]',
+  expected:
+    '[path=PATH//PATH…] [ours=yes] [preview=yes [limit=N]] [theirs=yes: what the tree is now ' +
+    "stays as an undo snapshot; shadowfs apply --theirs then takes the base's versions]",
   example: 'echo path=src//README.md > apply',
   parse(line) {
-    refuseUnknownOptions(line, ['path', 'ours', 'preview', 'limit']);
+    refuseUnknownOptions(line, ['path', 'ours', 'theirs', 'preview', 'limit']);
     if (line.name !== undefined) {
       throw new CommandError('bad-command-line', 'EINVAL', `path=${line.name} is expected`);
+    }
+    const [isOurs, isTheirs] = [isYes(line, 'ours'), isYes(line, 'theirs')];
+    if (isOurs && isTheirs) {
+      throw new CommandError('bad-command-line', 'EINVAL', 'either ours or theirs is expected');
     }
     return {
       ...pathsOf(line),
       ...limitOf(line),
-      ...(isYes(line, 'ours') && { resolve: 'ours' as const }),
+      ...(isOurs && { resolve: 'ours' as const }),
+      ...(isTheirs && { resolve: 'theirs' as const }),
       ...(isYes(line, 'preview') && { dryRun: true }),
     };
   },

@@ -1,14 +1,17 @@
 /**
  * `apply` of a mounted volume: what was cut off is completed first, then the
  * tree as it is now is sealed and brought into the base, in slices of the
- * serving thread's spare time.
+ * serving thread's spare time. `undo` of an apply is an apply of what the base
+ * was before.
  */
 import { after, type Deferred } from '../../lib/deferred.js';
 import { byteStringOfText, textOfByteString } from '../../lib/byte-text.js';
+import { CommandError } from '../../lib/errors.js';
 import { answerOf, type Work, workInSlices } from '../../lib/work.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
 import { type ApplyHost, type ApplyItem, applyLayer } from '../../volume/apply/apply.js';
-import { recoverApply } from '../../volume/apply/carry-out.js';
+import { type Recovered, recoverApply } from '../../volume/apply/carry-out.js';
+import { type BaseUndo, undoApply } from '../../volume/apply/undo-apply.js';
 import type { Volume } from '../../volume/volume.js';
 
 /** Items in an answer, which is held in memory; the counts are of all. */
@@ -50,6 +53,14 @@ export function rightsHere(): ApplyHost['rights'] {
   return { uid: process.geteuid?.() ?? -1, groups: new Set(groups) };
 }
 
+/** What `undo` does to the base. Throws nothing-to-undo, cannot-undo, undo-gone. */
+export function baseUndoOf(volume: Volume, { direction }: CommandArguments): BaseUndo {
+  const plan = volume.planBaseUndo(direction);
+  if (plan !== undefined) return plan;
+  // An apply that was cut off is completed, and the line has changed.
+  throw new CommandError('cannot-undo', 'EAGAIN', 'another command was completed first: once more');
+}
+
 export class Applying {
   readonly #parts: ApplyingParts;
   progress = { done: 0, total: 0 };
@@ -65,17 +76,51 @@ export class Applying {
     return after(done, (answer) => answer);
   }
 
-  *#work(args: CommandArguments, source: string): Work<Answer> {
-    const { volume, host, log } = this.#parts;
-    const whole: ApplyHost = {
-      ...host,
+  /** The next command on the undo line is an apply: the base changes, and the tree does not. */
+  undo(args: CommandArguments, source: string): Deferred<Answer> {
+    this.progress = { done: 0, total: 0 };
+    const done = workInSlices(this.#undoWork(args, source), (next) => this.#parts.addJob(next));
+    return after(done, (answer) => answer);
+  }
+
+  get #host(): ApplyHost {
+    return {
+      ...this.#parts.host,
       rights: rightsHere(),
       onProgress: (done, total) => {
         this.progress = { done, total };
       },
     };
-    const recovered = yield* recoverApply(volume, whole);
+  }
+
+  *#recovered(host: ApplyHost): Work<Recovered | undefined> {
+    const { volume, log } = this.#parts;
+    const recovered = yield* recoverApply(volume, host);
     if (recovered !== undefined) log(`an apply that was cut off is ${recovered} now`);
+    return recovered;
+  }
+
+  *#undoWork(args: CommandArguments, source: string): Work<Answer> {
+    const { volume } = this.#parts;
+    const host = this.#host;
+    const recovered = yield* this.#recovered(host);
+    const plan = baseUndoOf(volume, args);
+    const how = { ours: args.resolve === 'ours', source };
+    const { items, storedBytes, writtenBytes } = yield* undoApply(volume, plan, how, host);
+    return {
+      ...plan.told,
+      ...itemsAnswer(items),
+      storedBytes,
+      writtenBytes,
+      ...volume.nextUndo,
+      ...(recovered !== undefined && { recovered }),
+    };
+  }
+
+  *#work(args: CommandArguments, source: string): Work<Answer> {
+    const { volume } = this.#parts;
+    const whole = this.#host;
+    const recovered = yield* this.#recovered(whole);
     const layer = volume.applied.seal();
     try {
       yield* answerOf(volume.whenCommitted(volume.commit()));

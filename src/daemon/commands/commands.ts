@@ -32,8 +32,9 @@ export interface CommandVolume<V> {
   save(name: string | undefined, source: string, note?: string): object;
   restore(name: string, source: string, keepsUndo?: boolean): { from: V; to: V };
   undo(direction: UndoDirection | undefined, source: string): { from: V; to: V };
-  planUndo(direction: UndoDirection | undefined): object;
+  planUndo(direction: UndoDirection | undefined): { concerns: 'tree' | 'base' };
   restoreFiles(name: string, paths: readonly string[], source: string): object;
+  takeTheirs(paths: readonly string[], source: string): object;
   deleteSnapshot(name: string, source: string, force?: boolean): object;
   deleteSnapshots(
     names: readonly string[],
@@ -68,7 +69,7 @@ type UndoDirection = NonNullable<CommandArguments['direction']>;
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
-  command: 'apply' | 'check' | 'diff' | 'log' | 'versions';
+  command: 'apply' | 'check' | 'diff' | 'log' | 'undo' | 'versions';
   args: CommandArguments;
 }
 
@@ -91,6 +92,8 @@ export interface CommandParts<V> {
   /** Brings the tree into the base; what programs wrote has reached the volume. */
   apply: {
     run(args: CommandArguments, source: string): Deferred<Answer>;
+    /** Takes an apply back, or does it again after that. */
+    undo(args: CommandArguments, source: string): Deferred<Answer>;
     readonly progress: { done: number; total: number };
   };
   /** Throws CommandError when the volume can't be a standby as it is mounted. */
@@ -279,13 +282,7 @@ export class VolumeCommands<V> implements Commands {
           return { answer, moved: { from, to } };
         });
       case 'undo':
-        if (args.dryRun === true) {
-          return this.#change(command, false, () => volume.planUndo(args.direction));
-        }
-        return this.#moveTree(command, () => {
-          const { from, to, ...answer } = volume.undo(args.direction, source);
-          return { answer, moved: { from, to } };
-        });
+        return args.dryRun === true ? this.#previewUndo(args) : this.#undo(args, source);
       case 'restore-files':
         return this.#change(command, true, () =>
           volume.restoreFiles(this.#resolved(required(name)), args.paths ?? [], source),
@@ -335,6 +332,9 @@ export class VolumeCommands<V> implements Commands {
         );
       case 'apply':
         if (args.dryRun) return this.#inspect({ command, args });
+        if (args.resolve === 'theirs') {
+          return this.#change(command, true, () => volume.takeTheirs(args.paths ?? [], source));
+        }
         return this.#apply(args, source);
       case 'check':
       case 'diff':
@@ -368,17 +368,42 @@ export class VolumeCommands<V> implements Commands {
   }
 
   #apply(args: CommandArguments, source: string): Deferred<Answer> {
-    return this.#queue.run('apply', () => {
-      const timings = this.#begin();
-      return after(this.#quiesce(timings), () => {
-        this.#phase = 'apply';
-        const startedMs = this.#parts.nowMs();
-        return after(this.#parts.apply.run(args, source), (answer): Answer => {
-          timings['applyMs'] = round(this.#parts.nowMs() - startedMs);
-          return { ...answer, timings };
-        });
+    const { apply } = this.#parts;
+    return this.#queue.run('apply', () => this.#changeBase(() => apply.run(args, source)));
+  }
+
+  #changeBase(change: () => Deferred<Answer>): Deferred<Answer> {
+    const timings = this.#begin();
+    return after(this.#quiesce(timings), () => {
+      this.#phase = 'apply';
+      const startedMs = this.#parts.nowMs();
+      return after(change(), (answer): Answer => {
+        timings['applyMs'] = round(this.#parts.nowMs() - startedMs);
+        return { ...answer, timings };
       });
     });
+  }
+
+  /** The undo of an apply changes the base, and any other one the tree. */
+  #undo(args: CommandArguments, source: string): Deferred<Answer> {
+    const { volume, apply } = this.#parts;
+    return this.#queue.run('undo', () => {
+      if (volume.planUndo(args.direction).concerns === 'base') {
+        return this.#changeBase(() => apply.undo(args, source));
+      }
+      return this.#moveNow(() => {
+        const { from, to, ...answer } = volume.undo(args.direction, source);
+        return { answer, moved: { from, to } };
+      });
+    });
+  }
+
+  #previewUndo(args: CommandArguments): Deferred<Answer> {
+    const { volume } = this.#parts;
+    const planned = this.#change('undo', false, () => volume.planUndo(args.direction));
+    return after(planned, (plan): Answer | Deferred<Answer> =>
+      plan['concerns'] === 'base' ? this.#inspect({ command: 'undo', args }) : plan,
+    );
   }
 
   /** Runs a change that does not touch the live tree, in its turn; settles when it is durable. */
@@ -428,19 +453,21 @@ export class VolumeCommands<V> implements Commands {
 
   /** A change that may switch the live view; programs see either the old or the new one. */
   #moveTree(command: string, change: () => TreeMove<V>): Deferred<Answer> {
-    return this.#queue.run(command, () => {
-      const timings = this.#begin();
-      return after(this.#quiesce(timings), () => {
-        const { answer, moved } = this.#switch(timings, change);
-        const makeCoherent = moved && this.#parts.restored(moved.from, moved.to);
-        return after(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
-          if (makeCoherent === undefined) return committed;
-          this.#phase = 'coherent';
-          const startedMs = this.#parts.nowMs();
-          return after(makeCoherent(), (coherence): Answer => {
-            timings['coherentMs'] = round(this.#parts.nowMs() - startedMs);
-            return { ...committed, ...coherence, timings };
-          });
+    return this.#queue.run(command, () => this.#moveNow(change));
+  }
+
+  #moveNow(change: () => TreeMove<V>): Deferred<Answer> {
+    const timings = this.#begin();
+    return after(this.#quiesce(timings), () => {
+      const { answer, moved } = this.#switch(timings, change);
+      const makeCoherent = moved && this.#parts.restored(moved.from, moved.to);
+      return after(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
+        if (makeCoherent === undefined) return committed;
+        this.#phase = 'coherent';
+        const startedMs = this.#parts.nowMs();
+        return after(makeCoherent(), (coherence): Answer => {
+          timings['coherentMs'] = round(this.#parts.nowMs() - startedMs);
+          return { ...committed, ...coherence, timings };
         });
       });
     });

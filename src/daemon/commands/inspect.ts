@@ -16,7 +16,7 @@ import { Volume } from '../../volume/volume.js';
 import { workNow } from '../../lib/work.js';
 import { previewApply } from '../../volume/apply/apply.js';
 import { refuseCutOff } from '../../volume/apply/carry-out.js';
-import { itemsAnswer, pathsOf, rightsHere } from './applying.js';
+import { baseUndoOf, itemsAnswer, pathsOf, rightsHere } from './applying.js';
 import type { InspectRequest } from './commands.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
@@ -69,6 +69,8 @@ export function inspectVolume(
       return withVolume(place, (volume) => diffAnswer(volume, request.args));
     case 'log':
       return withVolume(place, (volume) => logAnswer(volume, request.args));
+    case 'undo':
+      return withVolume(place, (volume) => undoPreview(volume, request.args));
     case 'versions':
       return withVolume(place, (volume) => versionsAnswer(volume, request.args));
   }
@@ -76,8 +78,26 @@ export function inspectVolume(
 
 /** What `apply` would do, and what stands in its way. */
 function previewAnswer(volume: Volume, args: CommandArguments): Answer {
-  const { items, conflicts, refusals } = workNow(previewApply(volume, pathsOf(args), rightsHere()));
+  const { items, conflicts, refusals } = workNow(
+    previewApply(volume, volume.live, pathsOf(args), rightsHere(), args.resolve === 'theirs'),
+  );
   return { ...itemsAnswer(items, args.limit ?? Number.POSITIVE_INFINITY), conflicts, refusals };
+}
+
+/** What `undo` of an apply would do to the base, and what stands in its way. */
+function undoPreview(volume: Volume, args: CommandArguments): Answer {
+  const { told, states } = baseUndoOf(volume, args);
+  const rights = rightsHere();
+  const parts = states.map(({ paths, target }) =>
+    workNow(previewApply(volume, volume.viewOf(target), paths, rights, false)),
+  );
+  return {
+    ...told,
+    dryRun: true,
+    ...itemsAnswer(parts.flatMap(({ items }) => items)),
+    conflicts: parts.flatMap(({ conflicts }) => conflicts),
+    refusals: parts.flatMap(({ refusals }) => refusals),
+  };
 }
 
 /** The differences between a snapshot and another one, or the live tree. */

@@ -60,6 +60,8 @@ export function mountState(parts: MountedParts): ControlState {
       mountpoint: place.mountpoint,
       device: place.device ?? null,
       base: plan.base ?? null,
+      // A mount in place covers its base; this process has it open.
+      baseSeenAt: seenAt(volume, plan),
       inPlace: plan.inPlace,
       driver: plan.driver,
       driverReason: plan.driverReason ?? null,
@@ -102,4 +104,10 @@ export function mountState(parts: MountedParts): ControlState {
     stats: () => stats.report(),
     resetStats: () => stats.reset(),
   };
+}
+
+/** Where programs can look at the base. */
+function seenAt({ base }: Volume, plan: MountPlan): string | null {
+  if (base === undefined) return null;
+  return plan.inPlace ? `/proc/${process.pid}/fd/${base.rootFd}` : (plan.base ?? null);
 }

@@ -41,6 +41,7 @@ export interface InodeFields {
         ctimeS: number;
         ctimeNs: number;
         isStored?: boolean;
+        isOther?: boolean;
       }
     | undefined;
 }
@@ -49,6 +50,8 @@ const FLAG_BASE = 1;
 const FLAG_TARGET = 2;
 /** Nothing of the file is in the base any more: the base layer holds it (rule F10). */
 const FLAG_STORED = 4;
+/** With FLAG_STORED: what is stored is not what records of another state refer to (rule F11). */
+const FLAG_OTHER = 8;
 /** Where the fields of fixed length end. */
 const CLIPS_AT = 4 + 20 + 16 + 48 + 6 + 6 + 4;
 const CLIP_LENGTH = 18;
@@ -109,7 +112,8 @@ export function encodeInode(inode: InodeFields): Buffer {
   scratch[1] =
     (inode.base === undefined ? 0 : FLAG_BASE) |
     (inode.target === undefined ? 0 : FLAG_TARGET) |
-    (inode.base?.isStored === true ? FLAG_STORED : 0);
+    (inode.base?.isStored === true ? FLAG_STORED : 0) |
+    (inode.base?.isOther === true ? FLAG_OTHER : 0);
   scratch[2] = inode.clips.length;
   scratch[3] = 0;
   putUint32(inode.mode);
@@ -285,6 +289,7 @@ export function decodeInode(
   into.target = flags & FLAG_TARGET ? rest.text(rest.uint16()) : undefined;
   into.base = flags & FLAG_BASE ? rest.base() : undefined;
   if (flags & FLAG_STORED && into.base !== undefined) into.base.isStored = true;
+  if (flags & FLAG_OTHER && into.base !== undefined) into.base.isOther = true;
   if (rest.at !== end) throw new CorruptionError('inode record length', where());
   return true;
 }

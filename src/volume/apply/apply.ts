@@ -13,7 +13,7 @@
  * before 4 it is undone, from then on it is completed, by the next apply or
  * mount.
  *
- * Doors: apply, carry-out, journal.
+ * Doors: apply, carry-out, journal, undo-apply.
  * Doors inside volume/: applied.
  */
 import { CommandError, ERRNO, FsError, messageOf } from '../../lib/errors.js';
@@ -29,7 +29,7 @@ import { joinPath } from '../names/inode-reader.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 import type { Volume } from '../volume.js';
-import { appliedParts } from './applied.js';
+import { type ApplyRecord, appliedParts } from './applied.js';
 import { BaseLayer } from './base-layer.js';
 import { carryOut, resetTimes, type StepHost, timesOf } from './carry-out.js';
 import type { Rights } from './compare-base.js';
@@ -42,12 +42,13 @@ import {
   type Step,
   removeJournal,
   stagingName,
+  type Undoing,
   writeJournal,
 } from './journal.js';
-import { refuseAll, refuseConflicts, shown, shownOne } from './obstacle-text.js';
+import { refuseAll, refuseConflicts, shown, shownConflict, shownRefusal } from './obstacle-text.js';
 import type { ApplyItem, ApplyPlan } from './plan.js';
 import { planned, requireBase } from './planning.js';
-import { isWithin, type Slot, type Slots } from './slots.js';
+import { isBelowOne, isWithin, type Slot, type Slots } from './slots.js';
 import { attributesOf, plainAttributes, removeTree, stage } from './staging.js';
 
 export type { ApplyItem } from './plan.js';
@@ -62,6 +63,8 @@ export interface ApplyRequest {
   /** Conflicts: the tree's version wins. */
   ours: boolean;
   source: string;
+  /** It takes an apply back, or does one again. */
+  undoing?: Undoing;
 }
 
 export interface ApplyOutcome {
@@ -79,23 +82,31 @@ export interface Preview {
   refusals: object[];
 }
 
-/** What an apply would do, with the committed state; changes nothing. */
+/**
+ * What an apply would do, with the committed state; changes nothing. `isTheirs`: the base keeps what
+ * it has where there are conflicts.
+ */
 export function* previewApply(
   volume: ReadableVolume,
+  target: View,
   paths: readonly string[],
   rights: Rights,
+  isTheirs: boolean,
 ): Work<Preview> {
-  const { plan, comparison } = yield* planned(volume, volume.live, paths);
+  const { plan, comparison } = yield* planned(volume, target, paths);
   const writer = new BaseWriter(requireBase(volume).rootFd);
   try {
     yield* comparison.refused(writer, rights);
   } finally {
     writer.close();
   }
+  const { conflicts } = comparison;
+  const kept = new Set(isTheirs ? conflicts.flatMap(({ path, treePath }) => [path, treePath]) : []);
+  const isDone = ({ path }: { path: string }): boolean => !isBelowOne(path, kept);
   return {
-    items: plan.items,
-    conflicts: comparison.conflicts.map(shownOne),
-    refusals: comparison.refusals.map(shownOne),
+    items: plan.items.filter(isDone),
+    conflicts: conflicts.map(shownConflict),
+    refusals: comparison.refusals.filter(isDone).map(shownRefusal),
   };
 }
 
@@ -145,7 +156,7 @@ class Apply {
     try {
       const { slots, plan, comparison } = yield* planned(volume, this.#view, request.paths);
       this.#refuseReadOnly();
-      if (!request.ours) refuseConflicts(comparison.conflicts);
+      if (!request.ours) refuseConflicts(comparison.conflicts, request.undoing !== undefined);
       yield* comparison.refused(this.#writer, host.rights);
       refuseAll(comparison.refusals);
       const answer = { items: plan.items, layer, storedBytes: 0, writtenBytes: 0 };
@@ -167,7 +178,12 @@ class Apply {
       failpoint('apply:switching');
       const undo = yield* carryOut(volume, this.#writer, journal, host, this.#layer);
       const { storedBytes } = this.#layer;
-      return { ...answer, undo, storedBytes, writtenBytes: this.#written };
+      return {
+        ...answer,
+        ...(undo !== undefined && { undo }),
+        storedBytes,
+        writtenBytes: this.#written,
+      };
     } catch (error) {
       if (!isSwitching) yield* this.#undo();
       throw asCommandError(error, isSwitching);
@@ -217,8 +233,9 @@ class Apply {
 
   /** Nothing differs: what is remembered as applied moves along. */
   *#remember(): Work<void> {
-    const { volume } = this;
-    volume.applied.set(this.#applied());
+    const { volume, layer, request } = this;
+    if (request.undoing === undefined) volume.applied.set(this.#applied());
+    else volume.applied.record(this.#applied(), { layer, ...this.#record() });
     yield* answerOf(volume.whenCommitted(volume.commit()));
   }
 
@@ -233,7 +250,7 @@ class Apply {
   }
 
   #journal(state: Journal['state'], steps: Step[]): Journal {
-    const { source, paths } = this.request;
+    const { paths, undoing, ...history } = this.#record();
     return {
       state,
       staging: this.#staging,
@@ -241,11 +258,20 @@ class Apply {
       layer: this.layer,
       steps,
       applied: this.#applied(),
-      history: {
-        source,
-        timeMs: this.volume.core.clock.nowMs(),
-        details: { ...(paths.length > 0 && { paths: paths.map(shown) }) },
-      },
+      history,
+      paths,
+      ...(undoing !== undefined && { undoing }),
+    };
+  }
+
+  #record(): Omit<ApplyRecord, 'layer'> & { paths: string[] } {
+    const { source, paths, undoing } = this.request;
+    return {
+      source,
+      timeMs: this.volume.core.clock.nowMs(),
+      details: { ...(paths.length > 0 && { paths: paths.map(shown) }) },
+      paths: [...paths],
+      ...(undoing !== undefined && { undoing }),
     };
   }
 

@@ -10,11 +10,12 @@ import { copyBytes } from '../../lib/copy-bytes.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
 import { BASE_LAYER, MAX_LINK_NAMES } from '../../format/records/tables.js';
 import type { BaseReference } from '../../base/base-reference.js';
-import { referenceTo } from '../../base/base-stat.js';
+import { isOfState, referenceTo } from '../../base/base-stat.js';
 import type { Inode } from '../inode.js';
 import type { View } from '../view.js';
 import type { Volume } from '../volume.js';
 import type { Final, Relocation } from './journal.js';
+import { hasOtherStates } from './other-states.js';
 
 /** Blocks read at a time. */
 const PIECE_BLOCKS = 8;
@@ -52,6 +53,9 @@ export class BaseLayer {
     const { core } = this.volume;
     core.admit(1, RECORD_BYTES);
     const kept = inode.clone();
+    if (kept.base !== undefined && hasOtherStates(this.volume, ino, kept.base)) {
+      kept.base = { ...kept.base, isOther: true };
+    }
     this.#nameFromPath(kept);
     kept.layer = BASE_LAYER;
     kept.birthLayer = BASE_LAYER;
@@ -193,9 +197,8 @@ export class BaseLayer {
     for (const txg of [core.open, core.closing]) {
       for (const changes of txg?.layers.values() ?? []) {
         const inode = changes.inodes.get(ino);
-        if (changes.layer !== BASE_LAYER && inode?.base !== undefined && inode !== null) {
-          inode.base = base;
-        }
+        if (changes.layer === BASE_LAYER || inode?.base === undefined) continue;
+        if (isOfState(base, inode.base)) inode.base = base;
       }
     }
     core.baseEpoch++;

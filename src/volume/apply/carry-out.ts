@@ -48,10 +48,11 @@ export function* carryOut(
   host: StepHost,
   layer: BaseLayer,
   isAgain = false,
-): Work<string> {
+): Work<string | undefined> {
   const { steps, staging } = journal;
   for (const [i, step] of steps.entries()) {
-    doStep(writer, step, isAgain);
+    // Directories that are held open are no longer what their paths lead to.
+    if (doStep(writer, step, isAgain)) volume.base?.forgetPaths();
     layer.finish(step.finals ?? [], step.relocation);
     failpoint('apply:step');
     host.onProgress(i + 1, steps.length);
@@ -75,7 +76,13 @@ export function* carryOut(
   volume.core.baseEpoch++;
   failpoint('apply:switched');
   yield host.flush(writer.rootFd);
-  const undo = volume.applied.record(journal.applied, { layer: journal.layer, ...journal.history });
+  const { applied, undoing, paths = [] } = journal;
+  const undo = volume.applied.record(applied, {
+    layer: journal.layer,
+    ...journal.history,
+    paths,
+    ...(undoing !== undefined && { undoing }),
+  });
   yield* answerOf(volume.whenCommitted(volume.commit()));
   failpoint('apply:recorded');
   removeJournal(host.volumePath);

@@ -5,7 +5,7 @@
  */
 import { goneSince } from '../../format/records/inode-record.js';
 import { inodePlace } from '../../format/records/keys.js';
-import { TABLE } from '../../format/records/tables.js';
+import { ROOT_INODE, TABLE } from '../../format/records/tables.js';
 import { S_IFBLK, S_IFCHR, S_IFMT } from '../../lib/file-mode.js';
 import type { Work } from '../../lib/work.js';
 import {
@@ -19,6 +19,7 @@ import type { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 import type { ApplyPlan } from './plan.js';
+import { Sameness } from './same-object.js';
 import { parentOf, type Slots } from './slots.js';
 
 export interface Version {
@@ -30,6 +31,8 @@ export interface Version {
 export interface Conflict {
   /** In the base, a byte string. */
   path: string;
+  /** Where the tree has it, or would have it. */
+  treePath: string;
   /** What happened in the base since the tree saw it. */
   base: 'appeared' | 'changed' | 'vanished';
   inBase: Version | null;
@@ -44,7 +47,8 @@ export type Reason =
   | 'xattr'
   | 'immutable'
   | 'mounted'
-  | 'other-device';
+  | 'other-device'
+  | 'lost';
 
 export interface Refusal {
   path: string;
@@ -58,12 +62,16 @@ export interface Rights {
 }
 
 const AT_ONCE = 32;
+const BLOCKS_AT_ONCE = 256;
 
 export class BaseComparison {
   readonly conflicts: Conflict[] = [];
   readonly refusals: Refusal[] = [];
   readonly #judged = new Set<string>();
   readonly #parents = new Set<string>();
+  readonly #sameness: Sameness;
+  /** Places in the base from which objects are taken that stay. */
+  readonly #needed: ReadonlySet<string>;
 
   constructor(
     readonly volume: ReadableVolume,
@@ -71,35 +79,71 @@ export class BaseComparison {
     readonly slots: Slots,
     readonly target: View,
     readonly plan: ApplyPlan,
-  ) {}
+  ) {
+    this.#sameness = new Sameness(volume, base, target);
+    this.#needed = new Set([...plan.links, ...plan.out, ...plan.direct].map(({ from }) => from));
+  }
 
   *conflicted(): Work<void> {
     let seen = 0;
-    for (const { before, after, beforePath } of this.plan.slots) {
+    for (const { before, after, beforePath, afterPath } of this.plan.slots) {
       if (++seen % AT_ONCE === 0) yield undefined;
-      if (beforePath !== undefined) this.#judge(beforePath, before, after);
+      if (beforePath !== undefined) yield* this.#judge(beforePath, before, after, afterPath);
     }
-    for (const { ino, inode } of this.plan.attributes) {
+    for (const { ino, inode, path: afterPath } of this.plan.attributes) {
       if (++seen % AT_ONCE === 0) yield undefined;
       const before = this.slots.before(ino);
       const [path] = before === undefined ? [] : this.slots.beforePaths(ino);
-      if (path !== undefined) this.#judge(path, before, inode);
+      if (path !== undefined) yield* this.#judge(path, before, inode, afterPath);
+    }
+    // Where there was no earlier apply, what the base has lost is in no view of it.
+    for (const { inode } of [...this.plan.newDirectories, ...this.plan.made]) {
+      if (++seen % AT_ONCE === 0) yield undefined;
+      const { ino, base } = inode;
+      if (base === undefined || base.isStored || this.slots.before(ino) !== undefined) continue;
+      yield* this.#judge(base.path, undefined, inode, this.volume.paths.of(this.target, ino), true);
     }
     this.conflicts.sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
-  #judge(path: string, before: Inode | undefined, after: Inode | undefined): void {
+  *#judge(
+    path: string,
+    before: Inode | undefined,
+    after: Inode | undefined,
+    afterPath: string | undefined,
+    wasInBase = false,
+  ): Work<void> {
     if (this.#judged.has(path)) return;
     this.#judged.add(path);
     const found = this.base.lstat(path);
-    const what = this.#difference(path, before, after, found);
+    const what =
+      wasInBase && found === undefined ? 'vanished' : this.#difference(path, before, after, found);
     if (what === undefined) return;
+    // Where the tree has nothing in that place, what was there may have got another one.
+    const moved =
+      after !== undefined || before === undefined
+        ? undefined
+        : this.volume.paths.of(this.target, before.ino);
+    const treePath = moved ?? afterPath ?? path;
+    const inTree = this.#inTree(treePath);
+    if (found !== undefined && inTree !== undefined) {
+      if (yield* this.#sameness.isSame(path, found, inTree)) return;
+    }
     this.conflicts.push({
       path,
+      treePath,
       base: what,
       inBase: found === undefined ? null : versionOf(found),
-      inTree: after === undefined ? null : versionOf(after),
+      inTree: inTree === undefined ? null : versionOf(inTree),
     });
+  }
+
+  #inTree(path: string): Inode | undefined {
+    let at = this.volume.inode(this.target, ROOT_INODE);
+    for (const name of path === '' ? [] : path.split('/')) {
+      at = at?.isDirectory ? this.volume.lookup(this.target, at, name) : undefined;
+    }
+    return at;
   }
 
   #difference(
@@ -109,7 +153,9 @@ export class BaseComparison {
     found: BaseStat | undefined,
   ): Conflict['base'] | undefined {
     if (before === undefined) return found === undefined ? undefined : 'appeared';
-    if (found === undefined) return after === undefined ? undefined : 'vanished';
+    if (found === undefined) {
+      return after === undefined && !this.#needed.has(path) ? undefined : 'vanished';
+    }
     if (before.mode >>> 12 !== found.mode >>> 12) return 'changed';
     const { ino, base } = before;
     if (base === undefined || base.isStored) {
@@ -162,8 +208,16 @@ export class BaseComparison {
     for (const { inode } of [...plan.newDirectories, ...plan.made]) {
       if (++seen % AT_ONCE === 0) yield undefined;
       this.#refuseMaking(inode, who);
+      if (yield* this.#isTorn(inode)) {
+        this.#refuse(this.volume.paths.of(this.target, inode.ino) ?? '', 'lost');
+      }
     }
-    for (const { ino, inode, path, isOnlyTimes } of plan.attributes) {
+    yield* this.#refusedAttributes(who);
+  }
+
+  *#refusedAttributes(who: Rights): Work<void> {
+    let seen = 0;
+    for (const { ino, inode, path, isOnlyTimes } of this.plan.attributes) {
       if (++seen % AT_ONCE === 0) yield undefined;
       if (this.slots.before(ino) === undefined) continue;
       const [at] = ino === 1 ? [''] : this.slots.beforePaths(ino);
@@ -210,6 +264,23 @@ export class BaseComparison {
     else if (found === undefined && (type === S_IFBLK || type === S_IFCHR)) {
       this.#refuse(path, 'device');
     } else if (this.#hasPrivilegedXattr(inode)) this.#refuse(path, 'xattr');
+  }
+
+  /** A part of it was in the base and is there no more. */
+  *#isTorn(inode: Inode): Work<boolean> {
+    const { base } = inode;
+    if (!inode.isRegular || base === undefined || base.isStored) return false;
+    const found = this.base.lstat(base.path);
+    if (found !== undefined && isSameIdentity(base, found)) return false;
+    const { blocks } = this.volume;
+    const count = blocks.baseBlocks(inode);
+    for (let first = 0; first < count; first += BLOCKS_AT_ONCE) {
+      const last = Math.min(first + BLOCKS_AT_ONCE, count) - 1;
+      const sources = blocks.sources(this.target, inode, first, last);
+      if (sources.some(({ where }) => where === 'base')) return true;
+      yield undefined;
+    }
+    return false;
   }
 
   #hasPrivilegedXattr(inode: Inode): boolean {

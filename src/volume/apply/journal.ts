@@ -65,6 +65,27 @@ export interface Part {
   layer: number;
 }
 
+/** The apply takes another one back, or does it again after that. */
+export interface Undoing {
+  direction: 'back' | 'forward';
+  /** When the other one was. */
+  timeMs: number;
+  /** What is told of it: `apply src`. */
+  what: string;
+  /** The snapshot that the base becomes. */
+  name: string;
+  /** What the base was before the first part of it. */
+  left: AppliedState[];
+  /** No other part comes after this one. */
+  isLast: boolean;
+}
+
+/** Paths at which the base was made equal to one layer; none: everything. */
+export interface AppliedState {
+  paths: string[];
+  layer: number;
+}
+
 export interface Journal {
   /** 'staging': nothing that the base had has changed. */
   state: 'staging' | 'switching';
@@ -78,6 +99,9 @@ export interface Journal {
   /** What the volume remembers as applied when it is done. */
   applied: Part[];
   history: { source: string; details: Record<string, unknown>; timeMs: number };
+  /** What is applied, byte strings; none: everything. */
+  paths?: string[];
+  undoing?: Undoing;
 }
 
 /** Replaces the journal; durable when it returns. */

@@ -8,11 +8,16 @@ export function shown(path: string): string {
 }
 
 /** As answers show it. */
-export function shownOne<T extends { path: string }>(one: T): T {
+export function shownConflict(one: Conflict): Conflict {
+  return { ...one, path: shown(one.path), treePath: shown(one.treePath) };
+}
+
+export function shownRefusal(one: Refusal): Refusal {
   return { ...one, path: shown(one.path) };
 }
 
-export function refuseConflicts(conflicts: readonly Conflict[]): void {
+/** `isUndo`: an apply is taken back. */
+export function refuseConflicts(conflicts: readonly Conflict[], isUndo: boolean): void {
   if (conflicts.length === 0) return;
   const told = conflicts
     .slice(0, 20)
@@ -21,12 +26,19 @@ export function refuseConflicts(conflicts: readonly Conflict[]): void {
   throw new CommandError(
     'apply-conflict',
     'EBUSY',
-    [
-      'the base has changed where the tree has, too:',
-      ...told,
-      'nothing was changed; --ours takes the versions of the tree',
-    ].join('\n'),
-    { conflicts: conflicts.map(shownOne) },
+    isUndo
+      ? [
+          'the base has changed since in places that would be taken back:',
+          ...told,
+          'nothing was changed; shadowfs undo --ours takes them back, too: what they are now is lost',
+        ].join('\n')
+      : [
+          'the base has changed where the tree has, too:',
+          ...told,
+          'nothing was changed; --ours takes the versions of the tree, --theirs those of the base, ' +
+            'and shadowfs apply -n says where both are',
+        ].join('\n'),
+    { conflicts: conflicts.map(shownConflict) },
   );
 }
 
@@ -38,6 +50,7 @@ const REASONS: Record<Refusal['reason'], string> = {
   immutable: 'it is immutable or append-only (chattr)',
   mounted: 'something is mounted there',
   'other-device': 'it is on another file system than the base',
+  lost: 'a part of it lay in the base, which was changed; --theirs takes what the base has',
 };
 
 export function refuseAll(refusals: readonly Refusal[]): void {
@@ -50,6 +63,6 @@ export function refuseAll(refusals: readonly Refusal[]): void {
     'apply-refused',
     'EACCES',
     ['the base can not be changed as the tree is:', ...told, 'nothing was changed'].join('\n'),
-    { refusals: refusals.map(shownOne) },
+    { refusals: refusals.map(shownRefusal) },
   );
 }

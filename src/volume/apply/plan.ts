@@ -20,6 +20,7 @@ import { joinPath } from '../names/inode-reader.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 import { typeOf, type DiffType } from '../diff/diff.js';
+import { hasOtherStates } from './other-states.js';
 import { parentOf, type Slot, type Slots } from './slots.js';
 
 export type ApplyDetail = 'content' | 'attributes' | 'link';
@@ -235,8 +236,14 @@ export class Planner {
       return;
     }
     if (before === undefined) this.#made(after, this.#byTarget.get(ino) ?? [], 'added');
-    else if (hasOtherContent(before, after)) this.#remade(before, after);
+    else if (hasOtherContent(before, after) || this.#isOther(before)) this.#remade(before, after);
     else this.#kept(before, after);
+  }
+
+  /** Others have changed it in the base: what the volume knows of it is another file by now. */
+  #isOther({ ino, base, layer, isRegular }: Inode): boolean {
+    if (!isRegular || base === undefined || base.isStored || layer !== 0) return false;
+    return hasOtherStates(this.volume, ino, base);
   }
 
   /** A file that is made anew under all of its names. */

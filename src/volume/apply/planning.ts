@@ -174,7 +174,8 @@ function addName(
   };
   plan.slots.push(slot);
   plan.directories.add(directory);
-  const at = `${made.at}.${made.links.length}`;
+  // Beside what else is staged: the file may be made in a new directory, which moves before it does.
+  const at = `${stagingName(volume.uuid)}/h${plan.placements.length}`;
   made.links.push(at);
   plan.placements.push({ ino, from: at, to: slot.afterPath as string, slot, isKept: false });
 }

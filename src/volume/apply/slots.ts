@@ -43,6 +43,12 @@ export function isWithin(path: string, top: string): boolean {
   return top === '' || path === top || path.startsWith(`${top}/`);
 }
 
+/** It is one of the places, or lies below one. */
+export function isBelowOne(path: string, tops: ReadonlySet<string>): boolean {
+  for (let at = path; at !== ''; at = parentOf(at)) if (tops.has(at)) return true;
+  return tops.has('');
+}
+
 export function parentOf(path: string): string {
   const slash = path.lastIndexOf('/');
   return slash < 0 ? '' : path.slice(0, slash);

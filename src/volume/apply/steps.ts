@@ -8,21 +8,22 @@ import type { BaseStat } from '../../base/base-stat.js';
 import { type BaseWriter, isDirectoryStat } from '../../base/writing/base-writer.js';
 import type { Step } from './journal.js';
 
-/** `isAgain`: later steps may have moved on what this one is about. */
-export function doStep(writer: BaseWriter, step: Step, isAgain: boolean): void {
+/**
+ * `isAgain`: later steps may have moved on what this one is about. True: a directory may have come,
+ * gone or moved, so that paths lead elsewhere.
+ */
+export function doStep(writer: BaseWriter, step: Step, isAgain: boolean): boolean {
   switch (step.do) {
     case 'link':
       link(writer, step);
-      break;
+      return false;
     case 'move':
-      move(writer, step, isAgain);
-      break;
+      return move(writer, step, isAgain);
     case 'drop':
-      drop(writer, step);
-      break;
+      return drop(writer, step);
     case 'attributes':
       attributes(writer, step);
-      break;
+      return false;
   }
 }
 
@@ -41,35 +42,38 @@ function link(writer: BaseWriter, { from, to, host }: Extract<Step, { do: 'link'
 }
 
 /** What stands in the way goes: a file at once, a directory to the staging directory. */
-function move(writer: BaseWriter, step: Extract<Step, { do: 'move' }>, isAgain: boolean): void {
+function move(writer: BaseWriter, step: Extract<Step, { do: 'move' }>, isAgain: boolean): boolean {
   const { from, to, host, trash } = step;
   const there = writer.lstat(to);
   if (there?.hostInode === host) {
     // Two names of one file: rename(2) would do nothing and leave both.
     if (writer.lstat(from)?.hostInode === host && !isDirectoryStat(there)) writer.unlink(from);
-    return;
+    return isDirectoryStat(there);
   }
   const moving = writer.lstat(from);
-  if (moving?.hostInode !== host && isAgain) return;
+  if (moving?.hostInode !== host && isAgain) return true;
   if (moving?.hostInode !== host) throw new FsError('ENOENT', 'apply (it is not there)', from);
   if (there === undefined || !(isDirectoryStat(there) || isDirectoryStat(moving))) {
     writer.rename(from, to);
-    return;
+    return isDirectoryStat(moving);
   }
   // Both are there, and one is a directory: neither moment is without the name.
   if (writer.exchange(from, to)) {
     if (writer.lstat(from) !== undefined) writer.rename(from, trash);
-    return;
+    return true;
   }
   writer.rename(to, trash);
   writer.rename(from, to);
+  return true;
 }
 
-function drop(writer: BaseWriter, { path, host, trash }: Extract<Step, { do: 'drop' }>): void {
+function drop(writer: BaseWriter, { path, host, trash }: Extract<Step, { do: 'drop' }>): boolean {
   const there: BaseStat | undefined = writer.lstat(path);
-  if (there?.hostInode !== host) return;
-  if (isDirectoryStat(there)) writer.rename(path, trash);
+  if (there?.hostInode !== host) return false;
+  const isDirectory = isDirectoryStat(there);
+  if (isDirectory) writer.rename(path, trash);
   else writer.unlink(path);
+  return isDirectory;
 }
 
 function attributes(writer: BaseWriter, step: Extract<Step, { do: 'attributes' }>): void {

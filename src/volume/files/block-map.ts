@@ -111,7 +111,7 @@ export class BlockMap {
     let missing = found.length;
     for (const changes of this.core.pendingChanges(view)) {
       const blocks = changes.files.get(inode.ino);
-      if (blocks === undefined) continue;
+      if (blocks === undefined || !inode.readsLayer(changes.layer)) continue;
       for (let index = first; index <= last; index++) {
         const block = blocks.get(index);
         if (block === undefined || found[index - first] !== undefined) continue;
@@ -151,6 +151,7 @@ export class BlockMap {
   ): Generator<{ index: number; source: BlockSource }> {
     const changed = new Map<number, BlockSource>();
     for (const changes of this.core.pendingChanges(view)) {
+      if (!inode.readsLayer(changes.layer)) continue;
       for (const [index, block] of changes.files.get(inode.ino) ?? []) {
         if (index < from || index >= end || changed.has(index)) continue;
         changed.set(index, this.#inMemory(inode, index, changes.layer, block));

@@ -89,11 +89,14 @@ export class StoredBlocks {
    */
   visit(
     view: View,
-    { ino, size }: Inode,
+    inode: Inode,
     first: number,
     end: number,
-    take: (block: StoredBlock, value: Buffer | undefined) => boolean,
+    give: (block: StoredBlock, value: Buffer | undefined) => boolean,
   ): void {
+    const { ino, size } = inode;
+    const take: typeof give = (block, value) =>
+      !inode.readsLayer(block.layer) || give(block, value);
     const { reader } = this.core;
     const { fileset } = view;
     const stop = Number.isFinite(end)

@@ -44,7 +44,8 @@ export class Xattrs {
       }
     }
     if (inode.base === undefined || inode.base.isStored) return undefined;
-    return this.core.base?.getxattr(inode.base.path, name);
+    const { path } = inode.base;
+    return ofFile(() => this.core.base?.getxattr(path, name));
   }
 
   list(view: View, inode: Inode): string[] {
@@ -69,7 +70,8 @@ export class Xattrs {
       });
     }
     if (inode.base !== undefined && !inode.base.isStored) {
-      for (const name of this.core.base?.listxattr(inode.base.path) ?? []) note(name, true);
+      const { path } = inode.base;
+      for (const name of ofFile(() => this.core.base?.listxattr(path)) ?? []) note(name, true);
     }
     return [...names].filter(([, present]) => present).map(([name]) => name);
   }
@@ -130,5 +132,15 @@ export class Xattrs {
     }
     own.set(name, value);
     this.core.open.note(64 + name.length + (value?.length ?? 0));
+  }
+}
+
+/** A file that others have removed from the base has none there any more. */
+function ofFile<T>(read: () => T | undefined): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof FsError && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }

@@ -17,6 +17,7 @@ import {
 import { LAST_HASH, nameHash } from '../../format/records/name-hash.js';
 import { TABLE, VERSION_LENGTH } from '../../format/records/tables.js';
 import { decodeEntry } from '../../format/records/values.js';
+import type { BaseDirectory, BaseName } from '../../base/base-directory.js';
 import type { RecordView } from '../../store/env.js';
 import type { TableReader } from '../../store/reader.js';
 import type { VolumeCore } from '../core.js';
@@ -149,7 +150,7 @@ export class Directories {
   #baseNames(path: string, fromHash: number): NameSource {
     const base = this.core.base;
     if (base === undefined) return () => undefined;
-    const names = base.list(path);
+    const names = namesIn(base, path);
     let i = firstAtOrAfter(names, fromHash, '');
     return () => {
       const name = names[i++];
@@ -296,5 +297,15 @@ export class StoredNames {
     }
     this.#size = BATCH;
     this.#from = next;
+  }
+}
+
+/** A directory that others have removed has no names any more, as for lookups; `status` tells. */
+function namesIn(base: BaseDirectory, path: string): readonly BaseName[] {
+  try {
+    return base.list(path);
+  } catch (error) {
+    if (!(error instanceof FsError) || base.lstat(path) !== undefined) throw error;
+    return [];
   }
 }

@@ -11,6 +11,7 @@ import { inodeKey, inodePlace } from '../../format/records/keys.js';
 import { BASE_LAYER, MAX_LAYER, ROOT_INODE, TABLE } from '../../format/records/tables.js';
 import { heldTime } from '../../format/records/time.js';
 import type { BaseStat } from '../../base/base-directory.js';
+import { isOfState } from '../../base/base-stat.js';
 import type { BaseIds } from './base-ids.js';
 import type { RecordView } from '../../store/env.js';
 import type { TableReader } from '../../store/reader.js';
@@ -71,7 +72,7 @@ export class Inodes {
     const { ino } = inode;
     const isOwn = inode.layer === BASE_LAYER;
     const base = (isOwn ? this.#pendingBaseRecord(ino) : this.baseRecord(ino))?.base;
-    if (base !== undefined) inode.base = base;
+    if (base !== undefined && (isOwn || isOfState(base, inode.base))) inode.base = base;
     return inode;
   }
 

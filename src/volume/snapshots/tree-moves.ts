@@ -8,6 +8,7 @@
  * restores asks for that (`keepsUndo`).
  */
 import { CommandError } from '../../lib/errors.js';
+import { invariant } from '../../lib/invariant.js';
 import { automaticNote } from '../../format/text/note.js';
 import type { Catalog, Snapshot } from '../catalog.js';
 import type { VolumeCore } from '../core.js';
@@ -17,6 +18,7 @@ import type { View } from '../view.js';
 import { type SnapshotCommands, timeName } from './snapshot-commands.js';
 import {
   stepText,
+  type ToldStep,
   type UndoDirection,
   type UndoLine,
   type UndoPlan,
@@ -46,8 +48,10 @@ interface UndoTold {
   command: 'undo';
   direction: UndoDirection;
   /** The commands taken back, or given again, in this order. */
-  passed: Omit<UndoStep, 'before'>[];
-  /** The snapshot that the tree becomes. */
+  passed: ToldStep[];
+  /** What becomes another one. */
+  concerns: 'tree' | 'base';
+  /** The snapshot that it becomes. */
   name: string;
 }
 
@@ -55,10 +59,20 @@ export interface PlannedUndo extends UndoTold {
   dryRun: true;
 }
 
-export interface UndoAnswer extends Moved, UndoTold {
-  /** What `undo` and `undo --back` do next; null: nothing. */
+/** What `undo` and `undo --back` do next; null: nothing. */
+export interface UndoNext {
   next: UndoTold | null;
   nextBack: UndoTold | null;
+}
+
+export interface UndoAnswer extends Moved, UndoTold, UndoNext {}
+
+/** An apply that `undo` passes: what the base becomes, in this order. */
+export interface BaseUndo {
+  told: UndoTold;
+  timeMs: number;
+  direction: UndoDirection;
+  states: { paths: string[]; target: Snapshot }[];
 }
 
 export interface TreeMoved<A> {
@@ -131,6 +145,23 @@ export class TreeMoves {
     return { ...told(this.#line.plan(direction)), dryRun: true };
   }
 
+  /** When `undo` passes an apply: what the base becomes. Throws as `planUndo`. */
+  planBaseUndo(direction: UndoDirection | undefined): BaseUndo | undefined {
+    const plan = this.#line.plan(direction);
+    const [step] = plan.steps;
+    if (plan.base === undefined || step === undefined) return undefined;
+    const { timeMs } = step;
+    return { told: told(plan), timeMs, direction: plan.direction, states: plan.base };
+  }
+
+  /** What `undo` does next. */
+  get nextUndo(): UndoNext {
+    return {
+      next: toldOrNull(this.#line.tryPlan()),
+      nextBack: toldOrNull(this.#line.tryPlan('back')),
+    };
+  }
+
   /** Takes the last command back, or goes forward again after that. Throws as `planUndo`. */
   undo(
     direction: UndoDirection | undefined,
@@ -139,6 +170,7 @@ export class TreeMoves {
   ): TreeMoved<UndoAnswer> {
     this.#checkMovable();
     const plan = this.#line.plan(direction);
+    invariant(plan.base === undefined, 'the undo of an apply moves the base');
     const timeMs = this.#core.clock.nowMs();
     const what = plan.steps.map(stepText).join(', ');
     const note = plan.direction === 'back' ? `before undo of ${what}` : `before redo of ${what}`;
@@ -159,12 +191,7 @@ export class TreeMoves {
       outcome: plan.direction === 'back' ? `took back ${what}` : `did ${what} again`,
       details: { direction: plan.direction, undo, pruned, locked },
     });
-    const answer = {
-      ...moved.answer,
-      ...told(plan),
-      next: toldOrNull(this.#line.tryPlan()),
-      nextBack: toldOrNull(this.#line.tryPlan('back')),
-    };
+    const answer = { ...moved.answer, ...told(plan), ...this.nextUndo };
     return { ...moved, answer };
   }
 
@@ -266,9 +293,10 @@ export class TreeMoves {
   }
 }
 
-function told({ direction, steps, target }: UndoPlan): UndoTold {
-  const passed = steps.map(({ before: _before, ...step }) => step);
-  return { command: 'undo', direction, passed, name: target.name };
+function told({ direction, steps, target, base }: UndoPlan): UndoTold {
+  const passed = steps.map(({ before: _before, base: _base, ...step }) => step);
+  const concerns = base === undefined ? 'tree' : 'base';
+  return { command: 'undo', direction, passed, concerns, name: target.name };
 }
 
 function toldOrNull(plan: UndoPlan | undefined): UndoTold | null {

@@ -11,6 +11,14 @@
 import { CommandError } from '../../lib/errors.js';
 import type { Catalog, Snapshot } from '../catalog.js';
 
+/** A part of the base, as it is in a snapshot. */
+export interface BaseState {
+  /** Below the root, byte strings; none: everything. */
+  paths: string[];
+  /** UUID. */
+  snapshot: string;
+}
+
 /** A command that can be taken back. */
 export interface UndoStep {
   command: string;
@@ -19,9 +27,17 @@ export interface UndoStep {
   /** The rest of the command, for people: paths, for example. */
   detail?: string;
   timeMs: number;
-  /** UUID of the snapshot that shows the tree as it was before the command. */
+  /**
+   * UUID of the snapshot that shows the tree as it was before the command. An apply does not change
+   * the tree: empty until `undo` goes on from here.
+   */
   before: string;
+  /** An apply: what the base was before, and, once it was taken back, after it. */
+  base?: { before: BaseState[]; after?: BaseState[] };
 }
+
+/** What is shown of a step. */
+export type ToldStep = Omit<UndoStep, 'before' | 'base'>;
 
 /** A command that `undo` must not pass in silence, because it can't be taken back. */
 export interface Barrier {
@@ -53,13 +69,18 @@ export interface UndoPlan {
   steps: UndoStep[];
   /** How many steps are in effect afterwards. */
   to: number;
+  /** What the tree becomes; of an apply, what the base or its first part becomes. */
   target: Snapshot;
+  /** An apply is passed: the base changes, in this order, and the tree does not. */
+  base?: { paths: string[]; target: Snapshot }[];
 }
 
 /** A step as it is shown. */
-export interface ShownStep extends Omit<UndoStep, 'before'> {
+export interface ShownStep extends ToldStep {
   /** The snapshot to which taking it back leads; null: it is gone. */
   before: string | null;
+  /** What the command has changed. */
+  concerns: 'tree' | 'base';
   isTakenBack: boolean;
 }
 
@@ -68,7 +89,7 @@ const UNDO_META = 'undo';
 const MAX_STEPS = 200;
 
 /** `restore before-upgrade`. Pure. */
-export function stepText({ command, name, detail }: Omit<UndoStep, 'before' | 'timeMs'>): string {
+export function stepText({ command, name, detail }: Omit<ToldStep, 'timeMs'>): string {
   return [command, name, detail].filter((word) => word !== undefined).join(' ');
 }
 
@@ -85,7 +106,7 @@ export class UndoLine {
 
   /** A version that knew no line has restored: its undo snapshots are steps, too. */
   #takeInUnknown(): void {
-    const known = new Set([...this.#line.steps.map(({ before }) => before), this.#line.tip]);
+    const known = new Set([...this.#line.steps.flatMap(snapshotsOf), this.#line.tip]);
     const unknown = this.#catalog.list().filter(({ kind, layer, uuid }) => {
       return kind === 'undo' && layer >= this.#line.layer && !known.has(uuid);
     });
@@ -134,6 +155,24 @@ export class UndoLine {
     this.#store();
   }
 
+  /**
+   * The base has moved over the apply of that time; `left` is what it was until then. Another
+   * command may have been given since the move began: then the line stays.
+   */
+  baseMoved(timeMs: number, direction: UndoDirection, left: BaseState[]): void {
+    const { steps, at } = this.#line;
+    const index = direction === 'back' ? at - 1 : at;
+    const step = steps[index];
+    if (step?.base === undefined || step.timeMs !== timeMs) return;
+    const base = { ...step.base, [direction === 'back' ? 'after' : 'before']: left };
+    const changed = [...steps];
+    changed[index] = { ...step, base };
+    const to = direction === 'back' ? at - 1 : at + 1;
+    const { barrier: _passed, ...line } = this.#line;
+    this.#line = { ...line, steps: changed, at: to, next: at };
+    this.#store();
+  }
+
   /** The tree has become another one in a way that no undo leads back from. */
   clear(barrier?: Barrier): void {
     const { steps } = this.#line;
@@ -169,9 +208,22 @@ export class UndoLine {
     if (to > steps.length) throw nothing('nothing has been taken back: there is no way forward');
     const goesBack = to < at;
     const passed = goesBack ? steps.slice(to, at).reverse() : steps.slice(at, to);
+    const plan = { direction: goesBack ? 'back' : 'forward', steps: passed, to } as const;
+    const [step] = passed;
+    // One command is passed at a time.
+    if (step?.base !== undefined) {
+      const states = (goesBack ? step.base.before : step.base.after) ?? [];
+      const base = states.flatMap(({ paths, snapshot }) => {
+        const target = this.#byUuid(snapshot);
+        return target === undefined ? [] : [{ paths, target }];
+      });
+      const [first] = base;
+      if (first === undefined || base.length < states.length) throw gone(step, goesBack, 'base');
+      return { ...plan, target: first.target, base };
+    }
     const target = this.#state(to);
-    if (target === undefined) throw gone(passed.at(-1), goesBack);
-    return { direction: goesBack ? 'back' : 'forward', steps: passed, to, target };
+    if (target === undefined) throw gone(passed.at(-1), goesBack, 'tree');
+    return { ...plan, target };
   }
 
   /** What `undo` would do, or undefined. */
@@ -189,9 +241,10 @@ export class UndoLine {
     const { steps, at } = this.#line;
     if (steps.length === 0) return [];
     const names = new Map(this.#catalog.list().map(({ uuid, name }) => [uuid, name]));
-    return steps.map(({ before, ...step }, index) => ({
+    return steps.map(({ before, base, ...step }, index) => ({
       ...step,
-      before: names.get(before) ?? null,
+      before: names.get(base?.before[0]?.snapshot ?? before) ?? null,
+      concerns: base === undefined ? 'tree' : 'base',
       isTakenBack: index >= at,
     }));
   }
@@ -215,12 +268,17 @@ function nothing(why: string): CommandError {
   return new CommandError('nothing-to-undo', 'ENOENT', `nothing to undo: ${why}`);
 }
 
-function gone(step: UndoStep | undefined, goesBack: boolean): CommandError {
-  const what = step === undefined ? 'the command' : `"${stepText(step)}"`;
+function snapshotsOf({ before, base }: UndoStep): string[] {
+  const states = [...(base?.before ?? []), ...(base?.after ?? [])];
+  return [before, ...states.map(({ snapshot }) => snapshot)];
+}
+
+function gone(step: UndoStep | undefined, goesBack: boolean, what: 'tree' | 'base'): CommandError {
+  const command = step === undefined ? 'the command' : `"${stepText(step)}"`;
   return new CommandError(
     'undo-gone',
     'ENOENT',
-    `the snapshot of the tree ${goesBack ? 'before' : 'after'} ${what} is gone: it was deleted, ` +
+    `the snapshot of the ${what} ${goesBack ? 'before' : 'after'} ${command} is gone: it was deleted, ` +
       'or pruned (the option keep-undo says how many are kept)',
   );
 }

@@ -44,7 +44,11 @@ class Member {
       quiesce: () => settledWith<void>(undefined),
       restored: () => () => settledWith({}),
       inspect: () => settledWith({}),
-      apply: { run: () => new Deferred(), progress: { done: 0, total: 0 } },
+      apply: {
+        run: () => new Deferred(),
+        undo: () => new Deferred(),
+        progress: { done: 0, total: 0 },
+      },
       checkDemotion: () => undefined,
       random: Math.random,
       peering: () => settledWith({}),
