@@ -277,6 +277,11 @@ async function everyday(runs: Runs): Promise<void> {
   await runs.run('schedule', at([]));
   await runs.run('apply', at(['-n']));
   await runs.run('apply', at([]));
+  await runs.run('undo', at(['-n']));
+  await runs.run('undo', at([]));
+  await world.sh('echo others > base/f');
+  await runs.run('apply', at(['-n']), { fails: true, types: ['apply-plan'] });
+  await runs.run('apply', at(['--theirs']));
   await runs.run('restore', at(['nothing']), { fails: true });
   await runs.run('undo', at(['--nonsense']), { fails: true });
 }
