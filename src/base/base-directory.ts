@@ -63,6 +63,7 @@ export class BaseDirectory {
   readonly #tells: boolean;
   readonly #stat = new StatxBuffer();
   readonly #place: Found = { fd: -1, name: '' };
+  #isClosed = false;
 
   private constructor(rootFd: number, rootStat: BaseStat, nowMs: () => number) {
     this.rootStat = rootStat;
@@ -301,7 +302,15 @@ export class BaseDirectory {
     };
   }
 
+  /** After this long, no thread reads a descriptor of it any more. */
+  lentMs(): number {
+    return this.#files.lentMs();
+  }
+
+  /** Again: does nothing. */
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#watch?.close();
     this.#listings.clear();
     this.#files.close();

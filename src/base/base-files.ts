@@ -217,6 +217,12 @@ export class BaseFiles {
     this.#retired = kept;
   }
 
+  /** How long descriptors may still be read by other threads; 0: none was lent. */
+  lentMs(): number {
+    const files = [...this.#files.values(), ...this.#retired];
+    return files.some((file) => this.#isLent(file)) ? LENT_MS : 0;
+  }
+
   /** Number of open descriptors. */
   get count(): number {
     return this.#files.size + this.#retired.length;

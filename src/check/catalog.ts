@@ -12,6 +12,7 @@ import { formatUse } from '../format/records/volume-format.js';
 import { decodePeering } from '../format/records/peer-record.js';
 import { decodeJson } from '../format/records/values.js';
 import type { StoreReader } from '../store/reader.js';
+import { frozenOf } from '../volume/freeze/frozen.js';
 import { checkLocks } from './locks.js';
 import type { CheckState } from './report.js';
 import { type Identity, ownIdentity } from '../volume/peers/identity.js';
@@ -26,6 +27,8 @@ export interface CheckedCatalog {
   nextInode: Readonly<Record<string, number>>;
   identity: Identity | undefined;
   hasBase: boolean;
+  /** It had a base, and needs it no more (rule A12). */
+  isFrozen: boolean;
   /** Layers that a view may start at: those with a name, and open ones. */
   tops: Set<number>;
   /** The layers form a tree, so that views can be made. */
@@ -44,6 +47,7 @@ export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCat
     nextInode: {},
     identity: undefined,
     hasBase: false,
+    isFrozen: false,
     tops: new Set(),
     isTree: false,
   };
@@ -72,6 +76,7 @@ function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatal
     state.add('format', 'the volume has no uuid', 'meta/uuid');
   } else catalog.identity = meta<Identity>(reader, 'identity') ?? ownIdentity(uuid);
   catalog.hasBase = hasBase(reader);
+  checkFrozen(reader, state, catalog);
   const options = meta<VolumeOptions>(reader, 'options');
   if (options === undefined) state.add('format', 'the options are missing', 'meta/options');
   else state.guard('format', 'meta/options', () => checkOptions(options));
@@ -85,6 +90,14 @@ function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatal
   } else {
     state.add('D6', 'the counters of the inodes are missing', 'meta/nextInode');
   }
+}
+
+function checkFrozen(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {
+  const frozen = frozenOf(reader);
+  if (frozen === undefined) return;
+  catalog.isFrozen = true;
+  if (!isCount(frozen.timeMs)) state.add('A12', 'it does not say when', 'meta/frozen');
+  if (catalog.hasBase) state.add('A12', 'the volume is frozen, and has a base', 'meta/base');
 }
 
 function readLayers(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {

@@ -150,6 +150,9 @@ export class RecordCheck {
           decodeInode(value, inode, () => 'inode');
           const problem = this.#storedProblem(inode, filesetOf(key));
           if (problem !== undefined) this.state.add('A9', problem, where);
+          if (this.catalog.isFrozen && this.#isUnstored(inode, filesetOf(key))) {
+            this.state.add('A12', 'the volume is frozen, and this is read from the base', where);
+          }
           break;
         }
         case TABLE.entries: {
@@ -190,6 +193,13 @@ export class RecordCheck {
     const value = this.reader.get(TABLE.inodes, inodeKey(fileset, ino, BASE_LAYER));
     if (value !== undefined && isStoredRecord(value)) return undefined;
     return 'it says that the base has nothing of it, and the base layer does not';
+  }
+
+  /** It is read from the base. */
+  #isUnstored({ ino, base }: Inode, fileset: number): boolean {
+    if (base === undefined || base.isStored === true) return false;
+    const value = this.reader.get(TABLE.inodes, inodeKey(fileset, ino, BASE_LAYER));
+    return value === undefined || !isStoredRecord(value);
   }
 
   /**

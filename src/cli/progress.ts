@@ -68,9 +68,10 @@ export async function withProgress<T>(
   label: string,
   control: ControlClient,
   command: Promise<T>,
+  unit: ProgressUnit = 'count',
 ): Promise<T> {
   if (!process.stderr.isTTY) return await command;
-  const progress = new Progress(label, 'count');
+  const progress = new Progress(label, unit);
   const timer = setInterval(() => {
     control.state('status').then(
       (status) => {

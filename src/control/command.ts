@@ -21,6 +21,8 @@ export const COMMAND_NAMES = [
   'schedule',
   'options',
   'apply',
+  'freeze',
+  'freeze-stop',
   'check',
   'diff',
   'log',
@@ -75,7 +77,7 @@ export interface CommandArguments {
   names?: readonly string[];
   /** `undo`: absent: back, or forward after an `undo`. */
   direction?: 'back' | 'forward';
-  /** `undo`, `apply`: only says what it would do. */
+  /** `undo`, `apply`, `freeze`: only says what it would do. */
   dryRun?: boolean;
   /** `save`, `group-save`: what the snapshot is about. */
   note?: string;

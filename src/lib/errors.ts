@@ -48,6 +48,7 @@ export const ERRNO = {
   EHOSTUNREACH: 113,
   ESTALE: 116,
   EDQUOT: 122,
+  ECANCELED: 125,
 } as const;
 
 const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(

@@ -11,6 +11,7 @@ import type { BaseDirectory } from '../base/base-directory.js';
 import { appliedLayers } from './apply/applied.js';
 import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
+import { frozenOf } from './freeze/frozen.js';
 import type { TxgSink } from './commit/txg-sink.js';
 import { InlineSink } from './commit/inline-sink.js';
 import { applyLog, openToRead } from './log/log-replay.js';
@@ -103,7 +104,7 @@ function readAbout(what: VolumeOpenOptions, reader: StoreReader): About {
   const stored = readMeta<StoredBase>(reader, 'base');
   const uuid = readMeta<string>(reader, 'uuid');
   invariant(options !== undefined && uuid !== undefined, 'a volume has options and a uuid');
-  checkBase(what, stored);
+  checkBase(what, stored, frozenOf(reader) !== undefined);
   const pinned = appliedLayers(reader);
   return { options, stored, uuid, revision: revisionOf(reader), pinned };
 }
@@ -123,9 +124,15 @@ export function checkFormat(path: string, format: number | undefined, known = NE
 }
 
 /** Rule D10: refuses a base that was replaced as a whole. */
-function checkBase(what: VolumeOpenOptions, stored: StoredBase | undefined): void {
+function checkBase(
+  what: VolumeOpenOptions,
+  stored: StoredBase | undefined,
+  isFrozen: boolean,
+): void {
   const { path, base } = what;
   if (what.writer.kind === 'none' && base === undefined && what.reattach === true) return;
+  // Whatever is there now, nothing is read from it.
+  if (isFrozen) return;
   if (stored === undefined && base !== undefined) {
     throw new CommandError(
       'base-mismatch',

@@ -57,6 +57,7 @@ import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { OptionCommands } from './option-commands.js';
 import { PrunedSnapshots } from './peers/pruned-snapshots.js';
 import { PullSchedule } from './peers/pull-schedule.js';
+import { Frozen, frozenOf } from './freeze/frozen.js';
 import { GroupPoints } from './snapshots/group-points.js';
 import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
 import { RoleCommands } from './peers/role-commands.js';
@@ -83,6 +84,7 @@ export class Volume extends ReadableVolume {
   readonly optionCommands: OptionCommands;
   readonly groupPoints: GroupPoints;
   readonly applied: Applied;
+  readonly frozen: Frozen;
   readonly #commands: SnapshotCommands;
   readonly #moves: TreeMoves;
   readonly #line: UndoLine;
@@ -106,6 +108,7 @@ export class Volume extends ReadableVolume {
     this.pruned = new PrunedSnapshots(core, catalog, this.#commands, this.locks);
     this.optionCommands = new OptionCommands(core, catalog, this.#commands);
     this.applied = new Applied(this, this.#commands, this.#moves);
+    this.frozen = new Frozen(core, catalog);
     this.groupPoints = new GroupPoints(core, catalog, this.#commands);
     catalog.attach(core);
     core.onClose((txg) => {
@@ -123,7 +126,10 @@ export class Volume extends ReadableVolume {
     const open = layers.all().find((l) => l.state === 'open' && l.fileset === ROOT_FILESET);
     invariant(open !== undefined, 'the root fileset has an open layer');
     const live = new View(ROOT_FILESET, open.number, layers.lineage(open.number), true);
-    const base = what.base?.directory;
+    // Nothing is read from what was the base of a frozen volume.
+    const isFrozen = frozenOf(reader) !== undefined;
+    if (isFrozen) what.base?.directory.close();
+    const base = isFrozen ? undefined : what.base?.directory;
     const clock = what.clock ?? realClock();
     const core = new VolumeCore(reader, sink, options, base, clock, live, layers);
     core.isStandby = catalog.role.role === 'standby';
@@ -519,6 +525,7 @@ export class Volume extends ReadableVolume {
       openGroupBytes: this.core.open.bytes,
       isWriting: this.core.closing !== undefined,
       ...(base !== undefined && { isApplied: !this.applied.isBehind }),
+      frozenMs: this.frozen.sinceMs,
       baseMismatches: (base?.mismatches ?? []).map(({ path, timeMs, expected, found }) => ({
         path: textOfByteString(path),
         timeMs,

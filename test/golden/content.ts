@@ -44,7 +44,7 @@ function treeOf(volume: Volume, view: View): Record<string, string> {
   const walk = (directory: Inode, path: string): void => {
     tree[path] = describe(volume, view, directory);
     volume.list(view, directory, 0, (name, ino) => {
-      const child = volume.inode(view, ino) as Inode;
+      const child = volume.inodeForListing(view, directory, name, ino) as Inode;
       const childPath = joinPath(path, name);
       if (child.isDirectory) walk(child, childPath);
       else tree[childPath] = describe(volume, view, child);

@@ -59,6 +59,24 @@ for (const seed of seeds) {
         run.volume.flush();
       }
     }
+    for (let i = random.below(30); i > 0; i--) run.work(random);
+    const wanted = run.live;
+    // Cut off first, as by a kill.
+    const cut = run.freezing();
+    for (let i = random.below(40); i > 0 && cut.next().done !== true; i--) run.volume.flush();
+    run.volume.flush();
+    run.crash();
+    run.snapshotsHold();
+    same(run.live, wanted, 'the live tree, a freeze cut off');
+    run.check();
+    workNow(run.freezing(), () => run.volume.flush()).base?.close();
+    run.emptyBase();
+    same(run.live, wanted, 'the live tree, frozen');
+    run.snapshotsHold();
+    run.check();
+    run.reopen();
+    same(run.live, wanted, 'the live tree, frozen and opened again');
+    run.snapshotsHold();
     t.end();
   });
 }

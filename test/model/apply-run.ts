@@ -19,6 +19,7 @@ import { checkVolumeAt } from '../../src/check/check.js';
 import { type ApplyHost, type ApplyOutcome, applyLayer } from '../../src/volume/apply/apply.js';
 import { recoverApplyNow } from '../../src/volume/apply/carry-out.js';
 import { undoApply } from '../../src/volume/apply/undo-apply.js';
+import { type FreezeOutcome, freezeBase } from '../../src/volume/freeze/freeze.js';
 import { createVolume } from '../../src/volume/create-volume.js';
 import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
 import type { View } from '../../src/volume/view.js';
@@ -323,6 +324,23 @@ export class ApplyRun {
 
   applying(layer: number, paths: readonly string[] = [], ours = false): Work<ApplyOutcome> {
     return applyLayer(this.volume, layer, { paths, ours, source: 'test' }, this.host);
+  }
+
+  freezing(): Work<FreezeOutcome> {
+    const { pause, rights } = this.host;
+    return freezeBase(this.volume, {
+      pause,
+      onProgress: () => undefined,
+      isStopped: () => false,
+      reader: rights,
+      source: 'test',
+    });
+  }
+
+  /** The directory stays, with nothing in it. */
+  emptyBase(): void {
+    fs.rmSync(this.base, { recursive: true });
+    fs.mkdirSync(this.base);
   }
 
   /** Undefined: nothing was applied. */

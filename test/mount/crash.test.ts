@@ -210,13 +210,14 @@ function failpointNames(): string[] {
     for (const [, step] of text.matchAll(/\bfailpoint\('([a-z-]+:[a-z-]+)'\)/g))
       names.add(step ?? '');
   }
-  // These have tests of their own: apply (apply.test.ts), group saves (group-mounts.test.ts), the
+  // These have tests of their own: apply (apply.test.ts), freeze (freeze.test.ts), group saves (group-mounts.test.ts), the
   // intent log (intent-log.test.ts), streams (send-receive.test.ts), roles (failover.test.ts), the
   // start of a mount (ending.test.ts), upgrades (upgrade.test.ts), moved volumes
   // (volume-places.test.ts) and the writer (writer-death.test.ts).
   return [...names]
     .filter(
-      (name) => !/^(apply|group|log|mount|receive|role|spawn|upgrade|volume|writer):/.test(name),
+      (name) =>
+        !/^(apply|freeze|group|log|mount|receive|role|spawn|upgrade|volume|writer):/.test(name),
     )
     .sort();
 }

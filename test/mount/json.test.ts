@@ -277,6 +277,8 @@ async function everyday(runs: Runs): Promise<void> {
   await runs.run('schedule', at([]));
   await runs.run('apply', at(['-n']));
   await runs.run('apply', at([]));
+  await runs.run('freeze', at(['-n']));
+  await runs.run('freeze', at(['--stop']));
   await runs.run('undo', at(['-n']));
   await runs.run('undo', at([]));
   await world.sh('echo others > base/f');

@@ -57,7 +57,8 @@ function mountText(status: Answer): string {
   if (mountpoint === null) parts.push('not mounted');
   else {
     parts.push(printable(String(mountpoint)));
-    if (base === null) parts.push('over nothing');
+    if (status['frozenMs'] !== null) parts.push('frozen: no base is needed');
+    else if (base === null) parts.push('over nothing');
     else parts.push(base === mountpoint ? 'in place' : `over ${printable(String(base))}`);
   }
   parts.push(`volume ${printable(String(volumePath))}`);
@@ -73,7 +74,8 @@ function basedOnText(status: Answer): string {
   const saved = counted(Number(status['snapshotCount']), 'snapshot');
   const basedOn = (status['basedOn'] ?? null) as Answer | null;
   if (basedOn === null) {
-    const origin = status['base'] === null ? 'nothing' : 'the base directory';
+    const hasBase = status['base'] !== null || status['frozenMs'] !== null;
+    const origin = hasBase ? 'the base directory' : 'nothing';
     return `${origin}: no snapshot that the tree comes from is there (${saved})`;
   }
   const { name, createdMs, note } = basedOn;

@@ -11,7 +11,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { type MountOptions, parseMountOptions } from '../../daemon/mount/mount-options.js';
-import { planMount } from '../../daemon/mount/mount-plan.js';
 import { findMountRecord } from '../../daemon/mount/mount-record.js';
 import {
   MOUNT_TYPE,
@@ -34,6 +33,7 @@ import {
 } from './mount-words.js';
 import { printable } from '../output.js';
 import { processesBelow } from './told-below.js';
+import { planned } from './plan.js';
 import { currentPaths } from '../target.js';
 
 /** Wrong usage, or not permitted. */
@@ -55,7 +55,7 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
   }
   const paths = currentPaths();
   await takeIn(paths, say);
-  const plan = planMount(
+  const plan = await planned(
     {
       base: NO_BASE.has(words.spec) ? undefined : words.spec,
       source: NO_BASE.has(words.spec) ? words.spec : undefined,

@@ -8,6 +8,7 @@ import { parseMountOptions } from '../../daemon/mount/mount-options.js';
 import type { DriverChoice, MountPlan, MountRequest } from '../../daemon/mount/mount-plan.js';
 import type { OpenedFacts } from '../../daemon/serve/spawn.js';
 import { DRIVERS } from './mount-words.js';
+import { planned } from './plan.js';
 import { processesBelow } from './told-below.js';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
 import { noteWarning, printJson, printLine, warn, wrongUsage } from '../output.js';
@@ -74,8 +75,7 @@ export function addMount(program: Command): void {
       // Loaded only when needed: other commands start faster without it.
       const { takeIn } = await import('../../daemon/volumes/take-in.js');
       await takeIn(paths, warn);
-      const { planMount } = await import('../../daemon/mount/mount-plan.js');
-      const plan = planMount(request, paths);
+      const plan = await planned(request, paths);
       for (const note of plan.notes) warn(note);
       if (options.foreground) {
         const { serveInForeground } = await import('../../daemon/serve/daemon.js');

@@ -28,6 +28,8 @@ import type { ControlFile } from '../control-file.js';
 import { deleteFile } from './delete.js';
 import { demoteFile } from './demote.js';
 import { diffFile } from './diff.js';
+import { freezeFile } from './freeze.js';
+import { freezeStopFile } from './freeze-stop.js';
 import { groupSaveFile } from './group-save.js';
 import { lockFile } from './lock.js';
 import { logFile } from './log.js';
@@ -62,6 +64,8 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   scheduleFile,
   optionsFile,
   applyFile,
+  freezeFile,
+  freezeStopFile,
   checkFile,
   diffFile,
   logFile,

@@ -8,7 +8,7 @@
  * is durable; a command that fails before the switch leaves everything as it was.
  *
  * Doors: commands, inspect.
- * Doors inside daemon/: applying, inspector, problems, save-schedule.
+ * Doors inside daemon/: applying, freezing, inspector, problems, save-schedule.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { after, type Deferred, failing } from '../../lib/deferred.js';
@@ -26,6 +26,7 @@ import { LATEST_NAME } from '../../format/text/grammar.js';
 import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
 import type { PeeringCommand } from '../peers/peering.js';
 import { round } from '../../lib/round.js';
+import type { Freezing } from './freezing.js';
 
 /** The part of a volume that commands need. `V` is its view. */
 export interface CommandVolume<V> {
@@ -69,7 +70,7 @@ type UndoDirection = NonNullable<CommandArguments['direction']>;
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
-  command: 'apply' | 'check' | 'diff' | 'log' | 'undo' | 'versions';
+  command: 'apply' | 'freeze' | 'check' | 'diff' | 'log' | 'undo' | 'versions';
   args: CommandArguments;
 }
 
@@ -96,6 +97,8 @@ export interface CommandParts<V> {
     undo(args: CommandArguments, source: string): Deferred<Answer>;
     readonly progress: { done: number; total: number };
   };
+  /** Copies the rest of the base, beside other commands. */
+  freeze: Pick<Freezing, 'begin' | 'end' | 'run' | 'stop' | 'isRunning' | 'progress'>;
   /** Throws CommandError when the volume can't be a standby as it is mounted. */
   checkDemotion(): void;
   /** Numbers in [0, 1). */
@@ -141,6 +144,7 @@ export class VolumeCommands<V> implements Commands {
   #phase = '';
   #startedMs = 0;
   #inspectStartedMs = 0;
+  #freezeStartedMs = 0;
   #result: Answer | undefined;
   readonly #watchers: ((answer: Answer) => void)[] = [];
 
@@ -167,6 +171,11 @@ export class VolumeCommands<V> implements Commands {
     const command = this.#queue.current;
     if (command === undefined) {
       const inspection = this.#inspections.current;
+      const { freeze } = this.#parts;
+      if (freeze.isRunning) {
+        const elapsedMs = round(this.#parts.nowMs() - this.#freezeStartedMs);
+        return { command: 'freeze', phase: 'copy', elapsedMs, ...freeze.progress };
+      }
       return inspection === undefined
         ? undefined
         : {
@@ -336,6 +345,11 @@ export class VolumeCommands<V> implements Commands {
           return this.#change(command, true, () => volume.takeTheirs(args.paths ?? [], source));
         }
         return this.#apply(args, source);
+      case 'freeze':
+        if (args.dryRun) return this.#inspect({ command, args });
+        return this.#freeze(source);
+      case 'freeze-stop':
+        return this.#parts.freeze.stop();
       case 'check':
       case 'diff':
       case 'log':
@@ -367,12 +381,34 @@ export class VolumeCommands<V> implements Commands {
     });
   }
 
+  /** It waits for the command that runs, and then no other command waits for it. */
+  #freeze(source: string): Deferred<Answer> {
+    const { freeze } = this.#parts;
+    freeze.begin();
+    const ready = this.#queue.run('freeze', () => {
+      const timings = this.#begin();
+      return after(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
+    });
+    this.#freezeStartedMs = this.#parts.nowMs();
+    const done = after(ready, () => freeze.run(source));
+    const end = (): void => freeze.end();
+    done.settled(end, end);
+    return done;
+  }
+
   #apply(args: CommandArguments, source: string): Deferred<Answer> {
     const { apply } = this.#parts;
     return this.#queue.run('apply', () => this.#changeBase(() => apply.run(args, source)));
   }
 
   #changeBase(change: () => Deferred<Answer>): Deferred<Answer> {
+    if (this.#parts.freeze.isRunning) {
+      throw new CommandError(
+        'freeze-running',
+        'EBUSY',
+        'a freeze copies the base: apply when it is done, or end it (shadowfs freeze --stop)',
+      );
+    }
     const timings = this.#begin();
     return after(this.#quiesce(timings), () => {
       this.#phase = 'apply';

@@ -15,6 +15,8 @@ import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js
 import { Volume } from '../../volume/volume.js';
 import { workNow } from '../../lib/work.js';
 import { previewApply } from '../../volume/apply/apply.js';
+import { shownSurvey } from '../../volume/freeze/refusals.js';
+import { surveyBase } from '../../volume/freeze/survey.js';
 import { refuseCutOff } from '../../volume/apply/carry-out.js';
 import { baseUndoOf, itemsAnswer, pathsOf, rightsHere } from './applying.js';
 import type { InspectRequest } from './commands.js';
@@ -63,6 +65,8 @@ export function inspectVolume(
   switch (request.command) {
     case 'apply':
       return withVolume(place, (volume) => previewAnswer(volume, request.args));
+    case 'freeze':
+      return withVolume(place, freezePreview);
     case 'check':
       return checkAnswer(place, onProgress);
     case 'diff':
@@ -97,6 +101,17 @@ function undoPreview(volume: Volume, args: CommandArguments): Answer {
     ...itemsAnswer(parts.flatMap(({ items }) => items)),
     conflicts: parts.flatMap(({ conflicts }) => conflicts),
     refusals: parts.flatMap(({ refusals }) => refusals),
+  };
+}
+
+/** What `freeze` would copy, and what it can't. */
+function freezePreview(volume: Volume): Answer {
+  if (volume.frozen.sinceMs !== null) {
+    throw new CommandError('already-frozen', 'EINVAL', 'the volume is frozen: it has no base');
+  }
+  return {
+    ...shownSurvey(workNow(surveyBase(volume, rightsHere()))),
+    freeBytes: volume.space().freeBytes,
   };
 }
 

@@ -22,6 +22,7 @@ import type { View } from '../../volume/view.js';
 import type { Volume } from '../../volume/volume.js';
 import { Applying } from '../commands/applying.js';
 import { VolumeCommands } from '../commands/commands.js';
+import { Freezing } from '../commands/freezing.js';
 import { log } from './log.js';
 import { IncomingStreams } from '../transfer/incoming.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
@@ -48,6 +49,8 @@ export interface ServingThread {
   letGo(): void;
   /** Writes out everything of the file system that a descriptor is on. */
   flushFileSystem(fd: number): Deferred<void>;
+  /** The base is about to be closed: nothing is heard of it any more. */
+  forgetBase(): void;
   /** Runs `next` in the thread's spare time until it returns true. */
   addJob(next: () => boolean): void;
   /** What is known about the connection to the kernel. */
@@ -108,6 +111,16 @@ export class MountServer {
           pause: () => this.#pause(),
           flush: (fd) => thread.flushFileSystem(fd),
           volumePath: plan.volume,
+        },
+        log,
+      }),
+      freeze: new Freezing({
+        volume,
+        addJob: (next) => thread.addJob(next),
+        pause: () => this.#pause(),
+        baseReleased: (base) => {
+          thread.forgetBase();
+          thread.later(base.lentMs(), () => base.close());
         },
         log,
       }),

@@ -42,6 +42,7 @@ class NativeServer implements ServingThread {
   #control: NativeMount | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #baseLook: NodeJS.Timeout | undefined;
   readonly #opened: OpenedVolume;
 
   constructor(opened: OpenedVolume, data: ServeData) {
@@ -66,7 +67,7 @@ class NativeServer implements ServingThread {
     // This driver's kernel asks again after a second by itself.
     const { baseChanges } = this.#server.tree;
     if (this.#volume.base?.startWatching() !== undefined) {
-      setInterval(() => baseChanges.take(), BASE_LOOK_MS).unref();
+      this.#baseLook = setInterval(() => baseChanges.take(), BASE_LOOK_MS).unref();
     }
     this.post({ kind: 'opened', volume: openedFacts(this.#opened) });
     this.#server.peering.start();
@@ -181,6 +182,10 @@ class NativeServer implements ServingThread {
 
   flushFileSystem(fd: number): Deferred<void> {
     return this.#helpers.flush(fd);
+  }
+
+  forgetBase(): void {
+    clearInterval(this.#baseLook);
   }
 
   addJob(next: () => boolean): void {

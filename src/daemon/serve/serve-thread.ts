@@ -59,6 +59,7 @@ class KernelServer implements ServingThread {
   readonly #server: MountServer;
   readonly post = post;
   #session: FuseSession | undefined;
+  #unwatch: (() => void) | undefined;
 
   constructor(opened: OpenedVolume, kernelOverride: KernelOverride) {
     const { volume } = opened;
@@ -77,7 +78,7 @@ class KernelServer implements ServingThread {
     baseChanges.expireLater = () =>
       this.#loop.addTimer(BASE_UNHEARD_MS, () => baseChanges.expire());
     if (watchFd !== undefined)
-      this.#loop.onReadable(watchFd, BASE_PAUSE_MS, () => baseChanges.take());
+      this.#unwatch = this.#loop.onReadable(watchFd, BASE_PAUSE_MS, () => baseChanges.take());
     this.#tick();
     this.#volume.waits.mode = 'yield';
     tuneCompiler();
@@ -186,6 +187,11 @@ class KernelServer implements ServingThread {
 
   flushFileSystem(fd: number): Deferred<void> {
     return this.#helpers.flush(fd);
+  }
+
+  forgetBase(): void {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
   }
 
   addJob(next: () => boolean): void {

@@ -59,7 +59,8 @@ export function mountState(parts: MountedParts): ControlState {
     status: () => ({
       mountpoint: place.mountpoint,
       device: place.device ?? null,
-      base: plan.base ?? null,
+      // What was the base of a frozen volume is only where it is mounted.
+      base: volume.frozen.sinceMs === null ? (plan.base ?? null) : null,
       // A mount in place covers its base; this process has it open.
       baseSeenAt: seenAt(volume, plan),
       inPlace: plan.inPlace,

@@ -9,7 +9,7 @@
  * entry names.
  *
  * Doors: adopt-volume, delete-volume, find-volume, list-volumes, move-volume, register,
- *   registry, set-options, take-in.
+ *   registry, set-options, take-in, volume-facts.
  * Doors inside daemon/: directory-identity, volume-place.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';

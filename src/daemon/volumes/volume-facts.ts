@@ -4,13 +4,16 @@ import { TABLE } from '../../format/records/tables.js';
 import { decodeJson } from '../../format/records/values.js';
 import { readMeta, type Snapshot } from '../../volume/catalog.js';
 import type { StoredBase } from '../../volume/create-volume.js';
+import { frozenOf, homeOf } from '../../volume/freeze/frozen.js';
 import { openToRead } from '../../volume/log/log-replay.js';
 import type { VolumeEntry } from './registry.js';
 
 export interface VolumeFacts {
   uuid: string;
-  /** Absent: the volume has no base. */
+  /** Absent: the volume has no base, and never had one. */
   base: StoredBase | undefined;
+  /** Nothing is read from the base any more. */
+  isFrozen: boolean;
   snapshots: number;
   createdMs: number | null;
 }
@@ -32,7 +35,8 @@ export function readFacts(volume: string): VolumeFacts {
     }
     return {
       uuid: readMeta<string>(reader, 'uuid') ?? '',
-      base: readMeta<StoredBase>(reader, 'base'),
+      base: homeOf(reader),
+      isFrozen: frozenOf(reader) !== undefined,
       snapshots,
       createdMs: readMeta<number>(reader, 'created') ?? null,
     };

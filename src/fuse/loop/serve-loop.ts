@@ -134,10 +134,15 @@ export class ServeLoop {
     this.#wakeHandlers.push(handle);
   }
 
-  /** Calls `handle` when `fd` is readable, at most once in `pauseMs`. */
-  onReadable(fd: number, pauseMs: number, handle: () => void): void {
-    this.#watched = [...this.#watched, { fd, handle, pauseMs, isPausing: false }];
+  /** Calls `handle` when `fd` is readable, at most once in `pauseMs`, until the result is called. */
+  onReadable(fd: number, pauseMs: number, handle: () => void): () => void {
+    const watched = { fd, handle, pauseMs, isPausing: false };
+    this.#watched = [...this.#watched, watched];
     this.#rebuild();
+    return () => {
+      this.#watched = this.#watched.filter((one) => one !== watched);
+      this.#rebuild();
+    };
   }
 
   #readable(watched: Watched): void {

@@ -14,7 +14,7 @@
  * mount.
  *
  * Doors: apply, carry-out, journal, undo-apply.
- * Doors inside volume/: applied.
+ * Doors inside volume/: applied, base-layer, planning.
  */
 import { CommandError, ERRNO, FsError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';

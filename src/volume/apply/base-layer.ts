@@ -8,10 +8,11 @@ import type { Deferred } from '../../lib/deferred.js';
 import type { Work } from '../../lib/work.js';
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
-import { BASE_LAYER, MAX_LINK_NAMES } from '../../format/records/tables.js';
+import { blockKey } from '../../format/records/keys.js';
+import { BASE_LAYER, MAX_LINK_NAMES, TABLE } from '../../format/records/tables.js';
 import type { BaseReference } from '../../base/base-reference.js';
 import { isOfState, referenceTo } from '../../base/base-stat.js';
-import type { Inode } from '../inode.js';
+import type { Inode, LinkName } from '../inode.js';
 import type { View } from '../view.js';
 import type { Volume } from '../volume.js';
 import type { Final, Relocation } from './journal.js';
@@ -45,8 +46,8 @@ export class BaseLayer {
     return inode?.base === undefined || inode.base.isStored ? undefined : inode;
   }
 
-  /** The record with the file's attributes as they are. */
-  *keepInode(ino: number, path: string): Work<Inode | undefined> {
+  /** The record with the file's attributes as they are. `link`: a name, if the caller knows one. */
+  *keepInode(ino: number, path: string, link?: LinkName): Work<Inode | undefined> {
     const inode = this.find(ino, path);
     if (inode === undefined || inode.layer === BASE_LAYER) return inode;
     yield* this.#mayChange();
@@ -56,14 +57,53 @@ export class BaseLayer {
     if (kept.base !== undefined && hasOtherStates(this.volume, ino, kept.base)) {
       kept.base = { ...kept.base, isOther: true };
     }
-    this.#nameFromPath(kept);
+    if (link === undefined) this.#nameFromPath(kept);
+    else kept.links = [link];
+    return this.#put(kept);
+  }
+
+  #put(kept: Inode): Inode {
+    const { core } = this.volume;
     kept.layer = BASE_LAYER;
     kept.birthLayer = BASE_LAYER;
     kept.allocated = Math.min(kept.allocated, this.#roundedSize(kept));
-    core.baseChanges().inodes.set(ino, kept);
+    core.baseChanges().inodes.set(kept.ino, kept);
     core.open.note(RECORD_BYTES);
     core.baseEpoch++;
     return kept;
+  }
+
+  /** One more name of a kept file; the same again changes nothing. */
+  addName(kept: Inode, { parent, name }: LinkName): void {
+    const isKnown = kept.links.some((link) => link.parent === parent && link.name === name);
+    if (isKnown || kept.isDirectory || kept.links.length >= MAX_LINK_NAMES) return;
+    const copy = kept.clone();
+    copy.links = [...kept.links, { parent, name }];
+    this.#put(copy);
+  }
+
+  /**
+   * A file that somebody has changed since it was kept, and that no other layer knows: as it is
+   * now. Undefined: it is not there, or another one. Its blocks are to be kept anew.
+   */
+  *keepAnew(kept: Inode, path: string): Work<Inode | undefined> {
+    const { core, inodes, options } = this.volume;
+    const now = inodes.untouchedAt(kept.ino, path);
+    if (now === undefined || !now.isRegular) return undefined;
+    yield* this.#mayChange();
+    core.admit(1, RECORD_BYTES);
+    const anew = now.clone();
+    anew.links = kept.links;
+    const count = Math.ceil(anew.size / options.blockSize);
+    for (const { index } of this.volume.blocks.recorded(this.view, kept, count)) {
+      core.baseChanges().files.get(kept.ino)?.delete(index);
+      core.putSystem(
+        TABLE.blocks,
+        blockKey(core.fileset, kept.ino, index, BASE_LAYER, 1),
+        undefined,
+      );
+    }
+    return this.#put(anew);
   }
 
   #roundedSize({ size, isRegular, allocated }: Inode): number {
@@ -97,8 +137,12 @@ export class BaseLayer {
     }
   }
 
-  /** All bytes that are still read from the base. */
-  *keepBlocks(inode: Inode): Work<void> {
+  /** All bytes that are still read from the base. `isAnew`: also those that were kept before. */
+  *keepBlocks(
+    inode: Inode,
+    isAnew = false,
+    onBytes: (bytes: number) => void = () => undefined,
+  ): Work<void> {
     const { volume, view } = this;
     const { blockSize } = volume.options;
     const count = volume.blocks.baseBlocks(inode);
@@ -107,17 +151,29 @@ export class BaseLayer {
       const last = Math.min(first + PIECE_BLOCKS, count) - 1;
       const sources = volume.blocks.sources(view, inode, first, last);
       for (const [i, { where }] of sources.entries()) {
-        if (where !== 'base') continue;
         const index = first + i;
         const length = Math.min(blockSize, inode.size - index * blockSize);
+        if (where !== 'base' && !isAnew) {
+          onBytes(length);
+          continue;
+        }
         const bytes = room.subarray(0, length);
-        volume.waits.patiently(() => {
-          volume.read(view, inode, index * blockSize, length, bytes, 0);
-        });
-        if (!isZero(bytes)) yield* this.#keepBlock(inode.ino, index, bytes);
+        this.#readBase(inode, index * blockSize, bytes);
+        // What was kept before may be something else there.
+        if (where !== 'base' || !isZero(bytes)) yield* this.#keepBlock(inode.ino, index, bytes);
+        onBytes(length);
       }
       yield undefined;
     }
+  }
+
+  #readBase({ base: ref }: Inode, offset: number, bytes: Buffer): void {
+    const { base, waits } = this.volume;
+    if (ref === undefined || base === undefined) return;
+    waits.patiently(() => {
+      const got = base.read(ref, offset, bytes.length, bytes, 0, waits);
+      bytes.fill(0, got);
+    });
   }
 
   *#keepBlock(ino: number, index: number, bytes: Buffer): Work<void> {

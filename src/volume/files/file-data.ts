@@ -127,7 +127,9 @@ export class FileData {
     const { base, waits } = this.core;
     const end = Math.min(offset + length, this.map.baseEnd(inode));
     let got = 0;
-    if (base !== undefined && inode.base !== undefined && end > offset) {
+    if (inode.base !== undefined && end > offset) {
+      if (base === undefined)
+        throw new FsError('EIO', 'read (the base is not here)', inode.base.path);
       got = base.read(inode.base, offset, end - offset, out, outOffset, waits);
     }
     if (got < length) out.fill(0, outOffset + got, outOffset + length);

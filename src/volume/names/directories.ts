@@ -39,7 +39,12 @@ export interface FoundEntry {
 }
 
 /** One source of a listing: yields names in (hash, name) order. */
-type NameSource = () => ListedName | undefined;
+type NameSource = () => SourceName | undefined;
+
+/** A name of the base gets its number only when no record hides it: the number may be a new one. */
+interface SourceName extends ListedName {
+  number?: () => number;
+}
 
 /** Size that one entry record is counted with, besides its name. */
 const ENTRY_RECORD_BYTES = 64;
@@ -106,13 +111,14 @@ export class Directories {
     if (sources.length === 1) {
       const next = sources[0] as NameSource;
       for (let found = next(); found !== undefined; found = next()) {
-        if (found.ino !== 0 && !visit(found.name, found.ino, found.type, found.hash)) return;
+        const ino = found.number?.() ?? found.ino;
+        if (ino !== 0 && !visit(found.name, ino, found.type, found.hash)) return;
       }
       return;
     }
     const heads = sources.map((next) => next());
     for (;;) {
-      let first: ListedName | undefined;
+      let first: SourceName | undefined;
       for (const head of heads) {
         if (head !== undefined && (first === undefined || precedes(head, first))) first = head;
       }
@@ -122,7 +128,8 @@ export class Directories {
           heads[i] = (sources[i] as NameSource)();
         }
       }
-      if (first.ino !== 0 && !visit(first.name, first.ino, first.type, first.hash)) return;
+      const ino = first.number?.() ?? first.ino;
+      if (ino !== 0 && !visit(first.name, ino, first.type, first.hash)) return;
     }
   }
 
@@ -156,13 +163,15 @@ export class Directories {
       const name = names[i++];
       if (name === undefined) return undefined;
       const device = base.rootStat.device;
-      let ino = this.inodes.baseIds.derived({ device, hostInode: name.hostInode });
-      if (ino === undefined) {
+      const ino = this.inodes.baseIds.derived({ device, hostInode: name.hostInode });
+      const found = { hash: name.hash, name: name.name, ino: ino ?? 0, type: name.type };
+      if (ino !== undefined) return found;
+      const number = (): number => {
         const childPath = joinPath(path, name.name);
         const stat = base.lstat(childPath);
-        ino = stat === undefined ? 0 : this.inodes.ofBase(childPath, stat);
-      }
-      return { hash: name.hash, name: name.name, ino, type: name.type };
+        return stat === undefined ? 0 : this.inodes.ofBase(childPath, stat);
+      };
+      return { ...found, number };
     };
   }
 

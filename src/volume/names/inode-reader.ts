@@ -137,7 +137,12 @@ export class Inodes {
     if (base === undefined) return undefined;
     const path = ino === ROOT_INODE ? '' : this.core.basePaths.get(ino);
     if (path === undefined) return undefined;
-    const stat = base.lstat(path);
+    return this.untouchedAt(ino, path);
+  }
+
+  /** A base file with this number as it is now, whatever the records say; undefined: none. */
+  untouchedAt(ino: number, path: string): Inode | undefined {
+    const stat = this.core.base?.lstat(path);
     if (stat === undefined || this.baseIds.numberOf(stat) !== ino) return undefined;
     return this.#fromBase(ino, path, stat);
   }

@@ -22,6 +22,14 @@ class Side {
       quiesce: () => settledWith<void>(undefined),
       restored: () => () => settledWith({}),
       inspect: () => settledWith({}),
+      freeze: {
+        begin: () => undefined,
+        end: () => undefined,
+        run: () => new Deferred(),
+        stop: () => new Deferred(),
+        isRunning: false,
+        progress: { done: 0, total: 0 },
+      },
       apply: {
         run: () => new Deferred(),
         undo: () => new Deferred(),

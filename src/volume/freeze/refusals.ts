@@ -1,0 +1,69 @@
+/** What keeps a freeze from its end, in words for people. Pure. */
+import { shownName, textOfByteString } from '../../lib/byte-text.js';
+import { CommandError } from '../../lib/errors.js';
+import type { Obstacle } from './base-records.js';
+import type { Survey } from './survey.js';
+
+const LINES = 20;
+
+const REASONS: Record<Obstacle['reason'], string> = {
+  changed: 'it was changed in the base since the volume saw it',
+  vanished: 'the base does not have it any more',
+  unreadable: "it can't be read",
+};
+
+function shown(path: string): string {
+  return path === '' ? '.' : textOfByteString(path);
+}
+
+type Obstacles = Pick<Survey, 'obstacles' | 'obstacleCount'>;
+
+/** As answers show it. */
+export function shownSurvey(survey: Survey): object {
+  const { obstacles, obstacleCount, files, directories, bytes } = survey;
+  return {
+    fileCount: files,
+    directoryCount: directories,
+    neededBytes: bytes,
+    obstacles: obstacles.map((one) => ({ ...one, path: shown(one.path) })),
+    obstacleCount,
+  };
+}
+
+/** `state`: what became of the rest. */
+export function refuseObstacles({ obstacles, obstacleCount }: Obstacles, state: string): void {
+  if (obstacleCount === 0) return;
+  const told = obstacles.slice(0, LINES).map(({ path, reason, errno }) => {
+    const why = errno === undefined ? REASONS[reason] : `${REASONS[reason]} (${errno})`;
+    return `  ${shownName(shown(path))}: ${why}`;
+  });
+  if (obstacleCount > told.length) told.push(`  and ${obstacleCount - told.length} more`);
+  throw new CommandError(
+    'freeze-refused',
+    obstacles.some(({ reason }) => reason !== 'unreadable') ? 'EBUSY' : 'EACCES',
+    ["some of the base can't be copied into the volume:", ...told, state].join('\n'),
+    { obstacles: obstacles.map((one) => ({ ...one, path: shown(one.path) })), obstacleCount },
+  );
+}
+
+/** A compressed volume may need less: it is tried. */
+export function refuseFull(neededBytes: number, availableBytes: number, isPacked: boolean): void {
+  if (isPacked || neededBytes <= availableBytes) return;
+  throw new CommandError(
+    'freeze-full',
+    'ENOSPC',
+    `the volume has room for ${availableBytes} bytes, and up to ${neededBytes} are still only in ` +
+      'the base; nothing was copied',
+    { availableBytes, neededBytes },
+  );
+}
+
+/** Not EINTR: programs write again when a write ends with that. */
+export function interrupted(storedBytes: number, totalBytes: number): CommandError {
+  return new CommandError(
+    'freeze-stopped',
+    'ECANCELED',
+    `stopped: ${storedBytes} of ${totalBytes} bytes are copied; shadowfs freeze goes on from there`,
+    { storedBytes, totalBytes },
+  );
+}
