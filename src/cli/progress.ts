@@ -75,11 +75,13 @@ export async function withProgress<T>(
   const timer = setInterval(() => {
     control.state('status').then(
       (status) => {
-        const { doneCount = 0, totalCount = 0 } = (status['running'] ?? {}) as {
+        const { doneCount, totalCount, doneBytes, totalBytes } = (status['running'] ?? {}) as {
           doneCount?: number;
           totalCount?: number;
+          doneBytes?: number;
+          totalBytes?: number;
         };
-        progress.update(doneCount, totalCount);
+        progress.update(doneBytes ?? doneCount ?? 0, totalBytes ?? totalCount ?? 0);
       },
       () => undefined,
     );

@@ -69,8 +69,8 @@ export function addFreeze(program: Command): void {
 
 /** The kernel would let a second one wait for the end of the first. */
 async function refuseRunning(control: ControlClient): Promise<void> {
-  const { command } = await control.state('status');
-  if ((command as Answer | null)?.['command'] !== 'freeze') return;
+  const { running } = await control.state('status');
+  if ((running as Answer | null)?.['command'] !== 'freeze') return;
   throw new CommandError(
     'freeze-running',
     'EBUSY',

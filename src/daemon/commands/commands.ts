@@ -126,6 +126,9 @@ export interface CommandProgress {
   /** Progress of an inspection; total 0: not known yet. */
   doneCount?: number;
   totalCount?: number;
+  /** The same, where it counts bytes. */
+  doneBytes?: number;
+  totalBytes?: number;
 }
 
 export class VolumeCommands<V> implements Commands {
@@ -174,7 +177,8 @@ export class VolumeCommands<V> implements Commands {
       const { freeze } = this.#parts;
       if (freeze.isRunning) {
         const elapsedMs = round(this.#parts.nowMs() - this.#freezeStartedMs);
-        return { command: 'freeze', phase: 'copy', elapsedMs, ...freeze.progress };
+        const { done: doneBytes, total: totalBytes } = freeze.progress;
+        return { command: 'freeze', phase: 'copy', elapsedMs, doneBytes, totalBytes };
       }
       return inspection === undefined
         ? undefined
