@@ -37,11 +37,11 @@ asUser(t, 'in place: the directory may be emptied, and mounts again', async (t, 
   await world.check(['-C', base]);
   await world.umount(base);
   await world.sh('rm -r base && mkdir base mnt2');
-  const { volume } = await world.mount(['base']);
+  const { volumePath } = await world.mount(['base']);
   await world.sh('test "$(cat base/d/more)" = more && rm base/d/more');
   await world.umount(base);
   await world.sh('rm -r base');
-  await world.mount(['--no-base', '--volume', String(volume), 'mnt2']);
+  await world.mount(['--no-base', '--volume', String(volumePath), 'mnt2']);
   await world.sh('test "$(cat mnt2/new)" = new && ls mnt2/.snapshots/start/d/e/x');
   await world.umount(world.path('mnt2'));
 });

@@ -20,7 +20,7 @@ async function isFrozen(error: unknown): Promise<boolean> {
   if (!(error instanceof CommandError) || error.code !== 'base-mismatch') return false;
   const { readFacts } = await import('../../daemon/volumes/volume-facts.js');
   try {
-    return readFacts(String(error.details['volume'])).isFrozen;
+    return readFacts(String(error.details['volumePath'])).isFrozen;
   } catch {
     return false;
   }
