@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import { countsOf, type Item, printItems } from './apply-items.js';
-import { baseSeenAt, takenText, takeTheirs, withTaken } from './apply-theirs.js';
 import { inspect } from './check.js';
 import { pathsBelow } from '../files/paths.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
@@ -98,6 +97,9 @@ async function preview(target: Target, paths: string[], options: ApplyOptions): 
   else printLine(`would be applied: ${countsOf(answer)}`);
 }
 
+/** It loads what changes files, which an apply alone does without. */
+const takingTheirs = async () => await import('./apply-theirs.js');
+
 async function apply(target: Target, paths: string[], options: ApplyOptions): Promise<void> {
   if (target.kind !== 'mounted') {
     throw new CommandError(
@@ -106,8 +108,11 @@ async function apply(target: Target, paths: string[], options: ApplyOptions): Pr
       `the volume ${target.volume} is not mounted: shadowfs mount ${target.base ?? 'DIR'}, then apply`,
     );
   }
-  const taken = options.theirs ? await takeTheirs(target, paths) : undefined;
-  if (taken !== undefined && !options.json) printLine(takenText(taken, target.mount.mountpoint));
+  const theirs = options.theirs ? await takingTheirs() : undefined;
+  const taken = await theirs?.takeTheirs(target, paths);
+  if (taken !== undefined && !options.json) {
+    printLine(theirs?.takenText(taken, target.mount.mountpoint) ?? '');
+  }
   const words = {
     ...(paths.length > 0 && { path: paths.join('//') }),
     ...(options.ours && { ours: 'yes' }),
@@ -115,7 +120,7 @@ async function apply(target: Target, paths: string[], options: ApplyOptions): Pr
   const { control } = target;
   const answer = await withProgress('apply', control, control.run('apply', undefined, words));
   if (options.json) {
-    printJson(options.theirs ? withTaken(answer, taken) : answer);
+    printJson(theirs === undefined ? answer : theirs.withTaken(answer, taken));
     return;
   }
   if (((answer['items'] ?? []) as Item[]).length === 0) printLine(NOTHING);
@@ -133,6 +138,7 @@ async function apply(target: Target, paths: string[], options: ApplyOptions): Pr
 async function sidesOf(target: Target): Promise<Sides | undefined> {
   if (target.kind !== 'mounted') return undefined;
   try {
+    const { baseSeenAt } = await takingTheirs();
     return { base: await baseSeenAt(target), tree: target.mount.mountpoint };
   } catch (error) {
     if (error instanceof CommandError) return undefined;
