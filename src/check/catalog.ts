@@ -4,7 +4,8 @@
  * a volume that no longer opens.
  */
 import { noteObjection } from '../format/text/note.js';
-import { hasBase } from '../volume/catalog.js';
+import { MAIN_BRANCH } from '../volume/branches/branch.js';
+import { type BranchRecord, hasBase, storedBranches } from '../volume/catalog.js';
 import { isCount } from '../lib/fields.js';
 import { layerKey } from '../format/records/keys.js';
 import { BASE_LAYER, MAX_LAYER, ROOT_FILESET, TABLE } from '../format/records/tables.js';
@@ -21,6 +22,8 @@ import { checkOptions, type VolumeOptions } from '../volume/options.js';
 
 export interface CheckedCatalog {
   layers: Map<number, Layer>;
+  /** All but `main`. */
+  branches: Map<string, BranchRecord>;
   filesets: Set<number>;
   options: VolumeOptions | undefined;
   nextLayer: number;
@@ -41,6 +44,7 @@ const KINDS = new Set(['user', 'undo', 'auto', 'diverged', 'tentative']);
 export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCatalog {
   const catalog: CheckedCatalog = {
     layers: new Map(),
+    branches: new Map(),
     filesets: new Set(),
     options: undefined,
     nextLayer: 0,
@@ -81,6 +85,9 @@ function checkMeta(reader: StoreReader, state: CheckState, catalog: CheckedCatal
   if (options === undefined) state.add('format', 'the options are missing', 'meta/options');
   else state.guard('format', 'meta/options', () => checkOptions(options));
   catalog.options = options;
+  for (const [name, record] of storedBranches(reader)) {
+    state.guard('B1', `branch ${name}`, () => catalog.branches.set(name, record()));
+  }
   const nextLayer = meta<number>(reader, 'nextLayer');
   if (isCount(nextLayer)) catalog.nextLayer = nextLayer;
   else state.add('D6', 'the counter of the layers is missing', 'meta/nextLayer');
@@ -157,6 +164,37 @@ function checkTree(state: CheckState, catalog: CheckedCatalog): void {
     open.set(branch, layer.number);
   }
   catalog.isTree = isTree;
+  checkBranches(state, catalog, open);
+}
+
+/** Rules B1 and B2: what is open is `main` or a known branch, and the other way round. */
+function checkBranches(
+  state: CheckState,
+  { branches, layers, tops, isTree }: CheckedCatalog,
+  open: ReadonlyMap<string, number>,
+): void {
+  const main = `${ROOT_FILESET}/${MAIN_BRANCH}`;
+  if (!open.has(main)) state.add('B1', 'the branch main has no open layer', 'the tree of layers');
+  for (const [branch, number] of open) {
+    const name = branch.slice(branch.indexOf('/') + 1);
+    if (branch === main || branches.has(name)) continue;
+    state.add('B1', `it is open, and there is no branch ${name}`, `layer ${number}`);
+  }
+  for (const [name, { fork }] of branches) {
+    const where = `branch ${name}`;
+    const top = open.get(`${ROOT_FILESET}/${name}`);
+    if (top === undefined) state.add('B1', 'it has no open layer', where);
+    if (!layers.has(fork)) {
+      state.add('B2', `the layer ${fork} that it was forked from does not exist`, where);
+      continue;
+    }
+    // What it has done since is found above it, so it stays (rule D13).
+    tops.add(fork);
+    if (top === undefined || !isTree) continue;
+    let layer = top;
+    while (layer > fork) layer = layers.get(layer)?.parent ?? 0;
+    if (layer !== fork) state.add('B2', `it does not descend from its fork, layer ${fork}`, where);
+  }
 }
 
 function checkFilesets(reader: StoreReader, state: CheckState, catalog: CheckedCatalog): void {

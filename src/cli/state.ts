@@ -7,7 +7,7 @@ import { findTarget } from './target.js';
 
 export async function listOf(
   options: CommonOptions,
-  file: 'snapshots' | 'history' | 'locks' | 'peers',
+  file: 'snapshots' | 'branches' | 'history' | 'locks' | 'peers',
 ): Promise<Answer[]> {
   await requireAnswer(options);
   const target = await findTarget(options);

@@ -16,6 +16,10 @@ export const COMMAND_NAMES = [
   'undo',
   'delete',
   'rename',
+  'branch',
+  'branch-delete',
+  'branch-rename',
+  'switch',
   'lock',
   'unlock',
   'schedule',
@@ -45,8 +49,10 @@ export interface CommandArguments {
    * (also for `sync`, and what it keeps). Absent: none.
    */
   name?: string;
-  /** `rename`: the new name. `diff`: the second snapshot; absent there: the live tree. */
+  /** `rename`, `branch-rename`: the new name. `diff`: the second snapshot; absent there: the live tree. */
   to?: string;
+  /** `branch`: what it is forked from; absent: this mount's live tree. */
+  fork?: { snapshot?: string; branch?: string; of?: string };
   /** `diff`, `restore-files`: what lies at these paths, below the mountpoint. */
   paths?: readonly string[];
   /** `diff`: a whole directory is one item. */

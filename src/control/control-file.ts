@@ -52,6 +52,8 @@ export interface ControlState {
   /** How far a standby is behind. */
   lag(): object;
   snapshots(): Iterable<object>;
+  /** `main` first. */
+  branches(): Iterable<object>;
   /** Newest first, at most `limit`. */
   history(limit: number): Iterable<object>;
   layers(limit: number): Iterable<object>;

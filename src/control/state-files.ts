@@ -31,6 +31,7 @@ export const STATE_FILES: readonly StateFile[] = [
     },
   },
   state('snapshots', (mounted) => jsonLines(mounted.snapshots())),
+  state('branches', (mounted) => jsonLines(mounted.branches())),
   state('history', (mounted) => jsonLines(mounted.history(HISTORY_LIMIT))),
   state('layers', (mounted) => jsonLines(mounted.layers(LAYER_LIMIT))),
   state('locks', (mounted) => jsonLines(mounted.locks())),

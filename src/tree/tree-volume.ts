@@ -14,6 +14,8 @@ export interface SnapshotRecord {
   readonly layer: number;
   readonly kind: 'user' | 'undo' | 'auto' | 'diverged';
   readonly createdMs: number;
+  /** Absent: `main`. */
+  readonly branch?: string;
 }
 
 /** Where a run of blocks is addressed; 'layer': in that layer's records. */
@@ -90,6 +92,8 @@ export interface TreeVolume extends VolumeNames {
   viewOf(snapshot: SnapshotRecord): View;
   snapshots(): readonly SnapshotRecord[];
   snapshot(name: string): SnapshotRecord | undefined;
+  /** It is of the branch that is shown here, or that branch comes from it. Absent: all are. */
+  isOwn?(snapshot: SnapshotRecord): boolean;
 
   inode(view: View, ino: number): Inode | undefined;
   lookup(view: View, directory: Inode, name: string): Inode | undefined;

@@ -5,12 +5,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { invariant } from '../lib/invariant.js';
-import { layerKey, uint32Key } from '../format/records/keys.js';
+import { layerKey, prefixEnd, uint32Key } from '../format/records/keys.js';
 import { LOG_META, type LogPosition } from '../format/records/log-record.js';
 import { ROOT_FILESET, ROOT_INODE, TABLE } from '../format/records/tables.js';
 import { decodeJson, encodeJson } from '../format/records/values.js';
 import { formatOf, formatUse } from '../format/records/volume-format.js';
 import type { StoreReader, TableReader } from '../store/reader.js';
+import { MAIN_BRANCH } from './branches/branch.js';
 import type { VolumeCore } from './core.js';
 import { type Identity, ownIdentity } from './peers/identity.js';
 import type { Layer } from './lineage.js';
@@ -32,6 +33,28 @@ export interface Snapshot {
   source: string;
   /** What whoever saved it says about it (`src/format/text/note.ts`). */
   note?: string;
+  /** The branch whose live tree it shows; absent: `main`. */
+  branch?: string;
+}
+
+/** A branch but `main`. Its open layer bears its name. */
+export interface BranchRecord {
+  createdMs: number;
+  /** Who gave the command. */
+  source: string;
+  /** What it was forked from: a snapshot, or the live tree of a branch. */
+  from: { snapshot?: string; branch?: string };
+  /** The layer that both see: what the branch has done since is above it. */
+  fork: number;
+  /** Its undo line. */
+  undo?: unknown;
+  schedule?: StoredSchedule;
+}
+
+/** A branch's schedule of saves, and when it was set. */
+export interface StoredSchedule {
+  text?: string;
+  sinceMs?: number;
 }
 
 /**
@@ -60,6 +83,8 @@ export interface HistoryRecord {
   newLayer?: number;
   source: string;
   outcome: string;
+  /** The branch whose live tree it was about; absent: `main`. */
+  branch?: string;
   details?: Record<string, unknown>;
 }
 
@@ -74,6 +99,11 @@ export interface Counters {
   nextInode: Record<string, number>;
   agentRuns: number;
 }
+
+/** Before a branch's name. */
+const BRANCH_META = 'branch/';
+const UNDO_META = 'undo';
+const SHOWN_META = 'shownBranch';
 
 const metaKey = (name: string): Buffer => Buffer.from(name);
 
@@ -90,6 +120,17 @@ export function hasBase(reader: TableReader): boolean {
   return reader.has(TABLE.meta, metaKey('base'));
 }
 
+/** All branches but `main`; reading a record may throw CorruptionError. */
+export function* storedBranches(
+  reader: StoreReader,
+): Generator<[name: string, record: () => BranchRecord]> {
+  const prefix = metaKey(BRANCH_META);
+  for (const { key, value } of reader.range(TABLE.meta, prefix, prefixEnd(prefix), {})) {
+    const name = key.subarray(prefix.length).toString();
+    yield [name, () => decodeJson<BranchRecord>(value, `branch ${name}`)];
+  }
+}
+
 const ALL = Buffer.alloc(40, 0xff);
 const FIRST = Buffer.of(0);
 
@@ -97,6 +138,12 @@ export class Catalog {
   readonly snapshots = new Map<string, Snapshot>();
   /** By the key of the group save. */
   readonly tentative = new Map<string, TentativeSnapshot>();
+  readonly branches = new Map<string, BranchRecord>();
+  /** The undo line of `main`. */
+  #mainUndo: unknown;
+  #mainSchedule: StoredSchedule = {};
+  /** The branch that a mount shows when it asks for none. */
+  #shown = MAIN_BRANCH;
   #core: VolumeCore | undefined;
   #inodesTaken = false;
   #hasLog = false;
@@ -136,6 +183,15 @@ export class Catalog {
       if (stored.kind === 'tentative') catalog.tentative.set(stored.key, stored);
       else catalog.snapshots.set(name, stored);
     }
+    for (const [name, record] of storedBranches(reader)) catalog.branches.set(name, record());
+    catalog.#mainUndo = readMeta<unknown>(reader, UNDO_META);
+    catalog.#shown = readMeta<string>(reader, SHOWN_META) ?? MAIN_BRANCH;
+    const text = readMeta<unknown>(reader, 'schedule');
+    const sinceMs = readMeta<unknown>(reader, 'scheduleSince');
+    catalog.#mainSchedule = {
+      ...(typeof text === 'string' && { text }),
+      ...(typeof sinceMs === 'number' && { sinceMs }),
+    };
     return catalog;
   }
 
@@ -209,6 +265,65 @@ export class Catalog {
     this.tentative.delete(key);
     this.#put(TABLE.snapshots, Buffer.from(found.name), undefined);
     return found;
+  }
+
+  replaceSnapshot(snapshot: Snapshot): void {
+    this.snapshots.set(snapshot.name, snapshot);
+    this.putSnapshot(snapshot);
+  }
+
+  putBranch(name: string, record: BranchRecord): void {
+    const isFirst = this.branches.size === 0;
+    this.branches.set(name, record);
+    this.putMeta(BRANCH_META + name, record);
+    if (isFirst) this.#putFormat();
+  }
+
+  deleteBranch(name: string): void {
+    this.branches.delete(name);
+    this.putMeta(BRANCH_META + name, undefined);
+    if (this.branches.size === 0) this.#putFormat();
+  }
+
+  /** The undo line of a branch, as it is stored. */
+  undoOf(branch: string): unknown {
+    return branch === MAIN_BRANCH ? this.#mainUndo : this.branches.get(branch)?.undo;
+  }
+
+  putUndo(branch: string, undo: unknown): void {
+    if (branch === MAIN_BRANCH) {
+      this.#mainUndo = undo;
+      this.putMeta(UNDO_META, undo);
+      return;
+    }
+    const record = this.branches.get(branch);
+    if (record !== undefined) this.putBranch(branch, { ...record, undo });
+  }
+
+  get shownBranch(): string {
+    return this.#shown;
+  }
+
+  putShownBranch(name: string): void {
+    if (name === this.#shown) return;
+    this.#shown = name;
+    this.putMeta(SHOWN_META, name === MAIN_BRANCH ? undefined : name);
+  }
+
+  scheduleOf(branch: string): StoredSchedule {
+    if (branch === MAIN_BRANCH) return this.#mainSchedule;
+    return this.branches.get(branch)?.schedule ?? {};
+  }
+
+  putSchedule(branch: string, schedule: StoredSchedule): void {
+    if (branch === MAIN_BRANCH) {
+      this.#mainSchedule = schedule;
+      this.putMeta('schedule', schedule.text);
+      this.putMeta('scheduleSince', schedule.sinceMs);
+      return;
+    }
+    const record = this.branches.get(branch);
+    if (record !== undefined) this.putBranch(branch, { ...record, schedule });
   }
 
   deleteSnapshot(name: string): void {
@@ -286,13 +401,14 @@ export class Catalog {
 
   #putFormat(): void {
     const { isApplied } = this;
-    this.putMeta('format', formatOf({ hasLog: this.#hasLog, isApplied }));
+    const hasBranches = this.branches.size > 0;
+    this.putMeta('format', formatOf({ hasLog: this.#hasLog, isApplied, hasBranches }));
   }
 
   addHistory(given: NewRecord): HistoryRecord {
     const core = this.#core;
     invariant(core !== undefined, 'commands come after the volume is open');
-    const record = { timeMs: core.clock.nowMs(), layer: core.live.top, ...given };
+    const record = { timeMs: core.clock.nowMs(), layer: core.main.live.top, ...given };
     const sequence = this.counters.nextHistory++;
     this.#put(TABLE.history, layerKey(sequence), record);
     this.putMeta('nextHistory', this.counters.nextHistory);

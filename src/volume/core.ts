@@ -10,11 +10,12 @@ import { FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
 import { WaitPolicy } from '../lib/wait-policy.js';
 import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
-import { BASE_LAYER, TABLE, type TableNumber } from '../format/records/tables.js';
+import { BASE_LAYER, ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
 import { CommitCounts } from '../measure/commit-counts.js';
 import { SlabArena } from '../store/batch.js';
 import type { StoreReader } from '../store/reader.js';
 import type { BaseDirectory } from '../base/base-directory.js';
+import { Branch, MAIN_BRANCH } from './branches/branch.js';
 import type { TxgSink } from './commit/txg-sink.js';
 import type { LayerTree } from './lineage.js';
 import { Txg, type LayerChanges } from './commit/txg.js';
@@ -23,6 +24,8 @@ import type { VolumeOptions } from './options.js';
 import type { View } from './view.js';
 
 const NONE: readonly LayerChanges[] = [];
+/** Views whose changes in memory are remembered, until there are others. */
+const PENDING_VIEWS = 64;
 
 /** Called for every inode that is looked up; the result is mostly empty. */
 function changesIn({ layers }: Txg, view: View): readonly LayerChanges[] {
@@ -46,18 +49,26 @@ export class VolumeCore {
   /** Whether reads of this thread may wait for a disk. */
   readonly waits = new WaitPolicy();
   readOnly = false;
-  /** The live view takes no changes; commands and received layers do. */
+  /** The main branch takes no changes; commands and received layers do. */
   isStandby = false;
   readonly commits = new CommitCounts();
   /** Called before a txg closes, to add what belongs to every txg. */
   readonly #closeListeners: ((txg: Txg) => void)[] = [];
+  /** Those that somebody works in. */
+  readonly branches = new Set<Branch>();
+  /** The branch that peers know. */
+  readonly main: Branch;
   /** Paths of base files that have no record and whose number a caller knows. */
   readonly basePaths = new Map<number, string>();
   /** The base layer has records: something was applied to the base, or is being (rule F10). */
   hasBaseRecords: boolean;
   /** Raised when what views remember of base files may no longer be so. */
   baseEpoch = 0;
-  #livePending: readonly LayerChanges[] | undefined;
+  /** The changes in memory that views see, until there are others. */
+  readonly #pending = new Map<View, readonly LayerChanges[]>();
+  /** The view that was asked for last, which mostly is asked for again. */
+  #lastView: View | undefined;
+  #lastPending: readonly LayerChanges[] = NONE;
   /** Formerly live views that have changes in a txg that is not stored yet. */
   #retired: View[] = [];
   #nextGroup = 1;
@@ -71,10 +82,12 @@ export class VolumeCore {
     readonly options: VolumeOptions,
     public base: BaseDirectory | undefined,
     readonly clock: Clock,
-    public live: View,
+    main: View,
     readonly layers: LayerTree,
   ) {
     this.open = this.#newGroup();
+    this.main = new Branch(this, MAIN_BRANCH, main);
+    this.branches.add(this.main);
     const records = deltaPrefix(BASE_LAYER);
     this.hasBaseRecords = reader.seek(TABLE.delta, records, prefixEnd(records)) !== undefined;
   }
@@ -86,17 +99,16 @@ export class VolumeCore {
   }
 
   get fileset(): number {
-    return this.live.fileset;
+    return ROOT_FILESET;
   }
 
-  /** The open txg's changes in the open layer. Throws when nothing may change. */
-  changes(): LayerChanges {
+  /** The open txg's changes in the open layer of a branch. Throws when nothing may change. */
+  changesIn(openLayer: number): LayerChanges {
     this.#mayChange();
-    if (this.isStandby) throw new FsError('EROFS', 'write', 'a standby');
-    const existing = this.open.layers.get(this.live.top);
+    const existing = this.open.layers.get(openLayer);
     if (existing !== undefined) return existing;
-    this.#livePending = undefined;
-    return this.open.layer(this.live.top);
+    this.#forgetPending();
+    return this.open.layer(openLayer);
   }
 
   /**
@@ -105,15 +117,15 @@ export class VolumeCore {
    */
   baseChanges(): LayerChanges {
     this.hasBaseRecords = true;
-    this.#livePending = undefined;
+    this.#forgetPending();
     return this.changesOf(BASE_LAYER);
   }
 
   /** The open txg's changes in a layer that no view sees yet. */
   changesOf(layer: number): LayerChanges {
-    this.#mayChange();
+    const changes = this.changesIn(layer);
     this.open.isUnloggable = true;
-    return this.open.layer(layer);
+    return changes;
   }
 
   #mayChange(): void {
@@ -139,13 +151,23 @@ export class VolumeCore {
     this.open.putSystem(table, key, value);
   }
 
+  #forgetPending(): void {
+    this.#pending.clear();
+    this.#lastView = undefined;
+  }
+
   /** The changes in memory that a view sees, newest first. */
   pendingChanges(view: View): readonly LayerChanges[] {
-    if (view === this.live) {
-      this.#livePending ??= this.#pendingOf(view);
-      return this.#livePending;
+    if (view === this.#lastView) return this.#lastPending;
+    let seen = this.#pending.get(view);
+    if (seen === undefined) {
+      seen = this.#pendingOf(view);
+      if (this.#pending.size >= PENDING_VIEWS) this.#pending.clear();
+      this.#pending.set(view, seen);
     }
-    return this.#pendingOf(view);
+    this.#lastView = view;
+    this.#lastPending = seen;
+    return seen;
   }
 
   #pendingOf(view: View): readonly LayerChanges[] {
@@ -155,13 +177,30 @@ export class VolumeCore {
     return opened.length === 0 ? closing : [...opened, ...closing];
   }
 
-  setLive(view: View): void {
-    // A restore leaves a view behind whose last changes are still in memory. Programs still read
-    // that view (old files, the coherent phase), so its cache must learn when the changes are
-    // stored.
-    if (view.cache !== this.live.cache) this.#retired.push(this.live);
-    this.live = view;
-    this.#livePending = undefined;
+  /**
+   * A live view makes room for another one. After a restore, programs still read the view that is
+   * left behind (old files, the coherent phase), so its cache must learn when the changes that are
+   * in memory are stored. A save hands the cache on.
+   */
+  retire(view: View, next: View): void {
+    if (view.cache !== next.cache) this.#retired.push(view);
+  }
+
+  /** The live views of the branches that somebody works in. */
+  lives(): View[] {
+    return [...this.branches].map(({ live }) => live);
+  }
+
+  /** Nothing has been written in the layer. */
+  isEmptyLayer(layer: number): boolean {
+    for (const txg of [this.open, this.closing]) {
+      const changes = txg?.layers.get(layer);
+      if (changes === undefined) continue;
+      const { inodes, directories, files, xattrs } = changes;
+      if (inodes.size + directories.size + files.size + xattrs.size > 0) return false;
+    }
+    const prefix = deltaPrefix(layer);
+    return this.reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) === undefined;
   }
 
   /** True when nothing of the inode is in LMDB or the closing txg. */
@@ -230,7 +269,7 @@ export class VolumeCore {
     for (const listener of this.#closeListeners.toReversed()) listener(this.open);
     this.closing = this.open;
     this.open = this.#newGroup();
-    this.#livePending = undefined;
+    this.#forgetPending();
     const startMs = performance.now();
     this.sink.submit(this.closing, this.fileset);
     this.commits.handedOver(performance.now() - startMs);
@@ -243,14 +282,14 @@ export class VolumeCore {
     invariant(txg !== undefined && txg.id === id, `txg ${id} was closing`);
     this.closing = undefined;
     this.committed = id;
-    this.#livePending = undefined;
+    this.#forgetPending();
     this.reader.refresh();
     // What was just written is likely to be read again.
     const stored = [...txg.layers.values()].sort((a, b) => a.layer - b.layer);
     for (const changes of stored) {
       // Views may have newer versions of what the base layer keeps.
       if (changes.layer === BASE_LAYER) continue;
-      for (const view of [this.live, ...this.#retired]) {
+      for (const view of [...this.lives(), ...this.#retired]) {
         if (!view.includes(changes.layer)) continue;
         for (const [ino, inode] of changes.inodes) view.cache.set(ino, inode);
       }

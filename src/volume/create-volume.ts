@@ -53,7 +53,7 @@ function putFirstRecords(path: string, what: NewVolume): void {
   writer.transaction((tx) => {
     const meta = (name: string, value: unknown): void =>
       tx.put(TABLE.meta, Buffer.from(name), encodeJson(value));
-    meta('format', formatOf({ hasLog: false, isApplied: false }));
+    meta('format', formatOf({ hasLog: false, isApplied: false, hasBranches: false }));
     putRevision(tx);
     meta('uuid', randomUUID());
     meta('options', what.options);

@@ -27,6 +27,7 @@ import {
   type Snapshot,
 } from './catalog.js';
 import { type Change, changedPlaces } from './diff/changes.js';
+import { MAIN_BRANCH, Seat } from './branches/branch.js';
 import type { VolumeCore } from './core.js';
 import { Directories } from './names/directories.js';
 import { FileData } from './files/file-data.js';
@@ -54,29 +55,39 @@ export class ReadableVolume {
   readonly paths: Paths;
   readonly locks: SoftLocks;
   readonly peers: PeerTable;
-  protected readonly views = new Map<number, View>();
+  protected readonly views: Map<number, View>;
 
   protected constructor(
     readonly core: VolumeCore,
     readonly catalog: Catalog,
     readonly uuid: string,
+    /** The branch that `live` is. */
+    readonly seat = new Seat(core.main),
+    /** The same volume, seen at another branch: everything else is shared. */
+    shared?: ReadableVolume,
   ) {
     this.options = core.options;
-    const baseIds = new BaseIds(
+    this.views = shared?.views ?? new Map();
+    const baseIds = shared?.inodes.baseIds ?? this.#newBaseIds();
+    this.inodes = new Inodes(core, seat, baseIds);
+    this.directories = new Directories(core, seat, this.inodes);
+    this.blocks = shared?.blocks ?? new BlockMap(core);
+    this.data = new FileData(core, seat, this.inodes, this.blocks);
+    this.xattrs = new Xattrs(core, seat, this.inodes);
+    this.paths = new Paths(core, this.inodes);
+    this.locks = shared?.locks ?? new SoftLocks(core, catalog);
+    this.peers = shared?.peers ?? new PeerTable(core, catalog);
+  }
+
+  #newBaseIds(): BaseIds {
+    const { core, catalog } = this;
+    return new BaseIds(
       core.reader,
       () => core.base,
       (ino) => this.isRetired(ino),
       (allocator) => catalog.takeInode(allocator),
       (key, value) => core.putSystem(TABLE.baseids, key, value),
     );
-    this.inodes = new Inodes(core, baseIds);
-    this.directories = new Directories(core, this.inodes);
-    this.blocks = new BlockMap(core);
-    this.data = new FileData(core, this.inodes, this.blocks);
-    this.xattrs = new Xattrs(core, this.inodes);
-    this.paths = new Paths(core, this.inodes);
-    this.locks = new SoftLocks(core, catalog);
-    this.peers = new PeerTable(core, catalog);
   }
 
   /** The base layer holds all of a file, and the base nothing any more (rule F10). */
@@ -186,11 +197,16 @@ export class ReadableVolume {
   }
 
   #allViews(others: readonly View[]): View[] {
-    return [this.core.live, ...this.views.values(), ...others];
+    return [...this.core.lives(), ...this.views.values(), ...others];
   }
 
   get live(): View {
-    return this.core.live;
+    return this.seat.live;
+  }
+
+  /** Views of snapshots that are kept. */
+  get viewCount(): number {
+    return this.views.size;
   }
 
   viewOf(snapshot: { layer: number }): View {
@@ -217,9 +233,14 @@ export class ReadableVolume {
     return this.catalog.snapshots.get(name);
   }
 
-  /** The newest snapshot that a user or the schedule made. */
+  /** The newest snapshot that a user or the schedule made of this branch, or of what it is from. */
   latest(): Snapshot | undefined {
-    return this.snapshots().filter(isSaved).at(-1);
+    return this.snapshots().findLast((one) => isSaved(one) && this.isOwn(one));
+  }
+
+  /** The snapshot is of this branch, or this branch comes from it. */
+  isOwn({ branch = MAIN_BRANCH, layer }: { branch?: string; layer: number }): boolean {
+    return branch === this.seat.branch.name || this.live.includes(layer);
   }
 
   /** All soft locks, those of the oldest snapshot first, broken ones at the end. */
@@ -321,9 +342,9 @@ export class ReadableVolume {
 
   /** The live tree has changes that the base does not have; null: there is no base. */
   hasChanges(): boolean | null {
-    const { layers, reader, live } = this.core;
+    const { layers, reader } = this.core;
     if (!hasBase(reader)) return null;
-    for (let layer = live.top; layer > BASE_LAYER; layer = layers.get(layer).parent) {
+    for (let layer = this.live.top; layer > BASE_LAYER; layer = layers.get(layer).parent) {
       const prefix = deltaPrefix(layer);
       if (reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) !== undefined) return true;
     }

@@ -5,7 +5,7 @@
  * nor sockets. Changes work on the live view, in memory, and throw FsError;
  * commands throw CommandError. Both are durable when their txg is.
  *
- * Doors: catalog, create-volume, inode, lineage, option-commands, options,
+ * Doors: cache-figures, catalog, create-volume, inode, lineage, option-commands, options,
  *   readable-volume, view, volume.
  * Doors inside volume/: core, newest, open-volume.
  */
@@ -15,13 +15,11 @@ import { realClock } from '../lib/clock.js';
 import type { Deferred } from '../lib/deferred.js';
 import { invariant } from '../lib/invariant.js';
 import type { WaitPolicy } from '../lib/wait-policy.js';
-import { deltaPrefix, prefixEnd } from '../format/records/keys.js';
-import { BASE_LAYER, ROOT_FILESET, TABLE, type TableNumber } from '../format/records/tables.js';
+import { BASE_LAYER, ROOT_FILESET, type TableNumber } from '../format/records/tables.js';
 import type { BaseReference } from '../base/base-reference.js';
-import type { CacheFigures } from '../measure/stats-report.js';
 import type { XattrValue } from './files/xattrs.js';
 import { Applied } from './apply/applied.js';
-import { Catalog, readMeta, type Snapshot } from './catalog.js';
+import { Catalog, type Snapshot } from './catalog.js';
 import {
   type DeletedAnswer,
   SnapshotCommands,
@@ -37,10 +35,14 @@ import {
   type UndoAnswer,
   type UndoNext,
 } from './snapshots/tree-moves.js';
-import { type ShownStep, type UndoDirection, UndoLine } from './snapshots/undo-line.js';
+import type { ShownStep, UndoDirection } from './snapshots/undo-line.js';
+import { BranchCommands } from './branches/branch-commands.js';
+import { MAIN_BRANCH, Seat } from './branches/branch.js';
+import { Branches } from './branches/branches.js';
 import { VolumeCore } from './core.js';
+import { Pins } from './pins.js';
 import { type StoredBase, storedBase } from './create-volume.js';
-import { TXG_BYTES, TxgPipeline } from './commit/txgs.js';
+import { TxgPipeline } from './commit/txgs.js';
 import type { Inode } from './inode.js';
 import { InlineSink } from './commit/inline-sink.js';
 import { LayerTree } from './lineage.js';
@@ -59,7 +61,7 @@ import { PrunedSnapshots } from './peers/pruned-snapshots.js';
 import { PullSchedule } from './peers/pull-schedule.js';
 import { Frozen, frozenOf } from './freeze/frozen.js';
 import { GroupPoints } from './snapshots/group-points.js';
-import { MAX_VIEWS, ReadableVolume } from './readable-volume.js';
+import { ReadableVolume } from './readable-volume.js';
 import { RoleCommands } from './peers/role-commands.js';
 import { type ScheduledAnswer, Schedules } from './snapshots/schedules.js';
 import { ThreadSink } from './commit/thread-sink.js';
@@ -85,31 +87,41 @@ export class Volume extends ReadableVolume {
   readonly groupPoints: GroupPoints;
   readonly applied: Applied;
   readonly frozen: Frozen;
+  readonly branches: Branches;
+  /** About all branches, given at the one that this is. */
+  readonly branchCommands: BranchCommands;
   readonly #commands: SnapshotCommands;
   readonly #moves: TreeMoves;
-  readonly #line: UndoLine;
-  /** Layer → how many open views keep it. */
-  readonly #pinned = new Map<number, number>();
+  readonly #pins: Pins;
 
-  private constructor(core: VolumeCore, catalog: Catalog, uuid: string) {
-    super(core, catalog, uuid);
-    this.names = new Namespace(core, this.inodes, this.directories, this.data, () =>
+  /** `main`: the same volume, of which this is another branch. */
+  private constructor(
+    core: VolumeCore,
+    catalog: Catalog,
+    uuid: string,
+    seat?: Seat,
+    readonly main?: Volume,
+  ) {
+    super(core, catalog, uuid, seat, main);
+    this.names = new Namespace(core, this.seat, this.inodes, this.directories, this.data, () =>
       this.newInodeNumber(),
     );
-    this.txgs = new TxgPipeline(core);
-    this.#line = new UndoLine(catalog, readMeta<unknown>(core.reader, 'undo'));
-    this.#commands = new SnapshotCommands(core, catalog, this.locks, this.peers, this.#line);
+    this.txgs = main?.txgs ?? new TxgPipeline(core);
+    this.#pins = main === undefined ? new Pins(core.sink) : main.#pins;
+    this.branches = main?.branches ?? new Branches(core, catalog);
+    const { seat: own, locks, peers, branches } = this;
+    this.#commands = new SnapshotCommands(core, own, catalog, locks, peers, branches);
     this.#moves = new TreeMoves(this.#commands, this.names);
-    this.roles = new RoleCommands(this, this.#commands, this.#moves);
-    const schedule = readMeta<unknown>(core.reader, 'schedule');
-    const since = readMeta<unknown>(core.reader, 'scheduleSince');
-    this.schedules = new Schedules(core, catalog, this.#commands, this.locks, schedule, since);
-    this.pulls = new PullSchedule(core, catalog, this.#commands);
-    this.pruned = new PrunedSnapshots(core, catalog, this.#commands, this.locks);
-    this.optionCommands = new OptionCommands(core, catalog, this.#commands);
-    this.applied = new Applied(this, this.#commands, this.#moves);
-    this.frozen = new Frozen(core, catalog);
+    this.branchCommands = new BranchCommands(this, this.#commands, this.#moves);
+    this.roles = main?.roles ?? new RoleCommands(this, this.#commands, this.#moves);
+    this.schedules = new Schedules(core, catalog, this.#commands, this.locks);
+    this.pulls = main?.pulls ?? new PullSchedule(core, catalog, this.#commands);
+    this.pruned = main?.pruned ?? new PrunedSnapshots(core, catalog, this.#commands, this.locks);
+    this.optionCommands = main?.optionCommands ?? new OptionCommands(core, catalog, this.#commands);
+    this.applied = new Applied(this, this.#commands, this.#moves, main?.applied);
+    this.frozen = main?.frozen ?? new Frozen(core, catalog);
     this.groupPoints = new GroupPoints(core, catalog, this.#commands);
+    if (main !== undefined) return;
     catalog.attach(core);
     core.onClose((txg) => {
       if (txg.layers.has(BASE_LAYER)) catalog.noteApplied();
@@ -123,7 +135,7 @@ export class Volume extends ReadableVolume {
     const { reader, sink, options, stored, uuid, readOnly } = openStore(what);
     const layers = new LayerTree();
     const catalog = Catalog.load(reader, (layer) => layers.add(layer));
-    const open = layers.all().find((l) => l.state === 'open' && l.fileset === ROOT_FILESET);
+    const open = layers.all().find((l) => l.state === 'open' && l.branch === MAIN_BRANCH);
     invariant(open !== undefined, 'the root fileset has an open layer');
     const live = new View(ROOT_FILESET, open.number, layers.lineage(open.number), true);
     // Nothing is read from what was the base of a frozen volume.
@@ -158,7 +170,12 @@ export class Volume extends ReadableVolume {
   /** The collector has emptied a layer: remove its record. */
   #removeLayer(number: number): void {
     const { layers } = this.core;
-    if (this.core.readOnly || !layers.has(number) || number === this.core.live.top) return;
+    if (
+      this.core.readOnly ||
+      !layers.has(number) ||
+      this.core.lives().some(({ top }) => top === number)
+    )
+      return;
     for (const child of layers.remove(number)) this.catalog.putLayer(child);
     this.catalog.deleteLayer(number);
     this.views.delete(number);
@@ -174,7 +191,7 @@ export class Volume extends ReadableVolume {
   }
 
   get isStandby(): boolean {
-    return this.core.isStandby;
+    return this.seat.isStandby;
   }
 
   // Changes of the live view
@@ -314,7 +331,7 @@ export class Volume extends ReadableVolume {
 
   /** The commands on the undo line, oldest first. */
   undoSteps(): ShownStep[] {
-    return this.#line.shown();
+    return this.#commands.line.shown();
   }
 
   /**
@@ -365,6 +382,7 @@ export class Volume extends ReadableVolume {
       const undo = this.leaveUndo({ ...step, detail }, source);
       this.catalog.addHistory({
         timeMs: this.core.clock.nowMs(),
+        ...this.#commands.madeOn,
         command: step.command,
         ...record,
         newLayer: this.live.top,
@@ -442,34 +460,28 @@ export class Volume extends ReadableVolume {
     return this.#commands.require(name);
   }
 
+  // Branches
+
+  /** The same volume, at another branch: for another mount. Throws no-such-branch. */
+  at(branch: string): Volume {
+    const seat = new Seat(this.branches.open(branch));
+    const volume = new Volume(this.core, this.catalog, this.uuid, seat, this.main ?? this);
+    if (!this.isReadOnly && !volume.isStandby) volume.names.reapOrphans();
+    return volume;
+  }
+
   /** Nothing has been written since the last command. */
   openLayerIsEmpty(): boolean {
-    const { top } = this.live;
-    for (const txg of [this.core.open, this.core.closing]) {
-      const changes = txg?.layers.get(top);
-      if (changes === undefined) continue;
-      const { inodes, directories, files, xattrs: attributes } = changes;
-      if (inodes.size + directories.size + files.size + attributes.size > 0) return false;
-    }
-    const prefix = deltaPrefix(top);
-    return this.core.reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) === undefined;
+    return this.core.isEmptyLayer(this.live.top);
   }
 
   /** Keeps what a layer sees, although no snapshot names it. Pins are counted. */
   pin(layer: number): void {
-    const count = this.#pinned.get(layer) ?? 0;
-    this.#pinned.set(layer, count + 1);
-    if (count === 0) this.core.sink.pin([...this.#pinned.keys()]);
+    this.#pins.pin(layer);
   }
 
   unpin(layer: number): void {
-    const count = (this.#pinned.get(layer) ?? 0) - 1;
-    if (count > 0) {
-      this.#pinned.set(layer, count);
-      return;
-    }
-    this.#pinned.delete(layer);
-    this.core.sink.pin([...this.#pinned.keys()]);
+    this.#pins.unpin(layer);
   }
 
   // Txgs
@@ -515,6 +527,7 @@ export class Volume extends ReadableVolume {
     const { base, layers, failure } = this.core;
     return {
       uuid: this.uuid,
+      branch: this.seat.branch.name,
       role: this.catalog.role.role,
       epoch: this.catalog.role.epoch,
       openLayer: this.live.top,
@@ -534,29 +547,6 @@ export class Volume extends ReadableVolume {
       })),
       ...(failure !== undefined && { failure: failure.message }),
     };
-  }
-
-  /**
-   * What is kept in memory, with its bounds. Above `pathsMax`, the kernel is asked to forget base
-   * files.
-   */
-  caches(pathsMax: number): CacheFigures[] {
-    const { base, basePaths, open, closing } = this.core;
-    const { cache } = this.live;
-    return [
-      { name: 'inodes', count: cache.size, maxCount: 2 * cache.generation },
-      { name: 'snapshot views', count: this.views.size, maxCount: MAX_VIEWS },
-      ...(base === undefined
-        ? []
-        : [{ name: 'base paths', count: basePaths.size, maxCount: pathsMax }]),
-      ...(base?.caches() ?? []),
-      // A full txg closes at once, and no other begins before it is stored.
-      {
-        name: 'not stored yet',
-        sizeBytes: open.bytes + (closing?.bytes ?? 0),
-        maxBytes: 2 * TXG_BYTES,
-      },
-    ];
   }
 
   /**

@@ -41,7 +41,9 @@ export function compareAll(run: VolumeRun): void {
   compareLocks(run);
   assert.deepEqual(
     volume.snapshots().map(({ name, kind, layer }) => ({ name, kind, layer })),
-    model.snapshots.map(({ name, kind, layer }) => ({ name, kind, layer })),
+    model.snapshots
+      .map(({ name, kind, layer }) => ({ name, kind, layer }))
+      .sort((a, b) => a.layer - b.layer),
     'the list of snapshots',
   );
   for (const { name, inodes } of model.snapshots) {
@@ -49,6 +51,12 @@ export function compareAll(run: VolumeRun): void {
     assert.ok(snapshot, `snapshot ${name}`);
     const view = volume.viewOf(snapshot);
     compareView({ volume, model, view, inodes, snapshot: { name }, where: `in ${name}` }, known);
+  }
+  for (const [branch, mount] of run.mounts) {
+    if (branch === model.focus) continue;
+    const what = { volume: mount, model, view: mount.live, snapshot: 'pinned' } as const;
+    const inodes = model.inodesOf(branch);
+    compareView({ ...what, inodes, where: `on branch ${branch}` }, known);
   }
   for (const { view, inodes } of run.pinned) {
     for (const pinned of [view, volume.viewAt(view.top)]) {

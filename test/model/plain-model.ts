@@ -72,7 +72,11 @@ export const isRegular = (inode: ModelInode): boolean => (inode.mode & S_IFMT) =
 export const isSymlink = (inode: ModelInode): boolean => (inode.mode & S_IFMT) === S_IFLNK;
 
 export class PlainModel {
+  /** The live tree of the branch in focus. */
   live: Inodes = new Map();
+  focus = 'main';
+  /** The live trees of the other branches. */
+  others = new Map<string, Inodes>();
   /** In the order of their layers. */
   snapshots: ModelSnapshot[] = [];
   locks = new ModelLocks();
@@ -87,6 +91,8 @@ export class PlainModel {
   copy(): PlainModel {
     const copy = new PlainModel(this.blockSize, this.now);
     copy.live = copyInodes(this.live);
+    copy.focus = this.focus;
+    for (const [name, inodes] of this.others) copy.others.set(name, copyInodes(inodes));
     copy.snapshots = [...this.snapshots];
     copy.locks = this.locks.copy();
     copy.figures = this.figures.clone();
@@ -486,7 +492,30 @@ export class PlainModel {
 
   /** The live tree becomes what the snapshot holds; for the figures: block by block. */
   restore(name: string): void {
-    const wanted = copyInodes(this.snapshot(name).inodes);
+    this.#become(copyInodes(this.snapshot(name).inodes));
+    this.reapOrphans();
+  }
+
+  /** Another branch is worked in. */
+  focusOn(name: string): void {
+    const wanted = this.others.get(name);
+    if (wanted === undefined) return;
+    this.others.delete(name);
+    this.others.set(this.focus, this.live);
+    this.focus = name;
+    this.#become(wanted);
+  }
+
+  /** Of any branch. */
+  inodesOf(branch: string): Inodes {
+    return branch === this.focus ? this.live : (this.others.get(branch) as Inodes);
+  }
+
+  branches(): string[] {
+    return [this.focus, ...this.others.keys()];
+  }
+
+  #become(wanted: Inodes): void {
     for (const ino of this.live.keys()) if (!wanted.has(ino)) this.figures.remove(ino);
     for (const [ino, inode] of wanted) {
       const had = this.live.get(ino)?.blocks ?? new Map<number, Buffer>();
@@ -498,6 +527,5 @@ export class PlainModel {
       }
     }
     this.live = wanted;
-    this.reapOrphans();
   }
 }

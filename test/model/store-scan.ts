@@ -75,6 +75,11 @@ export function garbage(reader: TableReader, blockSize: number): string[] {
   for (const { value } of reader.range(TABLE.snapshots, undefined, undefined)) {
     tops.add((JSON.parse(value.toString()) as { layer: number }).layer);
   }
+  // What a branch was forked from stays, too.
+  const from = Buffer.from('branch/');
+  for (const { value } of reader.range(TABLE.meta, from, Buffer.from('branch0'))) {
+    tops.add((JSON.parse(value.toString()) as { fork: number }).fork);
+  }
   const versions = allVersions(reader);
   const needed = new Set<Version>();
   for (const top of tops) {

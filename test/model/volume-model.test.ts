@@ -8,6 +8,7 @@ import { rmSync } from 'node:fs';
 import t from 'tap';
 import { makeBase } from './base-tree.js';
 import { compareAll, compareChanges, compareLive, type ModelView } from './compare.js';
+import { BranchOperations } from './branch-operations.js';
 import { LockOperations } from './model-locks.js';
 import { Operations } from './operations.js';
 import { Random } from './random.js';
@@ -30,6 +31,8 @@ function runSeed(seed: number): void {
   const calm = random.pick([0.2, 1, 4]);
   const operations = new Operations(run, random);
   const locks = new LockOperations(run, random);
+  const branches = new BranchOperations(run, random);
+  const branchy = random.pick([0, 8, 25]);
   const compare = (): void => compareAll(run);
   const view = (): ModelView => {
     const snapshot = random.pick([undefined, ...run.model.snapshots]);
@@ -72,6 +75,7 @@ function runSeed(seed: number): void {
     [1, command(() => operations.deleteSnapshot())],
     [0.4, command(() => operations.renameSnapshot())],
     [1.5, command(() => locks.any())],
+    [branchy, command(() => branches.any())],
     [0.7, command(() => run.reopen())],
     [1, command(() => run.crash())],
     [
@@ -95,6 +99,12 @@ function runSeed(seed: number): void {
     changes();
     // What an open layer hides of the layers below is only looked for now and then.
     run.save('end');
+    for (const branch of run.model.branches()) {
+      if (!run.mounts.has(branch)) run.mount(branch);
+      if (branch === run.model.focus) continue;
+      run.focusOn(branch);
+      run.save(`end ${branch}`);
+    }
     while (run.pinned.length > 0) run.unpin();
     run.collectAll();
     compare();

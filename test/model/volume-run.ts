@@ -50,9 +50,12 @@ export class VolumeRun {
   readonly clock = new ManualClock();
   readonly path: string;
   model: PlainModel;
+  /** As a mount of the branch in focus has it. */
   volume: Volume;
-  /** What the kernel would still hold: unlinked, but not released. */
-  held = new Set<number>();
+  /** Branch → the volume as a mount of it has it. */
+  readonly mounts = new Map<string, Volume>();
+  /** What the kernel would still hold of each mount: unlinked, but not released. */
+  readonly #held = new Map<string, Set<number>>();
   /** Views that are open, and what they show. */
   pinned: { view: View; inodes: Inodes }[] = [];
   /** Every inode number there ever was. */
@@ -91,9 +94,17 @@ export class VolumeRun {
     else this.#takeBase(options.base);
     for (const ino of this.model.live.keys()) this.known.add(ino);
     this.volume = this.#open();
+    this.mounts.set('main', this.volume);
     this.#lookEverythingUp(ROOT_INODE);
     this.#stored = this.model.copy();
     this.#openGroup = this.volume.core.open.id;
+  }
+
+  get held(): Set<number> {
+    const { focus } = this.model;
+    const held = this.#held.get(focus) ?? new Set();
+    this.#held.set(focus, held);
+    return held;
   }
 
   #takeBase(path: string): void {
@@ -305,7 +316,7 @@ export class VolumeRun {
 
   reopen(): void {
     trace('reopen');
-    this.volume.close();
+    (this.mounts.get('main') as Volume).close();
     this.#reopened();
   }
 
@@ -316,21 +327,119 @@ export class VolumeRun {
     this.model = this.#survivor().copy();
     const crashed = new Error('crashed');
     this.volume.core.failure = crashed;
-    assert.throws(() => this.volume.close(), crashed);
+    assert.throws(() => (this.mounts.get('main') as Volume).close(), crashed);
     this.#reopened();
   }
 
   #reopened(): void {
     this.volume = this.#open();
+    this.mounts.clear();
+    this.mounts.set('main', this.volume);
+    this.model.focusOn('main');
     this.#lookEverythingUp(ROOT_INODE);
     this.model.reapOrphans();
-    this.held.clear();
+    this.#held.clear();
     this.pinned = [];
     this.#closed.clear();
     this.#logged.clear();
     this.#stored = this.#copy();
     this.#promised = 0;
     this.#openGroup = this.volume.core.open.id;
+  }
+
+  // Branches
+
+  focusOn(branch: string): void {
+    trace(`focus on ${branch}`);
+    const mount = this.mounts.get(branch);
+    if (mount === undefined) throw new Error(`${branch} is not mounted`);
+    this.volume = mount;
+    this.model.focusOn(branch);
+  }
+
+  fork(name: string, from: { snapshot?: string; branch?: string }): void {
+    trace(`fork ${name} from ${JSON.stringify(from)}`);
+    const { model } = this;
+    const inodes =
+      from.snapshot === undefined
+        ? model.inodesOf(from.branch ?? model.focus)
+        : model.snapshot(from.snapshot).inodes;
+    const expected = model.branches().includes(name) ? 'branch-exists' : 'none';
+    const got = codeOf(() => this.volume.branchCommands.fork(name, from, 'model'));
+    if (got !== expected) throw new Error(`fork ${name}: ${got}, expected ${expected}`);
+    if (got === 'none') model.others.set(name, copyInodes(inodes));
+    this.note();
+  }
+
+  mount(name: string): void {
+    trace(`mount ${name}`);
+    this.mounts.set(name, this.volume.at(name));
+    this.#reap(name);
+    this.note();
+  }
+
+  /** Nobody holds the nameless files of a branch when it is mounted. */
+  #reap(name: string): void {
+    const inodes = this.model.inodesOf(name);
+    for (const [ino, { nlink }] of inodes) if (nlink === 0) inodes.delete(ino);
+  }
+
+  unmount(name: string): void {
+    trace(`unmount ${name}`);
+    const { branches, seat } = this.mounts.get(name) as Volume;
+    branches.close(seat.branch);
+    this.mounts.delete(name);
+    this.#held.delete(name);
+  }
+
+  /** The mount in focus shows another branch, which is mounted nowhere. */
+  switchBranch(name: string): void {
+    trace(`switch to ${name}`);
+    const { focus } = this.model;
+    const { from } = this.volume.branchCommands.switchTo(name, 'model');
+    this.#pin(from, copyInodes(this.model.live));
+    this.mounts.delete(focus);
+    this.mounts.set(name, this.volume);
+    this.#held.delete(focus);
+    this.model.focusOn(name);
+    this.model.reapOrphans();
+    this.note();
+  }
+
+  deleteBranch(name: string): void {
+    trace(`delete branch ${name}`);
+    const { model } = this;
+    const { undo, pruned } = this.volume.branchCommands.delete(name, 'model');
+    const { focus } = model;
+    model.focusOn(name);
+    if (undo !== undefined) {
+      const { layer } = this.volume.snapshot(undo) as { layer: number };
+      model.addSnapshot(undo, 'undo', layer);
+    }
+    model.focusOn(focus);
+    model.others.delete(name);
+    for (const one of pruned) model.deleteSnapshot(one);
+    this.note();
+  }
+
+  renameBranch(from: string, to: string): void {
+    trace(`rename branch ${from} ${to}`);
+    const { model } = this;
+    this.volume.branchCommands.rename(from, to, 'model');
+    const mount = this.mounts.get(from);
+    if (mount !== undefined) {
+      this.mounts.delete(from);
+      this.mounts.set(to, mount);
+    }
+    const held = this.#held.get(from);
+    this.#held.delete(from);
+    if (held !== undefined) this.#held.set(to, held);
+    if (model.focus === from) model.focus = to;
+    else {
+      model.others.set(to, model.inodesOf(from));
+      model.others.delete(from);
+    }
+    this.note();
   }
 
   // Commands
@@ -378,8 +487,10 @@ export class VolumeRun {
     for (const kept of answer.locked ?? []) {
       if (!this.#isLocked(kept)) throw new Error(`${kept} was kept, and is not locked`);
     }
+    const own = this.model.focus === 'main' ? undefined : this.model.focus;
     const undo = this.model.snapshots.filter(
-      (s) => s.kind === 'undo' && !this.#isLocked(s.name),
+      ({ kind, name }) =>
+        kind === 'undo' && !this.#isLocked(name) && this.volume.snapshot(name)?.branch === own,
     ).length;
     // Beyond them: the one that the tree was made from, and the one that it left.
     if (undo > this.#keepUndo + 2) throw new Error(`${undo} undo snapshots`);
@@ -450,7 +561,7 @@ export class VolumeRun {
   }
 
   dispose(): void {
-    this.volume.close();
+    (this.mounts.get('main') as Volume).close();
     rmSync(join(this.path, '..'), { recursive: true, force: true });
   }
 }

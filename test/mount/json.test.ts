@@ -260,6 +260,15 @@ async function everyday(runs: Runs): Promise<void> {
   await runs.run('undo', at(['--list']), { types: ['undo-step'] });
   await runs.run('undo', at([]));
   await runs.run('rename', at(['one', 'first']));
+  await runs.run('branch', at(['dev']), { types: ['branch-made'] });
+  await runs.run('branch', at(['old', 'first']), { types: ['branch-made'] });
+  await runs.run('switch', at(['dev']));
+  await world.sh('echo dev > "$MNT/on-dev"');
+  await runs.run('save', at(['on-dev']));
+  await runs.run('branches', at([]), { types: ['branch'] });
+  await runs.run('switch', at(['main']));
+  await runs.run('branch', at(['--rename', 'dev', 'kept']), { types: ['branch-rename'] });
+  await runs.run('branch', at(['--delete', 'old']), { types: ['branch-delete'] });
   await runs.run('lock', at(['first', 'the audit']));
   await runs.run('locks', ['mnt']);
   await runs.run('delete', at(['first']), { fails: true });

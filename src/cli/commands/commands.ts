@@ -65,6 +65,14 @@ export const COMMAND_GROUPS: readonly Group[] = [
     ],
   },
   {
+    title: 'Branches',
+    sources: [
+      source(async () => (await import('./branch.js')).addBranch, 'branch'),
+      source(async () => (await import('./branch.js')).addBranches, 'branches'),
+      source(async () => (await import('./branch.js')).addSwitch, 'switch'),
+    ],
+  },
+  {
     title: 'Peers',
     sources: [
       source(async () => (await import('./peer.js')).addPeer, 'peer'),

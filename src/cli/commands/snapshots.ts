@@ -78,6 +78,7 @@ function show(snapshots: readonly Listed[], all: number): void {
     return;
   }
   const nowMs = Date.now();
+  const hasBranches = snapshots.some(({ branch }) => branch !== undefined);
   const rows = snapshots.map((snapshot) => {
     const createdMs = Number(snapshot['createdMs']);
     return [
@@ -86,9 +87,11 @@ function show(snapshots: readonly Listed[], all: number): void {
       formatTime(createdMs),
       ageText(nowMs - createdMs),
       String(snapshot['layer']),
+      ...(hasBranches ? [printable(String(snapshot['branch'] ?? 'main'))] : []),
       printable(sourceText(String(snapshot['source']))),
       printable(foldedNote(String(snapshot['note'] ?? ''))),
     ];
   });
-  printTable(['NAME', 'KIND', 'CREATED', 'AGE', 'LAYER', 'BY', 'NOTE'], rows);
+  const branch = hasBranches ? ['BRANCH'] : [];
+  printTable(['NAME', 'KIND', 'CREATED', 'AGE', 'LAYER', ...branch, 'BY', 'NOTE'], rows);
 }

@@ -51,7 +51,7 @@ function shortLines(status: Answer): string[] {
 
 /** `/home/me/project, in place, volume /var/…, standby of vm`. Pure. */
 function mountText(status: Answer): string {
-  const { mountpoint, base, volumePath, readOnly, role } = status;
+  const { mountpoint, base, volumePath, readOnly, role, branch } = status;
   const upstream = (status['lag'] as Answer | undefined)?.['upstream'] ?? null;
   const parts: string[] = [];
   if (mountpoint === null) parts.push('not mounted');
@@ -62,6 +62,7 @@ function mountText(status: Answer): string {
     else parts.push(base === mountpoint ? 'in place' : `over ${printable(String(base))}`);
   }
   parts.push(`volume ${printable(String(volumePath))}`);
+  if (branch !== 'main') parts.push(`branch ${printable(String(branch))}`);
   if (readOnly === true) parts.push('read-only');
   if (role === 'standby') {
     parts.push(upstream === null ? 'a standby' : `standby of ${printable(String(upstream))}`);

@@ -15,7 +15,10 @@ import { currentPaths } from '../target.js';
 
 const LATEST = 'latest';
 
-async function stateNames(directory: string, file: 'snapshots' | 'peers'): Promise<string[]> {
+async function stateNames(
+  directory: string,
+  file: 'snapshots' | 'branches' | 'peers',
+): Promise<string[]> {
   return (await listOf({ directory }, file)).map(({ name }) => String(name));
 }
 
@@ -37,6 +40,7 @@ async function namesOf(kind: string, directory: string): Promise<string[]> {
       const names = (await stateNames(directory, kind)).reverse();
       return names.length === 0 ? [] : [LATEST, ...names];
     }
+    case 'branches':
     case 'peers':
       return await stateNames(directory, kind);
     case 'mountpoints':

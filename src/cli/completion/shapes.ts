@@ -8,7 +8,7 @@ import { SYNC_ACTIONS } from '../commands/sync-words.js';
 
 /** `none`: a text of one's own. */
 export type Kind =
-  | { names: 'snapshots' | 'peers' | 'volumes' | 'mountpoints' }
+  | { names: 'snapshots' | 'branches' | 'peers' | 'volumes' | 'mountpoints' }
   | { paths: 'files' | 'directories' }
   | { words: readonly string[] }
   | 'none'
@@ -16,6 +16,7 @@ export type Kind =
   | 'unknown';
 
 const SNAPSHOTS: Kind = { names: 'snapshots' };
+const BRANCHES: Kind = { names: 'branches' };
 const VOLUMES: Kind = { names: 'volumes' };
 const PEERS: Kind = { names: 'peers' };
 const MOUNTPOINTS: Kind = { names: 'mountpoints' };
@@ -34,6 +35,12 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'delete name': SNAPSHOTS,
   'rename name': SNAPSHOTS,
   'group-save name': 'none',
+  'branch name': BRANCHES,
+  'branch --snapshot': SNAPSHOTS,
+  'branch --branch': BRANCHES,
+  of: SNAPSHOTS,
+  branch: BRANCHES,
+  'mount --branch': 'none',
   'peer remove name': PEERS,
   'demote --peer': PEERS,
   'mount --option': 'none',

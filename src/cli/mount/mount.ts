@@ -11,7 +11,7 @@ import { DRIVERS } from './mount-words.js';
 import { planned } from './plan.js';
 import { processesBelow } from './told-below.js';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
-import { noteWarning, printJson, printLine, warn, wrongUsage } from '../output.js';
+import { noteWarning, printable, printJson, printLine, warn, wrongUsage } from '../output.js';
 import { currentPaths } from '../target.js';
 import { oneOf } from '../values.js';
 
@@ -23,6 +23,7 @@ interface MountCommandOptions extends CommonOptions {
   option: string[];
   foreground?: boolean;
   new?: boolean;
+  branch?: string;
   blockSize?: string;
   compression?: string;
   quota?: string;
@@ -49,6 +50,7 @@ export function addMount(program: Command): void {
       .description('put a directory under history and return when it is mounted')
       .option('--no-base', 'over nothing instead of a directory')
       .option('--volume <path>', 'where the volume lives (default: below the state directory)')
+      .option('--branch <name>', 'show this branch (default: the one that was shown last)')
       .option('--new', 'begin a new history, even if one is known for the directory')
       .option(
         '--driver <name>',
@@ -94,7 +96,7 @@ export function addMount(program: Command): void {
 function report(
   options: MountCommandOptions,
   plan: MountPlan,
-  { uuid, isNew, snapshots, recovered }: OpenedFacts,
+  { uuid, isNew, snapshots, branch, recovered }: OpenedFacts,
   servesHere = false,
 ): void {
   const { base, mountpoint, volume, driver, log } = plan;
@@ -110,6 +112,7 @@ function report(
       uuid,
       isNew,
       snapshotCount: snapshots,
+      branch,
       recovered: recovered ?? null,
       driver,
       log: log === '' ? null : log,
@@ -119,7 +122,8 @@ function report(
   }
   const over = base === undefined ? '' : base === mountpoint ? ' in place' : ` over ${base}`;
   const news = isNew ? '; a new history begins' : '';
-  printLine(`mounted ${mountpoint}${over} (volume ${volume})${news}`);
+  const shown = branch === 'main' ? '' : `, branch ${printable(branch)}`;
+  printLine(`mounted ${mountpoint}${over} (volume ${volume}${shown})${news}`);
   for (const text of below.warnings) noteWarning('uncovered-directory', text);
   if (recovered === 'completed') printLine('an apply that had been cut off is completed now');
   if (recovered === 'undone') {
@@ -140,7 +144,10 @@ function requestOf(directories: readonly string[], options: MountCommandOptions)
     volume: options.volume,
     isNew: options.new === true,
     driver: options.driver,
-    options: parseMountOptions([...options.option, ...longOptions(options)]),
+    options: {
+      ...parseMountOptions([...options.option, ...longOptions(options)]),
+      ...(options.branch !== undefined && { branch: options.branch }),
+    },
   };
 }
 

@@ -23,6 +23,7 @@
  * Doors inside control/: files.
  */
 import { applyFile } from './apply.js';
+import { branchDeleteFile, branchFile, branchRenameFile, switchFile } from './branch.js';
 import { checkFile } from './check.js';
 import type { ControlFile } from '../control-file.js';
 import { deleteFile } from './delete.js';
@@ -59,6 +60,10 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   undoFile,
   deleteFile,
   renameFile,
+  branchFile,
+  branchDeleteFile,
+  branchRenameFile,
+  switchFile,
   lockFile,
   unlockFile,
   scheduleFile,

@@ -7,7 +7,7 @@
  * What must hold: one command at a time; an answer comes only when the command
  * is durable; a command that fails before the switch leaves everything as it was.
  *
- * Doors: commands, inspect.
+ * Doors: command-volume, commands, inspect.
  * Doors inside daemon/: applying, freezing, inspector, problems, save-schedule.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
@@ -21,44 +21,12 @@ import {
   failureAnswer,
 } from '../../control/command.js';
 import { CommandQueue } from '../../control/command-queue.js';
-import type { OptionChanges } from '../../format/text/volume-options.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
+import type { CommandVolume, ForkRequest, TreeMove } from './command-volume.js';
 import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
 import type { PeeringCommand } from '../peers/peering.js';
 import { round } from '../../lib/round.js';
 import type { Freezing } from './freezing.js';
-
-/** The part of a volume that commands need. `V` is its view. */
-export interface CommandVolume<V> {
-  save(name: string | undefined, source: string, note?: string): object;
-  restore(name: string, source: string, keepsUndo?: boolean): { from: V; to: V };
-  undo(direction: UndoDirection | undefined, source: string): { from: V; to: V };
-  planUndo(direction: UndoDirection | undefined): { concerns: 'tree' | 'base' };
-  restoreFiles(name: string, paths: readonly string[], source: string): object;
-  takeTheirs(paths: readonly string[], source: string): object;
-  deleteSnapshot(name: string, source: string, force?: boolean): object;
-  deleteSnapshots(
-    names: readonly string[],
-    source: string,
-    force?: boolean,
-  ): { deleted: string[]; refused: { message: string }[] };
-  lockSnapshot(name: string, reason: string, source: string): object;
-  unlockSnapshot(name: string, reason: string | undefined, source: string): object;
-  releaseLocks(from: string, source: string): object;
-  readonly schedules: { set(text: string, source: string): object };
-  readonly optionCommands: { set(changes: OptionChanges, source: string): object };
-  readonly pulls: { set(text: string, source: string): object };
-  readonly pruned: { set(text: string, source: string): object };
-  runSchedule(): object;
-  renameSnapshot(from: string, to: string, source: string): object;
-  readonly roles: {
-    promote(source: string, random: () => number, epoch?: number): TreeMove<V>;
-    demote(to: string | undefined, source: string, epoch?: number): TreeMove<V>;
-  };
-  latest(): { name: string } | undefined;
-  commit(): number;
-  whenCommitted(ticket: number): Deferred<void>;
-}
 
 /** For a person who takes the old word for "discard my changes". */
 const REVERT_HINT =
@@ -66,18 +34,11 @@ const REVERT_HINT =
   '"shadowfs restore SNAPSHOT" takes back changes of the tree, "shadowfs undo" the last restore';
 /** There is nobody to change places with. */
 const NO_SWITCHOVER = new Set(['no-peers', 'not-a-standby', 'nothing-to-follow']);
-type UndoDirection = NonNullable<CommandArguments['direction']>;
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
   command: 'apply' | 'freeze' | 'check' | 'diff' | 'log' | 'undo' | 'versions';
   args: CommandArguments;
-}
-
-/** The answer of a change, and the views if it has moved the live tree. */
-export interface TreeMove<V, A = object> {
-  answer: A;
-  moved?: { from: V; to: V };
 }
 
 export interface CommandParts<V> {
@@ -327,6 +288,23 @@ export class VolumeCommands<V> implements Commands {
         return this.#change(command, false, () =>
           volume.renameSnapshot(required(name), required(args.to), source),
         );
+      case 'branch':
+        return this.#change(command, true, () =>
+          volume.branchCommands.fork(required(name), this.#forkPoint(args.fork ?? {}), source),
+        );
+      case 'branch-delete':
+        return this.#change(command, false, () =>
+          volume.branchCommands.delete(required(name), source),
+        );
+      case 'branch-rename':
+        return this.#change(command, false, () =>
+          volume.branchCommands.rename(required(name), required(args.to), source),
+        );
+      case 'switch':
+        return this.#moveTree(command, () => {
+          const { from, to, ...answer } = volume.branchCommands.switchTo(required(name), source);
+          return { answer, moved: { from, to } };
+        });
       case 'lock':
         return this.#change(command, false, () =>
           volume.lockSnapshot(this.#resolved(required(name)), args.reason ?? '', source),
@@ -538,6 +516,14 @@ export class VolumeCommands<V> implements Commands {
         );
       });
     });
+  }
+
+  #forkPoint({ of, snapshot, branch }: ForkRequest): ForkRequest {
+    return {
+      ...(of !== undefined && { of: this.#resolved(of) }),
+      ...(snapshot !== undefined && { snapshot: this.#resolved(snapshot) }),
+      ...(branch !== undefined && { branch }),
+    };
   }
 
   /** Resolves `latest` to a name. */

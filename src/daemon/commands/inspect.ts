@@ -23,6 +23,7 @@ import type { InspectRequest } from './commands.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
 import { problemsOf } from './problems.js';
+import { shownBranches } from '../../volume/branches/shown-branches.js';
 import { shownOptions } from '../../volume/options.js';
 import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
 import { storedSyncState } from '../peers/read-sync-state.js';
@@ -227,6 +228,7 @@ export interface VolumeState {
   /** Whether the live tree differs from the base; null: there is none. */
   hasChanges: boolean | null;
   snapshots: Answer[];
+  branches: Answer[];
   history: Answer[];
   locks: Answer[];
   peers: Answer[];
@@ -259,6 +261,10 @@ function stateOf(volume: Volume, nowMs: number): VolumeState {
     },
     snapshots: volume.shownSnapshots().map((snapshot) => ({ ...snapshot })),
     locks: volume.shownLocks().map((lock) => ({ ...lock })),
+    branches: shownBranches(volume).map(({ isMounted: _nowhere, ...branch }) => ({
+      ...branch,
+      mountpoint: null,
+    })),
     history: volume.history().map((record) => ({ ...record })),
     peers: storedPeers(volume, nowMs),
   };

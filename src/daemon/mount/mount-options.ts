@@ -5,6 +5,7 @@
  * what the kernel is told, `open-volume.ts` for a new volume (and what an
  * existing one must agree with), `mount-server.ts` for the rest.
  */
+import { checkBranchName } from '../../format/text/grammar.js';
 import {
   badOption as bad,
   type OptionChanges,
@@ -24,6 +25,8 @@ export interface MountOptions {
   noexec: boolean;
   /** The device that mount, df and findmnt show; absent: the base. */
   fsname?: string;
+  /** The branch whose tree is shown; absent: the one that `switch` chose last, or `main`. */
+  branch?: string;
   /** Accept a base that is a different directory from the volume's. */
   reattach: boolean;
   /**
@@ -50,6 +53,11 @@ const SETTERS: Record<string, Setter> = {
   fsname: (o, key, value) => {
     if (value === '') throw bad(`${key}=: expected a name`);
     o.fsname = value;
+  },
+  branch: (o, key, value) => {
+    const reason = checkBranchName(value);
+    if (reason !== undefined) throw bad(`${key}=${value}: ${reason}`);
+    o.branch = value;
   },
   ro: (o, key, value) => (o.readOnly = parseSwitch(key, value)),
   reattach: (o, key, value) => (o.reattach = parseSwitch(key, value)),

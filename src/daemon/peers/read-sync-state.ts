@@ -33,10 +33,13 @@ export interface SyncFacts {
 
 /** The snapshots that are sent to others, in the order in which they were made. */
 export function sentSnapshots(volume: Pick<ReadableVolume, 'snapshots'>): SyncSnapshot[] {
-  return volume
-    .snapshots()
-    .filter(({ kind }) => kind === 'user' || kind === 'auto')
-    .map(({ uuid, name, createdMs }) => ({ uuid, name, createdMs }));
+  return (
+    volume
+      .snapshots()
+      // Other branches stay at home.
+      .filter(({ kind, branch }) => (kind === 'user' || kind === 'auto') && branch === undefined)
+      .map(({ uuid, name, createdMs }) => ({ uuid, name, createdMs }))
+  );
 }
 
 /** Of a volume that is not mounted: what was stored last. */

@@ -54,6 +54,8 @@ export interface OpenedFacts {
   uuid: string;
   isNew: boolean;
   snapshots: number;
+  /** The branch whose tree is shown. */
+  branch: string;
   /** What became of an apply that had been cut off. */
   recovered?: 'completed' | 'undone';
 }

@@ -8,6 +8,7 @@ import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { MessagePort, Transferable } from 'node:worker_threads';
 import { after, Deferred } from '../../lib/deferred.js';
+import { settledWith } from '../../lib/work.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Answer, CommandArguments, CommandName } from '../../control/command.js';
 import { ControlFiles } from '../../control/control-files.js';
@@ -24,6 +25,7 @@ import { Applying } from '../commands/applying.js';
 import { VolumeCommands } from '../commands/commands.js';
 import { Freezing } from '../commands/freezing.js';
 import { log } from './log.js';
+import { branchToShow } from './open-volume.js';
 import { IncomingStreams } from '../transfer/incoming.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
 import type { FromServer, ToMainThread, ToServer, ToServingThread } from './messages.js';
@@ -69,6 +71,8 @@ export type ServerMessage = Exclude<ToServer, { kind: 'mounted' | 'mount' | 'sto
 
 export class MountServer {
   readonly commands: VolumeCommands<View>;
+  /** The volume, at the branch that this mount shows. */
+  readonly shown: Volume;
   readonly tree: Tree;
   readonly control: ControlFiles;
   readonly incoming: IncomingStreams;
@@ -82,6 +86,7 @@ export class MountServer {
   readonly #events: RestoreEvents | undefined;
 
   constructor(
+    /** At the branch that peers know. */
     readonly volume: Volume,
     plan: MountPlan,
     who: { uid: number; gid: number },
@@ -90,6 +95,8 @@ export class MountServer {
     nodesMax?: number,
   ) {
     this.#thread = thread;
+    const shown = volume.at(branchToShow(plan, volume));
+    this.shown = shown;
     this.place = new MountPlace(plan.mountpoint);
     this.#main = new ThreadCalls<ToMainThread, ToServingThread>({
       post: (message, transfer) => thread.post({ kind: 'call', message }, transfer),
@@ -100,12 +107,12 @@ export class MountServer {
       },
     });
     this.commands = new VolumeCommands<View>({
-      volume,
+      volume: shown,
       quiesce: () => thread.quiesce(),
       restored: (from, to) => this.#restored(from, to),
       inspect: (request) => this.#main.call('inspect', request),
       apply: new Applying({
-        volume,
+        volume: shown,
         addJob: (next) => thread.addJob(next),
         host: {
           pause: () => this.#pause(),
@@ -209,7 +216,7 @@ export class MountServer {
     this.commands.watch(({ command }) => {
       if (/^(promote|demote|switchover|revert)$/.test(String(command))) this.peering.start();
     });
-    this.tree = new Tree(volume, {
+    this.tree = new Tree(shown, {
       commands: {
         save: (name, source) => this.#run('save', { name }, source),
         delete: (name, source) => this.#run('delete', { name }, source),
@@ -223,7 +230,7 @@ export class MountServer {
       controlTarget: byteStringOfText(plan.controlMount),
     });
     this.#events = this.#restoreEvents(plan);
-    const schedule = new SaveSchedule(volume, this.commands, {
+    const schedule = new SaveSchedule(shown, this.commands, {
       isReady: () => thread.connection() !== undefined,
       later: (delayMs, run) => thread.later(delayMs, run),
     });
@@ -235,7 +242,7 @@ export class MountServer {
       state: mountState({
         plan,
         place: this.place,
-        volume,
+        volume: shown,
         commands: this.commands,
         tree: this.tree,
         incoming: this.incoming,
@@ -326,6 +333,8 @@ export class MountServer {
   }
 
   #restored(from: View, to: View): () => Deferred<Answer> {
+    // A branch that is not shown here has moved: main, by a peer.
+    if (to !== this.shown.live) return () => settledWith<Answer>({});
     const transition = this.tree.transition(from, to);
     return () => {
       const done = new Deferred<Answer>();

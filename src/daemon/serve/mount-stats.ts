@@ -1,6 +1,7 @@
 /** The figures of a mounted volume, collected on request. */
 import { readFileSync } from 'node:fs';
 import type { StatsReport } from '../../measure/stats-report.js';
+import { cacheFigures } from '../../volume/cache-figures.js';
 import type { MountedParts } from './state.js';
 
 type Parts = Pick<MountedParts, 'plan' | 'volume' | 'tree' | 'connection'>;
@@ -40,7 +41,7 @@ export class MountStats {
       commits: volume.txgs.counts.figures(),
       nodes: { live, special, asked },
       caches: [
-        ...volume.caches(limits.paths),
+        ...cacheFigures(volume, limits.paths),
         { name: 'live nodes', count: live, maxCount: limits.live },
         { name: 'special nodes', count: special, maxCount: limits.special },
         { name: 'table of nodes', sizeBytes: tableBytes },

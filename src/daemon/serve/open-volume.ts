@@ -20,6 +20,7 @@ import { BaseDirectory } from '../../base/base-directory.js';
 import { createVolume } from '../../volume/create-volume.js';
 import { DEFAULT_OPTIONS, type VolumeOptions } from '../../volume/options.js';
 import type { StartWriter } from '../../volume/commit/start-writer.js';
+import { MAIN_BRANCH } from '../../volume/branches/branch.js';
 import { Volume } from '../../volume/volume.js';
 import { detachedMountOf, explainInUse, usesOfDetached } from '../mount/detached.js';
 import type { MountPlan } from '../mount/mount-plan.js';
@@ -55,11 +56,15 @@ export interface OpenedVolume {
   recovered?: Recovered;
 }
 
-export function openedFacts({ volume, isNew, recovered }: OpenedVolume): OpenedFacts {
+export function openedFacts(
+  plan: MountPlan,
+  { volume, isNew, recovered }: OpenedVolume,
+): OpenedFacts {
   return {
     uuid: volume.uuid,
     isNew,
     snapshots: volume.snapshots().length,
+    branch: branchToShow(plan, volume),
     ...(recovered !== undefined && { recovered }),
   };
 }
@@ -76,6 +81,7 @@ export function openVolume(
   if (plan.options.readOnly && isVolume(plan.volume)) {
     return { volume: openToRead(plan, base), isNew: false };
   }
+  if (!isVolume(plan.volume)) refuseBranch(plan);
   const owner = makeAndOwn(plan);
   try {
     const isNew = !isVolume(plan.volume);
@@ -102,6 +108,7 @@ export function openVolume(
     });
     refuseOtherVolume(volume, plan);
     refuseOtherOptions(volume, plan.options.creation);
+    branchToShow(plan, volume);
     const recovered = recoverApplyNow(volume, plan.volume);
     if (recovered !== undefined) log(`an apply that was cut off is ${recovered} now`);
     return { volume, isNew, ...(recovered !== undefined && { recovered }) };
@@ -109,6 +116,26 @@ export function openVolume(
     owner.release();
     throw error;
   }
+}
+
+/** The branch that the mount shows first. Throws no-such-branch. */
+export function branchToShow({ options }: MountPlan, volume: Volume): string {
+  const name = options.branch ?? volume.catalog.shownBranch;
+  try {
+    volume.branches.require(name);
+  } catch (error) {
+    volume.close();
+    throw error;
+  }
+  return name;
+}
+
+/** A new volume has `main` only. */
+function refuseBranch({ options: { branch = MAIN_BRANCH } }: MountPlan): void {
+  if (branch === MAIN_BRANCH) return;
+  throw new CommandError('no-such-branch', 'ENOENT', `no branch ${branch}: the volume is new`, {
+    name: branch,
+  });
 }
 
 function lostVolume({ volume }: MountPlan): CommandError {
@@ -144,6 +171,7 @@ function openToRead(plan: MountPlan, base: OpenedBase | undefined): Volume {
     });
     refuseOtherVolume(volume, plan);
     refuseOtherOptions(volume, plan.options.creation);
+    branchToShow(plan, volume);
     return volume;
   } catch (error) {
     share.release();

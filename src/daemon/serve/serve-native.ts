@@ -69,7 +69,7 @@ class NativeServer implements ServingThread {
     if (this.#volume.base?.startWatching() !== undefined) {
       this.#baseLook = setInterval(() => baseChanges.take(), BASE_LOOK_MS).unref();
     }
-    this.post({ kind: 'opened', volume: openedFacts(this.#opened) });
+    this.post({ kind: 'opened', volume: openedFacts(this.#data.plan, this.#opened) });
     this.#server.peering.start();
   }
 

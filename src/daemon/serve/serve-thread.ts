@@ -82,7 +82,7 @@ class KernelServer implements ServingThread {
     this.#tick();
     this.#volume.waits.mode = 'yield';
     tuneCompiler();
-    post({ kind: 'opened', volume: openedFacts(this.#opened) });
+    post({ kind: 'opened', volume: openedFacts(plan, this.#opened) });
     this.#server.peering.start();
     this.#loop.run();
     this.#server.close();

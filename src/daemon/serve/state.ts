@@ -15,6 +15,7 @@ import type { MountPlace } from '../mount/mount-place.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { SaveSchedule } from '../commands/save-schedule.js';
 import { problemsOf } from '../commands/problems.js';
+import { shownBranches } from '../../volume/branches/shown-branches.js';
 import { shownOptions } from '../../volume/options.js';
 import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
 import type { RestoreEventsStatus } from '../watchers/restore-events.js';
@@ -96,6 +97,7 @@ export function mountState(parts: MountedParts): ControlState {
     lag: () => agent.syncState(),
     role: () => agent.shownRole(),
     snapshots: () => volume.shownSnapshots(),
+    branches: () => branchesShown(parts),
     history: (limit) => volume.history(limit),
     layers: (limit) => volume.layers.all().slice(-limit),
     locks: () => peering.withLinks(volume.shownLocks()),
@@ -111,4 +113,13 @@ export function mountState(parts: MountedParts): ControlState {
 function seenAt({ base }: Volume, plan: MountPlan): string | null {
   if (base === undefined) return null;
   return plan.inPlace ? `/proc/${process.pid}/fd/${base.rootFd}` : (plan.base ?? null);
+}
+
+/** Each branch, with where it is mounted: here, or nowhere. */
+function branchesShown({ volume, place }: MountedParts): object[] {
+  const here = volume.live.top;
+  return shownBranches(volume).map(({ isMounted, ...branch }) => ({
+    ...branch,
+    mountpoint: isMounted && branch.layer === here ? place.mountpoint : null,
+  }));
 }

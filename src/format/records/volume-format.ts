@@ -10,20 +10,27 @@ export interface FormatUse {
   hasLog: boolean;
   /** The base layer may hold something, or the base was made equal to the tree (rule A7). */
   isApplied: boolean;
+  /** There are branches but `main` (rule B1). */
+  hasBranches: boolean;
 }
 
 const FIRST = 1;
 const LOG = 1;
 const APPLIED = 2;
-export const NEWEST_FORMAT = FIRST + LOG + APPLIED;
+const BRANCHES = 4;
+export const NEWEST_FORMAT = FIRST + LOG + APPLIED + BRANCHES;
 
-export function formatOf({ hasLog, isApplied }: FormatUse): number {
-  return FIRST + (hasLog ? LOG : 0) + (isApplied ? APPLIED : 0);
+export function formatOf({ hasLog, isApplied, hasBranches }: FormatUse): number {
+  return FIRST + (hasLog ? LOG : 0) + (isApplied ? APPLIED : 0) + (hasBranches ? BRANCHES : 0);
 }
 
 /** Undefined: it is not a version that this shadowfs knows. */
 export function formatUse(format: unknown): FormatUse | undefined {
   if (!isCount(format) || format < FIRST || format > NEWEST_FORMAT) return undefined;
   const bits = format - FIRST;
-  return { hasLog: (bits & LOG) !== 0, isApplied: (bits & APPLIED) !== 0 };
+  return {
+    hasLog: (bits & LOG) !== 0,
+    isApplied: (bits & APPLIED) !== 0,
+    hasBranches: (bits & BRANCHES) !== 0,
+  };
 }

@@ -206,6 +206,11 @@ export function checkSnapshotName(
   return undefined;
 }
 
+/** Why it can't be a branch's name; undefined: it can. */
+export function checkBranchName(name: string): string | undefined {
+  return checkSnapshotName(name, 'existing')?.replace('snapshot name', 'branch name');
+}
+
 /**
  * Edit distance (insert, delete, replace), or `limit + 1` when it is larger.
  * Takes length × limit steps.

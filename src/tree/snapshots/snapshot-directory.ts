@@ -110,8 +110,9 @@ export class SnapshotDirectoryNode extends SpecialNode {
 
   /** The newest saved snapshot (not an undo snapshot) that has this directory. */
   #latest(): SnapshotRecord | undefined {
-    return newestFirst(this.#context.volume.snapshots()).find(
-      (snapshot) => isSaved(snapshot) && this.#exists(snapshot),
+    const { volume } = this.#context;
+    return newestFirst(volume.snapshots()).find(
+      (one) => isSaved(one) && volume.isOwn?.(one) !== false && this.#exists(one),
     );
   }
 

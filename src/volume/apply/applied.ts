@@ -63,21 +63,25 @@ export interface ApplyRecord {
 }
 
 export class Applied {
-  #pinned: number[] = [];
+  /** Shared by all branches: there is one base. */
+  readonly #pins: { layers: number[] };
 
   constructor(
     readonly volume: Volume,
     readonly commands: SnapshotCommands,
     readonly moves: TreeMoves,
-  ) {}
+    shared?: Applied,
+  ) {
+    this.#pins = shared === undefined ? { layers: [] } : shared.#pins;
+  }
 
   /** Call when the volume is open. */
   pin(): void {
-    const before = this.#pinned;
-    this.#pinned = appliedParts(this.volume)
+    const before = this.#pins.layers;
+    this.#pins.layers = appliedParts(this.volume)
       .map(({ layer }) => layer)
       .filter((layer) => layer !== BASE_LAYER);
-    for (const layer of this.#pinned) this.volume.pin(layer);
+    for (const layer of this.#pins.layers) this.volume.pin(layer);
     for (const layer of before) this.volume.unpin(layer);
   }
 
@@ -99,7 +103,7 @@ export class Applied {
     commands.writable();
     const layer = volume.openLayerIsEmpty()
       ? volume.layers.get(volume.live.top).parent
-      : commands.switchTo(volume.live.top, volume.live).sealed.number;
+      : commands.switchTo().sealed.number;
     volume.pin(layer);
     return layer;
   }
@@ -109,8 +113,8 @@ export class Applied {
     this.volume.catalog.noteApplied();
     this.volume.catalog.putMeta(APPLIED_META, parts);
     for (const { layer } of parts) {
-      if (this.#pinned.includes(layer) || layer === BASE_LAYER) continue;
-      this.#pinned.push(layer);
+      if (this.#pins.layers.includes(layer) || layer === BASE_LAYER) continue;
+      this.#pins.layers.push(layer);
       this.volume.pin(layer);
     }
   }

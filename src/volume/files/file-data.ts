@@ -12,6 +12,7 @@ import { reapKey } from '../../format/records/keys.js';
 import { MAX_FILE_SIZE, TABLE } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
 import { type BlockMap, type BlockSource, COUNTED_BLOCKS, isData } from './block-map.js';
+import type { Seat } from '../branches/branch.js';
 import type { VolumeCore } from '../core.js';
 import type { Inodes } from '../names/inode-reader.js';
 import type { Inode } from '../inode.js';
@@ -52,6 +53,7 @@ export class FileData {
 
   constructor(
     readonly core: VolumeCore,
+    readonly seat: Seat,
     readonly inodes: Inodes,
     readonly map: BlockMap,
   ) {
@@ -146,7 +148,7 @@ export class FileData {
     };
     const given = (block: StoredBlock, value: Buffer): void =>
       keep(map.stored.checked(inode, block, value));
-    const { live } = this.core;
+    const { live } = this.seat;
     const [source] = map.sources(live, inode, index, index, isWanted ? given : undefined);
     const isBase = source?.where === 'base';
     if (source === undefined || !isWanted) {
@@ -208,7 +210,7 @@ export class FileData {
     dataFrom: number,
     count: number,
   ): void {
-    const { files, since } = this.core.changes();
+    const { files, since } = this.seat.changes();
     since?.blockBytes(inode.ino, index, files.get(inode.ino)?.get(index), from, from + count);
     const block = this.#blockForChange(inode, index, from, count);
     this.#reserve(block, from + count);
@@ -222,7 +224,7 @@ export class FileData {
   /** The open txg's copy of a block; reads it from below unless it is overwritten whole. */
   #blockForChange(inode: Inode, index: number, from: number, count: number): BlockChange {
     const { blockSize } = this.core.options;
-    const blocks = this.core.changes().file(inode.ino);
+    const blocks = this.seat.changes().file(inode.ino);
     const known = blocks.get(index);
     if (known !== undefined) {
       // Truncation has removed hidden blocks from the map: this one is valid.
@@ -277,7 +279,7 @@ export class FileData {
   #cut(inode: Inode, size: number): void {
     const { core } = this;
     const { blockSize } = core.options;
-    const blocks = core.changes().files.get(inode.ino);
+    const blocks = this.seat.changes().files.get(inode.ino);
     const firstCut = Math.ceil(size / blockSize);
     const partial = size % blockSize;
     const partialIndex = Math.floor(size / blockSize);
@@ -289,7 +291,7 @@ export class FileData {
       if (isBase) inode.allocated += blockSize;
     }
     if (blocks !== undefined) {
-      const { since } = core.changes();
+      const { since } = this.seat.changes();
       for (const [index, block] of [...blocks]) {
         if (index < firstCut) continue;
         since?.wholeBlock(inode.ino, index, block);
@@ -319,7 +321,7 @@ export class FileData {
     if (!isSparse || inode.base !== undefined || inode.allocated > COUNTED_BLOCKS * blockSize) {
       return;
     }
-    inode.allocated = this.map.dataBlocks(this.core.live, inode, blocksLeft) * blockSize;
+    inode.allocated = this.map.dataBlocks(this.seat.live, inode, blocksLeft) * blockSize;
   }
 
   /** Replaces the open txg's block by an empty one with room for `length`. */
@@ -331,7 +333,7 @@ export class FileData {
   }
 
   #replace(ino: number, index: number, block: BlockChange): void {
-    const changes = this.core.changes();
+    const changes = this.seat.changes();
     const blocks = changes.file(ino);
     changes.since?.wholeBlock(ino, index, blocks.get(index));
     blocks.set(index, block);
@@ -342,7 +344,7 @@ export class FileData {
     const step = inode.step + 1;
     const clips = clipsAfter(inode.clips, { layer: inode.layer, step, size });
     if (clips === undefined) {
-      for (const { index } of this.map.recorded(this.core.live, inode, firstCut)) {
+      for (const { index } of this.map.recorded(this.seat.live, inode, firstCut)) {
         this.#putHole(inode, index);
       }
       return;
@@ -381,7 +383,7 @@ export class FileData {
     const first = Math.floor(offset / blockSize);
     const last = Math.floor((end - 1) / blockSize);
     const found = new Map<number, BlockSource>();
-    for (const { index, source } of this.map.recorded(this.core.live, inode, first, last + 1)) {
+    for (const { index, source } of this.map.recorded(this.seat.live, inode, first, last + 1)) {
       found.set(index, source);
     }
     const baseBlocks = this.map.baseBlocks(inode);
@@ -415,7 +417,7 @@ export class FileData {
    */
   copyRange(...what: Copied): number {
     const [from, fromOffset, to, toOffset, length] = what;
-    const { live } = this.core;
+    const { live } = this.seat;
     const chunk = Buffer.alloc(Math.min(length, COPY_BYTES));
     let done = 0;
     while (done < length) {

@@ -9,6 +9,7 @@ import {
 } from '../../format/records/keys.js';
 import { TABLE } from '../../format/records/tables.js';
 import { decodeAttribute } from '../../format/records/values.js';
+import type { Seat } from '../branches/branch.js';
 import type { VolumeCore } from '../core.js';
 import type { Inodes } from '../names/inode-reader.js';
 import type { Inode } from '../inode.js';
@@ -28,6 +29,7 @@ export type XattrValue = readonly [name: string, value: Buffer | null];
 export class Xattrs {
   constructor(
     readonly core: VolumeCore,
+    readonly seat: Seat,
     readonly inodes: Inodes,
   ) {}
 
@@ -80,14 +82,14 @@ export class Xattrs {
     if (name.length > 255) throw new FsError('ERANGE', 'setxattr', name);
     if (value.length > MAX_VALUE_BYTES) throw new FsError('E2BIG', 'setxattr', name);
     const inode = this.#require(ino);
-    const present = this.read(this.core.live, inode, name);
+    const present = this.read(this.seat.live, inode, name);
     const exists = present !== undefined;
     if (flags & XATTR_CREATE && exists) throw new FsError('EEXIST', 'setxattr', name);
     if (flags & XATTR_REPLACE && !exists) throw new FsError('ENODATA', 'setxattr', name);
     // As in ext4: setting the present value changes nothing, not even ctime.
     if (exists && Buffer.compare(present, value) === 0) return;
     if (!exists) {
-      const length = this.list(this.core.live, inode).reduce((sum, n) => sum + n.length + 1, 0);
+      const length = this.list(this.seat.live, inode).reduce((sum, n) => sum + n.length + 1, 0);
       if (length + name.length + 1 > MAX_LIST_BYTES) throw new FsError('ENOSPC', 'setxattr', name);
     }
     this.core.admit(1, value.length + name.length + 64);
@@ -97,7 +99,7 @@ export class Xattrs {
 
   remove(ino: number, name: string): void {
     const inode = this.#require(ino);
-    if (this.read(this.core.live, inode, name) === undefined) {
+    if (this.read(this.seat.live, inode, name) === undefined) {
       throw new FsError('ENODATA', 'removexattr', name);
     }
     this.put(ino, name, null);
@@ -105,7 +107,7 @@ export class Xattrs {
   }
 
   #require(ino: number): Inode {
-    const inode = this.inodes.get(this.core.live, ino);
+    const inode = this.inodes.get(this.seat.live, ino);
     if (inode === undefined) throw new FsError('ESTALE', 'xattr', String(ino));
     return inode;
   }
@@ -123,7 +125,7 @@ export class Xattrs {
    */
   put(ino: number, name: string, value: Buffer | null): void {
     this.inodes.forChange(ino);
-    const { xattrs: attributes, since } = this.core.changes();
+    const { xattrs: attributes, since } = this.seat.changes();
     since?.attribute(ino, name);
     let own = attributes.get(ino);
     if (own === undefined) {

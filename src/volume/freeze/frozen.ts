@@ -45,7 +45,7 @@ export class Frozen {
     catalog.noteApplied();
     catalog.putMeta(FROZEN_META, { timeMs, base });
     catalog.putMeta('base', undefined);
-    const layer = core.live.top;
+    const layer = core.main.live.top;
     catalog.addHistory({ timeMs, command: 'freeze', layer, source, outcome: 'frozen', details });
   }
 

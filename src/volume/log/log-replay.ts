@@ -39,7 +39,7 @@ const FORMAT_KEY = Buffer.from('format');
 /** The stored format, once the log holds nothing. */
 function withoutLog(format: Buffer | undefined): Buffer {
   const use = format === undefined ? undefined : formatUse(decodeJson(format, 'meta/format'));
-  return encodeJson(formatOf({ hasLog: false, isApplied: use?.isApplied === true }));
+  return encodeJson(formatOf({ isApplied: false, hasBranches: false, ...use, hasLog: false }));
 }
 
 /** The records from a position on, up to the first that is incomplete or out of sequence. */

@@ -20,6 +20,7 @@ import { decodeEntry } from '../../format/records/values.js';
 import type { BaseDirectory, BaseName } from '../../base/base-directory.js';
 import type { RecordView } from '../../store/env.js';
 import type { TableReader } from '../../store/reader.js';
+import type { Seat } from '../branches/branch.js';
 import type { VolumeCore } from '../core.js';
 import { type Inodes, joinPath } from './inode-reader.js';
 import { S_IFMT } from '../../lib/file-mode.js';
@@ -52,6 +53,7 @@ const ENTRY_RECORD_BYTES = 64;
 export class Directories {
   constructor(
     readonly core: VolumeCore,
+    readonly seat: Seat,
     readonly inodes: Inodes,
   ) {}
 
@@ -196,7 +198,7 @@ export class Directories {
     below: FoundEntry | undefined,
   ): void {
     this.core.admit(1, ENTRY_RECORD_BYTES + name.length);
-    const changes = this.core.changes();
+    const changes = this.seat.changes();
     const fresh = below === undefined || (below.fresh && below.layer === changes.layer);
     changes.directory(directory).set(name, ino, type, fresh);
     changes.since?.name(directory, name);
@@ -205,7 +207,7 @@ export class Directories {
 
   /** Removes a name: deletes the entry if it was fresh in this layer, else writes a whiteout. */
   take(directory: number, name: string, below: FoundEntry): void {
-    const changes = this.core.changes();
+    const changes = this.seat.changes();
     const fresh = below.fresh && below.layer === changes.layer;
     changes.directory(directory).set(name, 0, 0, fresh);
     changes.since?.name(directory, name);
@@ -214,7 +216,7 @@ export class Directories {
 
   /** The live directory by number, for a change. Throws ENOTDIR, ESTALE. */
   require(ino: number): Inode {
-    const directory = this.inodes.get(this.core.live, ino);
+    const directory = this.inodes.get(this.seat.live, ino);
     if (directory === undefined || (directory.nlink === 0 && directory.isDirectory)) {
       throw new FsError('ENOENT', 'directory', String(ino));
     }

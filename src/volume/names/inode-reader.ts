@@ -15,6 +15,7 @@ import { isOfState } from '../../base/base-stat.js';
 import type { BaseIds } from './base-ids.js';
 import type { RecordView } from '../../store/env.js';
 import type { TableReader } from '../../store/reader.js';
+import type { Seat } from '../branches/branch.js';
 import type { VolumeCore } from '../core.js';
 import { Inode, type LinkName } from '../inode.js';
 import { visitStored } from '../newest.js';
@@ -30,6 +31,7 @@ const INODE_RECORD_BYTES = 220;
 export class Inodes {
   constructor(
     readonly core: VolumeCore,
+    readonly seat: Seat,
     readonly baseIds: BaseIds,
   ) {}
 
@@ -200,11 +202,11 @@ export class Inodes {
 
   /** The live inode for a change: the copy that belongs to the open txg. */
   forChange(ino: number): Inode {
-    const changes = this.core.changes();
+    const changes = this.seat.changes();
     const own = changes.inodes.get(ino);
     changes.since?.inodes.add(ino);
     if (own !== undefined && own !== null) return own;
-    const current = own === null ? undefined : this.get(this.core.live, ino);
+    const current = own === null ? undefined : this.get(this.seat.live, ino);
     if (current === undefined) throw new FsError('ESTALE', 'inode', String(ino));
     this.core.admit(1, INODE_RECORD_BYTES);
     const copy = current.clone();
@@ -237,7 +239,7 @@ export class Inodes {
   /** Adds a new inode to the open txg. */
   add(inode: Inode): void {
     this.core.admit(1, INODE_RECORD_BYTES);
-    const changes = this.core.changes();
+    const changes = this.seat.changes();
     inode.layer = changes.layer;
     inode.birthLayer = changes.layer;
     changes.inodes.set(inode.ino, inode);

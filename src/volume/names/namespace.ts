@@ -9,6 +9,7 @@ import { FsError } from '../../lib/errors.js';
 import { inodePlace, layerOf, placeOf, inodeOf } from '../../format/records/keys.js';
 import { MAX_LINK_NAMES, MAX_LINKS, MAX_NAME_LENGTH, TABLE } from '../../format/records/tables.js';
 import { heldTime, type TimeSpec } from '../../format/records/time.js';
+import type { Seat } from '../branches/branch.js';
 import type { VolumeCore } from '../core.js';
 import type { Directories, FoundEntry } from './directories.js';
 import { type FileData, REAP_ALL } from '../files/file-data.js';
@@ -47,6 +48,7 @@ const RENAME_EXCHANGE = 2;
 export class Namespace {
   constructor(
     readonly core: VolumeCore,
+    readonly seat: Seat,
     readonly inodes: Inodes,
     readonly directories: Directories,
     readonly data: FileData,
@@ -80,7 +82,7 @@ export class Namespace {
   create(who: Owner, directory: number, name: string, what: NewFile): Inode {
     this.#checkName(name);
     const parent = this.directories.require(directory);
-    const below = this.directories.find(this.core.live, parent, name);
+    const below = this.directories.find(this.seat.live, parent, name);
     if (below !== undefined && below.ino !== 0) throw new FsError('EEXIST', 'create', name);
     const isDirectory = (what.mode & S_IFMT) === S_IFDIR;
     return this.core.change(3, 1024 + name.length, () => {
@@ -131,9 +133,9 @@ export class Namespace {
   link(ino: number, directory: number, name: string): Inode {
     this.#checkName(name);
     const parent = this.directories.require(directory);
-    const below = this.directories.find(this.core.live, parent, name);
+    const below = this.directories.find(this.seat.live, parent, name);
     if (below !== undefined && below.ino !== 0) throw new FsError('EEXIST', 'link', name);
-    const current = this.inodes.get(this.core.live, ino);
+    const current = this.inodes.get(this.seat.live, ino);
     if (current === undefined) throw new FsError('ENOENT', 'link', name);
     if (current.isDirectory) throw new FsError('EPERM', 'link', name);
     if (current.nlink >= MAX_LINKS) throw new FsError('EMLINK', 'link', name);
@@ -151,14 +153,14 @@ export class Namespace {
 
   #existing(directory: number, name: string, syscall: string): FoundEntry {
     const parent = this.directories.require(directory);
-    const entry = this.directories.find(this.core.live, parent, name);
+    const entry = this.directories.find(this.seat.live, parent, name);
     if (entry === undefined || entry.ino === 0) throw new FsError('ENOENT', syscall, name);
     return entry;
   }
 
   unlink(directory: number, name: string, inUse: InUse): number {
     const entry = this.#existing(directory, name, 'unlink');
-    const inode = this.inodes.get(this.core.live, entry.ino);
+    const inode = this.inodes.get(this.seat.live, entry.ino);
     if (inode?.isDirectory) throw new FsError('EISDIR', 'unlink', name);
     this.directories.take(directory, name, entry);
     if (inode !== undefined) this.#loseName(entry.ino, directory, name, inUse);
@@ -168,9 +170,9 @@ export class Namespace {
 
   removeDirectory(directory: number, name: string, inUse: InUse): number {
     const entry = this.#existing(directory, name, 'rmdir');
-    const inode = this.inodes.get(this.core.live, entry.ino);
+    const inode = this.inodes.get(this.seat.live, entry.ino);
     if (inode === undefined || !inode.isDirectory) throw new FsError('ENOTDIR', 'rmdir', name);
-    if (!this.directories.isEmpty(this.core.live, inode)) {
+    if (!this.directories.isEmpty(this.seat.live, inode)) {
       throw new FsError('ENOTEMPTY', 'rmdir', name);
     }
     this.directories.take(directory, name, entry);
@@ -201,7 +203,7 @@ export class Namespace {
   }
 
   #setOrphan(ino: number): void {
-    const changes = this.core.changes();
+    const changes = this.seat.changes();
     if (!changes.orphans.has(ino)) changes.newOrphans.add(ino);
     changes.orphans.set(ino, true);
     changes.since?.orphans.add(ino);
@@ -209,7 +211,7 @@ export class Namespace {
   }
 
   #clearOrphan(inode: Inode): void {
-    const changes = this.core.changes();
+    const changes = this.seat.changes();
     changes.since?.orphans.add(inode.ino);
     // The intent log may have it already.
     if (changes.newOrphans.delete(inode.ino) && changes.since === undefined) {
@@ -223,7 +225,7 @@ export class Namespace {
 
   /** The inode is gone for the live view; its blocks go to the collector. */
   #remove(ino: number): void {
-    const changes = this.core.changes();
+    const changes = this.seat.changes();
     const inode = this.inodes.forChange(ino);
     const { birthLayer } = inode;
     changes.inodes.set(ino, null);
@@ -240,13 +242,13 @@ export class Namespace {
     files.delete(ino);
     attributes.delete(ino);
     directories.delete(ino);
-    this.core.live.cache.delete(ino);
+    this.seat.live.cache.delete(ino);
     if (!this.core.isNew(ino)) this.data.reap(ino, changes.layer, REAP_ALL);
   }
 
   /** The kernel no longer holds the inode without a name. */
   release(ino: number): void {
-    const inode = this.inodes.get(this.core.live, ino);
+    const inode = this.inodes.get(this.seat.live, ino);
     if (inode === undefined || inode.nlink > 0) return;
     this.#clearOrphan(inode);
     this.#remove(ino);
@@ -258,7 +260,7 @@ export class Namespace {
    */
   reapOrphans(): number[] {
     const alive = new Map<number, boolean>();
-    for (const changes of this.core.pendingChanges(this.core.live)) {
+    for (const changes of this.core.pendingChanges(this.seat.live)) {
       for (const [ino, orphan] of changes.orphans) {
         if (!alive.has(ino)) alive.set(ino, orphan === true);
       }
@@ -266,7 +268,7 @@ export class Namespace {
     const start = inodePlace(this.core.fileset, 0);
     const end = inodePlace(this.core.fileset + 1, 0);
     for (const { key, value } of this.core.reader.range(TABLE.orphans, start, end, {})) {
-      if (!this.core.live.includes(layerOf(TABLE.orphans, key))) continue;
+      if (!this.seat.live.includes(layerOf(TABLE.orphans, key))) continue;
       const ino = inodeOf(placeOf(TABLE.orphans, key));
       if (!alive.has(ino)) alive.set(ino, value[0] === 1);
     }
@@ -288,7 +290,7 @@ export class Namespace {
     this.#checkName(newName);
     if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) throw new FsError('EINVAL', 'rename', name);
     const source = this.#existing(from, name, 'rename');
-    const target = this.directories.find(this.core.live, this.directories.require(to), newName);
+    const target = this.directories.find(this.seat.live, this.directories.require(to), newName);
     const exists = target !== undefined && target.ino !== 0;
     if (flags & RENAME_EXCHANGE) {
       if (!exists) throw new FsError('ENOENT', 'rename', newName);
@@ -297,9 +299,9 @@ export class Namespace {
     }
     if (exists && flags & RENAME_NOREPLACE) throw new FsError('EEXIST', 'rename', newName);
     if (exists && source.ino === target.ino) return;
-    const moved = this.inodes.get(this.core.live, source.ino);
+    const moved = this.inodes.get(this.seat.live, source.ino);
     if (moved === undefined) throw new FsError('ENOENT', 'rename', name);
-    const replaced = exists ? this.inodes.get(this.core.live, target.ino) : undefined;
+    const replaced = exists ? this.inodes.get(this.seat.live, target.ino) : undefined;
     if (replaced !== undefined) this.#checkReplaced(moved, replaced, newName);
     this.core.change(10, 3072 + name.length + newName.length, () => {
       if (replaced !== undefined) this.#replace(replaced, to, newName, inUse);
@@ -325,7 +327,7 @@ export class Namespace {
   #checkReplaced(moved: Inode, replaced: Inode, newName: string): void {
     if (moved.isDirectory && !replaced.isDirectory) throw new FsError('ENOTDIR', 'rename', newName);
     if (!moved.isDirectory && replaced.isDirectory) throw new FsError('EISDIR', 'rename', newName);
-    if (replaced.isDirectory && !this.directories.isEmpty(this.core.live, replaced)) {
+    if (replaced.isDirectory && !this.directories.isEmpty(this.seat.live, replaced)) {
       throw new FsError('ENOTEMPTY', 'rename', newName);
     }
   }

@@ -81,7 +81,7 @@ export class RoleCommands {
       const answer: AdoptAnswer = { layer: staging, isLive: move !== 'stay', pruned: [] };
       let kept: Snapshot | undefined;
       if (answer.isLive) {
-        const { sealed } = this.commands.switchTo(staging, undefined);
+        const { sealed } = this.commands.switchTo(staging);
         if (move === 'move-keep-undo') {
           const note = `before receive ${snapshot.name}`;
           const left = this.moves.keepAsUndo(sealed.number, nowMs, source, note);
@@ -108,7 +108,7 @@ export class RoleCommands {
         command: 'receive',
         name: snapshot.name,
         layer: staging,
-        newLayer: core.live.top,
+        newLayer: core.main.live.top,
         source,
         outcome: 'received',
         details: {
@@ -175,7 +175,7 @@ export class RoleCommands {
     const unsent = this.#hasUnsent(target);
     return this.#moving(() => {
       const { core, catalog } = volume;
-      const { sealed } = this.commands.switchTo(target.layer, undefined);
+      const { sealed } = this.commands.switchTo(target.layer);
       this.commands.line.clear();
       const found: Pick<RoleAnswer, 'snapshot' | 'diverged'> = { snapshot: target.name };
       if (unsent) {
@@ -253,7 +253,7 @@ export class RoleCommands {
   /** A standby's live tree becomes the snapshot. */
   show(snapshot: Snapshot, source: string): RoleMove<RoleAnswer> {
     return this.#moving(() => {
-      this.commands.switchTo(snapshot.layer, undefined);
+      this.commands.switchTo(snapshot.layer);
       this.commands.line.clear();
       const { role, epoch, ...following } = this.current;
       const shown = { ...following, shown: snapshot.uuid };

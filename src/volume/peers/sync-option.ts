@@ -23,7 +23,7 @@ export class SyncOption {
     catalog.addHistory({
       timeMs: core.clock.nowMs(),
       command: 'sync',
-      layer: core.live.top,
+      layer: core.main.live.top,
       source,
       outcome,
     });

@@ -48,8 +48,8 @@ export class GroupPoints {
     source: string,
   ): void {
     this.check(name);
-    const { live, fileset, clock } = this.#core;
-    const { sealed } = this.#commands.switchTo(live.top, live);
+    const { fileset, clock } = this.#core;
+    const { sealed } = this.#commands.switchTo();
     this.#catalog.putTentative({
       kind: 'tentative',
       name,
@@ -94,7 +94,7 @@ export class GroupPoints {
       command: 'group-save',
       name,
       layer,
-      newLayer: this.#core.live.top,
+      newLayer: this.#commands.seat.live.top,
       source,
       outcome,
       details: { group: key, ...details },

@@ -1,9 +1,10 @@
 /**
- * The volume's schedule of saves: its text in `meta`, and the work when it is
+ * A branch's schedule of saves: its text in `meta`, and the work when it is
  * due. The daemon decides when that is; no code here reads a timer.
  */
 import { CommandError } from '../../lib/errors.js';
 import { formatSchedule, parseSchedule, type Schedule } from '../../format/text/schedule.js';
+import { MAIN_BRANCH } from '../branches/branch.js';
 import type { Catalog, Snapshot } from '../catalog.js';
 import { type SnapshotCommands, timeName } from './snapshot-commands.js';
 import type { VolumeCore } from '../core.js';
@@ -23,9 +24,6 @@ export interface ScheduledAnswer {
 }
 
 export class Schedules {
-  #text: string | undefined;
-  /** When the schedule was set. */
-  #sinceMs: number | undefined;
   /** The locks last reported in the history: a lasting lock is reported once. */
   #toldLocked = '';
 
@@ -34,21 +32,21 @@ export class Schedules {
     readonly catalog: Catalog,
     readonly commands: SnapshotCommands,
     readonly locks: SoftLocks,
-    stored: unknown,
-    storedSinceMs: unknown,
-  ) {
-    this.#text = typeof stored === 'string' ? stored : undefined;
-    this.#sinceMs = typeof storedSinceMs === 'number' ? storedSinceMs : undefined;
+  ) {}
+
+  get #branch(): string {
+    return this.commands.seat.branch.name;
   }
 
   /** Undefined: no schedule. */
   get text(): string | undefined {
-    return this.#text;
+    return this.catalog.scheduleOf(this.#branch).text;
   }
 
   /** Throws `bad-schedule`: the text is from a newer version. */
   get schedule(): Schedule | undefined {
-    return this.#text === undefined ? undefined : parseSchedule(this.#text);
+    const { text } = this;
+    return text === undefined ? undefined : parseSchedule(text);
   }
 
   /**
@@ -56,7 +54,7 @@ export class Schedules {
    * later, so that a time that passed since then while the volume was not mounted is made up for.
    */
   get lastMs(): number | undefined {
-    let last = this.#hasDayTimes() ? this.#sinceMs : undefined;
+    let last = this.#hasDayTimes() ? this.catalog.scheduleOf(this.#branch).sinceMs : undefined;
     for (const { createdMs } of this.#own()) {
       if (last === undefined || createdMs > last) last = createdMs;
     }
@@ -73,7 +71,9 @@ export class Schedules {
   }
 
   #own(): Snapshot[] {
-    return this.catalog.list().filter(({ kind }) => kind === 'auto');
+    return this.catalog
+      .list()
+      .filter(({ kind, branch = MAIN_BRANCH }) => kind === 'auto' && branch === this.#branch);
   }
 
   /** `off` removes the schedule. Throws `bad-schedule`. */
@@ -81,11 +81,12 @@ export class Schedules {
     this.commands.writable();
     const isOff = /^\s*(off|none)\s*$/i.test(text);
     const formatted = isOff ? undefined : formatSchedule(parseSchedule(text));
-    this.#text = formatted;
-    this.#sinceMs = isOff ? undefined : this.core.clock.nowMs();
-    this.catalog.putMeta('schedule', formatted);
-    this.catalog.putMeta('scheduleSince', this.#sinceMs);
+    this.catalog.putSchedule(this.#branch, {
+      ...(formatted !== undefined && { text: formatted, sinceMs: this.core.clock.nowMs() }),
+    });
     this.catalog.addHistory({
+      ...this.commands.madeOn,
+      layer: this.commands.seat.live.top,
       command: 'schedule',
       source,
       outcome: isOff ? 'off' : 'set',
@@ -106,7 +107,10 @@ export class Schedules {
     const answer: ScheduledAnswer = { deleted: [], locked: [] };
     // An empty layer over a snapshot is equal to that snapshot.
     if (
-      !(openLayerIsEmpty && this.commands.isNamed(this.core.layers.get(this.core.live.top).parent))
+      !(
+        openLayerIsEmpty &&
+        this.commands.isNamed(this.core.layers.get(this.commands.seat.live.top).parent)
+      )
     ) {
       const name = this.commands.freeName(AUTO_PREFIX + timeName(nowMs));
       answer.saved = this.commands.save(name, SCHEDULE_SOURCE, 'auto').name;
@@ -130,6 +134,8 @@ export class Schedules {
     if (deleted.length === 0 && locked.length === 0) return;
     this.catalog.addHistory({
       timeMs: nowMs,
+      ...this.commands.madeOn,
+      layer: this.commands.seat.live.top,
       command: 'prune',
       source: SCHEDULE_SOURCE,
       outcome: `deleted ${deleted.length}, kept ${locked.length} locked`,

@@ -7,20 +7,23 @@
  * means that something was written, perhaps what was there before.
  */
 import { deltaPrefix, prefixEnd } from '../../format/records/keys.js';
-import { BASE_LAYER, ROOT_INODE, TABLE } from '../../format/records/tables.js';
+import { BASE_LAYER, TABLE } from '../../format/records/tables.js';
 import type { Snapshot } from '../catalog.js';
 import type { ReadableVolume } from '../readable-volume.js';
 
-export interface SinceSnapshot {
-  /** Null: nothing was saved yet that this tree comes from; it comes from the base directory. */
-  basedOn: Pick<Snapshot, 'name' | 'uuid' | 'kind' | 'createdMs' | 'note'> | null;
-  isChanged: boolean;
+interface Written {
   /** Files and directories that were made, removed or written. */
   changedFileCount: number;
   /** Bytes of the blocks written, whole blocks each. */
   changedBytes: number;
   /** There is more than was counted. */
   isAtLeast: boolean;
+}
+
+export interface SinceSnapshot extends Written {
+  /** Null: nothing was saved yet that this tree comes from; it comes from the base directory. */
+  basedOn: Pick<Snapshot, 'name' | 'uuid' | 'kind' | 'createdMs' | 'note'> | null;
+  isChanged: boolean;
 }
 
 /** Counting so many places takes a few milliseconds, in which the mount serves nobody. */
@@ -32,33 +35,61 @@ const INODE_OFFSET = 6 + 1 + 4;
 
 export function sinceSnapshot(volume: ReadableVolume): SinceSnapshot {
   const { layers, basedOn, isCut } = pathToSnapshot(volume);
+  const written = writtenIn(volume, layers, COUNTED_MAX);
+  const isAtLeast = isCut || written.isAtLeast;
+  // A volume over nothing begins with the root directory alone.
+  if (basedOn === null && volume.base === undefined && written.changedFileCount === 1) {
+    return {
+      ...written,
+      basedOn,
+      changedFileCount: 0,
+      isChanged: written.changedBytes > 0,
+      isAtLeast,
+    };
+  }
+  const isChanged = written.changedFileCount > 0 || written.changedBytes > 0;
+  return { ...written, basedOn, isChanged, isAtLeast };
+}
+
+/** What was written in layers above `below`, from `top` down, of at most so many places. */
+export function writtenAbove(
+  volume: ReadableVolume,
+  top: number,
+  below: number,
+  placesMax = COUNTED_MAX,
+): Written {
+  const layers: number[] = [];
+  for (let layer = top; layer > below && layers.length <= LAYERS_MAX; ) {
+    layers.push(layer);
+    layer = volume.layers.get(layer).parent;
+  }
+  const written = writtenIn(volume, layers.slice(0, LAYERS_MAX), placesMax);
+  return { ...written, isAtLeast: written.isAtLeast || layers.length > LAYERS_MAX };
+}
+
+function writtenIn(volume: ReadableVolume, layers: readonly number[], placesMax: number): Written {
   const files = new Set<number>();
   let blocks = 0;
-  let isAtLeast = isCut;
+  let isAtLeast = false;
   for (const layer of layers) {
     for (const txg of [volume.core.open, volume.core.closing]) {
       const changes = txg?.layers.get(layer);
       if (changes === undefined) continue;
       for (const map of [changes.inodes, changes.directories, changes.files, changes.xattrs]) {
         for (const ino of map.keys()) {
-          if (files.size >= COUNTED_MAX) break;
+          if (files.size >= placesMax) break;
           files.add(ino);
         }
       }
       for (const written of changes.files.values()) blocks += written.size;
     }
-    const stored = storedPlaces(volume, layer, TABLE.inodes);
+    const stored = storedPlaces(volume, layer, TABLE.inodes, placesMax);
     for (const key of stored.keys) files.add(key.readUIntBE(INODE_OFFSET + 2, 6));
-    const data = storedPlaces(volume, layer, TABLE.blocks);
+    const data = storedPlaces(volume, layer, TABLE.blocks, placesMax);
     blocks += data.keys.length;
-    isAtLeast ||= stored.isCut || data.isCut || files.size >= COUNTED_MAX;
+    isAtLeast ||= stored.isCut || data.isCut || files.size >= placesMax;
   }
-  // A volume over nothing begins with the root directory alone.
-  const isNew = basedOn === null && volume.base === undefined && files.size === 1;
-  if (isNew) files.delete(ROOT_INODE);
   return {
-    basedOn,
-    isChanged: files.size > 0 || blocks > 0,
     changedFileCount: files.size,
     changedBytes: blocks * volume.options.blockSize,
     isAtLeast,
@@ -94,12 +125,13 @@ function storedPlaces(
   volume: ReadableVolume,
   layer: number,
   table: typeof TABLE.inodes | typeof TABLE.blocks,
+  placesMax: number,
 ): { keys: Buffer[]; isCut: boolean } {
   const prefix = deltaPrefix(layer, table);
   const range = volume.store.range(TABLE.delta, prefix, prefixEnd(prefix), {
-    limit: COUNTED_MAX,
+    limit: placesMax,
     keysOnly: true,
   });
   const keys = [...range].map(({ key }) => key);
-  return { keys, isCut: keys.length >= COUNTED_MAX };
+  return { keys, isCut: keys.length >= placesMax };
 }

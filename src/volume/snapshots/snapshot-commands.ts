@@ -11,12 +11,14 @@ import { CommandError } from '../../lib/errors.js';
 import { checkSnapshotName, nearMatches } from '../../format/text/grammar.js';
 import type { Catalog, Snapshot } from '../catalog.js';
 import { isPeerSource } from '../../format/text/source.js';
+import type { Seat } from '../branches/branch.js';
+import type { Branches } from '../branches/branches.js';
 import type { VolumeCore } from '../core.js';
 import type { Layer } from '../lineage.js';
 import { lockText, type ShownLock, shownLock } from '../locks/lock-text.js';
 import type { PeerTable } from '../peers/peer-table.js';
 import type { SoftLock, SoftLocks } from '../locks/soft-locks.js';
-import { View } from '../view.js';
+import type { View } from '../view.js';
 import type { UndoLine } from './undo-line.js';
 
 /** Number of locks listed in a message; the answer's data has all. */
@@ -53,11 +55,23 @@ export function timeName(ms: number): string {
 export class SnapshotCommands {
   constructor(
     readonly core: VolumeCore,
+    readonly seat: Seat,
     readonly catalog: Catalog,
     readonly locks: SoftLocks,
     readonly peers: PeerTable,
-    readonly line: UndoLine,
+    readonly branches: Branches,
   ) {}
+
+  /** Of the branch that the mount shows. */
+  get line(): UndoLine {
+    return this.branches.lineOf(this.seat.branch);
+  }
+
+  /** For the record of a snapshot. */
+  get madeOn(): { branch?: string } {
+    const { isMain, name } = this.seat.branch;
+    return isMain ? {} : { branch: name };
+  }
 
   /** Throws CommandError: volume-failed, read-only. */
   writable(): void {
@@ -111,29 +125,10 @@ export class SnapshotCommands {
     return name;
   }
 
-  /** Seals the open layer and opens a new one over `parent`. */
-  switchTo(parent: number, cacheFrom: View | undefined): { sealed: Layer; live: View } {
-    const { core, catalog } = this;
-    const nowMs = core.clock.nowMs();
-    const sealed = core.layers.get(core.live.top);
-    sealed.state = 'sealed';
-    sealed.sealedMs = nowMs;
-    catalog.putLayer(sealed);
-    const layer: Layer = {
-      number: catalog.takeLayer(),
-      parent,
-      fileset: core.fileset,
-      branch: 'main',
-      state: 'open',
-      createdMs: nowMs,
-    };
-    core.layers.add(layer);
-    catalog.putLayer(layer);
-    catalog.putFileset(layer.number);
-    const lineage = core.layers.lineage(layer.number);
-    const live = new View(core.fileset, layer.number, lineage, true, cacheFrom?.cache);
-    core.setLive(live);
-    return { sealed, live };
+  /** Seals the open layer and opens a new one over `parent`; undefined: over what it shows. */
+  switchTo(parent?: number): { sealed: Layer; live: View } {
+    const { sealed } = this.branches.advance(this.seat.branch.name, parent);
+    return { sealed, live: this.seat.live };
   }
 
   save(
@@ -147,7 +142,7 @@ export class SnapshotCommands {
     const chosen = name ?? this.freeName(timeName(nowMs));
     this.checkNew(chosen);
     const noted = note === undefined ? {} : { note };
-    const { sealed } = this.switchTo(this.core.live.top, this.core.live);
+    const { sealed } = this.switchTo();
     const snapshot = this.catalog.addSnapshot({
       name: chosen,
       layer: sealed.number,
@@ -155,14 +150,16 @@ export class SnapshotCommands {
       kind,
       createdMs: nowMs,
       source,
+      ...this.madeOn,
       ...noted,
     });
     this.catalog.addHistory({
       timeMs: nowMs,
+      ...this.madeOn,
       command: 'save',
       name: chosen,
       layer: sealed.number,
-      newLayer: this.core.live.top,
+      newLayer: this.seat.live.top,
       source,
       outcome: 'saved',
       ...(note !== undefined && { details: noted }),
@@ -186,6 +183,7 @@ export class SnapshotCommands {
     const details = broken.length > 0 ? { forced: true as const, locks: broken } : undefined;
     this.catalog.addHistory({
       timeMs: this.core.clock.nowMs(),
+      ...this.madeOn,
       command: 'delete',
       name,
       layer,
@@ -266,6 +264,7 @@ export class SnapshotCommands {
     this.catalog.putSnapshot(renamed);
     this.catalog.addHistory({
       timeMs: this.core.clock.nowMs(),
+      ...this.madeOn,
       command: 'rename',
       name: from,
       layer: snapshot.layer,

@@ -11,6 +11,7 @@ import { CommandError } from '../../lib/errors.js';
 import { invariant } from '../../lib/invariant.js';
 import { automaticNote } from '../../format/text/note.js';
 import type { Catalog, Snapshot } from '../catalog.js';
+import { MAIN_BRANCH, type Seat } from '../branches/branch.js';
 import type { VolumeCore } from '../core.js';
 import type { Namespace } from '../names/namespace.js';
 import type { SoftLocks } from '../locks/soft-locks.js';
@@ -94,18 +95,18 @@ export type TreeCommand = Pick<UndoStep, 'command' | 'name' | 'detail'>;
 
 export class TreeMoves {
   readonly #core: VolumeCore;
+  readonly #seat: Seat;
   readonly #catalog: Catalog;
   readonly #commands: SnapshotCommands;
   readonly #namespace: Namespace;
   readonly #locks: SoftLocks;
-  readonly #line: UndoLine;
 
   constructor(commands: SnapshotCommands, namespace: Namespace) {
     this.#commands = commands;
     this.#core = commands.core;
+    this.#seat = commands.seat;
     this.#catalog = commands.catalog;
     this.#locks = commands.locks;
-    this.#line = commands.line;
     this.#namespace = namespace;
   }
 
@@ -127,6 +128,7 @@ export class TreeMoves {
     const { undo, pruned, locked } = moved.answer;
     const outcome = undo !== undefined ? 'restored' : isSame ? 'unchanged' : 'not kept';
     this.#catalog.addHistory({
+      ...this.#commands.madeOn,
       timeMs,
       command: 'restore',
       name,
@@ -182,6 +184,7 @@ export class TreeMoves {
     this.#line.moved(plan, left ?? plan.target);
     const { undo, pruned, locked } = moved.answer;
     this.#catalog.addHistory({
+      ...this.#commands.madeOn,
       timeMs,
       command: 'undo',
       name: plan.target.name,
@@ -207,17 +210,20 @@ export class TreeMoves {
       this.#line.clear({ ...what, timeMs, why: 'no-undo' });
       return undefined;
     }
-    const { live } = this.#core;
     const same = this.#undoSnapshotBelow(openLayerIsEmpty);
     const note = `before ${stepText(what)}`;
     let left = same;
     if (left === undefined) {
-      const { sealed } = this.#commands.switchTo(live.top, live);
+      const { sealed } = this.#commands.switchTo();
       left = this.keepAsUndo(sealed.number, timeMs, source, note);
     }
     this.#line.push({ ...what, timeMs, before: left.uuid });
     this.pruneUndo([left]);
     return left.name;
+  }
+
+  get #line(): UndoLine {
+    return this.#commands.line;
   }
 
   get #keepUndo(): number {
@@ -226,7 +232,7 @@ export class TreeMoves {
 
   #checkMovable(): void {
     this.#commands.writable();
-    if (!this.#core.isStandby) return;
+    if (!this.#seat.isStandby) return;
     throw new CommandError(
       'standby',
       'EROFS',
@@ -237,7 +243,7 @@ export class TreeMoves {
   /** The undo snapshot that shows just what the live tree shows. */
   #undoSnapshotBelow(openLayerIsEmpty: boolean): Snapshot | undefined {
     if (!openLayerIsEmpty) return undefined;
-    const { parent } = this.#core.layers.get(this.#core.live.top);
+    const { parent } = this.#core.layers.get(this.#seat.live.top);
     return this.#catalog.list().find(({ kind, layer }) => kind === 'undo' && layer === parent);
   }
 
@@ -246,11 +252,11 @@ export class TreeMoves {
     { source, openLayerIsEmpty, note }: Leaving,
   ): TreeMoved<Moved> & { left?: Snapshot; isSame: boolean } {
     const nowMs = this.#core.clock.nowMs();
-    const from = this.#core.live;
+    const from = this.#seat.live;
     // An empty layer over a snapshot is equal to that snapshot.
     const isSame = openLayerIsEmpty && this.#core.layers.get(from.top).parent === target.layer;
     const known = this.#undoSnapshotBelow(openLayerIsEmpty);
-    const { sealed, live } = this.#commands.switchTo(target.layer, undefined);
+    const { sealed, live } = this.#commands.switchTo(target.layer);
     let left: Snapshot | undefined;
     if (!isSame && note !== undefined) {
       left = known ?? this.keepAsUndo(sealed.number, nowMs, source, note);
@@ -277,13 +283,17 @@ export class TreeMoves {
       kind: 'undo',
       createdMs: nowMs,
       source,
+      ...this.#commands.madeOn,
       note: automaticNote(note),
     });
   }
 
-  /** Keeps the newest `keepUndo` undo snapshots; never deletes one in use, nor a locked one. */
+  /** Of this branch: keeps the newest `keepUndo` undo snapshots; never deletes one in use, nor a locked one. */
   pruneUndo(inUse: readonly Snapshot[]): { pruned: string[]; locked: string[] } {
-    const undo = this.#catalog.list().filter((s) => s.kind === 'undo');
+    const { name } = this.#seat.branch;
+    const undo = this.#catalog
+      .list()
+      .filter(({ kind, branch = MAIN_BRANCH }) => kind === 'undo' && branch === name);
     const surplus = Math.max(0, undo.length - this.#keepUndo);
     const old = undo.slice(0, surplus).filter(({ uuid }) => inUse.every((s) => s.uuid !== uuid));
     const isLocked = ({ uuid }: Snapshot): boolean => this.#locks.isLocked(uuid);

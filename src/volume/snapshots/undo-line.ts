@@ -9,6 +9,7 @@
  * is gone ends the way there and nothing else.
  */
 import { CommandError } from '../../lib/errors.js';
+import { MAIN_BRANCH } from '../branches/branch.js';
 import type { Catalog, Snapshot } from '../catalog.js';
 
 /** A part of the base, as it is in a snapshot. */
@@ -84,7 +85,6 @@ export interface ShownStep extends ToldStep {
   isTakenBack: boolean;
 }
 
-const UNDO_META = 'undo';
 /** `keep-undo` bounds the way back long before this does. */
 const MAX_STEPS = 200;
 
@@ -95,11 +95,13 @@ export function stepText({ command, name, detail }: Omit<ToldStep, 'timeMs'>): s
 
 export class UndoLine {
   readonly #catalog: Catalog;
+  readonly #branch: string;
   #line: StoredLine;
 
-  constructor(catalog: Catalog, stored: unknown) {
+  constructor(catalog: Catalog, branch: string) {
     this.#catalog = catalog;
-    const line = stored as StoredLine | undefined;
+    this.#branch = branch;
+    const line = catalog.undoOf(branch) as StoredLine | undefined;
     this.#line = line ?? { steps: [], at: 0, next: 0, layer: 0 };
     if (catalog.role.role !== 'standby') this.#takeInUnknown();
   }
@@ -107,7 +109,8 @@ export class UndoLine {
   /** A version that knew no line has restored: its undo snapshots are steps, too. */
   #takeInUnknown(): void {
     const known = new Set([...this.#line.steps.flatMap(snapshotsOf), this.#line.tip]);
-    const unknown = this.#catalog.list().filter(({ kind, layer, uuid }) => {
+    const unknown = this.#catalog.list().filter(({ kind, layer, uuid, branch }) => {
+      if ((branch ?? MAIN_BRANCH) !== this.#branch) return false;
       return kind === 'undo' && layer >= this.#line.layer && !known.has(uuid);
     });
     for (const { uuid, createdMs } of unknown) {
@@ -124,7 +127,7 @@ export class UndoLine {
 
   #store(): void {
     this.#line.layer = this.#catalog.counters.nextLayer;
-    this.#catalog.putMeta(UNDO_META, this.#line);
+    this.#catalog.putUndo(this.#branch, this.#line);
   }
 
   #add(step: UndoStep): void {

@@ -65,10 +65,10 @@ t.test('F2: a held file that is removed and let go in one group leaves no record
   for (const name of ['old', 'sealed', 'young']) fixture.unlink(name, held);
   volume.release(inos[0] as number);
   volume.release(inos[2] as number);
-  t.equal(volume.core.changes().orphans.size, 1, 'the one that is still held');
+  t.equal(volume.seat.changes().orphans.size, 1, 'the one that is still held');
   fixture.flush();
   volume.release(inos[1] as number);
-  t.equal(volume.core.changes().orphans.size, 1, 'an orphan that is stored is reaped by a record');
+  t.equal(volume.seat.changes().orphans.size, 1, 'an orphan that is stored is reaped by a record');
   fixture.flush();
   const reader = StoreReader.open(fixture.path);
   const orphans = [...reader.range(TABLE.orphans, undefined, undefined)];

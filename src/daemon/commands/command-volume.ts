@@ -1,0 +1,51 @@
+/** What commands ask of a volume. Generic in its view, so that tests can give another one. */
+import type { CommandArguments } from '../../control/command.js';
+import type { OptionChanges } from '../../format/text/volume-options.js';
+import type { Deferred } from '../../lib/deferred.js';
+
+export type ForkRequest = NonNullable<CommandArguments['fork']>;
+type UndoDirection = NonNullable<CommandArguments['direction']>;
+
+/** The answer of a change, and the views if it has moved the live tree. */
+export interface TreeMove<V, A = object> {
+  answer: A;
+  moved?: { from: V; to: V };
+}
+
+/** The part of a volume that commands need. `V` is its view. */
+export interface CommandVolume<V> {
+  save(name: string | undefined, source: string, note?: string): object;
+  restore(name: string, source: string, keepsUndo?: boolean): { from: V; to: V };
+  undo(direction: UndoDirection | undefined, source: string): { from: V; to: V };
+  planUndo(direction: UndoDirection | undefined): { concerns: 'tree' | 'base' };
+  restoreFiles(name: string, paths: readonly string[], source: string): object;
+  takeTheirs(paths: readonly string[], source: string): object;
+  deleteSnapshot(name: string, source: string, force?: boolean): object;
+  deleteSnapshots(
+    names: readonly string[],
+    source: string,
+    force?: boolean,
+  ): { deleted: string[]; refused: { message: string }[] };
+  lockSnapshot(name: string, reason: string, source: string): object;
+  unlockSnapshot(name: string, reason: string | undefined, source: string): object;
+  releaseLocks(from: string, source: string): object;
+  readonly schedules: { set(text: string, source: string): object };
+  readonly optionCommands: { set(changes: OptionChanges, source: string): object };
+  readonly pulls: { set(text: string, source: string): object };
+  readonly pruned: { set(text: string, source: string): object };
+  runSchedule(): object;
+  renameSnapshot(from: string, to: string, source: string): object;
+  readonly branchCommands: {
+    fork(name: string, from: ForkRequest, source: string): object;
+    delete(name: string, source: string): object;
+    rename(from: string, to: string, source: string): object;
+    switchTo(name: string, source: string): { from: V; to: V };
+  };
+  readonly roles: {
+    promote(source: string, random: () => number, epoch?: number): TreeMove<V>;
+    demote(to: string | undefined, source: string, epoch?: number): TreeMove<V>;
+  };
+  latest(): { name: string } | undefined;
+  commit(): number;
+  whenCommitted(ticket: number): Deferred<void>;
+}

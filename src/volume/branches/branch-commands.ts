@@ -1,0 +1,247 @@
+/**
+ * The commands about branches, with what they do to snapshots and the history:
+ * fork, delete, rename, switch (format.md, rules B1–B5). Each is one
+ * transaction (rule D7) and takes the same short time, however large the tree is.
+ */
+import { CommandError } from '../../lib/errors.js';
+import type { BranchRecord } from '../catalog.js';
+import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
+import type { TreeMoved, TreeMoves } from '../snapshots/tree-moves.js';
+import type { View } from '../view.js';
+import type { Volume } from '../volume.js';
+import { MAIN_BRANCH } from './branch.js';
+
+/** Nothing: the live tree of the mount that is asked. */
+export interface ForkRequest {
+  snapshot?: string;
+  branch?: string;
+  /** The name of a snapshot or a branch, whichever there is. */
+  of?: string;
+}
+
+export interface ForkAnswer {
+  command: 'branch';
+  name: string;
+  forkedFrom: BranchRecord['from'];
+  /** The layer that both see. */
+  layer: number;
+  newLayer: number;
+}
+
+export interface BranchDeleted {
+  command: 'branch-delete';
+  name: string;
+  /** The snapshot of what it held; absent: there was nothing of its own, or nothing is kept. */
+  undo?: string;
+  /** Undo snapshots of the branch that went with it. */
+  pruned: string[];
+}
+
+export interface SwitchAnswer {
+  command: 'switch';
+  name: string;
+  /** The branch that the mount showed until now. */
+  left: string;
+}
+
+export interface BranchRenamed {
+  command: 'branch-rename';
+  name: string;
+  newName: string;
+}
+
+export class BranchCommands {
+  constructor(
+    readonly volume: Volume,
+    readonly commands: SnapshotCommands,
+    readonly moves: TreeMoves,
+  ) {}
+
+  #stored<A>(change: () => A): A {
+    const answer = this.volume.core.withReserve(change);
+    this.volume.commit();
+    return answer;
+  }
+
+  /** Throws bad-branch-name, branch-exists, no-such-snapshot, no-such-branch. */
+  fork(name: string, request: ForkRequest, source: string): ForkAnswer {
+    return this.#stored(() => this.#fork(name, request, source));
+  }
+
+  #fork(name: string, request: ForkRequest, source: string): ForkAnswer {
+    const { commands } = this;
+    const { branches, catalog, core } = commands;
+    commands.writable();
+    branches.checkNew(name);
+    const { fork, from } = this.#forkPoint(request);
+    const { number } = branches.add(name, fork, from, source);
+    catalog.addHistory({
+      timeMs: core.clock.nowMs(),
+      command: 'branch',
+      name,
+      layer: fork,
+      newLayer: number,
+      source,
+      outcome: 'forked',
+      details: { forkedFrom: from },
+    });
+    return { command: 'branch', name, forkedFrom: from, layer: fork, newLayer: number };
+  }
+
+  /** Of a live tree: its open layer is sealed without a name, unless nothing is in it. */
+  #forkPoint(request: ForkRequest): { fork: number; from: BranchRecord['from'] } {
+    const { commands } = this;
+    const { snapshot, branch } = request.of === undefined ? request : this.#named(request.of);
+    const { branches, core, seat } = commands;
+    if (snapshot !== undefined) {
+      return { fork: commands.require(snapshot).layer, from: { snapshot } };
+    }
+    const name = branch ?? seat.branch.name;
+    branches.require(name);
+    const { number, parent } = branches.openLayer(name);
+    const from = { branch: name };
+    return {
+      fork: core.isEmptyLayer(number) ? parent : branches.advance(name).sealed.number,
+      from,
+    };
+  }
+
+  #named(name: string): ForkRequest {
+    const { branches, catalog } = this.commands;
+    const isBranch = branches.has(name);
+    if (isBranch && catalog.snapshots.has(name)) {
+      throw new CommandError(
+        'ambiguous-name',
+        'EINVAL',
+        `${name} is a snapshot and a branch: say which (--snapshot or --branch; ` +
+          `snapshot=${name} or branch=${name} in the control file)`,
+        { name },
+      );
+    }
+    return isBranch ? { branch: name } : { snapshot: name };
+  }
+
+  /** Throws no-such-branch, branch-in-use. What it held stays as an undo snapshot. */
+  delete(name: string, source: string): BranchDeleted {
+    return this.#stored(() => this.#delete(name, source));
+  }
+
+  #delete(name: string, source: string): BranchDeleted {
+    const { commands, moves } = this;
+    const { branches, catalog, core } = commands;
+    commands.writable();
+    branches.require(name);
+    if (name === MAIN_BRANCH) {
+      throw new CommandError('branch-in-use', 'EBUSY', 'main is the live tree of the volume', {
+        name,
+      });
+    }
+    if (branches.isMounted(name)) {
+      throw new CommandError('branch-in-use', 'EBUSY', `branch ${name} is mounted`, { name });
+    }
+    const layer = branches.openLayer(name);
+    const shown = core.isEmptyLayer(layer.number) ? layer.parent : layer.number;
+    const isForkOnly = shown === catalog.branches.get(name)?.fork;
+    const own = catalog.list().filter(({ kind, branch }) => kind === 'undo' && branch === name);
+    branches.remove(name);
+    const nowMs = core.clock.nowMs();
+    const answer: BranchDeleted = { command: 'branch-delete', name, pruned: [] };
+    if (!isForkOnly && !commands.isNamed(shown) && core.options.keepUndo > 0) {
+      const note = `before branch --delete ${name}`;
+      const kept = moves.keepAsUndo(shown, nowMs, source, note);
+      answer.undo = kept.name;
+      answer.pruned.push(...moves.pruneUndo([kept]).pruned);
+    }
+    for (const snapshot of own) {
+      if (commands.locks.isLocked(snapshot.uuid)) continue;
+      catalog.deleteSnapshot(snapshot.name);
+      answer.pruned.push(snapshot.name);
+    }
+    catalog.addHistory({
+      timeMs: nowMs,
+      command: 'branch-delete',
+      name,
+      layer: shown,
+      source,
+      outcome: 'deleted',
+      details: { undo: answer.undo, pruned: answer.pruned },
+    });
+    return answer;
+  }
+
+  /** Throws no-such-branch, bad-branch-name, branch-exists. */
+  rename(from: string, to: string, source: string): BranchRenamed {
+    return this.#stored(() => this.#rename(from, to, source));
+  }
+
+  #rename(from: string, to: string, source: string): BranchRenamed {
+    const { branches, catalog, core } = this.commands;
+    this.commands.writable();
+    branches.require(from);
+    if (from === MAIN_BRANCH) {
+      throw new CommandError('branch-in-use', 'EBUSY', 'main keeps its name: peers know it', {
+        name: from,
+      });
+    }
+    branches.checkNew(to);
+    branches.rename(from, to);
+    catalog.addHistory({
+      timeMs: core.clock.nowMs(),
+      command: 'branch-rename',
+      name: from,
+      layer: branches.openLayer(to).number,
+      source,
+      outcome: 'renamed',
+      details: { newName: to },
+    });
+    return { command: 'branch-rename', name: from, newName: to };
+  }
+
+  /**
+   * The mount's live tree becomes another branch; each goes on where it was left. Throws
+   * no-such-branch, branch-in-use.
+   */
+  switchTo(name: string, source: string): SwitchAnswer & { from: View; to: View } {
+    const { volume } = this;
+    const { answer, from, to } = volume.core.withReserve(() => {
+      const moved = this.#switchTo(name, source);
+      if (!volume.isStandby) volume.names.reapOrphans();
+      return moved;
+    });
+    volume.leaveBehind(from);
+    return { ...answer, from, to };
+  }
+
+  #switchTo(name: string, source: string): TreeMoved<SwitchAnswer> {
+    const { branches, catalog, core, seat } = this.commands;
+    this.commands.writable();
+    branches.require(name);
+    if (name === seat.branch.name) {
+      throw new CommandError('branch-in-use', 'EBUSY', `this mount shows ${name} already`, {
+        name,
+      });
+    }
+    if (branches.isMounted(name)) {
+      throw new CommandError('branch-in-use', 'EBUSY', `branch ${name} is mounted`, { name });
+    }
+    const left = seat.branch;
+    const from = left.live;
+    // Programs go on reading files that they had open: as they were, not as the branch goes on.
+    branches.advance(left.name, undefined, true);
+    const branch = branches.open(name);
+    seat.branch = branch;
+    branches.close(left);
+    catalog.putShownBranch(name);
+    catalog.addHistory({
+      timeMs: core.clock.nowMs(),
+      command: 'switch',
+      name,
+      layer: from.top,
+      newLayer: branch.live.top,
+      source,
+      outcome: `from ${left.name}`,
+      ...this.commands.madeOn,
+    });
+    return { answer: { command: 'switch', name, left: left.name }, from, to: branch.live };
+  }
+}

@@ -1,0 +1,102 @@
+/** Branches as a person meets them on a mount: forked, shown in turn, deleted, remembered. */
+import t from 'tap';
+import { asUser, eachIdentity, type World } from './harness.js';
+
+/** The exit code, and what a person reads. */
+async function says(world: World, ...words: string[]): Promise<string> {
+  const { status, out, err } = await world.tryShadowfs(words, { cwd: world.mnt });
+  return `${status} ${out}${err}`;
+}
+
+eachIdentity(t, 'a branch is tried, left, come back to and dropped', async (t, world) => {
+  await world.sh('mkdir -p base/d; echo one > base/f; manifest base > before');
+  await world.mount(['--volume', 'volume', 'base', 'mnt']);
+  await world.on(['save', 'start']);
+  await world.sh('echo two > "$MNT/f"');
+  t.match(await says(world, 'branch', 'try'), /^0 made branch try of the tree of main/);
+  t.match(await says(world, 'branch', 'old', 'start'), /^0 made branch old of snapshot start/);
+  await world.sh('echo three > "$MNT/f"');
+  t.match(await says(world, 'switch', 'try'), /^0 .*mnt shows branch try now.*\nto go back: /);
+  t.equal(await world.sh('cat "$MNT/f"'), 'two\n', 'frozen at the fork');
+  await world.sh('echo tried > "$MNT/f"; rm -r "$MNT/d"; echo new > "$MNT/new"');
+  t.match(await says(world, 'save', 'tried'), /^0 saved/);
+  t.match(await says(world, 'status'), /^0 mount: .*, branch try\nbased on: +tried/);
+  t.match(
+    await says(world, 'branches'),
+    /\nmain .*\nold +snapshot start .*0 files.*\ntry +the tree of main .*\d files.*mnt\n/,
+  );
+  t.match(await says(world, 'snapshots'), /\nstart .* main .*\ntried .* try /);
+  await says(world, 'switch', 'main');
+  t.equal(
+    await world.sh('cd "$MNT"; cat f; ls; readlink .snapshots/latest'),
+    'three\nd\nf\nstart\n',
+  );
+  t.equal(
+    await world.sh('cat "$MNT/.snapshots/tried/new"'),
+    'new\n',
+    'snapshots are of the volume',
+  );
+  t.match(await says(world, 'restore', 'tried'), /^0 restored/);
+  t.equal(await world.sh('cat "$MNT/f"'), 'tried\n', 'and can be restored on any branch');
+  t.match(await says(world, 'undo'), /^0 took back/);
+  await says(world, 'switch', 'old');
+  await world.sh('same_manifest before "$MNT"; echo unsaved > "$MNT/f"');
+  await world.umount();
+  const last = await world.shadowfs(['branches', '--volume', world.path('volume')]);
+  t.match(
+    last,
+    { name: 'try', forkedFrom: { branch: 'main' }, mountpoint: null },
+    'without a mount, too',
+  );
+  await world.mount(['base', 'mnt']);
+  t.equal(await world.sh('cat "$MNT/f"'), 'unsaved\n', 'the mount shows the branch it showed last');
+  await world.umount();
+  await world.mount(['--branch', 'main', 'base', 'mnt']);
+  t.equal(await world.sh('cat "$MNT/f"'), 'three\n');
+  const dropped = await says(world, 'branch', '--delete', 'old');
+  t.match(dropped, /^0 deleted branch old\nwhat it held is kept as undo-/);
+  t.equal(await world.sh('cat "$MNT"/.snapshots/undo-*/f | tail -n 1'), 'unsaved\n');
+  t.match(await says(world, 'branch', '--rename', 'try', 'kept'), /^0 renamed branch try to kept/);
+  t.match(await says(world, 'snapshots', 'tried'), /\ntried .* kept /);
+  await world.sh('same_manifest before base');
+});
+
+asUser(t, 'what is not possible says why and changes nothing', async (t, world) => {
+  await world.mount(['--no-base', 'mnt']);
+  await world.on(['save', 'both']);
+  await world.on(['branch', 'both']);
+  const code = async (...words: string[]): Promise<string> => {
+    const { code } = (await world.refused([...words, '-C', world.mnt])) as { code: string };
+    return code;
+  };
+  t.equal(await code('branch', 'both'), 'branch-exists');
+  t.equal(await code('branch', 'a/b'), 'bad-branch-name');
+  t.equal(await code('branch', 'x', 'both'), 'ambiguous-name');
+  t.equal(await code('branch', 'x', 'nope'), 'no-such-snapshot');
+  t.equal(await code('switch', 'nope'), 'no-such-branch');
+  t.equal(await code('switch', 'main'), 'branch-in-use');
+  t.equal(await code('branch', '--delete', 'main'), 'branch-in-use');
+  t.match(await says(world, 'switch', 'botj'), /^1 .*did you mean both\?/);
+  t.match(await says(world, 'branch', '--rename', 'both'), /^2 /);
+  t.match(await says(world, 'branch', 'x', 'both', '--snapshot', 'both'), /^2 /);
+  t.match(await says(world, 'branch', 'x', '--snapshot', 'both'), /^0 /);
+  await world.umount();
+  const refused = await world.tryShadowfs(['mount', '--no-base', '--branch', 'nope', world.mnt]);
+  t.match(refused.err, /no branch "nope"/);
+  const fresh = ['mount', '--no-base', '--branch', 'b', '--volume', world.path('new'), world.mnt];
+  t.match((await world.tryShadowfs(fresh)).err, /no branch b: the volume is new/);
+  t.equal(await world.sh('ls -d new 2> /dev/null || true'), '', 'and none is made');
+});
+
+asUser(t, 'programs keep their place through a switch', async (t, world) => {
+  await world.mount(['--no-base', 'mnt']);
+  await world.sh('mkdir "$MNT/d"; echo one > "$MNT/d/f"; seq 100000 > "$MNT/same"');
+  await world.on(['branch', 'dev']);
+  await world.sh('echo changed > "$MNT/d/f"');
+  const read = await world.sh(`
+    cd "$MNT/d"; exec 3< f 4< ../same
+    echo dev > ../.control/switch
+    cat f; cat <&3; pwd | sed 's,.*/,,'; wc -l <&4
+    echo main > ../.control/switch; cat f`);
+  t.equal(read, 'one\nchanged\nd\n100000\nchanged\n');
+});
