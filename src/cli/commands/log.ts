@@ -22,7 +22,7 @@ export function addLog(program: Command): void {
       .command('log <path>')
       .summary('list the saves and restores that touched a file')
       .description(
-        'list the saves and restores that touched a file or directory, newest first, through ' +
+        'list the saves, restores and applies that touched a file or directory, newest first, through ' +
           'renames; what is not saved yet comes first',
       )
       .option('-n, --lines <count>', 'only the newest so many', wholeNumber(1))

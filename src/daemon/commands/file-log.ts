@@ -1,7 +1,8 @@
 /**
  * What commands did to the file at a path, oldest first: the saves that stored
  * another state of it than the one before, the restores that brought another
- * one back, and what has not been saved yet. Follows the file as `versions`
+ * one back, the applies that brought it into the base, and what has not been
+ * saved yet. Follows the file as `versions`
  * does: by its inode, through renames, otherwise by its name.
  *
  * A state is what one view shows. The history says which views the live tree
@@ -15,6 +16,7 @@ import { compareInodes, type DiffDetail } from '../../volume/diff/compare.js';
 import type { Inode } from '../../volume/inode.js';
 import type { ReadableVolume } from '../../volume/readable-volume.js';
 import { isSameVersion } from '../../volume/snapshots/file-versions.js';
+import { BASE_LAYER } from '../../format/records/tables.js';
 import type { View } from '../../volume/view.js';
 import { inodeAt } from './file-versions.js';
 
@@ -25,8 +27,11 @@ export interface LogEntry {
   command: string | null;
   name: string | null;
   source: string | null;
-  /** `restored`: by itself; what that changed is saved by the next command. */
-  change: 'added' | 'removed' | 'changed' | 'renamed' | 'restored';
+  /**
+   * `restored`: by itself; what that changed is saved by the next command. `applied`: what the base
+   * had was another state, or nothing.
+   */
+  change: 'added' | 'removed' | 'changed' | 'renamed' | 'restored' | 'applied';
   path: string;
   oldPath?: string;
   /** Absent: removed. */
@@ -47,6 +52,8 @@ interface State {
   record: Pick<LogEntry, 'timeMs' | 'command' | 'name' | 'source'>;
   /** The command was about these paths only, and changed them after this state. */
   paths?: readonly string[];
+  /** The command brought this state into the base, below `paths` or as a whole. */
+  isApplied?: true;
 }
 
 const NOT_SAVED: State['record'] = { timeMs: null, command: null, name: null, source: null };
@@ -62,19 +69,35 @@ function statesOf(volume: ReadableVolume): State[] {
       const record = { timeMs, command, name, source, ...what };
       states.push({ view: volume.viewAt(layer), record });
     };
-    if (!isMove(one)) continue;
     const undo = byName.get(String(one.details?.['undo'] ?? ''));
+    if (isApply(one) && volume.layers.has(one.layer)) {
+      const record = { timeMs, command, name: command === 'undo' ? name : null, source };
+      states.push({ view: volume.viewAt(one.layer), record, isApplied: true, ...pathsOf(one) });
+    }
+    if (!isMove(one)) continue;
     // What was not saved when the tree moved on is in the undo snapshot.
-    if (undo !== undefined) add(undo.layer, { command: 'save', name: undo.name });
-    const paths = one.details?.['paths'];
-    if (!Array.isArray(paths)) add(one.layer);
+    if (undo !== undefined) add(undo.layer, { command: null, name: undo.name });
+    const { paths } = pathsOf(one);
+    if (paths === undefined) add(one.layer);
     else if (undo !== undefined) {
       const record = { timeMs, command, name, source };
-      states.push({ view: volume.viewAt(undo.layer), record, paths: paths.map(String) });
+      states.push({ view: volume.viewAt(undo.layer), record, paths });
     }
   }
   states.push({ view: volume.live, record: NOT_SAVED });
   return states;
+}
+
+/** The command was about these paths only. */
+function pathsOf({ details }: HistoryRecord): { paths?: string[] } {
+  const paths = details?.['paths'];
+  return Array.isArray(paths) ? { paths: paths.map(String) } : {};
+}
+
+/** It changed the base. */
+function isApply({ command, outcome, details }: HistoryRecord): boolean {
+  if (command === 'undo') return details?.['concerns'] === 'base';
+  return command === 'apply' && outcome === 'applied';
 }
 
 /** The command sealed a layer, or made the live tree another one. */
@@ -108,16 +131,49 @@ export function fileLog(volume: ReadableVolume, path: string): LogEntry[] {
   const states = statesOf(volume);
   const seen = [...seenIn(volume, path, states)].reverse();
   const entries: LogEntry[] = [];
-  states.forEach(({ record, paths }, i) => {
-    const path = paths && textOfByteString((seen[i] ?? seen[i + 1])?.path ?? '\0');
-    if (path !== undefined && paths?.some((above) => isWithin(path, above))) {
-      entries.push({ ...record, change: 'restored', path });
+  let before: Seen | undefined;
+  /** As it was when it was there last. */
+  let last: Seen | undefined;
+  /** What the base shows of the file. */
+  let base = volume.viewAt(BASE_LAYER);
+  states.forEach(({ view, record, paths, isApplied }, i) => {
+    const after = seen[i];
+    const place = (after ?? (isApplied ? last : seen[i + 1]))?.path;
+    const isMeant = paths?.some((above) => place !== undefined && isWithin(shown(place), above));
+    if (isApplied) {
+      if (isMeant === false) return;
+      const entry = appliedEntry(volume, base, after ?? last, after);
+      if (entry !== undefined) entries.push({ ...record, ...entry });
+      base = view;
+      return;
     }
-    const entry = entryOf(volume, seen[i - 1], seen[i]);
+    if (isMeant === true && place !== undefined) {
+      entries.push({ ...record, change: 'restored', path: shown(place) });
+    }
+    const entry = entryOf(volume, before, after);
     if (entry !== undefined) entries.push({ ...record, ...entry });
+    before = after;
+    last = after ?? last;
   });
   return entries;
 }
+
+/** `after`: the file as it was applied; undefined: it was removed. `known`: which file that is. */
+function appliedEntry(
+  volume: ReadableVolume,
+  base: View,
+  known: Seen | undefined,
+  after: Seen | undefined,
+): Pick<LogEntry, 'change' | 'path' | 'sizeBytes' | 'details'> | undefined {
+  if (known === undefined) return undefined;
+  const inode = volume.inode(base, known.inode.ino);
+  const path = inode && volume.pathOf(base, inode.ino);
+  const had = inode && path !== undefined ? { view: base, inode, path } : undefined;
+  const entry = (after ?? had) && entryOf(volume, had, after);
+  return entry && { ...entry, change: 'applied' };
+}
+
+const shown = textOfByteString;
 
 function entryOf(
   volume: ReadableVolume,

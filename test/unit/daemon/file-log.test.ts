@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { fileLog, type LogEntry } from '../../../src/daemon/commands/file-log.js';
+import { applyAll } from '../volume/apply-fixture.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
 
 function shown({ command, name, change, oldPath, path, details = [] }: LogEntry): string {
@@ -41,7 +42,7 @@ t.test('saves, restores and what is not saved', async (t) => {
     'save a: added dir/f',
     'save b: changed dir/f (content,times)',
     'save c: renamed dir/f -> g',
-    'save undo: changed g (content,times)',
+    'now undo: changed g (content,times)',
     'restore a: renamed g -> dir/f (content,times)',
   ]);
   fixture.unlink('dir/f');
@@ -72,4 +73,46 @@ t.test('files of the base', async (t) => {
   fixture.save('b');
   t.strictSame(log(fixture, 'f'), ['save a: added f', 'save b: changed f (content,times)']);
   t.strictSame(log(fixture, 'dir/g'), ['save a: added dir/g'], 'never touched');
+});
+
+t.test('applies that changed the file in the base', async (t) => {
+  const fixture = new VolumeFixture(t, {}, (base) => {
+    fs.mkdirSync(join(base, 'dir'));
+    for (const name of ['f', 'dir/g', 'dir/h']) fs.writeFileSync(join(base, name), 'base');
+  });
+  fixture.at('dir/h');
+  fixture.write('f', 'new!');
+  fixture.write('made', 'made');
+  fixture.save('a');
+  applyAll(fixture);
+  fixture.write('dir/g', 'part');
+  fixture.write('f', 'more');
+  applyAll(fixture, ['dir']);
+  fixture.unlink('made');
+  fixture.save('b');
+  applyAll(fixture);
+  t.strictSame(log(fixture, 'f'), [
+    'save a: added f',
+    'apply -: applied f (content,times)',
+    'save b: changed f (content,times)',
+    'apply -: applied f (content,times)',
+  ]);
+  t.strictSame(
+    log(fixture, 'dir/g').filter((line) => line.includes('apply')),
+    ['apply -: applied dir/g (content,times)'],
+    'by the apply of its directory alone',
+  );
+  t.strictSame(
+    log(fixture, 'made').map((line) => line.replace(/ \(.*/, '')),
+    [
+      'save a: added made',
+      'apply -: applied made',
+      'save b: removed made',
+      'apply -: applied made',
+    ],
+  );
+  t.strictSame(
+    log(fixture, 'dir/h').filter((line) => line.includes('apply')),
+    [],
+  );
 });
