@@ -1,6 +1,7 @@
 /** A run: which file systems and workloads take part, and what was found. */
 import { join, resolve } from 'node:path';
 import { compareSystems, type Failure } from './compare-systems.js';
+import { applyFigures } from './figures/apply.js';
 import { bySize } from './figures/by-size.js';
 import { coherentFigures } from './figures/coherent.js';
 import { deleteFigures } from './figures/delete-middle.js';
@@ -22,7 +23,14 @@ import type { Stage } from './workloads/workload.js';
 const OTHERS: readonly System[] = [btrfs, xfs, overlayfs, ...FUSE_PEERS];
 export const OWN = 'shadowfs';
 const OWN_NATIVE = 'shadowfs-native';
-const FIGURES = [bySize, coherentFigures, depthFigures, deleteFigures, transferFigures];
+const FIGURES = [
+  bySize,
+  coherentFigures,
+  depthFigures,
+  deleteFigures,
+  applyFigures,
+  transferFigures,
+];
 
 export const KNOWN = {
   stages: STAGES,

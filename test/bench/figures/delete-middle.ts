@@ -37,14 +37,14 @@ async function deleteMiddle(context: FigureContext, sizes: Sizes): Promise<Delet
       run('sync', ['-f', mountpoint]);
       system.settle(place);
       run('sync', ['-f', image.disk]);
-      const layers = Number(system.status(place)['layers']);
+      const layers = Number(system.status(place)['layerCount']);
       const start = process.hrtime.bigint();
       const sinceMs = (): number => Number(process.hrtime.bigint() - start) / 1e6;
       command(mountpoint, 'delete', `s-${Math.floor(snapshots / 2) + i}`);
       const commandMs = sinceMs();
       let collectedMs: number | undefined;
       while (collectedMs === undefined && sinceMs() < COLLECT_MAX_MS) {
-        if (Number(system.status(place)['layers']) < layers) collectedMs = sinceMs();
+        if (Number(system.status(place)['layerCount']) < layers) collectedMs = sinceMs();
         else sleepMs(5);
       }
       deletions.push({ commandMs, collectedMs });

@@ -139,7 +139,7 @@ async function longRun(image: Image, system: Shadowfs, wanted: Wanted): Promise<
       usedBytes: Number(status['usedBytes']),
       liveBytes: treeBytes(place.mountpoint, true),
       snapshots: Number(status['snapshotCount']),
-      layers: Number(status['layers']),
+      layers: Number(status['layerCount']),
     });
     if (n % 30 === 0)
       say(`${Math.round(atMs / 60_000)} minutes: ${times.length} calls since the last save`);
