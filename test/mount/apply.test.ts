@@ -23,6 +23,8 @@ eachIdentity(t, 'what apply -n lists is done, and the start stays', async (t, wo
   t.match(await world.on(['apply']), { ok: true, summary: preview['summary'] });
   await world.sh('same_tree base "$MNT" && same_manifest before "$MNT/.snapshots/start"');
   t.match(await world.on(['apply']), { ok: true, items: [] });
+  const typo = await world.refused(['apply', '-C', world.mnt, 'nothere']);
+  t.match(typo, { code: 'no-such-file', message: /^nothere is neither in the tree nor/ });
   t.match(await world.on(['status']), { isApplied: true });
 });
 

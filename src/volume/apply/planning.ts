@@ -42,7 +42,10 @@ export function* planned(
   paths: readonly string[],
 ): Work<Planned> {
   const base = requireBase(volume);
-  const slots = new Slots(volume, ancestorsOf(volume), target);
+  const ancestors = ancestorsOf(volume);
+  for (const path of paths)
+    requirePath(volume, [target, ...ancestors.map(({ view }) => view)], path);
+  const slots = new Slots(volume, ancestors, target);
   yield* slots.collect();
   if (paths.length > 0) yield* restrict(slots, paths);
   const planner = new Planner(volume, slots, target, stagingName(volume.uuid));
@@ -52,6 +55,22 @@ export function* planned(
   const comparison = new BaseComparison(volume, base, slots, target, plan);
   yield* comparison.conflicted();
   return { slots, plan, comparison };
+}
+
+/** In the tree, or in the base before. Throws `no-such-file`. */
+function requirePath(volume: ReadableVolume, views: readonly View[], path: string): void {
+  const isIn = (view: View): boolean => {
+    let inode = volume.inode(view, ROOT_INODE);
+    for (const name of path.split('/')) inode = inode && volume.lookup(view, inode, name);
+    return inode !== undefined;
+  };
+  if (path === '' || views.some(isIn)) return;
+  throw new CommandError(
+    'no-such-file',
+    'ENOENT',
+    `${shownName(shown(path))} is neither in the tree nor in the base; nothing was changed`,
+    { path: shown(path) },
+  );
 }
 
 /** Keeps what lies below the paths, and the new directories that lead there. */
