@@ -55,7 +55,26 @@ export class Directories {
     readonly core: VolumeCore,
     readonly seat: Seat,
     readonly inodes: Inodes,
-  ) {}
+  ) {
+    inodes.onFirstRecord((inode) => this.#keepName(inode));
+  }
+
+  /**
+   * The live tree's name of a base file that is changed for the first time becomes the volume's own,
+   * and so do the names of the directories above it: others may remove the file from the base, or
+   * put another one there, and what was changed in the mount stays (rule F12).
+   */
+  #keepName({ ino, links, mode }: Inode): void {
+    const [link] = links;
+    if (link === undefined) return;
+    const directory = this.inodes.get(this.seat.live, link.parent);
+    if (directory === undefined) return;
+    const found = this.find(this.seat.live, directory, link.name);
+    // It may be the volume's own already, or gone.
+    if (found?.layer !== 0 || found.ino !== ino) return;
+    this.inodes.forChange(link.parent);
+    this.put(link.parent, link.name, ino, (mode & S_IFMT) >> 12, found);
+  }
 
   /** The entry of a name in a view, whiteouts included; undefined: none at all. */
   find(view: View, directory: Inode, name: string): FoundEntry | undefined {

@@ -29,6 +29,8 @@ export function joinPath(directory: string, name: string): string {
 const INODE_RECORD_BYTES = 220;
 
 export class Inodes {
+  #keepName: ((inode: Inode) => void) | undefined;
+
   constructor(
     readonly core: VolumeCore,
     readonly seat: Seat,
@@ -210,14 +212,21 @@ export class Inodes {
     if (current === undefined) throw new FsError('ESTALE', 'inode', String(ino));
     this.core.admit(1, INODE_RECORD_BYTES);
     const copy = current.clone();
+    const isFirst = copy.layer === 0;
     if (copy.layer !== changes.layer) {
-      if (copy.layer === 0) this.#nameFromBase(copy);
+      if (isFirst) this.#nameFromBase(copy);
       copy.layer = changes.layer;
       copy.step = 1;
     }
     changes.inodes.set(ino, copy);
     this.core.open.note(INODE_RECORD_BYTES);
+    if (isFirst && ino !== ROOT_INODE) this.#keepName?.(copy);
     return copy;
+  }
+
+  /** `keepName` is called for a base file that has its first record. */
+  onFirstRecord(keepName: (inode: Inode) => void): void {
+    this.#keepName = keepName;
   }
 
   /** A base file's first record gets the file's name, so that its path can be found. */
