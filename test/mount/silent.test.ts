@@ -40,7 +40,7 @@ t.test('a mount whose process is stopped hangs neither `volumes` nor `status`', 
       ]);
       const problem = /silent \(fuse.shadowfs from .*\) does not answer/;
       t.match(volumes, [
-        { directory: here, state: 'unreachable', problem, snapshots: 1, sizeBytes: Number },
+        { directory: here, state: 'unreachable', problem, snapshotCount: 1, sizeBytes: Number },
         { directory: world.path('near'), state: 'mounted', problem: null },
         { directory: silent, state: 'mounted', problem: null },
         { directory: `${silent}/dir`, state: 'unreachable', problem },
@@ -56,6 +56,6 @@ t.test('a mount whose process is stopped hangs neither `volumes` nor `status`', 
       (await listed()).map(({ state }) => state),
       ['unmounted', 'mounted', 'mounted', 'unmounted'],
     );
-    t.match(await world.shadowfs(['status', here]), { snapshots: 1, mountpoint: null });
+    t.match(await world.shadowfs(['status', here]), { snapshotCount: 1, mountpoint: null });
   }),
 );

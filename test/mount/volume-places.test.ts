@@ -187,7 +187,7 @@ asRoot(t, 'a move that can not end now stands in nobody’s way', (t) =>
     await world.sh('mount -o remount,ro disk');
     const seen = await world.tryShadowfs(['volumes', '--json']);
     t.match(seen, { status: 0, err: /the move of .*\/v that was cut short can't end: .*EROFS/ });
-    t.match(JSON.parse(seen.out), { state: 'unmounted', volume: world.path('v') });
+    t.match(JSON.parse(seen.out), { state: 'unmounted', volumePath: world.path('v') });
     await world.mount(['other']);
     await world.umount(world.path('other'));
     await world.sh('mount -o remount,rw disk');

@@ -174,7 +174,7 @@ export function addSwitch(program: Command): void {
         printJson({ ...answer, holders });
         return;
       }
-      const left = printable(String(answer['left']));
+      const left = printable(String(answer['leftBranch']));
       printLine(`${mount.mountpoint} shows branch ${printable(branch)} now${timingText(answer)}`);
       printLine(`to go back: shadowfs switch ${left}`);
       reportHolders(holders);

@@ -41,7 +41,7 @@ export interface SwitchAnswer {
   command: 'switch';
   name: string;
   /** The branch that the mount showed until now. */
-  left: string;
+  leftBranch: string;
 }
 
 export interface BranchRenamed {
@@ -242,6 +242,6 @@ export class BranchCommands {
       outcome: `from ${left.name}`,
       ...this.commands.madeOn,
     });
-    return { answer: { command: 'switch', name, left: left.name }, from, to: branch.live };
+    return { answer: { command: 'switch', name, leftBranch: left.name }, from, to: branch.live };
   }
 }
