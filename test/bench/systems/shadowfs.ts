@@ -1,5 +1,5 @@
 /** shadowfs itself: a checkout of it, with one of its two drivers. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, sleepMs } from '../shell.js';
 import { type Place, type System, treeBytes } from './system.js';
@@ -22,6 +22,7 @@ export class Shadowfs implements System {
   /** libfuse 2 hands over one time twice. */
   readonly keepsTimes?: false;
   readonly #setup: ShadowfsSetup;
+  readonly #used = new Set<string>();
 
   constructor(setup: ShadowfsSetup) {
     this.name = setup.name;
@@ -53,8 +54,21 @@ export class Shadowfs implements System {
     // An older checkout knows no drivers; the kernel's is what it has.
     const driver = this.#setup.driver === 'kernel' ? [] : ['--driver', this.#setup.driver];
     const over = base === undefined ? ['--no-base'] : [base];
-    this.cli('mount', ...driver, '--volume', join(data, 'volume'), ...over, mountpoint);
+    const volume = join(data, 'volume');
+    this.#forget(volume);
+    this.cli('mount', ...driver, '--volume', volume, ...over, mountpoint);
+    this.#used.add(volume);
     return mountpoint;
+  }
+
+  /** A volume that was measured and removed: its place begins anew. */
+  #forget(volume: string): void {
+    if (!this.#used.delete(volume) || existsSync(volume)) return;
+    try {
+      this.cli('volume', 'forget', volume);
+    } catch {
+      // An older checkout has no list of volumes.
+    }
   }
 
   unmount({ mountpoint }: Place): void {
