@@ -8,7 +8,6 @@ import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
 import { roomWhenOpened } from '../store/space.js';
 import type { BaseDirectory } from '../base/base-directory.js';
-import { appliedLayers } from './apply/applied.js';
 import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
 import { frozenOf } from './freeze/frozen.js';
@@ -92,10 +91,7 @@ function openOnlyToRead(what: VolumeOpenOptions): OpenedStore {
   }
 }
 
-type About = Pick<OpenedStore, 'options' | 'stored' | 'uuid'> & {
-  revision: number;
-  pinned: number[];
-};
+type About = Pick<OpenedStore, 'options' | 'stored' | 'uuid'> & { revision: number };
 
 function readAbout(what: VolumeOpenOptions, reader: StoreReader): About {
   checkFormat(what.path, readMeta<number>(reader, 'format'));
@@ -105,8 +101,7 @@ function readAbout(what: VolumeOpenOptions, reader: StoreReader): About {
   const uuid = readMeta<string>(reader, 'uuid');
   invariant(options !== undefined && uuid !== undefined, 'a volume has options and a uuid');
   checkBase(what, stored, frozenOf(reader) !== undefined);
-  const pinned = appliedLayers(reader);
-  return { options, stored, uuid, revision: revisionOf(reader), pinned };
+  return { options, stored, uuid, revision: revisionOf(reader) };
 }
 
 /** `known`: the newest format that the reader knows. */
@@ -161,15 +156,13 @@ function checkBase(
   }
 }
 
-function openSink(what: VolumeOpenOptions, { options, stored, pinned }: About): TxgSink {
+function openSink(what: VolumeOpenOptions, { options, stored }: About): TxgSink {
   const setup = {
     path: what.path,
     compression: options.compression,
     quotaBytes: options.quotaBytes,
     blockSize: options.blockSize,
     hasBase: stored !== undefined,
-    // The writer may begin to collect before it is told anything.
-    pinned,
   };
   return what.writer.kind === 'thread'
     ? new ThreadSink(setup, what.writer.wakeFd, what.writer.start)

@@ -118,7 +118,7 @@ export class Volume extends ReadableVolume {
     this.pulls = main?.pulls ?? new PullSchedule(core, catalog, this.#commands);
     this.pruned = main?.pruned ?? new PrunedSnapshots(core, catalog, this.#commands, this.locks);
     this.optionCommands = main?.optionCommands ?? new OptionCommands(core, catalog, this.#commands);
-    this.applied = new Applied(this, this.#commands, this.#moves, main?.applied);
+    this.applied = new Applied(this, this.#commands, this.#moves);
     this.frozen = main?.frozen ?? new Frozen(core, catalog);
     this.groupPoints = new GroupPoints(core, catalog, this.#commands);
     if (main !== undefined) return;
@@ -150,7 +150,6 @@ export class Volume extends ReadableVolume {
       sink.events = volume.txgs.events((layer) => volume.#removeLayer(layer));
     }
     if (!readOnly) volume.#start(what, stored);
-    if (!readOnly) volume.applied.pin();
     // Applied by a version that did not note it.
     if (!readOnly && core.hasBaseRecords) catalog.noteApplied();
     if (!readOnly) volume.txgs.log = openLog(what, core, catalog, uuid);

@@ -1,10 +1,9 @@
 /**
  * What of the tree was applied to the base (rule A5): the layers at which the
- * base was made equal to the tree, or to parts of it. They are pinned, since the
- * next apply starts from what they show.
+ * base was made equal to the tree, or to parts of it. The collector keeps them
+ * (collector/stored-keeps.ts), since the next apply starts from what they show.
  */
 import { BASE_LAYER } from '../../format/records/tables.js';
-import type { TableReader } from '../../store/reader.js';
 import { readMeta, type Snapshot } from '../catalog.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
@@ -16,12 +15,6 @@ import { shown } from './obstacle-text.js';
 import { isWithin } from './slots.js';
 
 const APPLIED_META = 'applied';
-
-/** The layers that the parts name, for who pins them. */
-export function appliedLayers(reader: TableReader): number[] {
-  const parts = readMeta<Part[]>(reader, APPLIED_META) ?? [];
-  return parts.map(({ layer }) => layer).filter((layer) => layer !== BASE_LAYER);
-}
 
 /** The whole tree first, then parts of it. Layers that are gone are left out. */
 export function appliedParts(volume: ReadableVolume): Part[] {
@@ -63,27 +56,11 @@ export interface ApplyRecord {
 }
 
 export class Applied {
-  /** Shared by all branches: there is one base. */
-  readonly #pins: { layers: number[] };
-
   constructor(
     readonly volume: Volume,
     readonly commands: SnapshotCommands,
     readonly moves: TreeMoves,
-    shared?: Applied,
-  ) {
-    this.#pins = shared === undefined ? { layers: [] } : shared.#pins;
-  }
-
-  /** Call when the volume is open. */
-  pin(): void {
-    const before = this.#pins.layers;
-    this.#pins.layers = appliedParts(this.volume)
-      .map(({ layer }) => layer)
-      .filter((layer) => layer !== BASE_LAYER);
-    for (const layer of this.#pins.layers) this.volume.pin(layer);
-    for (const layer of before) this.volume.unpin(layer);
-  }
+  ) {}
 
   /** Something was written since the whole tree was applied; it may come to nothing. */
   get isBehind(): boolean {
@@ -112,11 +89,6 @@ export class Applied {
   set(parts: readonly Part[]): void {
     this.volume.catalog.noteApplied();
     this.volume.catalog.putMeta(APPLIED_META, parts);
-    for (const { layer } of parts) {
-      if (this.#pins.layers.includes(layer) || layer === BASE_LAYER) continue;
-      this.#pins.layers.push(layer);
-      this.volume.pin(layer);
-    }
   }
 
   /**

@@ -110,6 +110,8 @@ export function* recoverApply(volume: Volume, host: StepHost): Work<Recovered | 
   const journal = readJournal(host.volumePath);
   if (journal === undefined) return undefined;
   const writer = new BaseWriter(requireBase(volume).rootFd);
+  // Nothing that is stored names it before the apply is recorded.
+  volume.pin(journal.layer);
   try {
     if (journal.state === 'switching') {
       const layer = new BaseLayer(volume, () => host.pause());
@@ -121,6 +123,7 @@ export function* recoverApply(volume: Volume, host: StepHost): Work<Recovered | 
     removeJournal(host.volumePath);
     return 'undone';
   } finally {
+    volume.unpin(journal.layer);
     writer.close();
   }
 }

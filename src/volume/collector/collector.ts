@@ -12,7 +12,7 @@ import {
 } from '../../format/records/keys.js';
 import { TABLE } from '../../format/records/tables.js';
 import { decodeJson } from '../../format/records/values.js';
-import { storedForks } from './stored-forks.js';
+import { storedKeeps } from './stored-keeps.js';
 import type { WriteTransaction } from '../../store/write-transaction.js';
 import { Garbage, isTombstone, versionsIn } from './garbage.js';
 import { type Layer, LayerTree } from '../lineage.js';
@@ -113,7 +113,7 @@ export class Collector {
     for (const { key, value } of tx.range(TABLE.snapshots, undefined, undefined)) {
       kept.add(decodeJson<{ layer: number }>(value, `snapshot ${key.toString()}`).layer);
     }
-    for (const layer of storedForks(tx)) kept.add(layer);
+    for (const layer of storedKeeps(tx)) kept.add(layer);
     // Empty layers about to be removed: nothing may be folded into them any more.
     for (const layer of this.#reported) {
       if (tree.has(layer)) tree.remove(layer);

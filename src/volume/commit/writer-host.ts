@@ -20,8 +20,6 @@ export interface WriterSetup {
   quotaBytes: number;
   blockSize: number;
   hasBase: boolean;
-  /** Layers that are kept from the start: those at which the base was made equal (rule A5). */
-  pinned: readonly number[];
 }
 
 export interface SpaceReport extends SinkSpace {
@@ -52,7 +50,6 @@ export class WriterHost {
     });
     this.#path = setup.path;
     this.collector = new Collector(setup.blockSize, setup.hasBase, emptied);
-    this.collector.pin(setup.pinned);
   }
 
   apply(batch: WriteBatch): CommitCost {

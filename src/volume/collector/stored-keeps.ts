@@ -1,0 +1,24 @@
+/**
+ * Layers without a name that the volume's own records need: what branches were
+ * forked from (rule B2), and what was applied to the base (rule A5). They are read
+ * where they are stored, so that no moment is without them, and they go when no
+ * record names them any more; pins are for what is open.
+ */
+import { prefixEnd } from '../../format/records/keys.js';
+import { BASE_LAYER, TABLE } from '../../format/records/tables.js';
+import { decodeJson } from '../../format/records/values.js';
+import type { WriteTransaction } from '../../store/write-transaction.js';
+
+const BRANCHES = Buffer.from('branch/');
+const APPLIED = Buffer.from('applied');
+
+export function* storedKeeps(tx: Pick<WriteTransaction, 'get' | 'range'>): Generator<number> {
+  for (const { key, value } of tx.range(TABLE.meta, BRANCHES, prefixEnd(BRANCHES))) {
+    yield decodeJson<{ fork: number }>(value, `meta/${key.toString()}`).fork;
+  }
+  const applied = tx.get(TABLE.meta, APPLIED);
+  if (applied === undefined) return;
+  for (const { layer } of decodeJson<{ layer: number }[]>(applied, 'meta/applied')) {
+    if (layer !== BASE_LAYER) yield layer;
+  }
+}
