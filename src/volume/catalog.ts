@@ -89,7 +89,7 @@ export interface HistoryRecord {
 }
 
 /** Unless it says otherwise, the command is given now and is about the open layer. */
-type NewRecord = Omit<HistoryRecord, 'sequence' | 'timeMs' | 'layer'> &
+export type NewRecord = Omit<HistoryRecord, 'sequence' | 'timeMs' | 'layer'> &
   Partial<Pick<HistoryRecord, 'timeMs' | 'layer'>>;
 
 export interface Counters {

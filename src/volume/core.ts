@@ -117,7 +117,6 @@ export class VolumeCore {
    */
   baseChanges(): LayerChanges {
     this.hasBaseRecords = true;
-    this.#forgetPending();
     return this.changesOf(BASE_LAYER);
   }
 

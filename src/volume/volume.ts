@@ -379,9 +379,7 @@ export class Volume extends ReadableVolume {
     return this.core.withReserve(() => {
       const detail = paths.map((path) => shownName(path === '' ? '.' : path)).join(' ');
       const undo = this.leaveUndo({ ...step, detail }, source);
-      this.catalog.addHistory({
-        timeMs: this.core.clock.nowMs(),
-        ...this.#commands.madeOn,
+      this.#commands.addHistory({
         command: step.command,
         ...record,
         newLayer: this.live.top,

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { CommandError } from '../../lib/errors.js';
 import type { Answer } from '../../control/command.js';
 import { chooseSnapshots, isPattern } from '../../format/text/choose.js';
-import { nearMatches } from '../../format/text/grammar.js';
+import { nearHint, nearMatches } from '../../format/text/grammar.js';
 import type { ControlClient } from '../control-client.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import {
@@ -121,9 +121,8 @@ async function deleteSeveral(
 function notThere(word: string, all: readonly Listed[]): Refused {
   const names = all.map(({ name }) => name);
   const near = isPattern(word) ? [] : nearMatches(word, names);
-  const hint = near.length > 0 ? `; did you mean ${near.join(', ')}?` : '';
   const what = mayBeSeveral(word) ? `no snapshot matches "${word}"` : `no snapshot "${word}"`;
-  return { name: word, code: 'no-such-snapshot', message: what + hint };
+  return { name: word, code: 'no-such-snapshot', message: what + nearHint(near) };
 }
 
 /** One transaction for each batch. What is refused does not stop the rest. */

@@ -4,7 +4,7 @@
  * serving thread's spare time. `undo` of an apply is an apply of what the base
  * was before.
  */
-import { after, type Deferred } from '../../lib/deferred.js';
+import type { Deferred } from '../../lib/deferred.js';
 import { byteStringOfText, textOfByteString } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import { answerOf, type Work, workInSlices } from '../../lib/work.js';
@@ -72,15 +72,13 @@ export class Applying {
   /** Everything that programs wrote has reached the volume. */
   run(args: CommandArguments, source: string): Deferred<Answer> {
     this.progress = { done: 0, total: 0 };
-    const done = workInSlices(this.#work(args, source), (next) => this.#parts.addJob(next));
-    return after(done, (answer) => answer);
+    return workInSlices(this.#work(args, source), (next) => this.#parts.addJob(next));
   }
 
   /** The next command on the undo line is an apply: the base changes, and the tree does not. */
   undo(args: CommandArguments, source: string): Deferred<Answer> {
     this.progress = { done: 0, total: 0 };
-    const done = workInSlices(this.#undoWork(args, source), (next) => this.#parts.addJob(next));
-    return after(done, (answer) => answer);
+    return workInSlices(this.#undoWork(args, source), (next) => this.#parts.addJob(next));
   }
 
   get #host(): ApplyHost {

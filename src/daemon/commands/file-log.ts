@@ -2,8 +2,8 @@
  * What commands did to the file at a path, oldest first: the saves that stored
  * another state of it than the one before, the restores that brought another
  * one back, the applies that brought it into the base, and what has not been
- * saved yet. Follows the file as `versions`
- * does: by its inode, through renames, otherwise by its name.
+ * saved yet. Follows the file as `versions` does: by its inode, through renames,
+ * otherwise by its name.
  *
  * A state is what one view shows. The history says which views the live tree
  * went through; where a snapshot was deleted, its changes belong to the next
@@ -63,26 +63,22 @@ function statesOf(volume: ReadableVolume): State[] {
   const states: State[] = [];
   const byName = new Map<string, Snapshot>(volume.snapshots().map((one) => [one.name, one]));
   for (const one of volume.history()) {
-    const { timeMs, command, name = null, source } = one;
-    const add = (layer: number, what: Partial<State['record']> = {}): void => {
-      if (!volume.layers.has(layer)) return;
-      const record = { timeMs, command, name, source, ...what };
-      states.push({ view: volume.viewAt(layer), record });
-    };
+    const { timeMs, command, name = null, source, layer } = one;
+    const record = { timeMs, command, name, source };
     const undo = byName.get(String(one.details?.['undo'] ?? ''));
-    if (isApply(one) && volume.layers.has(one.layer)) {
-      const record = { timeMs, command, name: command === 'undo' ? name : null, source };
-      states.push({ view: volume.viewAt(one.layer), record, isApplied: true, ...pathsOf(one) });
+    const isThere = volume.layers.has(layer);
+    const { paths } = pathsOf(one);
+    if (isApply(one) && isThere) {
+      states.push({ view: volume.viewAt(layer), record, isApplied: true, ...pathsOf(one) });
     }
     if (!isMove(one)) continue;
-    // What was not saved when the tree moved on is in the undo snapshot.
-    if (undo !== undefined) add(undo.layer, { command: null, name: undo.name });
-    const { paths } = pathsOf(one);
-    if (paths === undefined) add(one.layer);
-    else if (undo !== undefined) {
-      const record = { timeMs, command, name, source };
-      states.push({ view: volume.viewAt(undo.layer), record, paths });
+    if (undo !== undefined) {
+      const view = volume.viewOf(undo);
+      // What was not saved when the tree moved on is in the undo snapshot.
+      states.push({ view, record: { ...record, command: null, name: undo.name } });
+      if (paths !== undefined) states.push({ view, record, paths });
     }
+    if (paths === undefined && isThere) states.push({ view: volume.viewAt(layer), record });
   }
   states.push({ view: volume.live, record: NOT_SAVED });
   return states;
@@ -139,7 +135,9 @@ export function fileLog(volume: ReadableVolume, path: string): LogEntry[] {
   states.forEach(({ view, record, paths, isApplied }, i) => {
     const after = seen[i];
     const place = (after ?? (isApplied ? last : seen[i + 1]))?.path;
-    const isMeant = paths?.some((above) => place !== undefined && isWithin(shown(place), above));
+    const isMeant = paths?.some(
+      (above) => place !== undefined && isWithin(textOfByteString(place), above),
+    );
     if (isApplied) {
       if (isMeant === false) return;
       const entry = appliedEntry(volume, base, after ?? last, after);
@@ -148,7 +146,7 @@ export function fileLog(volume: ReadableVolume, path: string): LogEntry[] {
       return;
     }
     if (isMeant === true && place !== undefined) {
-      entries.push({ ...record, change: 'restored', path: shown(place) });
+      entries.push({ ...record, change: 'restored', path: textOfByteString(place) });
     }
     const entry = entryOf(volume, before, after);
     if (entry !== undefined) entries.push({ ...record, ...entry });
@@ -172,8 +170,6 @@ function appliedEntry(
   const entry = (after ?? had) && entryOf(volume, had, after);
   return entry && { ...entry, change: 'applied' };
 }
-
-const shown = textOfByteString;
 
 function entryOf(
   volume: ReadableVolume,

@@ -2,7 +2,7 @@
  * `freeze` of a mounted volume: the rest of the base is copied in slices of the
  * serving thread's spare time, beside all other commands but `apply`.
  */
-import { after, type Deferred } from '../../lib/deferred.js';
+import type { Deferred } from '../../lib/deferred.js';
 import { CommandError } from '../../lib/errors.js';
 import { settledWith, type Work, workInSlices } from '../../lib/work.js';
 import type { Answer } from '../../control/command.js';
@@ -77,8 +77,7 @@ export class Freezing {
   }
 
   run(source: string): Deferred<Answer> {
-    const done = workInSlices(this.#work(source), (next) => this.#parts.addJob(next));
-    return after(done, (answer) => answer);
+    return workInSlices(this.#work(source), (next) => this.#parts.addJob(next));
   }
 
   *#work(source: string): Work<Answer> {

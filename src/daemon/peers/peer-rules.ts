@@ -5,7 +5,7 @@
  * itself.
  */
 import { CommandError } from '../../lib/errors.js';
-import { nearMatches } from '../../format/text/grammar.js';
+import { nearHint, nearMatches } from '../../format/text/grammar.js';
 import { formatAddress } from '../../format/text/peer-address.js';
 import { peerSource } from '../../format/text/source.js';
 import {
@@ -26,11 +26,10 @@ export function requirePeer(table: PeerTable, name: string): PeerRecord {
   if (peer !== undefined) return peer;
   const names = [...table.peers.values()].map((other) => other.name);
   const near = nearMatches(name, names);
-  const hint = near.length > 0 ? `; did you mean ${near.join(', ')}?` : '';
   throw new CommandError(
     'no-such-peer',
     'ENOENT',
-    `no peer ${JSON.stringify(name.slice(0, 300))}${hint}`,
+    `no peer ${JSON.stringify(name.slice(0, 300))}${nearHint(near)}`,
     { name, near },
   );
 }

@@ -263,3 +263,8 @@ export function nearMatches(name: string, candidates: Iterable<string>): string[
   near.sort((a, b) => a.rank - b.rank || (a.candidate < b.candidate ? -1 : 1));
   return near.slice(0, MAX_NEAR_MATCHES).map((match) => match.candidate);
 }
+
+/** The end of a message about a name that is not there. */
+export function nearHint(near: readonly string[]): string {
+  return near.length > 0 ? `; did you mean ${near.join(', ')}?` : '';
+}

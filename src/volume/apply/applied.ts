@@ -3,6 +3,7 @@
  * base was made equal to the tree, or to parts of it. The collector keeps them
  * (collector/stored-keeps.ts), since the next apply starts from what they show.
  */
+import { isWithin } from '../../lib/paths.js';
 import { BASE_LAYER } from '../../format/records/tables.js';
 import { readMeta, type Snapshot } from '../catalog.js';
 import type { ReadableVolume } from '../readable-volume.js';
@@ -12,7 +13,6 @@ import type { BaseState } from '../snapshots/undo-line.js';
 import type { Volume } from '../volume.js';
 import type { AppliedState, Part, Undoing } from './journal.js';
 import { shown } from './obstacle-text.js';
-import { isWithin } from './slots.js';
 
 const APPLIED_META = 'applied';
 

@@ -16,6 +16,7 @@
  * Doors: apply, carry-out, journal, undo-apply.
  * Doors inside volume/: applied, base-layer, planning.
  */
+import { isWithin } from '../../lib/paths.js';
 import { CommandError, ERRNO, FsError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { answerOf, type Work } from '../../lib/work.js';
@@ -48,7 +49,7 @@ import {
 import { refuseAll, refuseConflicts, shown, shownConflict, shownRefusal } from './obstacle-text.js';
 import type { ApplyItem, ApplyPlan } from './plan.js';
 import { planned, requireBase } from './planning.js';
-import { isBelowOne, isWithin, type Slot, type Slots } from './slots.js';
+import { isBelowOne, type Slot, type Slots } from './slots.js';
 import { attributesOf, plainAttributes, removeTree, stage } from './staging.js';
 
 export type { ApplyItem } from './plan.js';

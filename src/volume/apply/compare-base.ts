@@ -3,6 +3,7 @@
  * that the base and the tree both changed (conflicts, rule A2), and what this
  * process may not or can not do to the base (refusals, rule A3).
  */
+import { parentOf } from '../../lib/paths.js';
 import { goneSince } from '../../format/records/inode-record.js';
 import { inodePlace } from '../../format/records/keys.js';
 import { ROOT_INODE, TABLE } from '../../format/records/tables.js';
@@ -20,7 +21,7 @@ import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 import type { ApplyPlan } from './plan.js';
 import { Sameness } from './same-object.js';
-import { parentOf, type Slots } from './slots.js';
+import type { Slots } from './slots.js';
 
 export interface Version {
   sizeBytes: number;

@@ -12,6 +12,7 @@
  * 4. names that go are removed, directories by one rename;
  * 5. attributes; those of directories last, the deepest ones first.
  */
+import { parentOf } from '../../lib/paths.js';
 import { ROOT_INODE } from '../../format/records/tables.js';
 import type { Work } from '../../lib/work.js';
 import { areSameClips } from '../../format/clips.js';
@@ -21,7 +22,7 @@ import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 import { typeOf, type DiffType } from '../diff/diff.js';
 import { hasOtherStates } from './other-states.js';
-import { parentOf, type Slot, type Slots } from './slots.js';
+import type { Slot, Slots } from './slots.js';
 
 export type ApplyDetail = 'content' | 'attributes' | 'link';
 

@@ -2,6 +2,7 @@
  * The whole of what comes before anything is touched: names that differ, the
  * plan, names that no record knows, conflicts.
  */
+import { isWithin } from '../../lib/paths.js';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Work } from '../../lib/work.js';
@@ -16,7 +17,7 @@ import { BaseComparison } from './compare-base.js';
 import { stagingName } from './journal.js';
 import { shown } from './obstacle-text.js';
 import { type ApplyPlan, type Made, Planner } from './plan.js';
-import { type Ancestor, isWithin, type Slot, Slots } from './slots.js';
+import { type Ancestor, type Slot, Slots } from './slots.js';
 
 export function ancestorsOf(volume: ReadableVolume): Ancestor[] {
   return appliedParts(volume).map(({ path, layer }) => ({ path, view: volume.viewAt(layer) }));

@@ -7,6 +7,7 @@
  * change; only directories that came or went are listed whole. Works in pieces.
  */
 import { ROOT_INODE } from '../../format/records/tables.js';
+import { isWithin, parentOf } from '../../lib/paths.js';
 import type { Work } from '../../lib/work.js';
 import type { Inode } from '../inode.js';
 import { joinPath } from '../names/inode-reader.js';
@@ -39,19 +40,10 @@ interface Whole {
 
 const NAMES_AT_ONCE = 32;
 
-export function isWithin(path: string, top: string): boolean {
-  return top === '' || path === top || path.startsWith(`${top}/`);
-}
-
 /** It is one of the places, or lies below one. */
 export function isBelowOne(path: string, tops: ReadonlySet<string>): boolean {
   for (let at = path; at !== ''; at = parentOf(at)) if (tops.has(at)) return true;
   return tops.has('');
-}
-
-export function parentOf(path: string): string {
-  const slash = path.lastIndexOf('/');
-  return slash < 0 ? '' : path.slice(0, slash);
 }
 
 /** An inode without a name is in no directory. */

@@ -70,13 +70,12 @@ export class BranchCommands {
 
   #fork(name: string, request: ForkRequest, source: string): ForkAnswer {
     const { commands } = this;
-    const { branches, catalog, core } = commands;
+    const { branches, catalog } = commands;
     commands.writable();
     branches.checkNew(name);
     const { fork, from } = this.#forkPoint(request);
     const { number } = branches.add(name, fork, from, source);
     catalog.addHistory({
-      timeMs: core.clock.nowMs(),
       command: 'branch',
       name,
       layer: fork,
@@ -136,9 +135,7 @@ export class BranchCommands {
         name,
       });
     }
-    if (branches.isMounted(name)) {
-      throw new CommandError('branch-in-use', 'EBUSY', `branch ${name} is mounted`, { name });
-    }
+    branches.refuseMounted(name);
     const layer = branches.openLayer(name);
     const shown = core.isEmptyLayer(layer.number) ? layer.parent : layer.number;
     const isForkOnly = shown === catalog.branches.get(name)?.fork;
@@ -175,7 +172,7 @@ export class BranchCommands {
   }
 
   #rename(from: string, to: string, source: string): BranchRenamed {
-    const { branches, catalog, core } = this.commands;
+    const { branches, catalog } = this.commands;
     this.commands.writable();
     branches.require(from);
     if (from === MAIN_BRANCH) {
@@ -186,7 +183,6 @@ export class BranchCommands {
     branches.checkNew(to);
     branches.rename(from, to);
     catalog.addHistory({
-      timeMs: core.clock.nowMs(),
       command: 'branch-rename',
       name: from,
       layer: branches.openLayer(to).number,
@@ -213,7 +209,7 @@ export class BranchCommands {
   }
 
   #switchTo(name: string, source: string): TreeMoved<SwitchAnswer> {
-    const { branches, catalog, core, seat } = this.commands;
+    const { branches, catalog, seat } = this.commands;
     this.commands.writable();
     branches.require(name);
     if (name === seat.branch.name) {
@@ -221,9 +217,7 @@ export class BranchCommands {
         name,
       });
     }
-    if (branches.isMounted(name)) {
-      throw new CommandError('branch-in-use', 'EBUSY', `branch ${name} is mounted`, { name });
-    }
+    branches.refuseMounted(name);
     const left = seat.branch;
     const from = left.live;
     // Programs go on reading files that they had open: as they were, not as the branch goes on.
@@ -232,15 +226,13 @@ export class BranchCommands {
     seat.branch = branch;
     branches.close(left);
     catalog.putShownBranch(name);
-    catalog.addHistory({
-      timeMs: core.clock.nowMs(),
+    this.commands.addHistory({
       command: 'switch',
       name,
       layer: from.top,
       newLayer: branch.live.top,
       source,
       outcome: `from ${left.name}`,
-      ...this.commands.madeOn,
     });
     return { answer: { command: 'switch', name, leftBranch: left.name }, from, to: branch.live };
   }

@@ -1,9 +1,10 @@
 /**
- * The commands about branches: fork, rename, delete, open. Each changes a
- * handful of small records in the open txg, whatever the volume's size.
+ * The branches of a volume: their records, their open layers, and who works in
+ * which one. Each change is a handful of small records in the open txg, whatever
+ * the volume's size.
  */
 import { CommandError } from '../../lib/errors.js';
-import { checkBranchName, nearMatches } from '../../format/text/grammar.js';
+import { checkBranchName, nearHint, nearMatches } from '../../format/text/grammar.js';
 import type { BranchRecord, Catalog } from '../catalog.js';
 import type { VolumeCore } from '../core.js';
 import type { Layer } from '../lineage.js';
@@ -48,11 +49,10 @@ export class Branches {
   require(name: string): void {
     if (this.has(name)) return;
     const near = nearMatches(name, this.names());
-    const hint = near.length > 0 ? `; did you mean ${near.join(', ')}?` : '';
     throw new CommandError(
       'no-such-branch',
       'ENOENT',
-      `no branch ${JSON.stringify(name.slice(0, 300))}${hint}`,
+      `no branch ${JSON.stringify(name.slice(0, 300))}${nearHint(near)}`,
       { name, near },
     );
   }
@@ -111,6 +111,12 @@ export class Branches {
   isMounted(name: string): boolean {
     const opened = this.#opened(name);
     return opened !== undefined && opened.seats > 0;
+  }
+
+  /** Throws `branch-in-use`. */
+  refuseMounted(name: string): void {
+    if (!this.isMounted(name)) return;
+    throw new CommandError('branch-in-use', 'EBUSY', `branch ${name} is mounted`, { name });
   }
 
   /**

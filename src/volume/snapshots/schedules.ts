@@ -84,9 +84,7 @@ export class Schedules {
     this.catalog.putSchedule(this.#branch, {
       ...(formatted !== undefined && { text: formatted, sinceMs: this.core.clock.nowMs() }),
     });
-    this.catalog.addHistory({
-      ...this.commands.madeOn,
-      layer: this.commands.seat.live.top,
+    this.commands.addHistory({
       command: 'schedule',
       source,
       outcome: isOff ? 'off' : 'set',
@@ -132,10 +130,8 @@ export class Schedules {
     if (deleted.length === 0 && told === this.#toldLocked) return;
     this.#toldLocked = told;
     if (deleted.length === 0 && locked.length === 0) return;
-    this.catalog.addHistory({
+    this.commands.addHistory({
       timeMs: nowMs,
-      ...this.commands.madeOn,
-      layer: this.commands.seat.live.top,
       command: 'prune',
       source: SCHEDULE_SOURCE,
       outcome: `deleted ${deleted.length}, kept ${locked.length} locked`,

@@ -34,21 +34,14 @@ const LAYERS_MAX = 16;
 const INODE_OFFSET = 6 + 1 + 4;
 
 export function sinceSnapshot(volume: ReadableVolume): SinceSnapshot {
-  const { layers, basedOn, isCut } = pathToSnapshot(volume);
+  const { layers, basedOn } = pathToSnapshot(volume);
   const written = writtenIn(volume, layers, COUNTED_MAX);
-  const isAtLeast = isCut || written.isAtLeast;
   // A volume over nothing begins with the root directory alone.
   if (basedOn === null && volume.base === undefined && written.changedFileCount === 1) {
-    return {
-      ...written,
-      basedOn,
-      changedFileCount: 0,
-      isChanged: written.changedBytes > 0,
-      isAtLeast,
-    };
+    return { ...written, basedOn, changedFileCount: 0, isChanged: written.changedBytes > 0 };
   }
   const isChanged = written.changedFileCount > 0 || written.changedBytes > 0;
-  return { ...written, basedOn, isChanged, isAtLeast };
+  return { ...written, basedOn, isChanged };
 }
 
 /** What was written in layers above `below`, from `top` down, of at most so many places. */
@@ -59,19 +52,19 @@ export function writtenAbove(
   placesMax = COUNTED_MAX,
 ): Written {
   const layers: number[] = [];
+  // One more than is counted says that there are more.
   for (let layer = top; layer > below && layers.length <= LAYERS_MAX; ) {
     layers.push(layer);
     layer = volume.layers.get(layer).parent;
   }
-  const written = writtenIn(volume, layers.slice(0, LAYERS_MAX), placesMax);
-  return { ...written, isAtLeast: written.isAtLeast || layers.length > LAYERS_MAX };
+  return writtenIn(volume, layers, placesMax);
 }
 
 function writtenIn(volume: ReadableVolume, layers: readonly number[], placesMax: number): Written {
   const files = new Set<number>();
   let blocks = 0;
-  let isAtLeast = false;
-  for (const layer of layers) {
+  let isAtLeast = layers.length > LAYERS_MAX;
+  for (const layer of layers.slice(0, LAYERS_MAX)) {
     for (const txg of [volume.core.open, volume.core.closing]) {
       const changes = txg?.layers.get(layer);
       if (changes === undefined) continue;
@@ -100,7 +93,6 @@ function writtenIn(volume: ReadableVolume, layers: readonly number[], placesMax:
 function pathToSnapshot(volume: ReadableVolume): {
   layers: number[];
   basedOn: SinceSnapshot['basedOn'];
-  isCut: boolean;
 } {
   const named = new Map<number, Snapshot>();
   for (const snapshot of volume.snapshots()) named.set(snapshot.layer, snapshot);
@@ -112,13 +104,9 @@ function pathToSnapshot(volume: ReadableVolume): {
     if (found === undefined) continue;
     const { name, uuid, kind, createdMs, note } = found;
     const basedOn = { name, uuid, kind, createdMs, ...(note !== undefined && { note }) };
-    return { layers: layers.slice(0, LAYERS_MAX), basedOn, isCut: layers.length > LAYERS_MAX };
+    return { layers, basedOn };
   }
-  return {
-    layers: layers.slice(0, LAYERS_MAX),
-    basedOn: null,
-    isCut: layers.length > LAYERS_MAX,
-  };
+  return { layers, basedOn: null };
 }
 
 function storedPlaces(

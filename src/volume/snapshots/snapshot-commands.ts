@@ -8,8 +8,8 @@
  * Doors inside volume/: expiry, schedules, snapshot-commands, tree-moves.
  */
 import { CommandError } from '../../lib/errors.js';
-import { checkSnapshotName, nearMatches } from '../../format/text/grammar.js';
-import type { Catalog, Snapshot } from '../catalog.js';
+import { checkSnapshotName, nearHint, nearMatches } from '../../format/text/grammar.js';
+import type { Catalog, NewRecord, Snapshot } from '../catalog.js';
 import { isPeerSource } from '../../format/text/source.js';
 import type { Seat } from '../branches/branch.js';
 import type { Branches } from '../branches/branches.js';
@@ -67,6 +67,11 @@ export class SnapshotCommands {
     return this.branches.lineOf(this.seat.branch);
   }
 
+  /** A record about the branch that the mount shows. */
+  addHistory(record: NewRecord): void {
+    this.catalog.addHistory({ layer: this.seat.live.top, ...this.madeOn, ...record });
+  }
+
   /** For the record of a snapshot. */
   get madeOn(): { branch?: string } {
     const { isMain, name } = this.seat.branch;
@@ -109,11 +114,10 @@ export class SnapshotCommands {
     const snapshot = this.catalog.snapshots.get(name);
     if (snapshot !== undefined) return snapshot;
     const near = nearMatches(name, [...this.catalog.snapshots.keys()]);
-    const hint = near.length > 0 ? `; did you mean ${near.join(', ')}?` : '';
     throw new CommandError(
       'no-such-snapshot',
       'ENOENT',
-      `no snapshot ${JSON.stringify(name.slice(0, 300))}${hint}`,
+      `no snapshot ${JSON.stringify(name.slice(0, 300))}${nearHint(near)}`,
       { name, near },
     );
   }
@@ -153,9 +157,8 @@ export class SnapshotCommands {
       ...this.madeOn,
       ...noted,
     });
-    this.catalog.addHistory({
+    this.addHistory({
       timeMs: nowMs,
-      ...this.madeOn,
       command: 'save',
       name: chosen,
       layer: sealed.number,
@@ -181,9 +184,7 @@ export class SnapshotCommands {
     this.catalog.deleteSnapshot(name);
     const broken = this.locks.breakOf(uuid).map((lock) => this.#shown(lock, name));
     const details = broken.length > 0 ? { forced: true as const, locks: broken } : undefined;
-    this.catalog.addHistory({
-      timeMs: this.core.clock.nowMs(),
-      ...this.madeOn,
+    this.addHistory({
       command: 'delete',
       name,
       layer,
@@ -262,9 +263,7 @@ export class SnapshotCommands {
     const renamed: Snapshot = { ...snapshot, name: to, kind, source: made };
     this.catalog.snapshots.set(to, renamed);
     this.catalog.putSnapshot(renamed);
-    this.catalog.addHistory({
-      timeMs: this.core.clock.nowMs(),
-      ...this.madeOn,
+    this.addHistory({
       command: 'rename',
       name: from,
       layer: snapshot.layer,

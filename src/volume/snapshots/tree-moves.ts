@@ -127,8 +127,7 @@ export class TreeMoves {
     else if (!isSame) this.#line.clear({ ...step, why: 'no-undo' });
     const { undo, pruned, locked } = moved.answer;
     const outcome = undo !== undefined ? 'restored' : isSame ? 'unchanged' : 'not kept';
-    this.#catalog.addHistory({
-      ...this.#commands.madeOn,
+    this.#commands.addHistory({
       timeMs,
       command: 'restore',
       name,
@@ -183,8 +182,7 @@ export class TreeMoves {
     });
     this.#line.moved(plan, left ?? plan.target);
     const { undo, pruned, locked } = moved.answer;
-    this.#catalog.addHistory({
-      ...this.#commands.madeOn,
+    this.#commands.addHistory({
       timeMs,
       command: 'undo',
       name: plan.target.name,
