@@ -166,6 +166,16 @@ export function findMountEntry(directory: string | undefined): MountEntry {
   throw new CommandError('not-mounted', 'ENOENT', `${path} is not in a shadowfs mount`);
 }
 
+/** Throws `not-mounted`. `then`: the command that can be given afterwards. */
+export function requireMounted(target: Target, then: string): MountedTarget {
+  if (target.kind === 'mounted') return target;
+  throw new CommandError(
+    'not-mounted',
+    'ENOENT',
+    `the volume ${target.volume} is not mounted: shadowfs mount ${target.base ?? 'DIR'}, then ${then}`,
+  );
+}
+
 /** As `findTarget`, for commands that need a mounted volume. */
 export async function findMount(options: TargetOptions): Promise<MountedTarget> {
   const target = await findTarget(options);

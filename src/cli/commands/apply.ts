@@ -18,7 +18,7 @@ import {
   wrongUsage,
 } from '../output.js';
 import { withProgress } from '../progress.js';
-import { findTarget, type Target } from '../target.js';
+import { findTarget, type MountedTarget, requireMounted, type Target } from '../target.js';
 
 interface ApplyOptions extends CommonOptions {
   dryRun?: boolean;
@@ -69,7 +69,7 @@ export function addApply(program: Command): void {
       const target = await findTarget(options);
       const names = (await pathsBelow(target, paths)).filter((path) => path !== '');
       if (options.dryRun) await preview(target, names, options);
-      else await apply(target, names, options);
+      else await apply(requireMounted(target, 'apply'), names, options);
     }),
   );
 }
@@ -100,14 +100,7 @@ async function preview(target: Target, paths: string[], options: ApplyOptions): 
 /** It loads what changes files, which an apply alone does without. */
 const takingTheirs = async () => await import('./apply-theirs.js');
 
-async function apply(target: Target, paths: string[], options: ApplyOptions): Promise<void> {
-  if (target.kind !== 'mounted') {
-    throw new CommandError(
-      'not-mounted',
-      'ENOENT',
-      `the volume ${target.volume} is not mounted: shadowfs mount ${target.base ?? 'DIR'}, then apply`,
-    );
-  }
+async function apply(target: MountedTarget, paths: string[], options: ApplyOptions): Promise<void> {
   const theirs = options.theirs ? await takingTheirs() : undefined;
   const taken = await theirs?.takeTheirs(target, paths);
   if (taken !== undefined && !options.json) {

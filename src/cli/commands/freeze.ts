@@ -4,10 +4,11 @@ import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Answer } from '../../control/command.js';
 import type { ControlClient } from '../control-client.js';
+import { onEndSignals } from '../end-signals.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { counted, EXIT_FAILURE, formatBytes, printJson, printLine, warn } from '../output.js';
 import { withProgress } from '../progress.js';
-import { findTarget } from '../target.js';
+import { findTarget, requireMounted } from '../target.js';
 import { inspect } from './check.js';
 
 interface FreezeOptions extends CommonOptions {
@@ -20,8 +21,6 @@ interface Obstacle {
   reason: string;
   errno?: string;
 }
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export function addFreeze(program: Command): void {
   withMountpoint(
@@ -44,14 +43,7 @@ export function addFreeze(program: Command): void {
         reportSurvey(options, await inspect(target, { command: 'freeze', args: {} }));
         return;
       }
-      if (target.kind !== 'mounted') {
-        throw new CommandError(
-          'not-mounted',
-          'ENOENT',
-          `the volume ${target.volume} is not mounted: shadowfs mount ${target.base ?? 'DIR'}, then freeze`,
-        );
-      }
-      const { control } = target;
+      const { control } = requireMounted(target, 'freeze');
       if (options.stop) {
         const answer = await control.run('freeze-stop', undefined);
         if (options.json) printJson(answer);
@@ -80,15 +72,14 @@ async function refuseRunning(control: ControlClient): Promise<void> {
 
 /** A signal ends the freeze itself; its answer says how far it came. */
 async function stoppable<T>(control: ControlClient, run: () => Promise<T>): Promise<T> {
-  const stop = (): void => {
-    for (const signal of SIGNALS) process.off(signal, stop);
+  const end = onEndSignals(() => {
+    end();
     control.run('freeze-stop', undefined).catch(() => undefined);
-  };
-  for (const signal of SIGNALS) process.on(signal, stop);
+  });
   try {
     return await run();
   } finally {
-    for (const signal of SIGNALS) process.off(signal, stop);
+    end();
   }
 }
 

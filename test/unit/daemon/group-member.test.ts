@@ -1,6 +1,6 @@
 /** A volume's part in group saves, with a mount and time that are played. */
 import t, { type Test } from 'tap';
-import { Deferred } from '../../../src/lib/deferred.js';
+import type { Deferred } from '../../../src/lib/deferred.js';
 import { settledWith } from '../../../src/lib/work.js';
 import { VolumeCommands } from '../../../src/daemon/commands/commands.js';
 import type { ThreadCalls } from '../../../src/daemon/calls/thread-calls.js';
@@ -9,6 +9,7 @@ import { GroupMember } from '../../../src/daemon/peers/group-member.js';
 import type { Point } from '../../../src/sync/group/group-messages.js';
 import type { View } from '../../../src/volume/view.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
+import { idleParts } from './command-parts.js';
 import { joinedCalls } from './joined-calls.js';
 
 const OTHER = '11111111-1111-1111-1111-111111111111';
@@ -40,28 +41,10 @@ class Member {
     const { volume, clock } = this.fixture;
     this.timers = [];
     this.commands = new VolumeCommands<View>({
+      ...idleParts,
       volume,
-      quiesce: () => settledWith<void>(undefined),
       restored: () => () => settledWith({}),
-      inspect: () => settledWith({}),
-      freeze: {
-        begin: () => undefined,
-        end: () => undefined,
-        run: () => new Deferred(),
-        stop: () => new Deferred(),
-        isRunning: false,
-        progress: { done: 0, total: 0 },
-      },
-      apply: {
-        run: () => new Deferred(),
-        undo: () => new Deferred(),
-        progress: { done: 0, total: 0 },
-      },
-      checkDemotion: () => undefined,
-      random: Math.random,
-      peering: () => settledWith({}),
       agent: () => undefined,
-      named: (text) => text,
       nowMs: () => clock.nowMs(),
       log: () => undefined,
     });

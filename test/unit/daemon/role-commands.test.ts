@@ -6,6 +6,7 @@ import type { Answer, CommandArguments, CommandName } from '../../../src/control
 import { VolumeCommands } from '../../../src/daemon/commands/commands.js';
 import type { View } from '../../../src/volume/view.js';
 import { VolumeFixture } from '../volume/volume-fixture.js';
+import { idleParts } from './command-parts.js';
 
 class Side {
   readonly fixture: VolumeFixture;
@@ -18,32 +19,14 @@ class Side {
     this.fixture = new VolumeFixture(t);
     const { volume, clock } = this.fixture;
     this.commands = new VolumeCommands<View>({
+      ...idleParts,
       volume,
-      quiesce: () => settledWith<void>(undefined),
       restored: () => () => settledWith({}),
-      inspect: () => settledWith({}),
-      freeze: {
-        begin: () => undefined,
-        end: () => undefined,
-        run: () => new Deferred(),
-        stop: () => new Deferred(),
-        isRunning: false,
-        progress: { done: 0, total: 0 },
-      },
-      apply: {
-        run: () => new Deferred(),
-        undo: () => new Deferred(),
-        progress: { done: 0, total: 0 },
-      },
-      checkDemotion: () => undefined,
-      random: Math.random,
-      peering: () => settledWith({}),
       agent: (command) => {
         const answer = new Deferred<Answer>();
         this.asked.push({ command, answer });
         return answer;
       },
-      named: (text) => text,
       nowMs: () => clock.nowMs(),
       log: () => undefined,
     });
