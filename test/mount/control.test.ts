@@ -1,7 +1,7 @@
 /** The control files, as shells, Python and careless writers use them. */
 import t from 'tap';
 import { unless } from './driver-exceptions.js';
-import { eachIdentity, type World } from './harness.js';
+import { asUser, eachIdentity, type World } from './harness.js';
 
 type Json = Record<string, unknown>;
 
@@ -166,7 +166,7 @@ END`,
   t.notOk(names.includes('never'), 'what was truncated away is not run');
 });
 
-eachIdentity(t, 'eight processes save and restore at once', async (t, world) => {
+asUser(t, 'eight processes save and restore at once', async (t, world) => {
   await mounted(world);
   await inControl(world, 'echo start > save');
   await world.sh(

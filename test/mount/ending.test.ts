@@ -5,7 +5,7 @@ import path from 'node:path';
 import t, { type Test } from 'tap';
 import { allowedCpus } from '../../src/libc/scheduling.js';
 import { Random } from '../model/random.js';
-import { DRIVER, eachIdentity, isNative, pause, testSeed, type World } from './harness.js';
+import { asUser, DRIVER, eachIdentity, isNative, pause, testSeed, type World } from './harness.js';
 
 /** A mount in the foreground; its output, and how it ended. */
 class Foreground {
@@ -74,7 +74,7 @@ async function endings(
 
 const ok = (times: number): string[] => Array.from({ length: times }, () => '0');
 
-eachIdentity(t, 'a mount that ends while a thread starts', async (t, world) => {
+asUser(t, 'a mount that ends while a thread starts', async (t, world) => {
   const umount = (): Promise<unknown> => world.sh('fusermount3 -u "$MNT"');
   const terminate = (mount: Foreground): Promise<unknown> =>
     Promise.resolve(mount.child.kill('SIGTERM'));
@@ -157,7 +157,7 @@ eachIdentity(t, 'a signal at any moment of a start', async (t, world) => {
   await world.sh('echo x > "$MNT/f"');
 });
 
-eachIdentity(t, 'signals to all processes of a start, some time after it', async (t, world) => {
+asUser(t, 'signals to all processes of a start, some time after it', async (t, world) => {
   const random = new Random(Number.parseInt(testSeed(t), 16));
   const how = new Map<string, number>();
   for (let n = 0; n < 12; n++) {

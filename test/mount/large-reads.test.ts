@@ -1,6 +1,6 @@
 /** Large files, cold, read by several at once, here and there and in order: of the volume and of the base. */
 import t from 'tap';
-import { eachIdentity } from './harness.js';
+import { asUser } from './harness.js';
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const LONG_MS = 120_000;
@@ -32,7 +32,7 @@ for name in ['vol/data.mdb', 'base/below']:
     os.fsync(fd)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)"`;
 
-eachIdentity(t, 'large files, cold, several readers', async (t, world) => {
+asUser(t, 'large files, cold, several readers', async (t, world) => {
   t.comment(`SEED=${SEED}`);
   await world.sh('mkdir -p base; head -c 12000000 /dev/urandom > whole; cp whole base/below');
   await world.mount(['base', 'mnt', '--volume', 'vol']);

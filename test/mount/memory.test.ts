@@ -4,7 +4,7 @@
  * by the kernel without anything that is in use being lost.
  */
 import t, { type Test } from 'tap';
-import { eachIdentity, isNative, pause, type World } from './harness.js';
+import { asUser, eachIdentity, isNative, pause, type World } from './harness.js';
 import { Holder, Shell } from './puppets.js';
 
 const MIB = 2 ** 20;
@@ -94,12 +94,12 @@ if (isNative) {
   eachIdentity(t, 'too many nodes are forgotten', (t, world) =>
     forgets(t, world, `nodesMax=${NODES_MAX}`),
   );
-  eachIdentity(t, 'too many nodes are forgotten, where PRUNE is not known', (t, world) =>
+  asUser(t, 'too many nodes are forgotten, where PRUNE is not known', (t, world) =>
     forgets(t, world, `nodesMax=${NODES_MAX},prune=off`),
   );
 }
 
-eachIdentity(t, 'every pool stays within its bound', async (t, world) => {
+asUser(t, 'every pool stays within its bound', async (t, world) => {
   await world.sh('mkdir base; for i in $(seq 300); do echo $i > base/b$i; done');
   await world.mount(['base', 'mnt']);
   await python(world, MAKE);

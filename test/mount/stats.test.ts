@@ -1,14 +1,14 @@
 /** `stats` and `trace` on a mount: counts of known calls, a named file's requests, who may look. */
 import t from 'tap';
 import { isRoot } from '../as-root.js';
-import { eachIdentity, isNative, NOBODY, pause } from './harness.js';
+import { asUser, eachIdentity, isNative, NOBODY, pause } from './harness.js';
 
 interface Figures {
   name: string;
   count: number;
 }
 
-eachIdentity(t, 'counts after known calls', async (t, world) => {
+asUser(t, 'counts after known calls', async (t, world) => {
   await world.mount(['--no-base', 'mnt']);
   await world.sh('echo reset > "$MNT/.control/stats"');
   await world.sh('for i in 1 2 3 4 5; do mkdir "$MNT/d$i"; printf 12345 > "$MNT/d$i/f"; done');
@@ -32,7 +32,7 @@ eachIdentity(t, 'counts after known calls', async (t, world) => {
   t.equal((await world.trySh('echo x > "$MNT/.control/stats"')).status, 1, 'nothing else');
 });
 
-eachIdentity(t, 'a trace shows the requests of a named file', async (t, world) => {
+asUser(t, 'a trace shows the requests of a named file', async (t, world) => {
   await world.mount(['--no-base', 'mnt']);
   await world.sh('mkdir "$MNT/dir"; echo other > "$MNT/dir/other"');
   const words = ['trace', world.mnt, '--path', 'dir/nam*', '--op', 'MKDIR', '--count', '1'];

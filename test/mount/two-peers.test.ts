@@ -1,11 +1,11 @@
 /** The tour of a standby, a failover and the way back shows what it should, and leaves nothing behind. */
 import fs from 'node:fs';
 import t from 'tap';
-import { asUser, eachIdentity } from './harness.js';
+import { asUser } from './harness.js';
 
 const TOUR_MS = 180_000;
 
-eachIdentity(t, 'mount-scripts/two-peers', async (t, world) => {
+asUser(t, 'mount-scripts/two-peers', async (t, world) => {
   const script = `${world.checkout}/mount-scripts/two-peers`;
   const ran = await world.run(['bash', script], { timeoutMs: TOUR_MS });
   t.match(ran, { status: 0, out: /Every step showed what it should\./ });

@@ -3,7 +3,7 @@
  * not at all when somebody is away, refuses, or is killed at any step.
  */
 import t from 'tap';
-import { asUser, type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
+import { asUser, type Answer, pause, type World } from '../mount/harness.js';
 
 const NAMES = ['a', 'b', 'c'] as const;
 const WAIT_MS = 60_000;
@@ -129,7 +129,7 @@ async function newest(world: World, member: string, snapshot: string, file: stri
   return Number(lines.trimEnd().split('\n').at(-1) ?? 0);
 }
 
-eachIdentity(t, 'three mounts at one point, under writers', async (t, world) => {
+asUser(t, 'three mounts at one point, under writers', async (t, world) => {
   await group(world);
   const writers = [CHAIN, PIPES].map((text) => world.run(['python3', '-c', text]));
   await pause(500);

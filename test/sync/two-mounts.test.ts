@@ -4,7 +4,7 @@
  */
 import t from 'tap';
 import { Volume } from '../../src/volume/volume.js';
-import { asUser, type Answer, eachIdentity, pause, type World } from '../mount/harness.js';
+import { asUser, type Answer, pause, type World } from '../mount/harness.js';
 
 const WAIT_MS = 30_000;
 
@@ -89,7 +89,7 @@ async function locksOf(world: World, name: string): Promise<Lock[]> {
     .map((line) => JSON.parse(line) as Lock);
 }
 
-eachIdentity(t, 'a standby follows, takes over, and gives back', async (t, world) => {
+asUser(t, 'a standby follows, takes over, and gives back', async (t, world) => {
   await paired(world);
 
   // Fig 15B. A and B are initialised; A takes snapshot 0; B restores it and has it.
