@@ -1,13 +1,14 @@
 /**
  * What may grow with the tree: mount to the first listing, unmount, memory of
- * the server, and save and restore, which may grow with the change too. The
- * same trees serve all of them.
+ * the server, save and restore, which may grow with the change too, and branch
+ * and switch. The same trees serve all of them.
  */
 import { writeFileSync } from 'node:fs';
 import { run, child, timed } from '../shell.js';
 import { formatBytes, formatMs, formatTable } from '../report/format.js';
 import { type Measured, median } from '../report/measured.js';
 import { anonymousBytes, type Place } from '../systems/system.js';
+import { type BranchFigures, branchFigures, branchSection } from './branches.js';
 import { commandFigures, commandSection } from './commands.js';
 import { counted, type FigureContext, type FigureSet, ownRow, withVolume } from './figure.js';
 
@@ -104,11 +105,12 @@ function memorySection(all: readonly MemoryFigures[]): string {
 }
 
 export const bySize: FigureSet = {
-  names: ['save', 'restore', 'mount', 'memory'],
+  names: ['save', 'restore', 'branch', 'mount', 'memory'],
   measure: async (context, wanted) => {
     const mounts: MountFigures[] = [];
     const memories: MemoryFigures[] = [];
     const commands: Awaited<ReturnType<typeof commandFigures>> = [];
+    const branches: BranchFigures[] = [];
     for (const files of context.files) {
       await withVolume(context, `tree-${files}`, async (place) => {
         await populate(context, place, files);
@@ -116,6 +118,7 @@ export const bySize: FigureSet = {
         if (wanted.has('memory')) memories.push(measureMemory(context, place, files));
         if (wanted.has('save') || wanted.has('restore'))
           commands.push(...(await commandFigures(context, place, files)));
+        if (wanted.has('branch')) branches.push(...(await branchFigures(context, place, files)));
       });
     }
     const sections: string[] = [];
@@ -123,6 +126,11 @@ export const bySize: FigureSet = {
     for (const which of ['save', 'restore'] as const) {
       if (!wanted.has(which)) continue;
       const { section, rows: own } = commandSection(context, commands, which);
+      sections.push(section);
+      rows.push(...own);
+    }
+    if (branches.length > 0) {
+      const { section, rows: own } = branchSection(context, branches);
       sections.push(section);
       rows.push(...own);
     }
