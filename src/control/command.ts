@@ -53,6 +53,10 @@ export interface CommandArguments {
   to?: string;
   /** `branch`: what it is forked from; absent: this mount's live tree. */
   fork?: { snapshot?: string; branch?: string; of?: string };
+  /** `diff`: what this branch has done since its fork, in place of two sides. */
+  branch?: string;
+  /** `diff`: a directory that gets `before/` and `after/`, with the files that differ. */
+  copies?: string;
   /** `diff`, `restore-files`: what lies at these paths, below the mountpoint. */
   paths?: readonly string[];
   /** `diff`: a whole directory is one item. */

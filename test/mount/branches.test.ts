@@ -19,6 +19,11 @@ eachIdentity(t, 'a branch is tried, left, come back to and dropped', async (t, w
   t.match(await says(world, 'switch', 'try'), /^0 .*mnt shows branch try now.*\nto go back: /);
   t.equal(await world.sh('cat "$MNT/f"'), 'two\n', 'frozen at the fork');
   await world.sh('echo tried > "$MNT/f"; rm -r "$MNT/d"; echo new > "$MNT/new"');
+  t.equal(
+    await says(world, 'diff', '--branch', 'try'),
+    '0 - d/\nM f (content, times)\n+ new\n',
+    'what main wrote later is not among it',
+  );
   t.match(await says(world, 'save', 'tried'), /^0 saved/);
   t.match(await says(world, 'status'), /^0 mount: .*, branch try\nbased on: +tried/);
   t.match(
@@ -41,6 +46,10 @@ eachIdentity(t, 'a branch is tried, left, come back to and dropped', async (t, w
   t.match(await says(world, 'undo'), /^0 took back/);
   await says(world, 'switch', 'old');
   await world.sh('same_manifest before "$MNT"; echo unsaved > "$MNT/f"');
+  const patch = await says(world, 'diff', '-p', '--branch', 'try', 'f', 'new');
+  t.match(patch, /^0 .*\n-two\n\+tried\n.*\n\+new\n$/s, 'of a branch that no mount shows');
+  t.match(await says(world, 'diff', '--stat', '--branch', 'old', 'f'), /^0 {2}f +\| 2 \+-\n/);
+  t.match(await says(world, 'diff', '--branch', 'main'), /^2 .*main is forked from nothing/);
   await world.umount();
   const last = await world.shadowfs(['branches', '--volume', world.path('volume')]);
   t.match(

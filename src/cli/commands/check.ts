@@ -18,6 +18,8 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
     if (args.resolve !== undefined) options[args.resolve] = 'yes';
     if (args.limit !== undefined) options['limit'] = String(args.limit);
     if (args.paths !== undefined) options['path'] = args.paths.join('//');
+    if (args.branch !== undefined) options['branch'] = args.branch;
+    if (args.copies !== undefined) options['copies'] = args.copies;
     if (args.fold === true) options['fold'] = 'yes';
     return await withProgress(
       command,

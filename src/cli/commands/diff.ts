@@ -1,7 +1,8 @@
-/** `shadowfs diff A [B] [--] [PATH…]` */
+/** `shadowfs diff A [B] [--] [PATH…]`, `diff --branch NAME [PATH…]` */
 import type { Command } from 'commander';
-import { lstatSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { lstatSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { bytesOfText, fsPath, shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
@@ -26,6 +27,7 @@ const MAX_PATH_BYTES = 32 * 1024;
 const STAT_COLUMNS = 80;
 
 interface DiffOptions extends CommonOptions {
+  branch?: string;
   stat?: boolean;
   nameOnly?: boolean;
   z?: boolean;
@@ -38,13 +40,15 @@ interface DiffOptions extends CommonOptions {
 export function addDiff(program: Command): void {
   withTarget(
     program
-      .command('diff <a> [b] [paths...]')
+      .command('diff [a] [b] [paths...]')
       .summary('show what has changed since a snapshot, or between two')
       .description(
         'show what was added (+), removed (-), changed (M) and renamed (R) between snapshot A ' +
           'and snapshot B, or the tree as it is now; in all of it, or at some paths. ' +
-          'A whole new or removed directory is one line',
+          'A whole new or removed directory is one line. With --branch, what a branch has done ' +
+          'since it was forked',
       )
+      .option('--branch <name>', 'what this branch has done since its fork')
       .option('-p, --patch', 'the differences in lines, as a patch for git apply')
       .option('--stat', 'how many lines were added and removed')
       .option('--name-only', 'the paths alone')
@@ -54,37 +58,93 @@ export function addDiff(program: Command): void {
       .option('--no-pager', 'print to the terminal itself'),
     `shadowfs diff before-upgrade
      shadowfs diff monday tuesday -- src docs/README
-     shadowfs diff -p latest src/main.c`,
+     shadowfs diff -p latest src/main.c
+     shadowfs diff --branch try-it`,
   ).action(
-    action(async (a: string, second: string | undefined, more: string[], options: DiffOptions) => {
-      const forms = [options.patch, options.stat, options.nameOnly, options.json];
-      if (forms.filter(Boolean).length > 1) {
-        throw wrongUsage('-p, --stat, --name-only and --json: only one of them is expected');
-      }
-      if (options.z && !options.nameOnly) throw wrongUsage('-z goes with --name-only');
-      const operands = [...(second === undefined ? [] : [second]), ...more];
-      const target = await findTarget(options);
-      const { b, words } = await secondSide(target, operands, options);
-      const paths = await pathsBelow(target, words);
-      const answer = await askDiff(target, a, b, paths, isFolded(options));
-      if (options.json) {
-        printJson(answer);
-        return;
-      }
-      const changes = (answer['changes'] ?? []) as DiffChange[];
-      await paged(options.pager && !options.z, async (output) => {
-        if (options.patch) await printPatch(output, changes, await sides(options, a, b));
-        else if (options.stat) await printStat(output, changes, await sides(options, a, b));
-        else await printLines(output, changes, options);
-      });
-      if (answer['truncated'] === true) warn('there are more changes than are listed');
-    }),
+    action(
+      async (
+        first: string | undefined,
+        second: string | undefined,
+        more: string[],
+        options: DiffOptions,
+      ) => {
+        const forms = [options.patch, options.stat, options.nameOnly, options.json];
+        if (forms.filter(Boolean).length > 1) {
+          throw wrongUsage('-p, --stat, --name-only and --json: only one of them is expected');
+        }
+        if (options.z && !options.nameOnly) throw wrongUsage('-z goes with --name-only');
+        const operands = [first, second, ...more].filter((word) => word !== undefined);
+        const target = await findTarget(options);
+        const { between, words } = await betweenWhat(target, operands, options);
+        const paths = await pathsBelow(target, words);
+        if (options.branch !== undefined && (options.patch || options.stat)) {
+          await showCopies(target, between, paths, options);
+          return;
+        }
+        const answer = await askDiff(target, between, paths, isFolded(options));
+        if (options.json) {
+          printJson(answer);
+          return;
+        }
+        const changes = (answer['changes'] ?? []) as DiffChange[];
+        await paged(options.pager && !options.z, async (output) => {
+          if (options.patch) await printPatch(output, changes, await sides(options, between));
+          else if (options.stat) await printStat(output, changes, await sides(options, between));
+          else await printLines(output, changes, options);
+        });
+        if (answer['truncated'] === true) warn('there are more changes than are listed');
+      },
+    ),
   );
 }
 
 /** Programs get every name. */
 function isFolded({ fold, verbose, patch, nameOnly, json }: DiffOptions): boolean {
   return fold && !verbose && !patch && !nameOnly && !json;
+}
+
+/** Two snapshots, or one and the live tree; or a branch and its fork. */
+interface Between {
+  name?: string;
+  to?: string;
+  branch?: string;
+}
+
+async function betweenWhat(
+  target: Target,
+  operands: readonly string[],
+  options: DiffOptions,
+): Promise<{ between: Between; words: readonly string[] }> {
+  const { branch } = options;
+  if (branch !== undefined) return { between: { branch }, words: operands };
+  const [name, ...others] = operands;
+  if (name === undefined) throw wrongUsage('a snapshot, or --branch NAME, is expected');
+  const { b, words } = await secondSide(target, others, options);
+  return { between: { name, ...(b !== undefined && { to: b }) }, words };
+}
+
+/** No directory shows both sides of a branch: they are copied to where programs can read them. */
+async function showCopies(
+  target: Target,
+  between: Between,
+  paths: readonly string[],
+  options: DiffOptions,
+): Promise<void> {
+  const copies = mkdtempSync(join(tmpdir(), 'shadowfs-diff-'));
+  const remove = (): void => rmSync(copies, { recursive: true, force: true });
+  // A reader that has seen enough ends this process.
+  process.once('exit', remove);
+  try {
+    const answer = await askDiff(target, { ...between, copies }, paths, isFolded(options));
+    const changes = (answer['changes'] ?? []) as DiffChange[];
+    const roots = { before: join(copies, 'before'), after: join(copies, 'after') };
+    await paged(options.pager, async (output) => {
+      if (options.patch) await printPatch(output, changes, roots);
+      else await printStat(output, changes, roots);
+    });
+  } finally {
+    remove();
+  }
 }
 
 /** As in git: a word that is no snapshot is a path; behind `--` all words are. */
@@ -117,18 +177,16 @@ async function secondSide(
 
 export async function askDiff(
   target: Target,
-  a: string,
-  b: string | undefined,
+  between: Between & { copies?: string },
   paths: readonly string[],
   fold: boolean,
 ): Promise<Answer> {
   const bytes = paths.reduce((sum, path) => sum + 4 * bytesOfText(path).length, 0);
   const isAsked = paths.length > 0 && bytes <= MAX_PATH_BYTES;
   const args: CommandArguments = {
-    name: a,
+    ...between,
     limit: MAX_LINES,
     fold: fold && (isAsked || paths.length === 0),
-    ...(b !== undefined && { to: b }),
     ...(isAsked && { paths }),
   };
   const answer = await inspect(target, { command: 'diff', args });
@@ -139,11 +197,11 @@ export async function askDiff(
   return { ...answer, changes };
 }
 
-async function sides(options: DiffOptions, a: string, b: string | undefined): Promise<Sides> {
+async function sides(options: DiffOptions, { name = '', to }: Between): Promise<Sides> {
   const target = await findMount(options);
   return {
-    before: await snapshotRoot(target, a),
-    after: b === undefined ? target.mount.mountpoint : await snapshotRoot(target, b),
+    before: await snapshotRoot(target, name),
+    after: to === undefined ? target.mount.mountpoint : await snapshotRoot(target, to),
   };
 }
 

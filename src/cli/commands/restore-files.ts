@@ -38,7 +38,7 @@ export async function restoreFiles(
     copyTo(source, name, paths, resolve(target.directory, options.to), options);
     return;
   }
-  const answer = await askDiff(target, name, undefined, paths, false);
+  const answer = await askDiff(target, { name }, paths, false);
   const plan = planRestore((answer['changes'] ?? []) as DiffChange[], paths);
   const lines = restoreLines(plan);
   if (options.dryRun === true) {

@@ -8,7 +8,7 @@ import type { CommandFile } from '../control-file.js';
 import { existingOf } from './parse-name.js';
 
 /** A checked branch name; `what` names it in errors. Throws CommandError. */
-function branchNameOf(name: string | undefined, what: string): string {
+export function branchNameOf(name: string | undefined, what: string): string {
   if (name === undefined) {
     throw new CommandError('bad-command-line', 'EINVAL', `${what} is missing`);
   }

@@ -12,6 +12,7 @@ import { BaseDirectory } from '../../base/base-directory.js';
 import { readMeta, type Snapshot } from '../../volume/catalog.js';
 import { checkVolumeAt, type Finding } from '../../check/check.js';
 import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js';
+import type { View } from '../../volume/view.js';
 import { Volume } from '../../volume/volume.js';
 import { workNow } from '../../lib/work.js';
 import { previewApply } from '../../volume/apply/apply.js';
@@ -22,6 +23,7 @@ import { baseUndoOf, itemsAnswer, pathsOf, rightsHere } from './applying.js';
 import type { InspectRequest } from './commands.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
+import { DiffCopies } from './diff-copies.js';
 import { problemsOf } from './problems.js';
 import { shownBranches } from '../../volume/branches/shown-branches.js';
 import { shownOptions } from '../../volume/options.js';
@@ -116,27 +118,27 @@ function freezePreview(volume: Volume): Answer {
   };
 }
 
-/** The differences between a snapshot and another one, or the live tree. */
-function diffAnswer(
-  volume: Volume,
-  { name, to, limit = DEFAULT_LIMIT, paths, fold = false }: CommandArguments,
-): Answer {
-  const from = volume.viewOf(snapshotOf(volume, name));
-  const target = to === undefined ? volume.live : volume.viewOf(snapshotOf(volume, to));
+/**
+ * The differences between a snapshot and another one, or the live tree; or what a branch has done
+ * since its fork.
+ */
+function diffAnswer(volume: Volume, args: CommandArguments): Answer {
+  const { name, to, branch, copies, limit = DEFAULT_LIMIT, paths, fold = false } = args;
+  const { from, target, names } = diffSides(volume, args);
+  const into = copies === undefined ? undefined : new DiffCopies(volume, from, target, copies);
   const changes: DiffChange[] = [];
   let truncated = false;
   const wanted = paths?.map(byteStringOfText);
   for (const path of wanted ?? []) {
     if (inodeAt(volume, from, path) ?? inodeAt(volume, target, path)) continue;
-    throw noSuchFile(
-      `neither ${name} nor ${to ?? 'the tree'} has ${shownName(textOfByteString(path))}`,
-    );
+    throw noSuchFile(`neither ${names} has ${shownName(textOfByteString(path))}`);
   }
   for (const line of diffViews(volume, from, target, { fold, ...(wanted && { paths: wanted }) })) {
     if (changes.length >= limit) {
       truncated = true;
       break;
     }
+    into?.add(line);
     const { oldPath, linkedTo, ...rest } = line;
     changes.push({
       ...rest,
@@ -145,7 +147,44 @@ function diffAnswer(
       ...(linkedTo !== undefined && { linkedTo: textOfByteString(linkedTo) }),
     });
   }
-  return { from: name, to: to ?? null, changes, summary: diffSummary(changes), truncated };
+  return {
+    from: name ?? null,
+    to: to ?? null,
+    ...(branch !== undefined && { branch }),
+    changes,
+    summary: diffSummary(changes),
+    truncated,
+  };
+}
+
+/** The two views, and what they are called where neither has a file. */
+function diffSides(
+  volume: Volume,
+  { name, to, branch }: CommandArguments,
+): { from: View; target: View; names: string } {
+  if (branch !== undefined) {
+    const { fork, top } = branchLayers(volume, branch);
+    return {
+      from: volume.viewAt(fork),
+      target: volume.viewAt(top),
+      names: `the branch ${branch} nor what it is forked from`,
+    };
+  }
+  return {
+    from: volume.viewOf(snapshotOf(volume, name)),
+    target: to === undefined ? volume.live : volume.viewOf(snapshotOf(volume, to)),
+    names: `${name} nor ${to ?? 'the tree'}`,
+  };
+}
+
+/** The layer that a branch shares with what it is forked from, and the one that it writes. */
+function branchLayers(volume: Volume, name: string): { fork: number; top: number } {
+  volume.branches.require(name);
+  const record = volume.catalog.branches.get(name);
+  if (record === undefined) {
+    throw new CommandError('bad-command-line', 'EINVAL', `${name} is forked from nothing`);
+  }
+  return { fork: record.fork, top: volume.branches.openLayer(name).number };
 }
 
 function noSuchFile(message: string): CommandError {

@@ -63,6 +63,9 @@ export interface DiffLine {
   linkedTo?: string;
   /** Folded: the number of names below the directory. */
   belowCount?: number;
+  /** Of a file, in the newer view and in the older one; folded: of all files below the directory. */
+  sizeBytes?: number;
+  oldSizeBytes?: number;
 }
 
 export interface DiffWish {
@@ -127,6 +130,8 @@ interface Candidate {
   /** What the name led to, when a renamed file took its place. */
   taken?: Inode;
   below?: number;
+  /** Folded: the sizes of the files below. */
+  belowBytes?: number;
 }
 
 function liesBelow(paths: readonly string[]): (candidate: Candidate) => boolean {
@@ -147,9 +152,13 @@ function folded(candidates: readonly Candidate[]): Candidate[] {
     }
     const slash = path.lastIndexOf('/');
     const above = slash < 0 ? undefined : tops.get(`${kind}/${path.slice(0, slash)}`);
-    if (above !== undefined) above.below = (above.below ?? 0) + 1;
-    else kept.push(candidate);
-    const isDirectory = (kind === 'added' ? after : before)?.isDirectory === true;
+    const inode = kind === 'added' ? after : before;
+    if (above === undefined) kept.push(candidate);
+    else {
+      above.below = (above.below ?? 0) + 1;
+      above.belowBytes = (above.belowBytes ?? 0) + (inode?.isRegular === true ? inode.size : 0);
+    }
+    const isDirectory = inode?.isDirectory === true;
     if (isDirectory) tops.set(`${kind}/${path}`, above ?? candidate);
   }
   return kept;
@@ -165,11 +174,19 @@ function tell(
   to: View,
   candidate: Candidate,
 ): DiffLine | undefined {
-  const { kind, path, oldPath, before, after, isReplacing, taken, below } = candidate;
+  const { kind, path, oldPath, before, after, isReplacing, taken, below, belowBytes } = candidate;
   const type = typeOf((after ?? before) as Inode);
   if (kind === 'added') {
     const link = before !== undefined && { details: ['link' as const] };
-    return { kind, path, type, ...link, inode: after?.ino, ...(below && { belowCount: below }) };
+    return {
+      kind,
+      path,
+      type,
+      ...link,
+      inode: after?.ino,
+      ...(below && { belowCount: below }),
+      ...sizes(undefined, after, belowBytes),
+    };
   }
   if (kind === 'removed') {
     const linkedTo = after && volume.paths.of(to, after.ino);
@@ -183,6 +200,7 @@ function tell(
       oldInode: before?.ino,
       ...other,
       ...(below && { belowCount: below }),
+      ...sizes(before, undefined, belowBytes),
     };
   }
   const details = compareInodes(volume, from, before as Inode, to, after as Inode);
@@ -197,6 +215,22 @@ function tell(
     oldInode: before?.ino,
     inode: after?.ino,
     ...otherName(volume, to, taken ?? (before as Inode), after as Inode),
+    ...sizes(before, after),
+  };
+}
+
+/** `below`: of the files below a directory that is one line. */
+function sizes(
+  before: Inode | undefined,
+  after: Inode | undefined,
+  below?: number,
+): Pick<DiffLine, 'sizeBytes' | 'oldSizeBytes'> {
+  const sizeOf = (inode: Inode | undefined): number | undefined =>
+    inode?.isRegular === true ? inode.size : inode && below;
+  const [old, now] = [sizeOf(before), sizeOf(after)];
+  return {
+    ...(now !== undefined && { sizeBytes: now }),
+    ...(old !== undefined && { oldSizeBytes: old }),
   };
 }
 
