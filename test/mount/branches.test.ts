@@ -70,6 +70,44 @@ eachIdentity(t, 'a branch is tried, left, come back to and dropped', async (t, w
   await world.sh('same_manifest before base');
 });
 
+asUser(
+  t,
+  'what a mount is asked about its tree is about the branch that it shows',
+  async (t, world) => {
+    await world.sh('mkdir base; echo base > base/f');
+    await world.mount(['--volume', 'volume', 'base', 'mnt']);
+    await world.sh('echo one > "$MNT/f"');
+    await world.on(['save', 'start']);
+    await says(world, 'branch', 'try');
+    await world.sh('echo main > "$MNT/f"; echo main > "$MNT/of-main"');
+    await world.on(['save', 'on-main']);
+    await says(world, 'switch', 'try');
+    await world.sh('echo tried > "$MNT/f"');
+    await world.on(['save', 'on-try']);
+    await world.sh('echo more >> "$MNT/f"; echo new > "$MNT/of-try"');
+    const fields = async (list: string, name: string, ...words: string[]): Promise<unknown[]> => {
+      const answer = await world.shadowfs([...words, '-C', world.mnt]);
+      return (answer[list] as Record<string, unknown>[]).map((line) => line[name]);
+    };
+    t.same(await fields('changes', 'path', 'diff', 'start'), ['f', 'of-try']);
+    t.same(await fields('items', 'path', 'apply', '-n'), ['f', 'of-try']);
+    t.same(await fields('entries', 'name', 'log', 'f'), ['start', 'on-try', null]);
+    t.same(
+      await fields('versions', 'isLive', 'versions', 'f'),
+      [true, false, false, false],
+      'newest first',
+    );
+    t.match(await says(world, 'log', 'of-main'), /^1 .*neither the tree nor a snapshot/);
+    await says(world, 'switch', 'main');
+    t.same(await fields('entries', 'name', 'log', 'f'), ['start', 'on-main']);
+    t.same(await fields('changes', 'path', 'diff', 'start'), ['f', 'of-main']);
+    await says(world, 'switch', 'try');
+    await world.umount();
+    const offline = await world.shadowfs(['status', '--volume', world.path('volume')]);
+    t.match(offline, { branch: 'try', latest: 'on-try' });
+  },
+);
+
 asUser(t, 'what is not possible says why and changes nothing', async (t, world) => {
   await world.mount(['--no-base', 'mnt']);
   await world.on(['save', 'both']);

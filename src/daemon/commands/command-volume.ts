@@ -14,6 +14,8 @@ export interface TreeMove<V, A = object> {
 
 /** The part of a volume that commands need. `V` is its view. */
 export interface CommandVolume<V> {
+  /** Which branch's live tree the commands are about. */
+  readonly seat: { branch: { name: string } };
   save(name: string | undefined, source: string, note?: string): object;
   restore(name: string, source: string, keepsUndo?: boolean): { from: V; to: V };
   undo(direction: UndoDirection | undefined, source: string): { from: V; to: V };

@@ -39,6 +39,8 @@ const NO_SWITCHOVER = new Set(['no-peers', 'not-a-standby', 'nothing-to-follow']
 export interface InspectRequest {
   command: 'apply' | 'freeze' | 'check' | 'diff' | 'log' | 'undo' | 'versions';
   args: CommandArguments;
+  /** Whose live tree it is about; absent: of the branch that a mount would show. */
+  branch?: string;
 }
 
 export interface CommandParts<V> {
@@ -322,13 +324,13 @@ export class VolumeCommands<V> implements Commands {
           volume.optionCommands.set(args.changes ?? {}, source),
         );
       case 'apply':
-        if (args.dryRun) return this.#inspect({ command, args });
+        if (args.dryRun) return this.#inspect(command, args);
         if (args.resolve === 'theirs') {
           return this.#change(command, true, () => volume.takeTheirs(args.paths ?? [], source));
         }
         return this.#apply(args, source);
       case 'freeze':
-        if (args.dryRun) return this.#inspect({ command, args });
+        if (args.dryRun) return this.#inspect(command, args);
         return this.#freeze(source);
       case 'freeze-stop':
         return this.#parts.freeze.stop();
@@ -336,7 +338,7 @@ export class VolumeCommands<V> implements Commands {
       case 'diff':
       case 'log':
       case 'versions':
-        return this.#inspect({ command, args });
+        return this.#inspect(command, args);
       case 'peer-invite':
       case 'peer-join':
       case 'peer-remove':
@@ -420,7 +422,7 @@ export class VolumeCommands<V> implements Commands {
     const { volume } = this.#parts;
     const planned = this.#change('undo', false, () => volume.planUndo(args.direction));
     return after(planned, (plan): Answer | Deferred<Answer> =>
-      plan['concerns'] === 'base' ? this.#inspect({ command: 'undo', args }) : plan,
+      plan['concerns'] === 'base' ? this.#inspect('undo', args) : plan,
     );
   }
 
@@ -491,9 +493,9 @@ export class VolumeCommands<V> implements Commands {
     });
   }
 
-  #inspect(request: InspectRequest): Deferred<Answer> {
-    return this.#inspections.run(request.command, () => {
-      const stored = this.#queue.run(request.command, () => {
+  #inspect(command: InspectRequest['command'], args: CommandArguments): Deferred<Answer> {
+    return this.#inspections.run(command, () => {
+      const stored = this.#queue.run(command, () => {
         const timings = this.#begin();
         return after(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
       });
@@ -501,14 +503,14 @@ export class VolumeCommands<V> implements Commands {
         const startedMs = this.#parts.nowMs();
         this.#inspectStartedMs = startedMs;
         this.#inspected = { done: 0, total: 0 };
-        const { args } = request;
         const resolved: CommandArguments = { ...args };
-        if (request.command === 'diff') {
+        if (command === 'diff') {
           if (args.name !== undefined) resolved.name = this.#resolved(args.name);
           if (args.to !== undefined) resolved.to = this.#resolved(args.to);
         }
+        const branch = this.#parts.volume.seat.branch.name;
         return after(
-          this.#parts.inspect({ ...request, args: resolved }),
+          this.#parts.inspect({ command, args: resolved, branch }),
           (answer): Answer => ({
             ...answer,
             timings: { inspectMs: round(this.#parts.nowMs() - startedMs) },

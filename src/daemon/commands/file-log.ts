@@ -63,6 +63,7 @@ function statesOf(volume: ReadableVolume): State[] {
   const states: State[] = [];
   const byName = new Map<string, Snapshot>(volume.snapshots().map((one) => [one.name, one]));
   for (const one of volume.history()) {
+    if (!volume.isOwn(one)) continue;
     const { timeMs, command, name = null, source, layer } = one;
     const record = { timeMs, command, name, source };
     const undo = byName.get(String(one.details?.['undo'] ?? ''));
@@ -96,8 +97,9 @@ function isApply({ command, outcome, details }: HistoryRecord): boolean {
   return command === 'apply' && outcome === 'applied';
 }
 
-/** The command sealed a layer, or made the live tree another one. */
+/** The command sealed a layer, or made the live tree another one of the same branch. */
 function isMove({ newLayer, command }: HistoryRecord): boolean {
+  if (command === 'branch' || command === 'switch') return false;
   return newLayer !== undefined || command === 'save';
 }
 

@@ -65,22 +65,24 @@ export function inspectVolume(
   request: InspectRequest,
   onProgress: OnProgress,
 ): Answer {
-  switch (request.command) {
-    case 'apply':
-      return withVolume(place, (volume) => previewAnswer(volume, request.args));
-    case 'freeze':
-      return withVolume(place, freezePreview);
-    case 'check':
-      return checkAnswer(place, onProgress);
-    case 'diff':
-      return withVolume(place, (volume) => diffAnswer(volume, request.args));
-    case 'log':
-      return withVolume(place, (volume) => logAnswer(volume, request.args));
-    case 'undo':
-      return withVolume(place, (volume) => undoPreview(volume, request.args));
-    case 'versions':
-      return withVolume(place, (volume) => versionsAnswer(volume, request.args));
-  }
+  const { command, args } = request;
+  if (command === 'check') return checkAnswer(place, onProgress);
+  return withVolume(place, request.branch, (volume) => {
+    switch (command) {
+      case 'apply':
+        return previewAnswer(volume, args);
+      case 'freeze':
+        return freezePreview(volume);
+      case 'diff':
+        return diffAnswer(volume, args);
+      case 'log':
+        return logAnswer(volume, args);
+      case 'undo':
+        return undoPreview(volume, args);
+      case 'versions':
+        return versionsAnswer(volume, args);
+    }
+  });
 }
 
 /** What `apply` would do, and what stands in its way. */
@@ -275,7 +277,7 @@ export interface VolumeState {
 
 /** What the state files of a mount show, for an unmounted volume. */
 export function readVolumeState(path: string): VolumeState {
-  return withVolume({ volume: path }, (volume) => stateOf(volume, Date.now()));
+  return withVolume({ volume: path }, undefined, (volume) => stateOf(volume, Date.now()));
 }
 
 function stateOf(volume: Volume, nowMs: number): VolumeState {
@@ -313,7 +315,12 @@ function shownSchedule({ schedules }: Volume): Answer | null {
   return schedules.text === undefined ? null : { text: schedules.text };
 }
 
-function withVolume<T>(place: InspectTarget, use: (volume: Volume) => T): T {
+/** Opens the volume at a branch; undefined: at the one that a mount would show. */
+function withVolume<T>(
+  place: InspectTarget,
+  branch: string | undefined,
+  use: (volume: Volume) => T,
+): T {
   if (!isVolume(place.volume)) {
     throw new CommandError('volume-missing', 'ENOENT', `there is no volume at ${place.volume}`);
   }
@@ -327,7 +334,7 @@ function withVolume<T>(place: InspectTarget, use: (volume: Volume) => T): T {
     ...(base !== undefined && { base }),
   });
   try {
-    return use(volume);
+    return use(volume.at(branch ?? volume.catalog.shownBranch));
   } finally {
     volume.close();
   }
