@@ -8,27 +8,11 @@
  *
  *   node --import @tapjs/typescript/import test/golden/make-v2.ts --anew && npm run format
  */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
-import { VolumeFixture } from '../unit/volume/volume-fixture.js';
-import { contentOf } from './content.js';
-import { factsOf } from './facts.js';
+import type { VolumeFixture } from '../unit/volume/volume-fixture.js';
+import { keepAsKilled, syncIntoLog } from './killed.js';
 
-const target = join(dirname(fileURLToPath(import.meta.url)), 'v2');
 const PEER = '11111111-2222-3333-4444-555555555555';
 const LOG_BYTES = 256 * 1024;
-
-function sync({ volume }: VolumeFixture): void {
-  let isDone = false;
-  const fail = (error: unknown): never => {
-    throw error;
-  };
-  volume.durable().settled(() => (isDone = true), fail);
-  for (let i = 0; i < 10 && !isDone; i++) volume.pump();
-  if (!isDone) throw new Error('the fsync was never answered');
-}
 
 function make(fixture: VolumeFixture): void {
   fixture.logBytes = LOG_BYTES;
@@ -61,30 +45,7 @@ function make(fixture: VolumeFixture): void {
   });
   volume.roles.promote('test', () => 0.5, 3, volume.uuid);
   fixture.flush();
-  // The second fsync is the log's: the first one made it.
-  for (const word of ['one', 'two', 'three']) {
-    fixture.write('fsynced', word);
-    sync(fixture);
-    sync(fixture);
-  }
+  syncIntoLog(fixture, (word) => fixture.write('fsynced', word));
 }
 
-if (process.argv.includes('--anew')) {
-  const done: (() => void)[] = [];
-  const fixture = new VolumeFixture({ teardown: (body: () => void) => done.push(body) });
-  make(fixture);
-  const { logFlushes } = fixture.volume.core.commits.figures();
-  if (logFlushes === 0) throw new Error('the log has answered nothing');
-  mkdirSync(target, { recursive: true });
-  const copy = join(fixture.directory, 'copy');
-  cpSync(fixture.path, copy, { recursive: true });
-  for (const name of ['data.mdb', 'intent.log']) {
-    writeFileSync(
-      join(target, `${name}.gz`),
-      gzipSync(readFileSync(join(copy, name)), { level: 9 }),
-    );
-  }
-  const content = { ...contentOf(fixture.volume), facts: factsOf(fixture.volume) };
-  writeFileSync(join(target, 'content.json'), `${JSON.stringify(content, null, 2)}\n`);
-  for (const body of done) body();
-}
+if (process.argv.includes('--anew')) keepAsKilled('v2', make);
