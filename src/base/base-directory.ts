@@ -262,9 +262,9 @@ export class BaseDirectory {
     return watch.fd;
   }
 
-  /** What others have changed in watched directories since the last call. */
-  changes(): BaseEvent[] {
-    return this.#watch?.take() ?? [];
+  /** Some of what others have changed in watched directories; undefined: nothing more. */
+  changes(): BaseEvent[] | undefined {
+    return this.#watch?.take();
   }
 
   /** A directory has another path: nothing may be taken for what lies below the old one. */

@@ -115,26 +115,28 @@ export class BaseWatch {
     this.#isFull = false;
   }
 
-  /** What has happened since the last call; an event of many is given once. */
-  take(): BaseEvent[] {
+  /**
+   * Some of what has happened since the last call, in its order; undefined: that was all. Several
+   * events of one name are given once.
+   */
+  take(): BaseEvent[] | undefined {
+    const batch = readEvents(this.fd);
+    if (batch.length === 0) return undefined;
     const events: BaseEvent[] = [];
     const seen = new Set<string>();
-    for (;;) {
-      const batch = readEvents(this.fd);
-      if (batch.length === 0) return events;
-      for (const { watch, mask, name } of batch) {
-        if ((mask & IN_Q_OVERFLOW) !== 0) events.push({ kind: 'all' });
-        const directory = this.#byWatch.get(watch);
-        if (directory === undefined) continue;
-        const isGone = name === '' && (mask & GONE) !== 0;
-        if (isGone) this.#forget(watch, directory, mask);
-        const key = `${directory}\0${name}`;
-        if (!isGone && seen.has(key)) continue;
-        seen.add(key);
-        if (name === '') events.push({ kind: 'directory', directory, isGone });
-        else events.push({ kind: 'name', directory, name });
-      }
+    for (const { watch, mask, name } of batch) {
+      if ((mask & IN_Q_OVERFLOW) !== 0) events.push({ kind: 'all' });
+      const directory = this.#byWatch.get(watch);
+      if (directory === undefined) continue;
+      const isGone = name === '' && (mask & GONE) !== 0;
+      if (isGone) this.#forget(watch, directory, mask);
+      const key = `${directory}\0${name}`;
+      if (!isGone && seen.has(key)) continue;
+      seen.add(key);
+      if (name === '') events.push({ kind: 'directory', directory, isGone });
+      else events.push({ kind: 'name', directory, name });
     }
+    return events;
   }
 
   /** The kernel keeps the watch of a directory that was renamed. */

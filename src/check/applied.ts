@@ -4,7 +4,6 @@
  * to the base layer.
  */
 import { isCount, isFields, isListOf, isText } from '../lib/fields.js';
-import { messageOf } from '../lib/errors.js';
 import { decodeInode } from '../format/records/inode-record.js';
 import {
   decodeDeltaKey,
@@ -24,7 +23,8 @@ import {
 } from '../format/records/tables.js';
 import { formatUse } from '../format/records/volume-format.js';
 import type { StoreReader } from '../store/reader.js';
-import { readJournal, stagingName } from '../volume/apply/journal.js';
+import { JOURNAL_FILE, stagingName } from '../volume/apply/journal.js';
+import { type OpenJournal, openJournal } from '../volume/apply/journal-file.js';
 import { readMeta } from '../volume/catalog.js';
 import { Inode } from '../volume/inode.js';
 import type { CheckedCatalog } from './catalog.js';
@@ -32,7 +32,9 @@ import { describe } from './records.js';
 import type { CheckState } from './report.js';
 
 const MAX_PATH = 65_535;
-const STEPS = new Set(['link', 'move', 'drop', 'attributes']);
+const STEPS = new Set(['link', 'move', 'drop', 'attributes', 'note']);
+/** They say which object they are about. */
+const OF_OBJECTS = new Set(['link', 'move', 'drop']);
 
 /** Below a directory: no way leads out of it. */
 function isInside(path: unknown): path is string {
@@ -132,37 +134,50 @@ function checkJournal(
   catalog: CheckedCatalog,
   volumePath: string,
 ): void {
-  const where = 'apply.journal';
-  const bad = (what: string): void => state.add('A10', what, where);
-  let found: unknown;
-  try {
-    found = readJournal(volumePath);
-  } catch (error) {
-    bad(messageOf(error));
-    return;
-  }
-  if (found === undefined) return;
-  if (!isFields(found)) {
+  state.guard('A10', JOURNAL_FILE, () => {
+    const journal = openJournal(volumePath);
+    if (journal === undefined) return;
+    try {
+      checkHead(reader, state, catalog, journal.head);
+      checkSteps(reader, state, journal);
+    } finally {
+      journal.close();
+    }
+  });
+}
+
+function checkHead(
+  reader: StoreReader,
+  state: CheckState,
+  catalog: CheckedCatalog,
+  head: unknown,
+): void {
+  const bad = (what: string): void => state.add('A10', what, JOURNAL_FILE);
+  if (!isFields(head)) {
     bad('it is not an object');
     return;
   }
-  const { state: phase, staging, layer, steps, applied, history } = found;
+  const { state: phase, staging, layer, applied, history } = head;
   if (phase !== 'staging' && phase !== 'switching') bad(`its state is ${String(phase)}`);
   if (staging !== stagingName(uuidOf(reader))) bad(`it is not this volume's: ${String(staging)}`);
   if (!catalog.hasBase) bad('the volume has no base');
-  if (!isCount(layer) || !isAppliable(catalog, layer, isFields(found['undoing']))) {
+  if (!isCount(layer) || !isAppliable(catalog, layer, isFields(head['undoing']))) {
     bad(`the layer ${String(layer)} that is applied is not sealed`);
   }
-  if (!isFields(history) || !isFields(found['times'])) bad('it lacks history or times');
-  checkParts(applied, state, catalog, 'A10', where);
-  if (!Array.isArray(steps)) {
-    bad('it has no steps');
-    return;
-  }
-  if (phase === 'staging' && steps.length > 0) bad('nothing may have been done, and it has steps');
-  for (const [i, step] of steps.entries()) {
+  if (!isFields(history) || !isFields(head['times'])) bad('it lacks history or times');
+  checkParts(applied, state, catalog, 'A10', JOURNAL_FILE);
+}
+
+function checkSteps(reader: StoreReader, state: CheckState, journal: OpenJournal): void {
+  let count = 0;
+  for (const step of journal.steps()) {
+    count++;
     const problem = stepProblem(reader, step);
-    if (problem !== undefined) bad(`step ${i + 1}: ${problem}`);
+    if (problem !== undefined) state.add('A10', `step ${count}: ${problem}`, JOURNAL_FILE);
+  }
+  const isUndone = isFields(journal.head) && journal.head['state'] === 'staging';
+  if (isUndone && count > 0) {
+    state.add('A10', 'nothing may have been done, and it has steps', JOURNAL_FILE);
   }
 }
 
@@ -179,7 +194,8 @@ function stepProblem(reader: StoreReader, step: unknown): string | undefined {
   if (!isFields(step) || !STEPS.has(String(step['do']))) return 'nobody knows what to do';
   const paths = ['path', 'from', 'to', 'trash'].filter((name) => step[name] !== undefined);
   if (paths.some((name) => !isInside(step[name]))) return 'a path leads out of the base';
-  if (step['do'] !== 'attributes' && !isCount(step['host'])) return 'it does not say which file';
+  if (OF_OBJECTS.has(String(step['do'])) && !isCount(step['host']))
+    return 'it does not say which file';
   const finals: unknown = step['finals'] ?? [];
   const relocation = step['relocation'];
   const inos: unknown = isFields(relocation) ? relocation['inos'] : [];

@@ -31,7 +31,8 @@ const callRemove: (fd: number, watch: number) => number = glibc.func(
 );
 
 const scratch = new PathScratch();
-const buffer = Buffer.alloc(64 * 1024);
+/** One reading is a piece of work: some hundreds of events. */
+const buffer = Buffer.alloc(16 * 1024);
 /** struct inotify_event: watch, mask, cookie, length (32 bits each), name. */
 const NAME_AT = 16;
 

@@ -78,7 +78,7 @@ interface VolumeData {
 
 /** The base directory, as far as the tree hears of its changes. */
 interface TreeBase {
-  changes(): BaseEvent[];
+  changes(): BaseEvent[] | undefined;
   /** Byte strings. */
   watchedPaths(): Iterable<string>;
   list(path: string): readonly { name: string }[];

@@ -16,6 +16,7 @@ import type { Work } from '../../src/lib/work.js';
 import { ROOT_INODE } from '../../src/format/records/tables.js';
 import { BaseDirectory } from '../../src/base/base-directory.js';
 import { checkVolumeAt } from '../../src/check/check.js';
+import { appliedParts } from '../../src/volume/apply/applied.js';
 import { type ApplyHost, type ApplyOutcome, applyLayer } from '../../src/volume/apply/apply.js';
 import { recoverApplyNow } from '../../src/volume/apply/carry-out.js';
 import { undoApply } from '../../src/volume/apply/undo-apply.js';
@@ -63,6 +64,7 @@ export class ApplyRun {
     this.host = {
       pause: settled,
       flush: settled,
+      flushFile: settled,
       rights: { uid: WHO.uid, groups: new Set(process.getgroups?.() ?? []) },
       volumePath: this.path,
       onProgress: () => undefined,
@@ -80,6 +82,11 @@ export class ApplyRun {
   reopen(): void {
     this.volume.close();
     this.volume = this.#open();
+  }
+
+  /** What the volume takes the base to be. */
+  get applied(): string {
+    return JSON.stringify(appliedParts(this.volume));
   }
 
   /** As if the process had been killed; returns what became of an apply. */

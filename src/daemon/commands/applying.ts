@@ -20,7 +20,7 @@ export const ITEMS_MAX = 100_000;
 export interface ApplyingParts {
   volume: Volume;
   addJob(next: () => boolean): void;
-  host: Pick<ApplyHost, 'pause' | 'flush' | 'volumePath'>;
+  host: Pick<ApplyHost, 'pause' | 'flush' | 'flushFile' | 'volumePath'>;
   log(message: string): void;
 }
 

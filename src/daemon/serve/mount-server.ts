@@ -51,6 +51,8 @@ export interface ServingThread {
   letGo(): void;
   /** Writes out everything of the file system that a descriptor is on. */
   flushFileSystem(fd: number): Deferred<void>;
+  /** Writes out one file, or one directory. */
+  flushFile(fd: number): Deferred<void>;
   /** The base is about to be closed: nothing is heard of it any more. */
   forgetBase(): void;
   /** Runs `next` in the thread's spare time until it returns true. */
@@ -117,6 +119,7 @@ export class MountServer {
         host: {
           pause: () => this.#pause(),
           flush: (fd) => thread.flushFileSystem(fd),
+          flushFile: (fd) => thread.flushFile(fd),
           volumePath: plan.volume,
         },
         log,

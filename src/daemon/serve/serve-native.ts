@@ -67,7 +67,8 @@ class NativeServer implements ServingThread {
     // This driver's kernel asks again after a second by itself.
     const { baseChanges } = this.#server.tree;
     if (this.#volume.base?.startWatching() !== undefined) {
-      this.#baseLook = setInterval(() => baseChanges.take(), BASE_LOOK_MS).unref();
+      const take = (): void => baseChanges.take((next) => this.addJob(next));
+      this.#baseLook = setInterval(take, BASE_LOOK_MS).unref();
     }
     this.post({ kind: 'opened', volume: openedFacts(this.#data.plan, this.#opened) });
     this.#server.peering.start();
@@ -182,6 +183,10 @@ class NativeServer implements ServingThread {
 
   flushFileSystem(fd: number): Deferred<void> {
     return this.#helpers.flush(fd);
+  }
+
+  flushFile(fd: number): Deferred<void> {
+    return this.#helpers.flushFile(fd);
   }
 
   forgetBase(): void {

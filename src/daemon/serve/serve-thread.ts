@@ -77,8 +77,10 @@ class KernelServer implements ServingThread {
     const watchFd = this.#volume.base?.startWatching();
     baseChanges.expireLater = () =>
       this.#loop.addTimer(BASE_UNHEARD_MS, () => baseChanges.expire());
-    if (watchFd !== undefined)
-      this.#unwatch = this.#loop.onReadable(watchFd, BASE_PAUSE_MS, () => baseChanges.take());
+    if (watchFd !== undefined) {
+      const take = (): void => baseChanges.take((next) => this.addJob(next));
+      this.#unwatch = this.#loop.onReadable(watchFd, BASE_PAUSE_MS, take);
+    }
     this.#tick();
     this.#volume.waits.mode = 'yield';
     tuneCompiler();
@@ -187,6 +189,10 @@ class KernelServer implements ServingThread {
 
   flushFileSystem(fd: number): Deferred<void> {
     return this.#helpers.flush(fd);
+  }
+
+  flushFile(fd: number): Deferred<void> {
+    return this.#helpers.flushFile(fd);
   }
 
   forgetBase(): void {

@@ -82,6 +82,10 @@ export class HelperClient implements PageWarmer {
     return this.#ask<void>(this.#ports.kernel, { kind: 'flush', fd }, () => undefined);
   }
 
+  flushFile(fd: number): Deferred<void> {
+    return this.#ask<void>(this.#ports.kernel, { kind: 'flush-file', fd }, () => undefined);
+  }
+
   warm(fd: number, offset: number, length: number): Deferred<void> {
     return this.#ask<void>(
       this.#ports.reader,

@@ -5,6 +5,8 @@ export type HelperTask =
   | { kind: 'syncfs'; path: string; device: string }
   /** Writes out the file system that a descriptor is on; its errors count. */
   | { kind: 'flush'; fd: number }
+  /** Writes out one file, or one directory; its errors count. */
+  | { kind: 'flush-file'; fd: number }
   /** Writes a block of notifications (see `notifications.ts`) to a FUSE descriptor. */
   | { kind: 'notify'; fd: number; block: Uint8Array }
   /** Reads a range of a file, so that it is in the page cache. */

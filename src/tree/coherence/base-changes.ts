@@ -8,37 +8,71 @@
  * question gives the same answer as before.
  */
 import { FsError } from '../../lib/errors.js';
+import type { Work } from '../../lib/work.js';
+import type { BaseEvent } from '../../base/base-directory.js';
 import { joinPath } from '../../volume/names/inode-reader.js';
 import type { ShadowNodes } from '../snapshots/shadow-nodes.js';
 import type { TreeContext } from '../tree-context.js';
 import type { Notification } from './notification.js';
 
+/** Told at once, before anything else is served. */
+const EVENTS_AT_ONCE = 16;
+/** Notifications that are sent together. */
+const TOLD_AT_ONCE = 256;
+
 export class BaseChanges {
+  #isTaking = false;
+
   constructor(
     readonly context: TreeContext,
     readonly shadows: ShadowNodes,
   ) {}
 
-  /** Takes what has happened and tells the kernel. */
-  take(): void {
-    const events = this.context.volume.base?.changes() ?? [];
-    if (events.length === 0) return;
-    const batch: Notification[] = [];
-    for (const event of events) {
-      switch (event.kind) {
-        case 'all':
-          this.#everything(batch);
-          break;
-        case 'directory':
-          this.#changed(event.directory, batch);
-          this.#listing(event.directory, batch);
-          break;
-        case 'name':
-          this.#name(event.directory, event.name, batch);
-          break;
+  /** Takes what has happened and tells the kernel; it may be a lot. */
+  take(addJob: (next: () => boolean) => void): void {
+    if (this.#isTaking) return;
+    this.#isTaking = true;
+    const work = this.#taking();
+    // Mostly it is little, and programs ask soon.
+    for (let i = 0; i < EVENTS_AT_ONCE; i++) if (work.next().done === true) return;
+    addJob(() => work.next().done === true);
+  }
+
+  *#taking(): Work<void> {
+    try {
+      let batch: Notification[] = [];
+      for (let events = this.#next(); events !== undefined; events = this.#next()) {
+        for (const event of events) {
+          yield* this.#told(event, batch);
+          if (batch.length < TOLD_AT_ONCE) continue;
+          this.context.notifier().notify(batch);
+          batch = [];
+        }
       }
+      if (batch.length > 0) this.context.notifier().notify(batch);
+    } finally {
+      this.#isTaking = false;
     }
-    this.context.notifier().notify(batch);
+  }
+
+  #next(): BaseEvent[] | undefined {
+    return this.context.volume.base?.changes();
+  }
+
+  *#told(event: BaseEvent, batch: Notification[]): Work<void> {
+    yield undefined;
+    switch (event.kind) {
+      case 'all':
+        yield* this.#everything(batch);
+        break;
+      case 'directory':
+        this.#changed(event.directory, batch);
+        this.#listing(event.directory, batch);
+        break;
+      case 'name':
+        this.#name(event.directory, event.name, batch);
+        break;
+    }
   }
 
   #name(directory: string, name: string, batch: Notification[]): void {
@@ -74,18 +108,22 @@ export class BaseChanges {
   }
 
   /** Names that are not there are told as far as the kernel can forget all names at once. */
-  #everything(batch: Notification[]): void {
+  *#everything(batch: Notification[]): Work<void> {
     const { volume } = this.context;
     volume.baseLost?.(this.shadows.views());
     const { canIncEpoch } = this.context.notifier();
     if (canIncEpoch) batch.push({ kind: 'inc-epoch' });
     for (const directory of [...(volume.base?.watchedPaths() ?? [])]) {
+      yield undefined;
       // The directory itself may be gone.
       if (this.#nodesAt(directory).length === 0) continue;
       this.#listing(directory, batch);
       if (canIncEpoch) continue;
       const names = this.#look(() => volume.base?.list(directory)) ?? [];
-      for (const { name } of names) this.#name(directory, name, batch);
+      for (const { name } of names) {
+        yield undefined;
+        this.#name(directory, name, batch);
+      }
     }
   }
 

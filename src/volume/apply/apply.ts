@@ -13,12 +13,13 @@
  * before 4 it is undone, from then on it is completed, by the next apply or
  * mount.
  *
- * Doors: apply, carry-out, journal, undo-apply.
+ * Doors: apply, carry-out, journal, journal-file, undo-apply.
  * Doors inside volume/: applied, base-layer, planning.
  */
 import { isWithin } from '../../lib/paths.js';
 import { CommandError, ERRNO, FsError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
+import { invariant } from '../../lib/invariant.js';
 import { answerOf, type Work } from '../../lib/work.js';
 import { inodePlace, prefixEnd } from '../../format/records/keys.js';
 import { ROOT_FILESET, ROOT_INODE, TABLE } from '../../format/records/tables.js';
@@ -32,25 +33,16 @@ import type { View } from '../view.js';
 import type { Volume } from '../volume.js';
 import { type ApplyRecord, appliedParts } from './applied.js';
 import { BaseLayer } from './base-layer.js';
-import { carryOut, resetTimes, type StepHost, timesOf } from './carry-out.js';
+import { carryOut, mayChange, resetTimes, type StepHost, timesOf } from './carry-out.js';
 import type { Rights } from './compare-base.js';
-import {
-  type Final,
-  type Journal,
-  type Part,
-  readJournal,
-  type Relocation,
-  type Step,
-  removeJournal,
-  stagingName,
-  type Undoing,
-  writeJournal,
-} from './journal.js';
+import { type JournalHead, type Part, stagingName, type Step, type Undoing } from './journal.js';
+import { journalState, openJournal, removeJournal, writeJournal } from './journal-file.js';
 import { refuseAll, refuseConflicts, shown, shownConflict, shownRefusal } from './obstacle-text.js';
 import type { ApplyItem, ApplyPlan } from './plan.js';
 import { planned, requireBase } from './planning.js';
 import { isBelowOne, type Slot, type Slots } from './slots.js';
-import { attributesOf, plainAttributes, removeTree, stage } from './staging.js';
+import { stepsOf } from './step-list.js';
+import { removeTree, stage } from './staging.js';
 
 export type { ApplyItem } from './plan.js';
 
@@ -169,15 +161,14 @@ class Apply {
       this.#refuseStaging();
       yield* this.#store(slots, plan);
       failpoint('apply:stored');
-      writeJournal(host.volumePath, this.#journal('staging', []));
+      yield* this.#writeJournal('staging', []);
       failpoint('apply:staging');
       yield* this.#stage(plan);
       yield host.flush(this.#writer.rootFd);
-      const journal = this.#journal('switching', this.#steps(slots, plan));
-      writeJournal(host.volumePath, journal);
+      yield* this.#writeJournal('switching', this.#steps(slots, plan));
       isSwitching = true;
       failpoint('apply:switching');
-      const undo = yield* carryOut(volume, this.#writer, journal, host, this.#layer);
+      const undo = yield* this.#carryOut();
       const { storedBytes } = this.#layer;
       return {
         ...answer,
@@ -224,12 +215,12 @@ class Apply {
   }
 
   *#undo(): Work<void> {
-    if (readJournal(this.host.volumePath)?.state !== 'staging') return;
+    if (journalState(this.host.volumePath) !== 'staging') return;
     if (this.#writer.lstat(this.#staging) !== undefined) {
       yield* removeTree(this.#writer, this.#staging);
     }
     resetTimes(this.#writer, this.#times);
-    removeJournal(this.host.volumePath);
+    yield* removeJournal(this.host.volumePath, this.host.flushFile);
   }
 
   /** Nothing differs: what is remembered as applied moves along. */
@@ -250,19 +241,44 @@ class Apply {
     return [...known, ...paths.map((path) => ({ path, layer: this.layer }))];
   }
 
-  #journal(state: Journal['state'], steps: Step[]): Journal {
+  #writeJournal(state: JournalHead['state'], steps: Iterable<Step>): Work<void> {
     const { paths, undoing, ...history } = this.#record();
-    return {
+    const head = {
       state,
       staging: this.#staging,
       times: this.#times,
       layer: this.layer,
-      steps,
       applied: this.#applied(),
       history,
       paths,
       ...(undoing !== undefined && { undoing }),
     };
+    return writeJournal(this.host.volumePath, head, steps, this.host.flushFile);
+  }
+
+  #steps(slots: Slots, plan: ApplyPlan): Iterable<Step> {
+    return stepsOf({
+      volume: this.volume,
+      view: this.#view,
+      writer: this.#writer,
+      slots,
+      plan,
+      staging: this.#staging,
+      kept: this.#kept,
+      records: this.#records,
+    });
+  }
+
+  *#carryOut(): Work<string | undefined> {
+    const { volume, host } = this;
+    const journal = openJournal(host.volumePath);
+    invariant(journal !== undefined, 'the journal that was written is there');
+    try {
+      const total = yield* journal.verify();
+      return yield* carryOut(volume, this.#writer, journal, total, host, this.#layer);
+    } finally {
+      journal.close();
+    }
   }
 
   #record(): Omit<ApplyRecord, 'layer'> & { paths: string[] } {
@@ -286,6 +302,7 @@ class Apply {
     const gone: number[] = [];
     const done = new Set<number>();
     for (const slot of plan.slots) {
+      yield undefined;
       yield* this.#storeName(slot);
       yield* this.#storeOther(slots, plan, slot);
       const { before } = slot;
@@ -295,6 +312,7 @@ class Apply {
     }
     yield* this.#storeMoving(slots, plan);
     for (const { ino, inode, isOnlyTimes } of plan.attributes) {
+      yield undefined;
       const before = slots.before(ino);
       if (before === undefined) continue;
       const kept = yield* layer.keepInode(ino, before.base?.path ?? '');
@@ -306,10 +324,11 @@ class Apply {
     }
     yield* answerOf(volume.whenCommitted(volume.commit()));
     // Views now read these from the base layer alone.
-    layer.finish(
-      gone.map((ino) => ({ ino })),
-      undefined,
-    );
+    for (const ino of gone) {
+      yield* mayChange(volume, this.host);
+      layer.finish([{ ino }], undefined);
+      yield undefined;
+    }
     yield* answerOf(volume.whenCommitted(volume.commit()));
   }
 
@@ -391,91 +410,6 @@ class Apply {
       this.#written += bytes;
       host.onProgress(this.#written, plan.addedBytes);
     });
-  }
-
-  /** A name of a kept file in the tree. */
-  #nameOf(plan: ApplyPlan, ino: number): string | undefined {
-    if (ino === ROOT_INODE) return '';
-    return this.volume.paths.of(this.#view, ino) ?? plan.found.get(ino);
-  }
-
-  /** Step 4, as the journal has it. Everything new is staged. */
-  #steps(slots: Slots, plan: ApplyPlan): Step[] {
-    const writer = this.#writer;
-    let trash = 0;
-    const trashName = (): string => `${this.#staging}/t${trash++}`;
-    const hostOf = (path: string): number => writer.lstat(path)?.hostInode ?? 0;
-    const finals = (ino: number, path: string): { finals?: Final[] } =>
-      this.#kept.has(ino) ? { finals: [{ ino, path }] } : {};
-    const relocation = (ino: number, from: string, to: string): { relocation?: Relocation } => {
-      const inos = this.#records.get(ino);
-      return inos === undefined ? {} : { relocation: { inos, from, to } };
-    };
-    const steps: Step[] = [];
-    for (const { ino, from, to } of plan.links) {
-      steps.push({ do: 'link', from, to, host: hostOf(from), ...finals(ino, from) });
-    }
-    for (const { ino, from, to } of plan.out) {
-      steps.push({
-        do: 'move',
-        from,
-        to,
-        host: hostOf(from),
-        trash: trashName(),
-        ...finals(ino, to),
-        ...relocation(ino, from, to),
-      });
-    }
-    // What is linked or waits gets its host inode from where it is before.
-    const before = new Map([...plan.links, ...plan.out].map(({ from, to }) => [to, from]));
-    for (const { ino, from, to } of [...plan.direct, ...plan.placements]) {
-      steps.push({
-        do: 'move',
-        from,
-        to,
-        host: hostOf(before.get(from) ?? from),
-        trash: trashName(),
-        ...finals(ino, to),
-        ...relocation(ino, from, to),
-      });
-    }
-    for (const { slot, path } of plan.drops) {
-      const { beforePath, before: dropped } = slot;
-      const { ino } = dropped as { ino: number };
-      const other = this.#nameOf(plan, ino);
-      steps.push({
-        do: 'drop',
-        path,
-        host: hostOf(beforePath as string),
-        trash: trashName(),
-        ...(other !== undefined && finals(ino, other)),
-      });
-    }
-    for (const { ino, path, inode, isOnlyTimes } of plan.attributes) {
-      const { xattrs, ...rest } = isOnlyTimes
-        ? { ...plainAttributes(inode), xattrs: undefined }
-        : attributesOf(this.volume, this.#view, inode);
-      steps.push({
-        do: 'attributes',
-        path,
-        ...rest,
-        ...(xattrs !== undefined && {
-          xattrs: xattrs.map(([name, value]): [string, string] => [
-            name,
-            Buffer.from(value).toString('latin1'),
-          ]),
-        }),
-        ...finals(ino, path),
-      });
-    }
-    // Steps for other names of a file have changed its ctime since its own.
-    const last = [...this.#kept].flatMap((ino): Final[] => {
-      const path = this.#nameOf(plan, ino);
-      return path === undefined || slots.after(ino) === undefined ? [] : [{ ino, path }];
-    });
-    const end = steps.at(-1);
-    if (end !== undefined) end.finals = [...(end.finals ?? []), ...last];
-    return steps;
   }
 }
 

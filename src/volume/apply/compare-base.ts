@@ -4,6 +4,7 @@
  * process may not or can not do to the base (refusals, rule A3).
  */
 import { parentOf } from '../../lib/paths.js';
+import { sortInPieces } from '../../lib/sorting.js';
 import { goneSince } from '../../format/records/inode-record.js';
 import { inodePlace } from '../../format/records/keys.js';
 import { ROOT_INODE, TABLE } from '../../format/records/tables.js';
@@ -62,7 +63,7 @@ export interface Rights {
   groups: ReadonlySet<number>;
 }
 
-const AT_ONCE = 32;
+const AT_ONCE = 8;
 const BLOCKS_AT_ONCE = 256;
 
 export class BaseComparison {
@@ -104,7 +105,7 @@ export class BaseComparison {
       if (base === undefined || base.isStored || this.slots.before(ino) !== undefined) continue;
       yield* this.#judge(base.path, undefined, inode, this.volume.paths.of(this.target, ino), true);
     }
-    this.conflicts.sort((a, b) => (a.path < b.path ? -1 : 1));
+    yield* sortInPieces(this.conflicts, (a, b) => (a.path < b.path ? -1 : 1));
   }
 
   *#judge(

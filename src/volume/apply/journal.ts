@@ -1,18 +1,12 @@
 /**
- * The journal of an apply (rule A4): a file beside the volume's own, from before
- * the first change of the base until everything is stored. It says what was
- * going to be done, so that an apply which was cut off is undone (nothing has
- * changed place yet) or completed (it may have).
+ * The journal of an apply (rules A4, A10): what it says. `journal-file.ts` writes
+ * and reads it: a file beside the volume's own, from before the first change of
+ * the base until everything is stored, so that an apply which was cut off is
+ * undone (nothing has changed place yet) or completed (it may have).
  *
- * What must hold: a journal is there whole or not at all; it names everything
- * that completing needs, so that neither the plan nor the tree is asked again.
+ * What must hold: it names everything that completing needs, so that neither the
+ * plan nor the tree is asked again. A step is small, however much is applied.
  */
-import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { flushDirectory, replaceFile, temporaryPath } from '../../lib/durable-file.js';
-import { CorruptionError } from '../../lib/errors.js';
-import { failpoint } from '../../lib/failpoints.js';
 import type { FileTimes } from '../../libc/files.js';
 
 export const JOURNAL_FILE = 'apply.journal';
@@ -29,11 +23,13 @@ export interface Final {
   path?: string;
 }
 
-/** Records of files below a directory that moves. */
+/** Records of files below a directory that moves; further ones follow in steps of their own. */
 export interface Relocation {
   inos: number[];
   from: string;
   to: string;
+  /** The next step has more of them, and nothing is read in between. */
+  goesOn?: true;
 }
 
 interface Effects {
@@ -57,6 +53,8 @@ export type Step = Effects &
         /** Values as byte strings. */
         xattrs?: [name: string, value: string][];
       }
+    /** Nothing more is done: it has effects for which there is no room in the step before. */
+    | { do: 'note' }
   );
 
 export interface Part {
@@ -86,7 +84,8 @@ export interface AppliedState {
   layer: number;
 }
 
-export interface Journal {
+/** What comes before the steps. */
+export interface JournalHead {
   /** 'staging': nothing that the base had has changed. */
   state: 'staging' | 'switching';
   /** The hidden directory in the base. */
@@ -95,43 +94,10 @@ export interface Journal {
   times: FileTimes;
   /** The layer that is applied. */
   layer: number;
-  steps: Step[];
   /** What the volume remembers as applied when it is done. */
   applied: Part[];
   history: { source: string; details: Record<string, unknown>; timeMs: number };
   /** What is applied, byte strings; none: everything. */
   paths?: string[];
   undoing?: Undoing;
-}
-
-/** Replaces the journal; durable when it returns. */
-export function writeJournal(volume: string, journal: Journal): void {
-  const body = Buffer.from(JSON.stringify(journal));
-  const head = Buffer.from(`${crc32(body).toString(16).padStart(8, '0')}\n`);
-  replaceFile(join(volume, JOURNAL_FILE), Buffer.concat([head, body]), 0o600, () =>
-    failpoint('apply:journal-written'),
-  );
-}
-
-/** Undefined: no apply was cut off. Throws CorruptionError. */
-export function readJournal(volume: string): Journal | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(volume, JOURNAL_FILE), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-  const body = text.slice(9);
-  if (crc32(Buffer.from(body)) !== Number.parseInt(text.slice(0, 8), 16)) {
-    throw new CorruptionError('journal of an apply', join(volume, JOURNAL_FILE));
-  }
-  return JSON.parse(body) as Journal;
-}
-
-export function removeJournal(volume: string): void {
-  const file = join(volume, JOURNAL_FILE);
-  rmSync(file, { force: true });
-  rmSync(temporaryPath(file), { force: true });
-  flushDirectory(volume);
 }

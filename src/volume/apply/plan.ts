@@ -13,6 +13,7 @@
  * 5. attributes; those of directories last, the deepest ones first.
  */
 import { parentOf } from '../../lib/paths.js';
+import { sortInPieces } from '../../lib/sorting.js';
 import { ROOT_INODE } from '../../format/records/tables.js';
 import type { Work } from '../../lib/work.js';
 import { areSameClips } from '../../format/clips.js';
@@ -91,6 +92,10 @@ export interface ApplyPlan {
   addedBytes: number;
 }
 
+/** Looked at between two pauses: what reads records, and what does not. */
+const INODES_AT_ONCE = 8;
+const SLOTS_AT_ONCE = 256;
+
 /** The tree's version of a kept file has other bytes. Conservative: a file that was rewritten counts. */
 function hasOtherContent(before: Inode, after: Inode): boolean {
   if (after.isSymlink) return before.target !== after.target;
@@ -142,39 +147,50 @@ export class Planner {
   *make(): Work<ApplyPlan> {
     const { plan, slots } = this;
     plan.slots = [...slots.slots];
+    let seen = 0;
     for (const slot of slots.slots) {
+      if (++seen % SLOTS_AT_ONCE === 0) yield undefined;
       if (slot.before !== undefined) note(this.#bySource, slot.before.ino, slot);
       if (slot.after !== undefined) note(this.#byTarget, slot.after.ino, slot);
     }
     yield* this.#directories();
-    const inos = new Set([...this.#byTarget.keys(), ...this.#bySource.keys(), ...slots.touched]);
-    let seen = 0;
-    for (const ino of inos) {
-      if (++seen % 32 === 0) yield undefined;
+    for (const ino of this.#inos()) {
+      if (++seen % INODES_AT_ONCE === 0) yield undefined;
       this.#inode(ino);
     }
     return plan;
   }
 
+  /** Everything that is planned, each once. */
+  *#inos(): Generator<number> {
+    yield* this.#byTarget.keys();
+    for (const ino of this.#bySource.keys()) if (!this.#byTarget.has(ino)) yield ino;
+    for (const ino of this.slots.touched) {
+      if (!this.#byTarget.has(ino) && !this.#bySource.has(ino)) yield ino;
+    }
+  }
+
   /** New directories from the top down, then those that move. */
   *#directories(): Work<void> {
     const { plan, slots } = this;
-    const byDepth = (a: Slot, b: Slot): number =>
-      depthOf(a.afterPath ?? '') - depthOf(b.afterPath ?? '');
-    const came = slots.slots.filter(({ after }) => after?.isDirectory === true);
+    const came: { slot: Slot; depth: number }[] = [];
     let seen = 0;
     for (const slot of slots.slots) {
-      if (++seen % 256 === 0) yield undefined;
+      if (++seen % SLOTS_AT_ONCE === 0) yield undefined;
       if (slot.before?.isDirectory) this.#unstable.add(slot.beforePath as string);
-      if (slot.after?.isDirectory) this.#unstable.add(slot.afterPath as string);
+      if (!slot.after?.isDirectory) continue;
+      const path = slot.afterPath as string;
+      this.#unstable.add(path);
+      came.push({ slot, depth: depthOf(path) });
     }
-    for (const slot of came.sort(byDepth)) {
-      if (++seen % 32 === 0) yield undefined;
+    yield* sortInPieces(came, (a, b) => a.depth - b.depth);
+    for (const { slot } of came) {
+      if (++seen % INODES_AT_ONCE === 0) yield undefined;
       const { ino } = slot.after as Inode;
       if (slots.before(ino) === undefined) this.#newDirectory(slot);
       else this.#movedDirectory(slot);
     }
-    plan.out.sort((a, b) => depthOf(b.from) - depthOf(a.from));
+    yield* sortInPieces(plan.out, (a, b) => depthOf(b.from) - depthOf(a.from));
   }
 
   #newDirectory(slot: Slot): void {
@@ -386,14 +402,16 @@ export class Planner {
   }
 
   /** Call when the base was searched for names, and what `made` and `found` lack is added. */
-  finish(): void {
+  *finish(): Work<void> {
     for (const inode of this.#nameless) {
       const path = this.plan.found.get(inode.ino);
       if (path !== undefined) this.#setAttributes(inode, path);
     }
-    this.#drops();
-    this.#parents();
-    this.plan.items.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+    yield* this.#drops();
+    yield* this.#parents();
+    yield* sortInPieces(this.plan.items, (a, b) =>
+      a.path < b.path ? -1 : a.path > b.path ? 1 : 0,
+    );
   }
 
   #hasSameXattrs(before: Inode, after: Inode): boolean {
@@ -408,9 +426,11 @@ export class Planner {
   }
 
   /** Names that lead nowhere in the tree, and whose directory stays. */
-  #drops(): void {
+  *#drops(): Work<void> {
     const moved = new Set(this.plan.direct.map(({ slot }) => (slot.after as Inode).ino));
+    let seen = 0;
     for (const slot of this.slots.slots) {
+      if (++seen % SLOTS_AT_ONCE === 0) yield undefined;
       const { before, after, afterPath } = slot;
       if (before === undefined || after !== undefined || afterPath === undefined) continue;
       const isMoved = before.isDirectory && this.slots.after(before.ino) !== undefined;
@@ -419,14 +439,17 @@ export class Planner {
   }
 
   /** A directory in which names change has its times set at the end, the root for the staging. */
-  #parents(): void {
+  *#parents(): Work<void> {
     const { plan, slots, target, volume } = this;
+    let seen = 0;
     plan.directories.add(ROOT_INODE);
     for (const { directory, afterPath } of plan.slots) {
+      if (++seen % SLOTS_AT_ONCE === 0) yield undefined;
       if (afterPath !== undefined) plan.directories.add(directory);
     }
     const known = new Set(plan.attributes.map(({ ino }) => ino));
     for (const ino of [...plan.directories]) {
+      if (++seen % INODES_AT_ONCE === 0) yield undefined;
       const inode = slots.after(ino);
       const path = ino === ROOT_INODE ? '' : volume.paths.of(target, ino);
       const isNew = inode === undefined || slots.before(ino) === undefined;
@@ -435,9 +458,15 @@ export class Planner {
         plan.attributes.push({ ino, path, inode, isOnlyTimes: true });
       }
     }
-    const depth = ({ inode, path }: KeptAttributes): number =>
-      inode.isDirectory ? depthOf(path) : Number.POSITIVE_INFINITY;
-    plan.attributes.sort((a, b) => depth(b) - depth(a) || 0);
+    const directories: { one: KeptAttributes; depth: number }[] = [];
+    const files: KeptAttributes[] = [];
+    for (const one of plan.attributes) {
+      if (++seen % SLOTS_AT_ONCE === 0) yield undefined;
+      if (one.inode.isDirectory) directories.push({ one, depth: depthOf(one.path) });
+      else files.push(one);
+    }
+    yield* sortInPieces(directories, (a, b) => b.depth - a.depth);
+    plan.attributes = [...files, ...directories.map(({ one }) => one)];
   }
 
   #item(kind: ApplyItem['kind'], path: string, inode: Inode): void {

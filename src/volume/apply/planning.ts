@@ -52,7 +52,7 @@ export function* planned(
   const planner = new Planner(volume, slots, target, stagingName(volume.uuid));
   const plan = yield* planner.make();
   yield* addHiddenLinks(volume, slots, plan, target);
-  planner.finish();
+  yield* planner.finish();
   const comparison = new BaseComparison(volume, base, slots, target, plan);
   yield* comparison.conflicted();
   return { slots, plan, comparison };

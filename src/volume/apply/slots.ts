@@ -38,7 +38,9 @@ interface Whole {
   side: 'before' | 'after';
 }
 
-const NAMES_AT_ONCE = 32;
+const NAMES_AT_ONCE = 8;
+/** Names of a directory read at a time; more, if they share a hash. */
+const LISTED_AT_ONCE = 256;
 
 /** It is one of the places, or lies below one. */
 export function isBelowOne(path: string, tops: ReadonlySet<string>): boolean {
@@ -199,10 +201,8 @@ export class Slots {
     if (this.#listed.has(directory.ino)) return;
     this.#listed.add(directory.ino);
     const view = side === 'before' ? ancestor.view : this.target;
-    const found: { name: string; ino: number }[] = [];
-    this.volume.list(view, directory, 0, (name, ino) => found.push({ name, ino }) > 0);
     let seen = 0;
-    for (const { name, ino } of found) {
+    for (const { name, ino } of this.#names(view, directory)) {
       if (++seen % NAMES_AT_ONCE === 0) yield undefined;
       const inode = alive(this.volume.inodeForListing(view, directory, name, ino));
       if (inode === undefined) continue;
@@ -218,6 +218,21 @@ export class Slots {
       };
       this.slots.push(slot);
       this.#queue(ancestor, wholes, slot);
+    }
+  }
+
+  *#names(view: View, directory: Inode): Generator<{ name: string; ino: number }> {
+    for (let after = 0; ; ) {
+      const found: { name: string; ino: number }[] = [];
+      let last = 0;
+      this.volume.list(view, directory, after, (name, ino, _type, hash) => {
+        if (found.length >= LISTED_AT_ONCE && hash !== last) return false;
+        last = hash;
+        return found.push({ name, ino }) > 0;
+      });
+      yield* found;
+      if (found.length < LISTED_AT_ONCE) return;
+      after = last;
     }
   }
 }

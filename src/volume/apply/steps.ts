@@ -24,6 +24,8 @@ export function doStep(writer: BaseWriter, step: Step, isAgain: boolean): boolea
     case 'attributes':
       attributes(writer, step);
       return false;
+    case 'note':
+      return false;
   }
 }
 

@@ -14,6 +14,7 @@ export function hostOf(fixture: VolumeFixture): ApplyHost {
   return {
     pause: settled,
     flush: settled,
+    flushFile: settled,
     rights: { uid: process.getuid?.() ?? 0, groups: new Set(process.getgroups?.() ?? []) },
     volumePath: fixture.path,
     onProgress: () => undefined,
