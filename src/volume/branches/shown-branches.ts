@@ -1,6 +1,6 @@
 /** The branches as people and programs see them listed, with what each has written since its fork. */
 import { BASE_LAYER } from '../../format/records/tables.js';
-import { writtenAbove } from '../snapshots/since-snapshot.js';
+import { writtenSince } from '../snapshots/since-snapshot.js';
 import type { Volume } from '../volume.js';
 
 export interface ShownBranch {
@@ -40,7 +40,7 @@ export function shownBranches(volume: Volume): ShownBranch[] {
         ...none,
       };
     }
-    const written = writtenAbove(volume, number, record.fork, Math.max(each, COUNTED_LEAST));
+    const written = writtenSince(volume, number, record.fork, Math.max(each, COUNTED_LEAST));
     return { ...shown, forkedFrom: record.from, createdMs: record.createdMs, ...written };
   });
 }

@@ -44,19 +44,19 @@ export function sinceSnapshot(volume: ReadableVolume): SinceSnapshot {
   return { ...written, basedOn, isChanged };
 }
 
-/** What was written in layers above `below`, from `top` down, of at most so many places. */
-export function writtenAbove(
+/**
+ * What was written in the layers of only one of two trees, of at most so many places: what `top` has
+ * done since `fork`, also when a restore has taken it elsewhere.
+ */
+export function writtenSince(
   volume: ReadableVolume,
   top: number,
-  below: number,
+  fork: number,
   placesMax = COUNTED_MAX,
 ): Written {
-  const layers: number[] = [];
+  const { onlyA, onlyB } = volume.layers.difference(top, fork);
   // One more than is counted says that there are more.
-  for (let layer = top; layer > below && layers.length <= LAYERS_MAX; ) {
-    layers.push(layer);
-    layer = volume.layers.get(layer).parent;
-  }
+  const layers = [...onlyA, ...onlyB].slice(0, LAYERS_MAX + 1);
   return writtenIn(volume, layers, placesMax);
 }
 

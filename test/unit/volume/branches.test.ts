@@ -248,6 +248,29 @@ t.test('check finds branches that do not fit their layers', async (t) => {
   t.match(damage(undefined), [/^B1: it is open, and there is no branch dev/]);
   t.match(damage({ ...record, fork: 99 }), [/^B2: the layer 99 that it was forked from/]);
   const { number } = volume.branches.openLayer('main');
-  t.match(damage({ ...record, fork: number }), [/^B2: it does not descend/]);
+  t.match(damage({ ...record, fork: number }), [
+    /^B2: the layer \d+ that it was forked from takes changes/,
+  ]);
   t.same(damage(record), []);
+});
+
+t.test('what a branch has written counts from its fork, wherever a restore takes it', (t) => {
+  const tree = new Tree(t);
+  const main = tree.volume;
+  for (let i = 0; i < 20; i++) tree.write(`same-${i}`, 'same');
+  tree.putOn(main, 'one');
+  tree.save('one');
+  tree.putOn(main, 'two');
+  main.branchCommands.fork('back', {}, 'test');
+  const back = main.at('back');
+  const count = (): number | null =>
+    shownBranches(main).find(({ name }) => name === 'back')?.changedFileCount ?? null;
+  t.equal(count(), 0);
+  back.restore('one', 'test');
+  tree.flush();
+  t.equal(count(), 1, 'what the restore took back, not the whole tree');
+  tree.putOn(back, 'other');
+  t.equal(count(), 1);
+  t.same(tree.check().findings, []);
+  t.end();
 });
