@@ -5,7 +5,7 @@
  */
 import { noteObjection } from '../format/text/note.js';
 import { MAIN_BRANCH } from '../volume/branches/branch.js';
-import { type BranchRecord, hasBase, storedBranches } from '../volume/catalog.js';
+import { type BranchRecord, hasBase, type MergeRecord, storedBranches } from '../volume/catalog.js';
 import { isCount } from '../lib/fields.js';
 import { layerKey } from '../format/records/keys.js';
 import { BASE_LAYER, MAX_LAYER, ROOT_FILESET, TABLE } from '../format/records/tables.js';
@@ -59,6 +59,7 @@ export function checkCatalog(reader: StoreReader, state: CheckState): CheckedCat
   state.guard('D12', 'layers', () => readLayers(reader, state, catalog));
   state.guard('D12', 'layers', () => checkTree(state, catalog));
   state.guard('D7', 'filesets', () => checkFilesets(reader, state, catalog));
+  state.guard('M2', 'merges', () => checkMerges(reader, state, catalog));
   state.guard('D7', 'snapshots', () => checkSnapshots(reader, state, catalog));
   state.guard('K1', 'locks', () => checkLocks(reader, state));
   state.guard('D8', 'history', () => checkHistory(reader, state, catalog));
@@ -192,6 +193,32 @@ function checkBranches(
     tops.add(fork);
     if (layers.get(fork)?.state === 'open')
       state.add('B2', `the layer ${fork} that it was forked from takes changes`, where);
+  }
+}
+
+/** Rule M2: a merge names the layers that it comes from, and the other one is kept. */
+function checkMerges(
+  reader: StoreReader,
+  state: CheckState,
+  { layers, branches, tops, isTree }: CheckedCatalog,
+): void {
+  for (const { layer, from, branch, into } of meta<MergeRecord[]>(reader, 'merges') ?? []) {
+    const where = `the merge of ${branch} into ${into}`;
+    for (const name of [branch, into]) {
+      if (name !== MAIN_BRANCH && !branches.has(name)) {
+        state.add('M2', `there is no branch ${name}`, where);
+      }
+    }
+    if (!layers.has(layer)) state.add('M2', `its layer ${layer} does not exist`, where);
+    const other = layers.get(from);
+    if (other?.state === 'sealed' || other?.state === 'base') {
+      if (isTree) tops.add(from);
+    } else state.add('M2', `the layer ${from} that was merged is not there, sealed`, where);
+  }
+  const merging = meta<number>(reader, 'merging');
+  if (merging === undefined) return;
+  if (layers.get(merging)?.state !== 'staging') {
+    state.add('M5', `the layer ${merging} is not one that is being made`, 'meta/merging');
   }
 }
 

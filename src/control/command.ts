@@ -20,6 +20,7 @@ export const COMMAND_NAMES = [
   'branch-delete',
   'branch-rename',
   'switch',
+  'merge',
   'lock',
   'unlock',
   'schedule',
@@ -87,12 +88,17 @@ export interface CommandArguments {
   names?: readonly string[];
   /** `undo`: absent: back, or forward after an `undo`. */
   direction?: 'back' | 'forward';
-  /** `undo`, `apply`, `freeze`: only says what it would do. */
+  /** `undo`, `apply`, `freeze`, `merge`: only says what it would do. */
   dryRun?: boolean;
   /** `save`, `group-save`: what the snapshot is about. */
   note?: string;
-  /** `apply`: whose version wins where the base and the tree both changed. */
+  /**
+   * `apply`: whose version wins where the base and the tree both changed; `merge`: where both
+   * branches did.
+   */
   resolve?: 'ours' | 'theirs';
+  /** `merge`: lines of text are merged. */
+  text?: boolean;
   /** `peer-invite`: how long the token is valid. */
   validMs?: number;
 }

@@ -51,6 +51,17 @@ export interface BranchRecord {
   schedule?: StoredSchedule;
 }
 
+/** What was merged into a branch (rule M2): where the next merge starts from. */
+export interface MergeRecord {
+  /** The layer that the merge made; of a branch that was ahead, that branch's own. */
+  layer: number;
+  /** The other layer that it comes from, which is kept. */
+  from: number;
+  branch: string;
+  into: string;
+  timeMs: number;
+}
+
 /** A branch's schedule of saves, and when it was set. */
 export interface StoredSchedule {
   text?: string;
@@ -104,6 +115,11 @@ export interface Counters {
 const BRANCH_META = 'branch/';
 const UNDO_META = 'undo';
 const SHOWN_META = 'shownBranch';
+const MERGES_META = 'merges';
+const MERGING_META = 'merging';
+/** Merges of one branch into another that are remembered, and of all: each keeps a state. */
+const MERGES_OF_PAIR = 4;
+const MERGES_MAX = 64;
 
 const metaKey = (name: string): Buffer => Buffer.from(name);
 
@@ -139,6 +155,10 @@ export class Catalog {
   /** By the key of the group save. */
   readonly tentative = new Map<string, TentativeSnapshot>();
   readonly branches = new Map<string, BranchRecord>();
+  /** Oldest first. */
+  merges: readonly MergeRecord[] = [];
+  /** The staging layer of the merge that runs, or that was cut off. */
+  merging: number | undefined;
   /** The undo line of `main`. */
   #mainUndo: unknown;
   #mainSchedule: StoredSchedule = {};
@@ -184,6 +204,8 @@ export class Catalog {
       else catalog.snapshots.set(name, stored);
     }
     for (const [name, record] of storedBranches(reader)) catalog.branches.set(name, record());
+    catalog.merging = readMeta<number>(reader, MERGING_META);
+    catalog.merges = readMeta<MergeRecord[]>(reader, MERGES_META) ?? [];
     catalog.#mainUndo = readMeta<unknown>(reader, UNDO_META);
     catalog.#shown = readMeta<string>(reader, SHOWN_META) ?? MAIN_BRANCH;
     const text = readMeta<unknown>(reader, 'schedule');
@@ -277,6 +299,37 @@ export class Catalog {
     this.branches.set(name, record);
     this.putMeta(BRANCH_META + name, record);
     if (isFirst) this.#putFormat();
+  }
+
+  putMerging(layer: number | undefined): void {
+    this.merging = layer;
+    this.putMeta(MERGING_META, layer);
+  }
+
+  addMerge(record: MergeRecord): void {
+    const { branch, into } = record;
+    const isOfPair = (other: MergeRecord): boolean =>
+      other.branch === branch && other.into === into;
+    const ofPair = [...this.merges.filter(isOfPair), record].slice(-MERGES_OF_PAIR);
+    const others = [...this.merges, record].filter((one) => !isOfPair(one) || ofPair.includes(one));
+    this.putMerges(others.slice(-MERGES_MAX));
+  }
+
+  putMerges(merges: readonly MergeRecord[]): void {
+    const hadMerges = this.merges.length > 0;
+    this.merges = merges;
+    this.putMeta(MERGES_META, merges.length > 0 ? merges : undefined);
+    if (hadMerges !== merges.length > 0) this.#putFormat();
+  }
+
+  /** A layer is gone; `children` stand where it stood. */
+  layerGone(number: number, children: readonly number[]): void {
+    if (!this.merges.some(({ layer }) => layer === number)) return;
+    this.putMerges(
+      this.merges.flatMap((merge) =>
+        merge.layer === number ? children.map((layer) => ({ ...merge, layer })) : [merge],
+      ),
+    );
   }
 
   deleteBranch(name: string): void {
@@ -402,7 +455,9 @@ export class Catalog {
   #putFormat(): void {
     const { isApplied } = this;
     const hasBranches = this.branches.size > 0;
-    this.putMeta('format', formatOf({ hasLog: this.#hasLog, isApplied, hasBranches }));
+    const hasMerges = this.merges.length > 0;
+    const hasLog = this.#hasLog;
+    this.putMeta('format', formatOf({ hasLog, isApplied, hasBranches, hasMerges }));
   }
 
   addHistory(given: NewRecord): HistoryRecord {

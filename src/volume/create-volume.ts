@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../lib/clock.js';
 import { encodeInode } from '../format/records/inode-record.js';
 import { inodeKey, layerKey, uint32Key } from '../format/records/keys.js';
-import { formatOf } from '../format/records/volume-format.js';
+import { FIRST_USE, formatOf } from '../format/records/volume-format.js';
 import { BASE_LAYER, ROOT_FILESET, ROOT_INODE, TABLE } from '../format/records/tables.js';
 import { encodeJson } from '../format/records/values.js';
 import { createVolumeFiles } from '../store/open.js';
@@ -53,7 +53,7 @@ function putFirstRecords(path: string, what: NewVolume): void {
   writer.transaction((tx) => {
     const meta = (name: string, value: unknown): void =>
       tx.put(TABLE.meta, Buffer.from(name), encodeJson(value));
-    meta('format', formatOf({ hasLog: false, isApplied: false, hasBranches: false }));
+    meta('format', formatOf(FIRST_USE));
     putRevision(tx);
     meta('uuid', randomUUID());
     meta('options', what.options);

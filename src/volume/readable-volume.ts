@@ -102,7 +102,7 @@ export class ReadableVolume {
     return value !== undefined && isStoredRecord(value);
   }
 
-  protected newInodeNumber(): number {
+  newInodeNumber(): number {
     const { allocator } = this.catalog.identity;
     return inodeNumber(allocator, this.catalog.takeInode(allocator));
   }

@@ -55,6 +55,7 @@ import {
 } from './names/namespace.js';
 import type { Copied } from './files/file-data.js';
 import { openLog } from './log/open-log.js';
+import { dropUnfinished } from './merge/unfinished.js';
 import { openStore, type VolumeOpenOptions } from './open-volume.js';
 import { OptionCommands } from './option-commands.js';
 import { PrunedSnapshots } from './peers/pruned-snapshots.js';
@@ -164,6 +165,7 @@ export class Volume extends ReadableVolume {
       if (!isDeepStrictEqual(now, stored)) this.catalog.putMeta('base', now);
     }
     if (!this.isStandby) this.names.reapOrphans();
+    dropUnfinished(this.catalog, this.layers);
   }
 
   /** The collector has emptied a layer: remove its record. */
@@ -175,7 +177,12 @@ export class Volume extends ReadableVolume {
       this.core.lives().some(({ top }) => top === number)
     )
       return;
-    for (const child of layers.remove(number)) this.catalog.putLayer(child);
+    const children = layers.remove(number);
+    for (const child of children) this.catalog.putLayer(child);
+    this.catalog.layerGone(
+      number,
+      children.map((child) => child.number),
+    );
     this.catalog.deleteLayer(number);
     this.views.delete(number);
   }

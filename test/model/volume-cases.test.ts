@@ -216,7 +216,7 @@ t.test('an orphan that is released after a save leaves no trace', (t) => {
   run.save('s');
   release(run, file);
   run.flush();
-  t.strictSame(run.volume.names.reapOrphans(), []);
+  t.strictSame(run.volume.names.orphans(), []);
   settle(run);
   t.end();
 });

@@ -139,11 +139,18 @@ export function addBranches(program: Command): void {
         formatTime(Number(branch['createdMs'])),
         ageText(nowMs - Number(branch['createdMs'])),
         writtenText(branch),
+        mergedText(branch, nowMs),
         branch['mountpoint'] === null ? '-' : printable(String(branch['mountpoint'])),
       ]);
-      printTable(['NAME', 'OF', 'MADE', 'AGE', 'WRITTEN SINCE', 'MOUNTED'], rows);
+      printTable(['NAME', 'OF', 'MADE', 'AGE', 'WRITTEN SINCE', 'MERGED', 'MOUNTED'], rows);
     }),
   );
+}
+
+/** `into main 5 minutes ago`. Pure. */
+function mergedText({ merges }: Answer, nowMs: number): string {
+  const last = ((merges ?? []) as { into: string; timeMs: number }[]).at(-1);
+  return last === undefined ? '-' : `into ${printable(last.into)} ${ageText(nowMs - last.timeMs)}`;
 }
 
 /** Pure. */

@@ -14,7 +14,8 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
   if (target.kind === 'mounted') {
     const options: Record<string, string> = {};
     if (args.to !== undefined) options['to'] = args.to;
-    if (command === 'apply' || command === 'freeze') options['preview'] = 'yes';
+    if (command === 'apply' || command === 'freeze' || command === 'merge')
+      options['preview'] = 'yes';
     if (args.resolve !== undefined) options[args.resolve] = 'yes';
     if (args.limit !== undefined) options['limit'] = String(args.limit);
     if (args.paths !== undefined) options['path'] = args.paths.join('//');

@@ -70,6 +70,7 @@ export const COMMAND_GROUPS: readonly Group[] = [
       source(async () => (await import('./branch.js')).addBranch, 'branch'),
       source(async () => (await import('./branch.js')).addBranches, 'branches'),
       source(async () => (await import('./branch.js')).addSwitch, 'switch'),
+      source(async () => (await import('./merge.js')).addMerge, 'merge'),
     ],
   },
   {

@@ -23,6 +23,7 @@
  * Doors inside control/: files.
  */
 import { applyFile } from './apply.js';
+import { mergeFile } from './merge.js';
 import { branchDeleteFile, branchFile, branchRenameFile, switchFile } from './branch.js';
 import { checkFile } from './check.js';
 import type { ControlFile } from '../control-file.js';
@@ -64,6 +65,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   branchDeleteFile,
   branchRenameFile,
   switchFile,
+  mergeFile,
   lockFile,
   unlockFile,
   scheduleFile,

@@ -26,6 +26,7 @@ const EVENTS: ReadonlySet<unknown> = new Set([
   'branch-delete',
   'branch-rename',
   'switch',
+  'merge',
   'apply',
   'receive',
   'promote',

@@ -8,7 +8,7 @@
  * is durable; a command that fails before the switch leaves everything as it was.
  *
  * Doors: command-volume, commands, inspect.
- * Doors inside daemon/: applying, freezing, inspector, problems, save-schedule.
+ * Doors inside daemon/: applying, freezing, inspector, merge-lines, merging, problems, save-schedule.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { after, type Deferred, failing } from '../../lib/deferred.js';
@@ -27,17 +27,12 @@ import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
 import type { PeeringCommand } from '../peers/peering.js';
 import { round } from '../../lib/round.js';
 import type { Freezing } from './freezing.js';
-
-/** For a person who takes the old word for "discard my changes". */
-const REVERT_HINT =
-  '"revert" is the old word for "switchover": a standby changes places with its primary; ' +
-  '"shadowfs restore SNAPSHOT" takes back changes of the tree, "shadowfs undo" the last restore';
-/** There is nobody to change places with. */
-const NO_SWITCHOVER = new Set(['no-peers', 'not-a-standby', 'nothing-to-follow']);
+import type { Finish } from './merging.js';
+import { revertHint } from './revert-hint.js';
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
-  command: 'apply' | 'freeze' | 'check' | 'diff' | 'log' | 'undo' | 'versions';
+  command: 'apply' | 'freeze' | 'check' | 'diff' | 'log' | 'merge' | 'undo' | 'versions';
   args: CommandArguments;
   /** Whose live tree it is about; absent: of the branch that a mount would show. */
   branch?: string;
@@ -58,6 +53,11 @@ export interface CommandParts<V> {
     run(args: CommandArguments, source: string): Deferred<Answer>;
     /** Takes an apply back, or does it again after that. */
     undo(args: CommandArguments, source: string): Deferred<Answer>;
+    readonly progress: { done: number; total: number };
+  };
+  /** Brings a branch into the tree; what programs wrote has reached the volume. */
+  merge: {
+    run(args: CommandArguments, source: string, finish: Finish<V>): Deferred<Answer>;
     readonly progress: { done: number; total: number };
   };
   /** Copies the rest of the base, beside other commands. */
@@ -157,6 +157,7 @@ export class VolumeCommands<V> implements Commands {
       phase: this.#phase,
       elapsedMs: round(this.#parts.nowMs() - this.#startedMs),
       ...(this.#phase === 'apply' && shownProgress(this.#parts.apply.progress)),
+      ...(this.#phase === 'merge' && shownProgress(this.#parts.merge.progress)),
     };
   }
 
@@ -174,8 +175,7 @@ export class VolumeCommands<V> implements Commands {
     return failing(answer, (error) => {
       if (!(error instanceof CommandError)) return error;
       const { code, errno, message, details } = error;
-      const isMisled = command === 'revert' && NO_SWITCHOVER.has(code);
-      const text = this.#parts.named(message) + (isMisled ? `\n${REVERT_HINT}` : '');
+      const text = this.#parts.named(message) + revertHint(command, code);
       return new CommandError(code, errno, text, details);
     });
   }
@@ -307,6 +307,8 @@ export class VolumeCommands<V> implements Commands {
           const { from, to, ...answer } = volume.branchCommands.switchTo(required(name), source);
           return { answer, moved: { from, to } };
         });
+      case 'merge':
+        return args.dryRun === true ? this.#inspect(command, args) : this.#merge(args, source);
       case 'lock':
         return this.#change(command, false, () =>
           volume.lockSnapshot(this.#resolved(required(name)), args.reason ?? '', source),
@@ -378,6 +380,21 @@ export class VolumeCommands<V> implements Commands {
     const end = (): void => freeze.end();
     done.settled(end, end);
     return done;
+  }
+
+  #merge(args: CommandArguments, source: string): Deferred<Answer> {
+    const { merge } = this.#parts;
+    return this.#queue.run('merge', () => {
+      const timings = this.#begin();
+      return after(this.#quiesce(timings), () => {
+        this.#phase = 'merge';
+        const startedMs = this.#parts.nowMs();
+        return merge.run(args, source, (change) => {
+          timings['mergeMs'] = round(this.#parts.nowMs() - startedMs);
+          return this.#moved(timings, change);
+        });
+      });
+    });
   }
 
   #apply(args: CommandArguments, source: string): Deferred<Answer> {
@@ -478,17 +495,20 @@ export class VolumeCommands<V> implements Commands {
 
   #moveNow(change: () => TreeMove<V>): Deferred<Answer> {
     const timings = this.#begin();
-    return after(this.#quiesce(timings), () => {
-      const { answer, moved } = this.#switch(timings, change);
-      const makeCoherent = moved && this.#parts.restored(moved.from, moved.to);
-      return after(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
-        if (makeCoherent === undefined) return committed;
-        this.#phase = 'coherent';
-        const startedMs = this.#parts.nowMs();
-        return after(makeCoherent(), (coherence): Answer => {
-          timings['coherentMs'] = round(this.#parts.nowMs() - startedMs);
-          return { ...committed, ...coherence, timings };
-        });
+    return after(this.#quiesce(timings), () => this.#moved(timings, change));
+  }
+
+  /** Everything that programs wrote has reached the volume. */
+  #moved(timings: Record<string, number>, change: () => TreeMove<V>): Deferred<Answer> {
+    const { answer, moved } = this.#switch(timings, change);
+    const makeCoherent = moved && this.#parts.restored(moved.from, moved.to);
+    return after(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
+      if (makeCoherent === undefined) return committed;
+      this.#phase = 'coherent';
+      const startedMs = this.#parts.nowMs();
+      return after(makeCoherent(), (coherence): Answer => {
+        timings['coherentMs'] = round(this.#parts.nowMs() - startedMs);
+        return { ...committed, ...coherence, timings };
       });
     });
   }

@@ -25,6 +25,8 @@ import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
 import { DiffCopies } from './diff-copies.js';
 import { problemsOf } from './problems.js';
+import { Merging } from '../../volume/merge/merge.js';
+import { shownMerge } from './merging.js';
 import { shownBranches } from '../../volume/branches/shown-branches.js';
 import { shownOptions } from '../../volume/options.js';
 import { sinceSnapshot } from '../../volume/snapshots/since-snapshot.js';
@@ -75,6 +77,8 @@ export function inspectVolume(
         return freezePreview(volume);
       case 'diff':
         return diffAnswer(volume, args);
+      case 'merge':
+        return mergePreview(volume, args);
       case 'log':
         return logAnswer(volume, args);
       case 'undo':
@@ -91,6 +95,12 @@ function previewAnswer(volume: Volume, args: CommandArguments): Answer {
     previewApply(volume, volume.live, pathsOf(args), rightsHere(), args.resolve === 'theirs'),
   );
   return { ...itemsAnswer(items, args.limit ?? Number.POSITIVE_INFINITY), conflicts, refusals };
+}
+
+/** What `merge` would do, and its conflicts. */
+function mergePreview(volume: Volume, { name = '', limit }: CommandArguments): Answer {
+  const planned = workNow(new Merging(volume.branchCommands).plan({ branch: name }));
+  return shownMerge(planned, limit);
 }
 
 /** What `undo` of an apply would do to the base, and what stands in its way. */

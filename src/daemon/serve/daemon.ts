@@ -37,6 +37,7 @@ import type {
   ToServer,
   ToServingThread,
 } from './messages.js';
+import { mergeLines } from '../commands/merge-lines.js';
 import { makeDirectory } from '../../lib/make-directory.js';
 import { refuseDetached } from '../mount/detached.js';
 import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
@@ -153,6 +154,7 @@ class Daemon {
         watched: () => this.#toucher.watched(),
         touch: (batch) => this.#toucher.touch(batch),
         touched: () => this.#toucher.end(),
+        mergeText: ({ directory }) => mergeLines(directory),
       },
     });
   }

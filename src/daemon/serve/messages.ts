@@ -69,6 +69,8 @@ export interface ToMainThread {
   /** What programs watch of the mount. */
   watched: { args: undefined; answer: WatchesFound };
   touch: { args: Omit<TouchBatch, 'mountpoint'>; answer: TouchReport };
+  /** Merges the lines of the files `base`, `ours` and `theirs` there into `merged`. */
+  mergeText: { args: { directory: string }; answer: { isClean: boolean } };
   /** Nothing more to touch for now. */
   touched: { args: undefined };
 }

@@ -24,6 +24,7 @@ import type { Volume } from '../../volume/volume.js';
 import { Applying } from '../commands/applying.js';
 import { VolumeCommands } from '../commands/commands.js';
 import { Freezing } from '../commands/freezing.js';
+import { Merges } from '../commands/merging.js';
 import { log } from './log.js';
 import { branchToShow } from './open-volume.js';
 import { IncomingStreams } from '../transfer/incoming.js';
@@ -123,6 +124,14 @@ export class MountServer {
           volumePath: plan.volume,
         },
         log,
+      }),
+      merge: new Merges({
+        volume: shown,
+        addJob: (next) => thread.addJob(next),
+        pause: () => this.#pause(),
+        holdChanges: () => thread.holdChanges(),
+        letGo: () => thread.letGo(),
+        mergeText: (directory) => this.#main.call('mergeText', { directory }),
       }),
       freeze: new Freezing({
         volume,

@@ -12,16 +12,31 @@ export interface FormatUse {
   isApplied: boolean;
   /** There are branches but `main` (rule B1). */
   hasBranches: boolean;
+  /** Merges are remembered, and their states kept (rule M2). */
+  hasMerges: boolean;
 }
 
 const FIRST = 1;
 const LOG = 1;
 const APPLIED = 2;
 const BRANCHES = 4;
-export const NEWEST_FORMAT = FIRST + LOG + APPLIED + BRANCHES;
+const MERGES = 8;
+export const NEWEST_FORMAT = FIRST + LOG + APPLIED + BRANCHES + MERGES;
 
-export function formatOf({ hasLog, isApplied, hasBranches }: FormatUse): number {
-  return FIRST + (hasLog ? LOG : 0) + (isApplied ? APPLIED : 0) + (hasBranches ? BRANCHES : 0);
+export const FIRST_USE: FormatUse = {
+  hasLog: false,
+  isApplied: false,
+  hasBranches: false,
+  hasMerges: false,
+};
+
+export function formatOf({ hasLog, isApplied, hasBranches, hasMerges }: FormatUse): number {
+  let format = FIRST;
+  if (hasLog) format += LOG;
+  if (isApplied) format += APPLIED;
+  if (hasBranches) format += BRANCHES;
+  if (hasMerges) format += MERGES;
+  return format;
 }
 
 /** Undefined: it is not a version that this shadowfs knows. */
@@ -32,5 +47,6 @@ export function formatUse(format: unknown): FormatUse | undefined {
     hasLog: (bits & LOG) !== 0,
     isApplied: (bits & APPLIED) !== 0,
     hasBranches: (bits & BRANCHES) !== 0,
+    hasMerges: (bits & MERGES) !== 0,
   };
 }

@@ -166,6 +166,26 @@ export class BranchCommands {
     return answer;
   }
 
+  /**
+   * The name of a snapshot that shows a sealed state of a branch; a new one, which is pruned as undo
+   * snapshots are, if there is none. Undefined: the volume keeps none.
+   */
+  shownAt(layer: number, branch: string, source: string): string | undefined {
+    const { commands, moves, volume } = this;
+    const known = commands.catalog.list().find((snapshot) => snapshot.layer === layer);
+    if (known !== undefined) return known.name;
+    const { core } = volume;
+    if (core.options.keepUndo === 0) return undefined;
+    return this.#stored(() => {
+      const note = `${branch} as it was when its merge was refused`;
+      const kept = moves.keepAsUndo(layer, core.clock.nowMs(), source, note);
+      moves.pruneUndo([kept]);
+      // It is no step on the way back.
+      commands.line.noteKnown();
+      return kept.name;
+    });
+  }
+
   /** Throws no-such-branch, bad-branch-name, branch-exists. */
   rename(from: string, to: string, source: string): BranchRenamed {
     return this.#stored(() => this.#rename(from, to, source));

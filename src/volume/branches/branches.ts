@@ -182,6 +182,14 @@ export class Branches {
         catalog.putBranch(name, { ...other, from: { ...other.from, branch: to } });
       }
     }
+    const renamed = (one: string): string => (one === from ? to : one);
+    catalog.putMerges(
+      catalog.merges.map((merge) => ({
+        ...merge,
+        branch: renamed(merge.branch),
+        into: renamed(merge.into),
+      })),
+    );
     if (catalog.shownBranch === from) catalog.putShownBranch(to);
     const opened = this.#opened(from);
     if (opened !== undefined) opened.name = to;
@@ -196,6 +204,10 @@ export class Branches {
     layer.sealedMs = core.clock.nowMs();
     catalog.putLayer(layer);
     catalog.deleteBranch(name);
+    // Nothing is merged from it or into it any more.
+    catalog.putMerges(
+      catalog.merges.filter(({ branch, into }) => branch !== name && into !== name),
+    );
     if (catalog.shownBranch === name) catalog.putShownBranch(MAIN_BRANCH);
     this.#lines.delete(name);
     return layer;

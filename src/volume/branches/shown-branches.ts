@@ -11,6 +11,8 @@ export interface ShownBranch {
   /** The layer that its live tree writes. */
   layer: number;
   isMounted: boolean;
+  /** Where it was merged into, the newest merge last; one for each branch. */
+  merges: { into: string; timeMs: number }[];
   /** Files and directories written since the fork; null: `main`. */
   changedFileCount: number | null;
   /** Bytes of the blocks written since the fork, whole blocks each. */
@@ -30,7 +32,18 @@ export function shownBranches(volume: Volume): ShownBranch[] {
   return branches.names().map((name): ShownBranch => {
     const { number } = branches.openLayer(name);
     const record = catalog.branches.get(name);
-    const shown = { name, layer: number, isMounted: branches.isMounted(name) };
+    const merges = new Map<string, number>();
+    for (const { branch, into, timeMs } of catalog.merges) {
+      if (branch !== name) continue;
+      merges.delete(into);
+      merges.set(into, timeMs);
+    }
+    const shown = {
+      name,
+      layer: number,
+      isMounted: branches.isMounted(name),
+      merges: [...merges].map(([into, timeMs]) => ({ into, timeMs })),
+    };
     if (record === undefined) {
       const none = { changedFileCount: null, changedBytes: null, isAtLeast: false };
       return {

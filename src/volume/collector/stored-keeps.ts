@@ -1,6 +1,7 @@
 /**
  * Layers without a name that the volume's own records need: what branches were
- * forked from (rule B2), and what was applied to the base (rule A5). They are read
+ * forked from (rule B2), what was merged (rule M2), and what was applied to the
+ * base (rule A5). They are read
  * where they are stored, so that no moment is without them, and they go when no
  * record names them any more; pins are for what is open.
  */
@@ -10,11 +11,16 @@ import { decodeJson } from '../../format/records/values.js';
 import type { WriteTransaction } from '../../store/write-transaction.js';
 
 const BRANCHES = Buffer.from('branch/');
+const MERGES = Buffer.from('merges');
 const APPLIED = Buffer.from('applied');
 
 export function* storedKeeps(tx: Pick<WriteTransaction, 'get' | 'range'>): Generator<number> {
   for (const { key, value } of tx.range(TABLE.meta, BRANCHES, prefixEnd(BRANCHES))) {
     yield decodeJson<{ fork: number }>(value, `meta/${key.toString()}`).fork;
+  }
+  const merges = tx.get(TABLE.meta, MERGES);
+  if (merges !== undefined) {
+    for (const { from } of decodeJson<{ from: number }[]>(merges, 'meta/merges')) yield from;
   }
   const applied = tx.get(TABLE.meta, APPLIED);
   if (applied === undefined) return;

@@ -63,7 +63,8 @@ function isSameContent(
   const right = Buffer.alloc(left.length);
   for (let first = 0; first < count; first += PIECE_BLOCKS) {
     const last = Math.min(first + PIECE_BLOCKS, count) - 1;
-    if (hasSameBlocks(volume, from, before, to, after, first, last)) continue;
+    const differ = differingBlocks(volume, from, before, to, after, first, last);
+    if (!differ.includes(true)) continue;
     const offset = first * blockSize;
     const length = Math.min(room, before.size - offset);
     try {
@@ -85,7 +86,8 @@ function hasSameData(before: Inode, after: Inode): boolean {
   return areSameClips(before.clips, after.clips);
 }
 
-function hasSameBlocks(
+/** Of the blocks first … last: which are not the same stored block, or the same place of the base. */
+export function differingBlocks(
   volume: ReadableVolume,
   from: View,
   before: Inode,
@@ -93,7 +95,7 @@ function hasSameBlocks(
   after: Inode,
   first: number,
   last: number,
-): boolean {
+): boolean[] {
   const left = volume.blocks.sources(from, before, first, last);
   const right = volume.blocks.sources(to, after, first, last);
   const isSameBase = before.base !== undefined && before.base.path === after.base?.path;
@@ -103,7 +105,7 @@ function hasSameBlocks(
     if (a.where === 'memory') return false;
     return b.where === 'hole' || b.where === 'none';
   };
-  return left.every((source, i) => isSame(source, right[i] as BlockSource));
+  return left.map((source, i) => !isSame(source, right[i] as BlockSource));
 }
 
 function hasSameAttributes(

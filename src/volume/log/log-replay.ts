@@ -22,7 +22,7 @@ import {
   encodeJson,
   sealBlock,
 } from '../../format/records/values.js';
-import { formatOf, formatUse } from '../../format/records/volume-format.js';
+import { FIRST_USE, formatOf, formatUse } from '../../format/records/volume-format.js';
 import { readLogFile } from '../../store/log-file.js';
 import { openOverlaid, Overlay } from '../../store/overlaid-reader.js';
 import { inUse, presentOwner, shareVolume } from '../../store/owner.js';
@@ -39,7 +39,7 @@ const FORMAT_KEY = Buffer.from('format');
 /** The stored format, once the log holds nothing. */
 function withoutLog(format: Buffer | undefined): Buffer {
   const use = format === undefined ? undefined : formatUse(decodeJson(format, 'meta/format'));
-  return encodeJson(formatOf({ isApplied: false, hasBranches: false, ...use, hasLog: false }));
+  return encodeJson(formatOf({ ...FIRST_USE, ...use, hasLog: false }));
 }
 
 /** The records from a position on, up to the first that is incomplete or out of sequence. */

@@ -199,7 +199,7 @@ export class Namespace {
 
   #loseInode(ino: number, inUse: InUse): void {
     if (inUse(ino)) this.#setOrphan(ino);
-    else this.#remove(ino);
+    else this.remove(ino);
   }
 
   #setOrphan(ino: number): void {
@@ -224,7 +224,7 @@ export class Namespace {
   }
 
   /** The inode is gone for the live view; its blocks go to the collector. */
-  #remove(ino: number): void {
+  remove(ino: number): void {
     const changes = this.seat.changes();
     const inode = this.inodes.forChange(ino);
     const { birthLayer } = inode;
@@ -251,14 +251,19 @@ export class Namespace {
     const inode = this.inodes.get(this.seat.live, ino);
     if (inode === undefined || inode.nlink > 0) return;
     this.#clearOrphan(inode);
-    this.#remove(ino);
+    this.remove(ino);
   }
 
   /**
    * Removes inodes left behind by a crash, or by a restore to a snapshot with
    * open unlinked files.
    */
-  reapOrphans(): number[] {
+  reapOrphans(): void {
+    for (const ino of this.orphans()) this.release(ino);
+  }
+
+  /** Open files without a name, as the live view has them. */
+  orphans(): number[] {
     const alive = new Map<number, boolean>();
     for (const changes of this.core.pendingChanges(this.seat.live)) {
       for (const [ino, orphan] of changes.orphans) {
@@ -272,9 +277,7 @@ export class Namespace {
       const ino = inodeOf(placeOf(TABLE.orphans, key));
       if (!alive.has(ino)) alive.set(ino, value[0] === 1);
     }
-    const reaped = [...alive].filter(([, orphan]) => orphan).map(([ino]) => ino);
-    for (const ino of reaped) this.release(ino);
-    return reaped;
+    return [...alive].filter(([, orphan]) => orphan).map(([ino]) => ino);
   }
 
   /** `whiteoutOwner`: leave a character device 0:0 of that owner in place of the moved name. */

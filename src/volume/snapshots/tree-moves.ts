@@ -90,6 +90,19 @@ interface Leaving {
   note: string | undefined;
 }
 
+/** A merge whose tree is ready. */
+interface MergedTree {
+  branch: string;
+  /** The sealed layer of the tree as it was. */
+  left: number;
+  /** The sealed layer of the merged tree. */
+  layer: number;
+  /** Files without a name come from a tree that programs do not have open. */
+  reapsOrphans: boolean;
+  source: string;
+  counts: Record<string, number>;
+}
+
 /** A command that changes the live tree in place, and how it is shown. */
 export type TreeCommand = Pick<UndoStep, 'command' | 'name' | 'detail'>;
 
@@ -117,7 +130,7 @@ export class TreeMoves {
     openLayerIsEmpty: boolean,
     keepsUndo = true,
   ): TreeMoved<RestoreAnswer> {
-    this.#checkMovable();
+    this.checkMovable();
     const target = this.#commands.require(name);
     const timeMs = this.#core.clock.nowMs();
     const note = keepsUndo && this.#keepUndo > 0 ? `before restore ${name}` : undefined;
@@ -142,7 +155,7 @@ export class TreeMoves {
 
   /** What `undo` would do. Throws nothing-to-undo, cannot-undo, undo-gone, standby. */
   planUndo(direction: UndoDirection | undefined): PlannedUndo {
-    this.#checkMovable();
+    this.checkMovable();
     return { ...told(this.#line.plan(direction)), dryRun: true };
   }
 
@@ -169,7 +182,7 @@ export class TreeMoves {
     source: string,
     openLayerIsEmpty: boolean,
   ): TreeMoved<UndoAnswer> {
-    this.#checkMovable();
+    this.checkMovable();
     const plan = this.#line.plan(direction);
     invariant(plan.base === undefined, 'the undo of an apply moves the base');
     const timeMs = this.#core.clock.nowMs();
@@ -202,7 +215,7 @@ export class TreeMoves {
    * volume keeps no undo snapshots.
    */
   leaveUndo(what: TreeCommand, source: string, openLayerIsEmpty: boolean): string | undefined {
-    this.#checkMovable();
+    this.checkMovable();
     const timeMs = this.#core.clock.nowMs();
     if (this.#keepUndo === 0) {
       this.#line.clear({ ...what, timeMs, why: 'no-undo' });
@@ -220,6 +233,34 @@ export class TreeMoves {
     return left.name;
   }
 
+  /** The live tree goes on over a merged one; `undo` leads back to what it was. */
+  merged(what: MergedTree): Omit<TreeMoved<never>, 'answer'> & { undo?: string; pruned: string[] } {
+    const { branch, left, layer, source, counts } = what;
+    const timeMs = this.#core.clock.nowMs();
+    const from = this.#seat.live;
+    const step = { command: 'merge', name: branch, timeMs };
+    let kept: Snapshot | undefined;
+    if (this.#keepUndo > 0) {
+      const known = this.#catalog.list().find((s) => s.kind === 'undo' && s.layer === left);
+      kept = known ?? this.keepAsUndo(left, timeMs, source, `before merge ${branch}`);
+      this.#line.push({ ...step, before: kept.uuid });
+    } else this.#line.clear({ ...step, why: 'no-undo' });
+    const { live } = this.#commands.switchTo(layer);
+    const { pruned } = this.pruneUndo(kept === undefined ? [] : [kept]);
+    if (what.reapsOrphans) this.#namespace.reapOrphans();
+    this.#commands.addHistory({
+      timeMs,
+      command: 'merge',
+      name: branch,
+      layer,
+      newLayer: live.top,
+      source,
+      outcome: 'merged',
+      details: { undo: kept?.name, pruned, ...counts },
+    });
+    return { from, to: live, pruned, ...(kept !== undefined && { undo: kept.name }) };
+  }
+
   get #line(): UndoLine {
     return this.#commands.line;
   }
@@ -228,7 +269,8 @@ export class TreeMoves {
     return this.#core.options.keepUndo;
   }
 
-  #checkMovable(): void {
+  /** Throws standby, read-only, volume-failed. */
+  checkMovable(): void {
     this.#commands.writable();
     if (!this.#seat.isStandby) return;
     throw new CommandError(

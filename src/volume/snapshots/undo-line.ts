@@ -135,6 +135,11 @@ export class UndoLine {
     this.#line = { steps, at: steps.length, next: steps.length - 1, layer: this.#line.layer };
   }
 
+  /** The undo snapshots of now that no step names are not to be taken for steps. */
+  noteKnown(): void {
+    this.#store();
+  }
+
   /** A command was given that can be taken back; what was ahead on the line is ahead no more. */
   push(step: UndoStep): void {
     this.#add(step);

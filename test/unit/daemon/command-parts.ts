@@ -23,6 +23,7 @@ export const idleParts: Omit<
     undo: () => new Deferred(),
     progress: { done: 0, total: 0 },
   },
+  merge: { run: () => new Deferred(), progress: { done: 0, total: 0 } },
   checkDemotion: () => undefined,
   random: Math.random,
   peering: () => settledWith({}),

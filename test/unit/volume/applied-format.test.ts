@@ -37,14 +37,18 @@ const refused = { code: 'newer-format', message: /format 3; this shadowfs knows 
 
 t.test('each use has a number of its own', (t) => {
   const both = [false, true];
-  const found = both.flatMap((hasBranches) =>
-    both.flatMap((isApplied) => both.map((hasLog) => ({ hasLog, isApplied, hasBranches }))),
+  const found = both.flatMap((hasMerges) =>
+    both.flatMap((hasBranches) =>
+      both.flatMap((isApplied) =>
+        both.map((hasLog) => ({ hasLog, isApplied, hasBranches, hasMerges })),
+      ),
+    ),
   );
-  const numbers = [1, 2, 3, 4, 5, 6, 7, 8];
+  const numbers = Array.from({ length: 16 }, (_, i) => i + 1);
   t.strictSame(found.map(formatOf), numbers);
   t.strictSame(numbers.map(formatUse), found);
-  for (const other of [undefined, 0, 9, 1.5, '1']) t.equal(formatUse(other), undefined);
-  t.equal(NEWEST_FORMAT, 8);
+  for (const other of [undefined, 0, 17, 1.5, '1']) t.equal(formatUse(other), undefined);
+  t.equal(NEWEST_FORMAT, 16);
   t.end();
 });
 
@@ -165,8 +169,8 @@ t.test('a format that nobody knows is refused, and not touched', (t) => {
   const fixture = new VolumeFixture(t, {}, fillBase);
   fixture.close();
   const writer = StoreWriter.open(fixture.path);
-  writer.transaction((tx) => tx.put(TABLE.meta, Buffer.from('format'), encodeJson(9)));
+  writer.transaction((tx) => tx.put(TABLE.meta, Buffer.from('format'), encodeJson(17)));
   writer.close();
-  t.throws(() => fixture.volume, { code: 'newer-format', message: /format 9.* up to 8/ });
+  t.throws(() => fixture.volume, { code: 'newer-format', message: /format 17.* up to 16/ });
   t.end();
 });
