@@ -3,7 +3,7 @@
  * `Volume` adds changes and commands.
  */
 import { isStoredRecord } from '../format/records/inode-record.js';
-import { deltaPrefix, inodeKey, prefixEnd } from '../format/records/keys.js';
+import { inodeKey } from '../format/records/keys.js';
 import {
   BASE_LAYER,
   inodeNumber,
@@ -20,7 +20,6 @@ import { BaseIds } from './names/base-ids.js';
 import { BlockMap, type BlockRun } from './files/block-map.js';
 import {
   type Catalog,
-  hasBase,
   type HistoryRecord,
   isSaved,
   readHistory,
@@ -338,17 +337,6 @@ export class ReadableVolume {
   /** The differences between two views, in time proportional to them; committed state. */
   changes(from: View, to: View): Generator<Change> {
     return changedPlaces(this.core.reader, this.core.layers, from.top, to.top);
-  }
-
-  /** The live tree has changes that the base does not have; null: there is no base. */
-  hasChanges(): boolean | null {
-    const { layers, reader } = this.core;
-    if (!hasBase(reader)) return null;
-    for (let layer = this.live.top; layer > BASE_LAYER; layer = layers.get(layer).parent) {
-      const prefix = deltaPrefix(layer);
-      if (reader.seek(TABLE.delta, prefix, prefixEnd(prefix)) !== undefined) return true;
-    }
-    return false;
   }
 
   /** Bytes: what the volume uses, what it could still take, and its quota (0: none). */

@@ -130,11 +130,20 @@ t.test('a volume is forgotten, adopted and deleted', (t) =>
       code: 'not-confirmed',
       loss: {
         snapshots: ['s'],
+        branches: [],
         hasChanges: true,
         locks: [{ snapshot: 's', text: 'the audit' }],
       },
     });
-    t.match((await world.tryShadowfs(['volume', 'delete', '-n', volume])).out, /locked by local/);
+    await world.mount(['p']);
+    await world.shadowfs(['apply', '-C', p]);
+    await world.shadowfs(['branch', 'try', '-C', p]);
+    await world.umount(p);
+    const applied = await world.tryShadowfs(['volume', 'delete', '-n', volume]);
+    t.match(
+      applied.out,
+      /\n {2}2 snapshots: undo-.*, s\n {2}1 branch: try\n {2}s is locked by local/,
+    );
     t.ok(fs.existsSync(path.join(volume, 'data.mdb')), 'nothing was deleted');
     await world.sh(`echo mine > ${volume}/mine`);
     const env = { SHADOWFS_FAILPOINT: 'volume:removed-file:2' };

@@ -199,15 +199,11 @@ function addDelete(volume: Command): void {
 
 /** Pure. */
 function lossLines(entry: VolumeEntry, loss: Loss): string[] {
-  const { snapshots, locks, followers, sizeBytes, hasChanges } = loss;
-  const names = snapshots.slice(-NAMES_SHOWN).map(shownName).join(', ');
-  const more =
-    snapshots.length > NAMES_SHOWN ? `, and ${snapshots.length - NAMES_SHOWN} older` : '';
+  const { snapshots, branches, locks, followers, sizeBytes, hasChanges } = loss;
   const lines = [`the volume of ${nameOf(entry)}: ${presentPath(entry)}`];
   if (sizeBytes !== null) lines.push(`  size: ${formatBytes(sizeBytes)}`);
-  lines.push(
-    `  ${counted(snapshots.length, 'snapshot')}${snapshots.length === 0 ? '' : `: ${names}${more}`}`,
-  );
+  lines.push(`  ${countedNames(snapshots, 'older', 'snapshot')}`);
+  if (branches.length > 0) lines.push(`  ${countedNames(branches, 'more', 'branch', 'branches')}`);
   if (hasChanges === true) {
     lines.push(`  changes that ${nameOf(entry)} itself does not have: they are only here`);
   } else if (hasChanges === null) {
@@ -218,6 +214,18 @@ function lossLines(entry: VolumeEntry, loss: Loss): string[] {
     lines.push(`  ${shownName(snapshot)} is locked by ${shownName(origin)}: ${text}`);
   }
   return lines;
+}
+
+/** The last few by name. Pure. */
+function countedNames(
+  names: readonly string[],
+  rest: string,
+  ...what: [word: string, several?: string]
+): string {
+  if (names.length === 0) return counted(0, ...what);
+  const shown = names.slice(-NAMES_SHOWN).map(shownName).join(', ');
+  const left = names.length - NAMES_SHOWN;
+  return `${counted(names.length, ...what)}: ${shown}${left > 0 ? `, and ${left} ${rest}` : ''}`;
 }
 
 /** Throws CommandError `not-confirmed`. */

@@ -9,7 +9,7 @@ import { LATEST_NAME, shorten } from '../../format/text/grammar.js';
 import { checkVolumeFiles, isVolume } from '../../store/open.js';
 import { StoreReader } from '../../store/reader.js';
 import { BaseDirectory } from '../../base/base-directory.js';
-import { readMeta, type Snapshot } from '../../volume/catalog.js';
+import { hasBase, readMeta, type Snapshot } from '../../volume/catalog.js';
 import { checkVolumeAt, type Finding } from '../../check/check.js';
 import { type DiffLine, diffSummary, diffViews } from '../../volume/diff/diff.js';
 import type { View } from '../../volume/view.js';
@@ -276,7 +276,7 @@ function openBase(place: InspectTarget): { path: string; directory: BaseDirector
 
 export interface VolumeState {
   status: Answer;
-  /** Whether the live tree differs from the base; null: there is none. */
+  /** Whether a branch has changes that the base does not have; null: there is no base. */
   hasChanges: boolean | null;
   snapshots: Answer[];
   branches: Answer[];
@@ -293,7 +293,7 @@ export function readVolumeState(path: string): VolumeState {
 function stateOf(volume: Volume, nowMs: number): VolumeState {
   const lag = storedSyncState(volume, nowMs);
   return {
-    hasChanges: volume.hasChanges(),
+    hasChanges: hasChanges(volume),
     status: {
       ...volume.status(),
       latest: volume.latest()?.name ?? null,
@@ -319,6 +319,11 @@ function stateOf(volume: Volume, nowMs: number): VolumeState {
     history: volume.history().map((record) => ({ ...record })),
     peers: storedPeers(volume, nowMs),
   };
+}
+
+function hasChanges(volume: Volume): boolean | null {
+  if (!hasBase(volume.store)) return null;
+  return volume.branches.names().some((name) => volume.at(name).applied.isBehind);
 }
 
 function shownSchedule({ schedules }: Volume): Answer | null {

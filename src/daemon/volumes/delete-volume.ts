@@ -17,7 +17,9 @@ import { volumeMissing } from './volume-place.js';
 export interface Loss {
   sizeBytes: number | null;
   snapshots: string[];
-  /** Null: the volume has no base. True: its live tree has changes that the base does not have. */
+  /** All but `main`. */
+  branches: string[];
+  /** Null: the volume has no base. True: a branch has changes that the base does not have. */
   hasChanges: boolean | null;
   /** Names of the peers that follow it. */
   followers: string[];
@@ -35,6 +37,7 @@ export function lossOf(entry: VolumeEntry): Loss {
   return {
     sizeBytes: sizeOnDisk(volume),
     snapshots: state.snapshots.map((snapshot) => text(snapshot, 'name')),
+    branches: state.branches.slice(1).map((branch) => text(branch, 'name')),
     hasChanges: state.hasChanges,
     followers: state.peers
       .filter(({ direction }) => direction === 'downstream')
