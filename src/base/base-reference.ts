@@ -18,4 +18,6 @@ export interface BaseReference {
    * records with the times of this reference only (rule F11).
    */
   isOther?: boolean;
+  /** The volume was frozen without what is read from here: it is lost (rule A14). */
+  isLost?: boolean;
 }

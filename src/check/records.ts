@@ -4,7 +4,7 @@
  * delta map against the versions. One pass over each table; memory is constant.
  */
 import { INODE_LIMIT } from '../format/records/tables.js';
-import { decodeInode, isStoredRecord } from '../format/records/inode-record.js';
+import { decodeInode, isLostRecord, isStoredRecord } from '../format/records/inode-record.js';
 import {
   decodeDeltaKey,
   deltaKey,
@@ -199,7 +199,7 @@ export class RecordCheck {
   #isUnstored({ ino, base }: Inode, fileset: number): boolean {
     if (base === undefined || base.isStored === true) return false;
     const value = this.reader.get(TABLE.inodes, inodeKey(fileset, ino, BASE_LAYER));
-    return value === undefined || !isStoredRecord(value);
+    return value === undefined || !(isStoredRecord(value) || isLostRecord(value));
   }
 
   /**

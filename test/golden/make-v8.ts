@@ -38,6 +38,7 @@ function freeze(fixture: VolumeFixture): void {
     isStopped: () => false,
     reader: { uid: process.getuid?.() ?? 0, groups: new Set(process.getgroups?.() ?? []) },
     source: 'test',
+    isForced: false,
   });
   workNow(work, () => fixture.flush()).base?.close();
   fixture.flush();

@@ -341,6 +341,7 @@ export class ApplyRun {
       isStopped: () => false,
       reader: rights,
       source: 'test',
+      isForced: false,
     });
   }
 

@@ -60,7 +60,7 @@ eachIdentity(t, 'beside: the mount serves on while the base goes', async (t, wor
 
 asUser(t, 'refused where it can not be, and said before', async (t, world) => {
   await world.sh(
-    'mkdir base && echo one > base/f && echo secret > base/secret && chmod 0 base/secret',
+    'mkdir base && head -c 300000 /dev/zero > base/f && echo one > base/small && echo secret > base/secret && chmod 0 base/secret',
   );
   await world.mount(['base', 'mnt']);
   const { obstacles } = await world.refused(['freeze', '-n', world.mnt]);
@@ -70,13 +70,23 @@ asUser(t, 'refused where it can not be, and said before', async (t, world) => {
     obstacles: [{ path: 'secret', reason: 'unreadable' }],
   });
   await world.sh(
-    'echo more >> "$MNT/f"; sync "$MNT/f"; sleep 0.05; echo other > base/f; chmod 600 base/secret',
+    `echo more | tee -a "$MNT/f" >> "$MNT/small"; sync "$MNT/f" "$MNT/small"; sleep 0.05
+    echo other | tee base/f > base/small; chmod 600 base/secret`,
   );
   t.match(await world.refused(['freeze', world.mnt]), {
     code: 'freeze-refused',
     errno: 'EBUSY',
     obstacles: [{ path: 'f', reason: 'changed' }],
   });
+  t.match(await world.shadowfs(['freeze', '--force', world.mnt]), {
+    ok: true,
+    lost: [{ path: 'f', reason: 'changed' }],
+    lostCount: 1,
+  });
+  await world.sh(
+    `rm -r base/*; grep -q secret "$MNT/secret"; test "$(cat "$MNT/small")" = "$(printf 'one\nmore')"
+    cat "$MNT/f" > bytes 2> error && exit 1; grep -q 'Input/output error' error`,
+  );
   await world.umount();
   await world.mount(['base', 'mnt', '--ro']);
   t.match(await world.refused(['freeze', world.mnt]), { code: 'read-only', errno: 'EROFS' });

@@ -14,6 +14,7 @@ import { inspect } from './check.js';
 interface FreezeOptions extends CommonOptions {
   dryRun?: boolean;
   stop?: boolean;
+  force?: boolean;
 }
 
 interface Obstacle {
@@ -33,9 +34,14 @@ export function addFreeze(program: Command): void {
           'Ctrl-C ends it, and the next freeze goes on from there',
       )
       .option('-n, --dry-run', 'only say what would be copied, and what can not be')
+      .option(
+        '--force',
+        'give up what the base does not have any more: the rest is copied, and reading what is lost fails',
+      )
       .option('--stop', 'end the freeze that is running; what is copied stays'),
     `shadowfs freeze -n
-     shadowfs freeze ~/project`,
+     shadowfs freeze ~/project
+     shadowfs freeze --force`,
   ).action(
     action(async (mountpoint: string | undefined, options: FreezeOptions) => {
       const target = await findTarget(at(options, mountpoint));
@@ -52,7 +58,12 @@ export function addFreeze(program: Command): void {
       }
       await refuseRunning(control);
       const answer = await stoppable(control, () =>
-        withProgress('freeze', control, control.run('freeze', undefined), 'bytes'),
+        withProgress(
+          'freeze',
+          control,
+          control.run('freeze', undefined, options.force ? { force: 'yes' } : {}),
+          'bytes',
+        ),
       );
       report(options, answer);
     }),
@@ -90,6 +101,10 @@ function report(options: FreezeOptions, answer: Answer): void {
   }
   const { fileCount: files, directoryCount: directories, storedBytes } = answer;
   const what = `${counted(Number(files), 'file')} and ${counted(Number(directories), 'directory', 'directories')}`;
+  const lost = (answer['lost'] ?? []) as Obstacle[];
+  for (const { path, reason } of lost) warn(`lost: ${shownName(path)}: ${reason} in the base`);
+  const lostCount = Number(answer['lostCount'] ?? 0);
+  if (lostCount > lost.length) warn(`and ${lostCount - lost.length} more`);
   printLine(
     `frozen: ${what} were copied (${formatBytes(Number(storedBytes))}); the base is not needed any more`,
   );
@@ -109,6 +124,11 @@ function reportSurvey(options: FreezeOptions, answer: Answer): void {
     );
   }
   if (count > obstacles.length) warn(`and ${count - obstacles.length} more`);
+  if (obstacles.some(({ reason }) => reason !== 'unreadable')) {
+    warn(
+      '--force copies everything else; what is lost of these can not be read then, either (EIO)',
+    );
+  }
   const { fileCount: files, directoryCount: directories, neededBytes, freeBytes } = answer;
   printLine(
     `would be copied: ${counted(Number(files), 'file')}, ` +

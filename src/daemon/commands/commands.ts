@@ -333,7 +333,7 @@ export class VolumeCommands<V> implements Commands {
         return this.#apply(args, source);
       case 'freeze':
         if (args.dryRun) return this.#inspect(command, args);
-        return this.#freeze(source);
+        return this.#freeze(args.force === true, source);
       case 'freeze-stop':
         return this.#parts.freeze.stop();
       case 'check':
@@ -368,7 +368,7 @@ export class VolumeCommands<V> implements Commands {
   }
 
   /** It waits for the command that runs, and then no other command waits for it. */
-  #freeze(source: string): Deferred<Answer> {
+  #freeze(isForced: boolean, source: string): Deferred<Answer> {
     const { freeze } = this.#parts;
     freeze.begin();
     const ready = this.#queue.run('freeze', () => {
@@ -376,7 +376,7 @@ export class VolumeCommands<V> implements Commands {
       return after(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
     });
     this.#freezeStartedMs = this.#parts.nowMs();
-    const done = after(ready, () => freeze.run(source));
+    const done = after(ready, () => freeze.run(isForced, source));
     const end = (): void => freeze.end();
     done.settled(end, end);
     return done;

@@ -8,6 +8,7 @@ import { settledWith, type Work, workInSlices } from '../../lib/work.js';
 import type { Answer } from '../../control/command.js';
 import type { BaseDirectory } from '../../base/base-directory.js';
 import { type FreezeHost, freezeBase } from '../../volume/freeze/freeze.js';
+import { shownObstacle } from '../../volume/freeze/refusals.js';
 import type { Volume } from '../../volume/volume.js';
 import { rightsHere } from './applying.js';
 
@@ -76,13 +77,14 @@ export class Freezing {
     return settledWith<Answer>({ isStopping: this.#isRunning });
   }
 
-  run(source: string): Deferred<Answer> {
-    return workInSlices(this.#work(source), (next) => this.#parts.addJob(next));
+  /** `isForced`: what the base does not have any more is given up. */
+  run(isForced: boolean, source: string): Deferred<Answer> {
+    return workInSlices(this.#work(isForced, source), (next) => this.#parts.addJob(next));
   }
 
-  *#work(source: string): Work<Answer> {
+  *#work(isForced: boolean, source: string): Work<Answer> {
     const { volume, pause, baseReleased, log } = this.#parts;
-    const { files, directories, storedBytes, base } = yield* freezeBase(volume, {
+    const { files, directories, lost, lostCount, storedBytes, base } = yield* freezeBase(volume, {
       pause,
       onProgress: (done, total) => {
         this.progress = { done, total };
@@ -90,9 +92,17 @@ export class Freezing {
       isStopped: () => this.#isStopped,
       reader: rightsHere(),
       source,
+      isForced,
     });
     log(`frozen: ${files} files, ${storedBytes} bytes were copied from the base`);
+    for (const one of lost) log(`lost: ${shownObstacle(one).path}: ${one.reason} in the base`);
     if (base !== undefined) baseReleased(base);
-    return { fileCount: files, directoryCount: directories, storedBytes };
+    return {
+      fileCount: files,
+      directoryCount: directories,
+      storedBytes,
+      lost: lost.map(shownObstacle),
+      lostCount,
+    };
   }
 }

@@ -42,6 +42,7 @@ export interface InodeFields {
         ctimeNs: number;
         isStored?: boolean;
         isOther?: boolean;
+        isLost?: boolean;
       }
     | undefined;
 }
@@ -52,6 +53,8 @@ const FLAG_TARGET = 2;
 const FLAG_STORED = 4;
 /** With FLAG_STORED: what is stored is not what records of another state refer to (rule F11). */
 const FLAG_OTHER = 8;
+/** A frozen volume does not have what is read from the base here: EIO (rule A14). */
+const FLAG_LOST = 16;
 /** Where the fields of fixed length end. */
 const CLIPS_AT = 4 + 20 + 16 + 48 + 6 + 6 + 4;
 const CLIP_LENGTH = 18;
@@ -113,7 +116,8 @@ export function encodeInode(inode: InodeFields): Buffer {
     (inode.base === undefined ? 0 : FLAG_BASE) |
     (inode.target === undefined ? 0 : FLAG_TARGET) |
     (inode.base?.isStored === true ? FLAG_STORED : 0) |
-    (inode.base?.isOther === true ? FLAG_OTHER : 0);
+    (inode.base?.isOther === true ? FLAG_OTHER : 0) |
+    (inode.base?.isLost === true ? FLAG_LOST : 0);
   scratch[2] = inode.clips.length;
   scratch[3] = 0;
   putUint32(inode.mode);
@@ -180,6 +184,11 @@ export function goneSince(value: Buffer): number | undefined {
 /** The record, in the base layer, of a file of which nothing is in the base any more. */
 export function isStoredRecord(value: Buffer): boolean {
   return value[0] === 1 && ((value[1] as number) & FLAG_STORED) !== 0;
+}
+
+/** … or of a file whose bytes were lost when the volume was frozen. */
+export function isLostRecord(value: Buffer): boolean {
+  return value[0] === 1 && ((value[1] as number) & FLAG_LOST) !== 0;
 }
 
 const NONE: readonly never[] = Object.freeze([]);
@@ -290,6 +299,7 @@ export function decodeInode(
   into.base = flags & FLAG_BASE ? rest.base() : undefined;
   if (flags & FLAG_STORED && into.base !== undefined) into.base.isStored = true;
   if (flags & FLAG_OTHER && into.base !== undefined) into.base.isOther = true;
+  if (flags & FLAG_LOST && into.base !== undefined) into.base.isLost = true;
   if (rest.at !== end) throw new CorruptionError('inode record length', where());
   return true;
 }

@@ -73,7 +73,7 @@ export function* eachBaseInode(
 /** The versions of an inode that say where the base has it; with the base layer's, that one only. */
 export function referringTo(volume: ReadableVolume, ino: number): Inode[] {
   const own = volume.inodes.baseRecord(ino);
-  if (own !== undefined) return own.base?.isStored === true ? [] : [own];
+  if (own !== undefined) return own.base?.isStored === true || own.base?.isLost ? [] : [own];
   const place = inodePlace(ROOT_FILESET, ino);
   const found: Inode[] = [];
   for (const { key, value } of volume.store.range(TABLE.inodes, place, prefixEnd(place))) {
@@ -105,30 +105,57 @@ export function obstacleTo(
   records: readonly Inode[],
 ): Obstacle | undefined {
   for (const inode of records) {
-    const { base: ref } = inode;
-    if (ref === undefined || !readsBytes(volume, inode)) continue;
-    const { path } = ref;
-    let stat: BaseStat | undefined;
-    try {
-      stat = volume.base?.lstat(path);
-    } catch (error) {
-      return unreadable(path, error);
-    }
-    if (stat === undefined) return { path, reason: 'vanished' };
-    if (inode.isDirectory) {
-      if (stat.hostInode !== ref.hostInode) return { path, reason: 'changed' };
-    } else if (!isUnchanged(ref, stat)) {
-      // What nobody has touched is taken as it is now.
-      const isSame = stat.mode >>> 12 === inode.mode >>> 12 && stat.hostInode === ref.hostInode;
-      if (!isSame || !isOnlyInBaseLayer(volume, ino)) return { path, reason: 'changed' };
-    }
+    const obstacle = obstacleOf(volume, ino, inode);
+    if (obstacle === undefined) continue;
+    if (readsBytes(volume, inode) || isSeenUntouched(volume, ino)) return obstacle;
   }
   return undefined;
 }
 
-/** Names or bytes, other than what the record itself says. */
+function obstacleOf(volume: ReadableVolume, ino: number, inode: Inode): Obstacle | undefined {
+  const { base: ref } = inode;
+  if (ref === undefined || !(inode.isDirectory || volume.blocks.baseEnd(inode) > 0)) {
+    return undefined;
+  }
+  const { path } = ref;
+  let stat: BaseStat | undefined;
+  try {
+    stat = volume.base?.lstat(path);
+  } catch (error) {
+    return unreadable(path, error);
+  }
+  if (stat === undefined) return { path, reason: 'vanished' };
+  if (inode.isDirectory) {
+    return stat.hostInode === ref.hostInode ? undefined : { path, reason: 'changed' };
+  }
+  if (isUnchanged(ref, stat)) return undefined;
+  // What nobody has touched is taken as it is now.
+  const isSame = stat.mode >>> 12 === inode.mode >>> 12 && stat.hostInode === ref.hostInode;
+  return isSame && isOnlyInBaseLayer(volume, ino) ? undefined : { path, reason: 'changed' };
+}
+
+/** Names or bytes; a file of which every block was written needs nothing. */
 function readsBytes(volume: ReadableVolume, inode: Inode): boolean {
-  return inode.isDirectory || volume.blocks.baseEnd(inode) > 0;
+  if (inode.isDirectory || inode.layer === 0 || !volume.layers.has(inode.layer)) return true;
+  const count = volume.blocks.baseBlocks(inode);
+  let next = 0;
+  for (const { index } of volume.blocks.recorded(volume.viewAt(inode.layer), inode, 0, count)) {
+    if (index !== next) return true;
+    next++;
+  }
+  return next < count;
+}
+
+/** A snapshot or a branch has no record of it: it shows what the base has. */
+function isSeenUntouched(volume: ReadableVolume, ino: number): boolean {
+  const place = inodePlace(ROOT_FILESET, ino);
+  const views = [...volume.core.lives(), ...volume.snapshots().map((one) => volume.viewOf(one))];
+  return views.some((view) => {
+    for (const changes of volume.core.pendingChanges(view)) {
+      if (changes.inodes.has(ino)) return false;
+    }
+    return volume.newest(TABLE.inodes, place, view) === undefined;
+  });
 }
 
 export function unreadable(path: string, error: unknown): Obstacle {

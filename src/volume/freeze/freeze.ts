@@ -30,7 +30,8 @@ import {
   unreadable,
 } from './base-records.js';
 import { BaseWalk, isInBase, type Met } from './base-walk.js';
-import { refuseFull, refuseObstacles, interrupted } from './refusals.js';
+import { giveUp } from './give-up.js';
+import { interrupted, refuseFull, refuseObstacles, shownObstacle } from './refusals.js';
 import { OBSTACLES_MAX, type Reader, surveyBase } from './survey.js';
 
 export interface FreezeHost {
@@ -42,9 +43,14 @@ export interface FreezeHost {
   isStopped(): boolean;
   reader: Reader;
   source: string;
+  /** What the base does not have any more is given up. */
+  isForced: boolean;
 }
 
 export interface FreezeOutcome {
+  /** What was given up, as far as it is named; the count is of all. */
+  lost: Obstacle[];
+  lostCount: number;
   files: number;
   directories: number;
   storedBytes: number;
@@ -52,6 +58,8 @@ export interface FreezeOutcome {
   base: BaseDirectory | undefined;
 }
 
+/** Lost files that the history names. */
+const LOST_IN_HISTORY = 100;
 /** Files marked as stored at a time. */
 const MARKS_MAX = 1024;
 /** How often a file or directory that changes meanwhile is taken anew. */
@@ -68,19 +76,21 @@ interface Mark {
 export function* freezeBase(volume: Volume, host: FreezeHost): Work<FreezeOutcome> {
   requireBase(volume);
   const survey = yield* surveyBase(volume, host.reader);
-  refuseObstacles(survey, 'nothing was copied');
+  if (!host.isForced || survey.unreadableCount > 0) refuseObstacles(survey, 'nothing was copied');
   refuseFull(survey.bytes, volume.space().freeBytes, volume.options.compression);
   const freezing = new Freezing(volume, host, survey.bytes);
   yield* freezing.run();
   const base = yield* freezing.finish();
-  const { files, directories } = freezing;
-  return { files, directories, storedBytes: freezing.layer.storedBytes, base };
+  const { files, directories, lost, lostCount } = freezing;
+  return { files, directories, lost, lostCount, storedBytes: freezing.layer.storedBytes, base };
 }
 
 class Freezing {
   readonly layer: BaseLayer;
   files = 0;
   directories = 0;
+  readonly lost: Obstacle[] = [];
+  lostCount = 0;
   readonly #walk: BaseWalk;
   #marks: Mark[] = [];
   #doneBytes = 0;
@@ -89,6 +99,7 @@ class Freezing {
   /** Directories that got names after they were read. */
   #again: { met: Met; tries: number }[] = [];
   readonly #tries = new Map<number, number>();
+  readonly #lostInos = new Set<number>();
   readonly #obstacles: Obstacle[] = [];
   #obstacleCount = 0;
   /** Directories on the way of which something is not stored: they stay the base's. */
@@ -130,26 +141,52 @@ class Freezing {
     const { volume } = this;
     yield* answerOf(volume.whenCommitted(volume.commit()));
     if (this.#obstacleCount === 0) {
-      yield* eachBaseInode(volume, (ino) => this.#refuseUnstored(ino));
+      yield* eachBaseInode(volume, (ino) => this.#unstored(ino));
     }
     const survey = { obstacles: this.#obstacles, obstacleCount: this.#obstacleCount };
     refuseObstacles(survey, 'everything else is copied; shadowfs freeze goes on from there');
     failpoint('freeze:copied');
+    const { files, directories, lost, lostCount } = this;
     volume.frozen.record(this.host.source, {
-      files: this.files,
-      directories: this.directories,
+      files,
+      directories,
       storedBytes: this.layer.storedBytes,
+      ...(lostCount > 0 && { lostCount, lost: lost.slice(0, LOST_IN_HISTORY).map(shownObstacle) }),
     });
     yield* answerOf(volume.whenCommitted(volume.commit()));
     failpoint('freeze:recorded');
     return volume.frozen.releaseBase();
   }
 
-  *#refuseUnstored(ino: number): Work<void> {
-    const [inode] = referringTo(this.volume, ino);
-    if (inode?.base === undefined) return;
-    this.#obstructed({ path: inode.base.path, reason: 'changed' });
+  *#unstored(ino: number): Work<void> {
+    const records = referringTo(this.volume, ino);
+    const [newest] = records;
+    if (newest?.base === undefined) return;
+    const obstacle = obstacleTo(this.volume, ino, records);
+    const { path } = newest.base;
+    if (!this.host.isForced) this.#obstructed(obstacle ?? { path, reason: 'changed' });
+    else {
+      // Of a file that was removed before its bytes were, nothing is missed.
+      if (obstacle !== undefined) this.#noteLost(ino, obstacle);
+      yield* giveUp(this.volume, records.at(-1) ?? newest, () => this.#pause());
+    }
     yield undefined;
+  }
+
+  *#pause(): Work<void> {
+    yield this.host.pause();
+  }
+
+  /** Once: under each of its names it is met again. */
+  #noteLost(ino: number, obstacle: Obstacle): void {
+    if (this.#lostInos.has(ino)) return;
+    this.#lostInos.add(ino);
+    this.lostCount++;
+    if (this.lost.length < OBSTACLES_MAX) this.lost.push(obstacle);
+  }
+
+  #isGivenUp({ reason }: Obstacle): boolean {
+    return this.host.isForced && reason !== 'unreadable';
   }
 
   #obstructed(obstacle: Obstacle): void {
@@ -157,8 +194,12 @@ class Freezing {
     if (this.#obstacles.length < OBSTACLES_MAX) this.#obstacles.push(obstacle);
   }
 
-  /** Something below is not stored. */
+  /** Something below is not stored. What is lost is given up at the end. */
   #skip(met: Met, obstacle: Obstacle): void {
+    if (this.#isGivenUp(obstacle)) {
+      this.#noteLost(met.inode.ino, obstacle);
+      return;
+    }
     this.#obstructed(obstacle);
     this.#incomplete.add(met.inode.ino);
     if (met.link !== undefined) this.#incomplete.add(met.link.parent);
@@ -178,7 +219,8 @@ class Freezing {
       const obstacle = obstacleTo(volume, inode.ino, [...referringTo(volume, inode.ino), inode]);
       if (obstacle !== undefined) {
         this.#skip(met, obstacle);
-        return undefined;
+        // What the base has now is stored beside what records of another state refer to.
+        if (!this.#isGivenUp(obstacle)) return undefined;
       }
       const kept = yield* this.#keptInode(inode.ino, path, link);
       if (kept === undefined) return undefined;
@@ -335,7 +377,7 @@ class Freezing {
     const kept = yield* this.#keptInode(ino, ref.path, links?.[0]);
     const met: Met = { inode: kept ?? record, path: ref.path };
     if (kept === undefined) {
-      this.#obstructed({ path: ref.path, reason: 'vanished' });
+      if (!this.host.isForced) this.#obstructed({ path: ref.path, reason: 'vanished' });
     } else if (kept.isDirectory) {
       yield* this.#walk.below(met);
     } else {

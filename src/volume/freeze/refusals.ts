@@ -12,6 +12,10 @@ const REASONS: Record<Obstacle['reason'], string> = {
   unreadable: "it can't be read",
 };
 
+export function shownObstacle(one: Obstacle): Obstacle {
+  return { ...one, path: shown(one.path) };
+}
+
 function shown(path: string): string {
   return path === '' ? '.' : textOfByteString(path);
 }
@@ -25,7 +29,7 @@ export function shownSurvey(survey: Survey): object {
     fileCount: files,
     directoryCount: directories,
     neededBytes: bytes,
-    obstacles: obstacles.map((one) => ({ ...one, path: shown(one.path) })),
+    obstacles: obstacles.map(shownObstacle),
     obstacleCount,
   };
 }
@@ -38,11 +42,15 @@ export function refuseObstacles({ obstacles, obstacleCount }: Obstacles, state: 
     return `  ${shownName(shown(path))}: ${why}`;
   });
   if (obstacleCount > told.length) told.push(`  and ${obstacleCount - told.length} more`);
+  const hint = obstacles.some(({ reason }) => reason === 'unreadable')
+    ? 'a user who may read them (root) can copy what can not be read'
+    : 'shadowfs freeze --force copies everything else: what the volume has of these files stays, ' +
+      'and reading the rest of them fails (EIO)';
   throw new CommandError(
     'freeze-refused',
     obstacles.some(({ reason }) => reason !== 'unreadable') ? 'EBUSY' : 'EACCES',
-    ["some of the base can't be copied into the volume:", ...told, state].join('\n'),
-    { obstacles: obstacles.map((one) => ({ ...one, path: shown(one.path) })), obstacleCount },
+    ["some of the base can't be copied into the volume:", ...told, state, hint].join('\n'),
+    { obstacles: obstacles.map(shownObstacle), obstacleCount },
   );
 }
 

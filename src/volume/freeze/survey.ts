@@ -32,12 +32,22 @@ export interface Survey {
   bytes: number;
   obstacles: Obstacle[];
   obstacleCount: number;
+  /** Of them: others than those that the base does not have any more. */
+  unreadableCount: number;
 }
 
 export function* surveyBase(volume: ReadableVolume, reader: Reader): Work<Survey> {
-  const found: Survey = { files: 0, directories: 0, bytes: 0, obstacles: [], obstacleCount: 0 };
+  const found: Survey = {
+    files: 0,
+    directories: 0,
+    bytes: 0,
+    obstacles: [],
+    obstacleCount: 0,
+    unreadableCount: 0,
+  };
   const obstructed = (obstacle: Obstacle): void => {
     found.obstacleCount++;
+    if (obstacle.reason === 'unreadable') found.unreadableCount++;
     if (found.obstacles.length < OBSTACLES_MAX) found.obstacles.push(obstacle);
   };
   yield* eachBaseInode(volume, function* (ino): Work<void> {

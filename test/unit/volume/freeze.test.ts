@@ -52,6 +52,7 @@ function freezeHost(fixture: VolumeFixture): FreezeHost {
     isStopped: () => false,
     reader: { uid: process.getuid?.() ?? 0, groups: new Set(process.getgroups?.() ?? []) },
     source: 'test',
+    isForced: false,
   };
 }
 
@@ -215,6 +216,60 @@ t.test('a base that does not match is refused before anything is copied', (t) =>
   fs.rmSync(join(fixture.basePath, 'd/f'));
   t.match(refusalOf(() => freeze(fixture)).details['obstacles'], [{ reason: 'vanished' }]);
   t.equal(fixture.volume.hasBaseRecords, false, 'nothing is in the base layer');
+  t.end();
+});
+
+/** What can be read of a file in the live tree: its bytes, or the error. */
+function readable(fixture: VolumeFixture, path: string): string {
+  try {
+    return fixture.content(fixture.at(path));
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+}
+
+t.test('forced: what the base has no more is given up and named, the rest is whole', (t) => {
+  const fixture = based(t);
+  const { basePath } = fixture;
+  // Records refer to another state of it, to a file that is gone, and to one that nobody can name.
+  fs.writeFileSync(join(basePath, 'd/f'), 'by others');
+  fs.rmSync(join(basePath, 'd/other'));
+  fs.rmSync(join(basePath, 'one'));
+  fs.rmSync(join(basePath, 'sparse'));
+  const moved = join(basePath, 'd/e');
+  fs.renameSync(moved, join(basePath, 'elsewhere'));
+  t.match(
+    refusalOf(() => freeze(fixture)).details['obstacles'],
+    ['d/e', 'd/f', 'one', 'sparse'].map((path) => ({ path })),
+    'not by itself',
+  );
+  const { lost, lostCount } = freeze(fixture, { isForced: true });
+  t.equal(lostCount, lost.length);
+  const reasons = Object.fromEntries(lost.map(({ path, reason }) => [path, reason]));
+  t.match(reasons, { 'd/f': 'changed', sparse: 'vanished' });
+  t.equal(fixture.volume.base, undefined);
+  t.strictSame(shown(fixture), [], 'check finds nothing wrong');
+  empty(basePath);
+  fixture.close();
+  t.equal(readable(fixture, 'made'), 'made');
+  t.equal(readable(fixture, 'd/f'), 'EIO', 'never the bytes of another file, never zeros');
+  const record = fixture.volume.history().at(-1);
+  t.match(record, { command: 'freeze', details: { lostCount } });
+  fixture.write('d/f', 'x'.repeat(9000));
+  t.equal(readable(fixture, 'd/f'), 'x'.repeat(9000), 'written anew, it is whole');
+  fixture.save('later');
+  fixture.restore('start');
+  fixture.collect();
+  t.strictSame(shown(fixture), [], 'and it goes on');
+  t.end();
+});
+
+t.test('forced, where nothing is lost: as ever', (t) => {
+  const fixture = based(t);
+  const before = viewsOf(fixture);
+  t.match(freeze(fixture, { isForced: true }), { lost: [], lostCount: 0 });
+  t.strictSame(viewsOf(fixture), before);
+  t.strictSame(shown(fixture), []);
   t.end();
 });
 
