@@ -15,6 +15,7 @@ import { CommandError } from '../lib/errors.js';
 import { Deferred } from '../lib/deferred.js';
 import { type CommandLine, MAX_COMMAND_LENGTH, parseCommandLine } from '../format/text/grammar.js';
 import { jsonLine } from '../format/text/json-text.js';
+import { answerLine } from '../format/text/list-text.js';
 import { asFsError, failureAnswer, type Answer, type Commands } from './command.js';
 import type { CommandFile } from './control-file.js';
 
@@ -136,7 +137,7 @@ export class CommandHandle {
   }
 
   #setAnswer(answer: Answer): void {
-    this.#answer = Buffer.from(jsonLine(answer));
+    this.#answer = answerLine(answer);
     // Unless a read gives another offset, the answer continues where the write ended.
     this.#answerStart = this.#writeEnd;
     this.#nextRead = -1;

@@ -22,7 +22,7 @@ export interface CommandFile {
 export interface StateFile {
   kind: 'state';
   name: string;
-  content(state: ControlState): string;
+  content(state: ControlState): string | Buffer;
   /** Accepts a line. Throws CommandError. Absent: the file is read-only. */
   written?(state: ControlState, text: string): void;
 }

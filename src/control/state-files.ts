@@ -5,6 +5,7 @@
  */
 import { CommandError } from '../lib/errors.js';
 import { jsonLine, toJson } from '../format/text/json-text.js';
+import { answerLine } from '../format/text/list-text.js';
 import type { ControlState, StateFile, StreamFile } from './control-file.js';
 
 /** The newest so many records; what is older stays readable by `shadowfs history --all`. */
@@ -39,7 +40,7 @@ export const STATE_FILES: readonly StateFile[] = [
   // The last command's answer; empty before the first.
   state('result', (mounted) => {
     const answer = mounted.result();
-    return answer === undefined ? '' : jsonLine(answer);
+    return answer === undefined ? '' : answerLine(answer);
   }),
 ];
 
@@ -50,7 +51,7 @@ export const STREAM_FILES: readonly StreamFile[] = [
   { kind: 'stream', name: 'trace', isPrivate: true, isWritable: true },
 ];
 
-function state(name: string, content: (mounted: ControlState) => string): StateFile {
+function state(name: string, content: (mounted: ControlState) => string | Buffer): StateFile {
   return { kind: 'state', name, content };
 }
 

@@ -13,6 +13,7 @@
 import { Deferred } from '../../lib/deferred.js';
 import { FsError } from '../../lib/errors.js';
 import { jsonLine } from '../../format/text/json-text.js';
+import { withoutLists } from '../../format/text/list-text.js';
 import type { Answer } from '../command.js';
 
 /** Commands that change the tree or its snapshots. */
@@ -56,7 +57,7 @@ export class EventReader {
       this.#lost += this.#lines.length;
       this.#lines.length = 0;
     }
-    this.#lines.push(Buffer.from(jsonLine({ timeMs: this.nowMs(), ...answer })));
+    this.#lines.push(Buffer.from(jsonLine({ timeMs: this.nowMs(), ...withoutLists(answer) })));
     // A line that is longer than the first read goes on in the next one.
     while (this.#hasUnread) {
       const waiting = this.#waiting.shift();

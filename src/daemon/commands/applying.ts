@@ -8,6 +8,7 @@ import type { Deferred } from '../../lib/deferred.js';
 import { byteStringOfText, textOfByteString } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import { answerOf, type Work, workInSlices } from '../../lib/work.js';
+import { withListTexts } from '../../format/text/list-text.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
 import { type ApplyHost, type ApplyItem, applyLayer } from '../../volume/apply/apply.js';
 import { type Recovered, recoverApply } from '../../volume/apply/carry-out.js';
@@ -105,14 +106,14 @@ export class Applying {
     const plan = baseUndoOf(volume, args);
     const how = { ours: args.resolve === 'ours', source };
     const { items, storedBytes, writtenBytes } = yield* undoApply(volume, plan, how, host);
-    return {
+    return yield* withListTexts({
       ...plan.told,
       ...itemsAnswer(items),
       storedBytes,
       writtenBytes,
       ...volume.nextUndo,
       ...(recovered !== undefined && { recovered }),
-    };
+    });
   }
 
   *#work(args: CommandArguments, source: string): Work<Answer> {
@@ -129,13 +130,13 @@ export class Applying {
         request,
         whole,
       );
-      return {
+      return yield* withListTexts({
         ...itemsAnswer(items),
         undo: undo ?? null,
         storedBytes,
         writtenBytes,
         ...(recovered !== undefined && { recovered }),
-      };
+      });
     } finally {
       volume.unpin(layer);
     }

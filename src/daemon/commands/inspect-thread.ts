@@ -1,6 +1,8 @@
 /** Entry of an inspection thread: one request, its progress, one answer. */
 import { parentPort } from 'node:worker_threads';
 import { invariant } from '../../lib/invariant.js';
+import { workNow } from '../../lib/work.js';
+import { withListTexts } from '../../format/text/list-text.js';
 import { threadData } from '../../lib/threads.js';
 import type { Answer } from '../../control/command.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
@@ -27,7 +29,11 @@ const calls = new ThreadCalls<FromInspection, ToInspection>({
   post: (message) => port.postMessage(message),
   handlers: {
     inspect: ({ target, request }) =>
-      inspectVolume(target, request, (done, total) => calls.tell('progress', { done, total })),
+      workNow(
+        withListTexts(
+          inspectVolume(target, request, (done, total) => calls.tell('progress', { done, total })),
+        ),
+      ),
   },
 });
 

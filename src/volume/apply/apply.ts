@@ -144,34 +144,18 @@ class Apply {
   }
 
   *run(): Work<ApplyOutcome> {
-    const { volume, layer, host, request } = this;
+    const { layer } = this;
     let isSwitching = false;
     try {
-      const { slots, plan, comparison } = yield* planned(volume, this.#view, request.paths);
-      this.#refuseReadOnly();
-      if (!request.ours) refuseConflicts(comparison.conflicts, request.undoing !== undefined);
-      yield* comparison.refused(this.#writer, host.rights);
-      refuseAll(comparison.refusals);
-      const answer = { items: plan.items, layer, storedBytes: 0, writtenBytes: 0 };
-      if (plan.items.length === 0 && plan.attributes.length <= 1) {
-        yield* this.#remember();
-        return answer;
-      }
-      this.#refuseFull(plan);
-      this.#refuseStaging();
-      yield* this.#store(slots, plan);
-      failpoint('apply:stored');
-      yield* this.#writeJournal('staging', []);
-      failpoint('apply:staging');
-      yield* this.#stage(plan);
-      yield host.flush(this.#writer.rootFd);
-      yield* this.#writeJournal('switching', this.#steps(slots, plan));
+      const { items, isNothing } = yield* this.#prepare();
+      if (isNothing) return { items, layer, storedBytes: 0, writtenBytes: 0 };
       isSwitching = true;
       failpoint('apply:switching');
       const undo = yield* this.#carryOut();
       const { storedBytes } = this.#layer;
       return {
-        ...answer,
+        items,
+        layer,
         ...(undo !== undefined && { undo }),
         storedBytes,
         writtenBytes: this.#written,
@@ -182,6 +166,31 @@ class Apply {
     } finally {
       this.#writer.close();
     }
+  }
+
+  /** Steps 1 to 3, and the journal: nobody needs the plan after that. */
+  *#prepare(): Work<{ items: ApplyItem[]; isNothing: boolean }> {
+    const { volume, host, request } = this;
+    const { slots, plan, comparison } = yield* planned(volume, this.#view, request.paths);
+    this.#refuseReadOnly();
+    if (!request.ours) refuseConflicts(comparison.conflicts, request.undoing !== undefined);
+    yield* comparison.refused(this.#writer, host.rights);
+    refuseAll(comparison.refusals);
+    const { items } = plan;
+    if (items.length === 0 && plan.attributes.length <= 1) {
+      yield* this.#remember();
+      return { items, isNothing: true };
+    }
+    this.#refuseFull(plan);
+    this.#refuseStaging();
+    yield* this.#store(slots, plan);
+    failpoint('apply:stored');
+    yield* this.#writeJournal('staging', []);
+    failpoint('apply:staging');
+    yield* this.#stage(plan);
+    yield host.flush(this.#writer.rootFd);
+    yield* this.#writeJournal('switching', this.#steps(slots, plan));
+    return { items, isNothing: false };
   }
 
   #refuseReadOnly(): void {

@@ -2,6 +2,7 @@
  * The whole of what comes before anything is touched: names that differ, the
  * plan, names that no record knows, conflicts.
  */
+import v8 from 'node:v8';
 import { isWithin } from '../../lib/paths.js';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
@@ -46,9 +47,13 @@ export function* planned(
   const ancestors = ancestorsOf(volume);
   for (const path of paths)
     requirePath(volume, [target, ...ancestors.map(({ view }) => view)], path);
-  const slots = new Slots(volume, ancestors, target);
+  let seen = 0;
+  const slots = new Slots(volume, ancestors, target, paths, () => {
+    if (++seen % LOOKS_EVERY === 0) refuseTooMany(seen);
+  });
   yield* slots.collect();
   if (paths.length > 0) yield* restrict(slots, paths);
+  refuseTooMany(slots.slots.length + slots.touched.size, slots.touched.size * CHANGE_BYTES);
   const planner = new Planner(volume, slots, target, stagingName(volume.uuid));
   const plan = yield* planner.make();
   yield* addHiddenLinks(volume, slots, plan, target);
@@ -56,6 +61,26 @@ export function* planned(
   const comparison = new BaseComparison(volume, base, slots, target, plan);
   yield* comparison.conflicted();
   return { slots, plan, comparison };
+}
+
+/** Changes found between two looks at the memory. */
+const LOOKS_EVERY = 4096;
+/** What the plan of one change takes, about. */
+const CHANGE_BYTES = 1800;
+/** This part of the thread's memory may be in use. */
+const MEMORY_PART = 0.8;
+
+/** A thread whose memory is full ends, and the mount with it. `moreBytes`: will be needed, too. */
+function refuseTooMany(count: number, moreBytes = 0): void {
+  const { used_heap_size: usedBytes, heap_size_limit: limitBytes } = v8.getHeapStatistics();
+  if (usedBytes + moreBytes < limitBytes * MEMORY_PART) return;
+  throw new CommandError(
+    'apply-too-large',
+    'ENOMEM',
+    `${count} changes or more are too many for one apply: apply parts, one after the other ` +
+      '(shadowfs apply PATH…); nothing was changed',
+    { changeCount: count },
+  );
 }
 
 /** In the tree, or in the base before. Throws `no-such-file`. */

@@ -64,6 +64,10 @@ export class Slots {
     readonly volume: ReadableVolume,
     readonly ancestors: readonly Ancestor[],
     readonly target: View,
+    /** What is to be applied; none: everything. */
+    readonly wanted: readonly string[] = [],
+    /** Called for each slot that is kept: throws when there are too many. */
+    readonly onSlot: () => void = () => undefined,
   ) {}
 
   *collect(): Work<void> {
@@ -176,12 +180,30 @@ export class Slots {
     const { before, after, beforePath, afterPath } = slot;
     if (before?.ino === after?.ino) return;
     if (!this.#isFor(ancestor, afterPath ?? beforePath ?? '')) return;
-    this.slots.push(slot);
+    this.#keep(ancestor, slot);
     const wholes: Whole[] = [];
     this.#queue(ancestor, wholes, slot);
     for (let whole = wholes.pop(); whole !== undefined; whole = wholes.pop()) {
       yield* this.#list(ancestor, whole, wholes);
     }
+  }
+
+  #keep(ancestor: Ancestor, slot: Slot): void {
+    if (!this.#matters(ancestor, slot)) return;
+    this.onSlot();
+    this.slots.push(slot);
+  }
+
+  /** It is wanted, or may have to do with what is: a directory, or something that moved. */
+  #matters({ view }: Ancestor, { before, after, beforePath, afterPath }: Slot): boolean {
+    if (this.wanted.length === 0 || before?.isDirectory || after?.isDirectory) return true;
+    const paths = [beforePath, afterPath];
+    if (paths.some((path) => path !== undefined && this.wanted.some((top) => isWithin(path, top))))
+      return true;
+    return (
+      (before !== undefined && this.#in(this.target, view, before.ino) !== undefined) ||
+      (after !== undefined && this.#in(view, this.target, after.ino) !== undefined)
+    );
   }
 
   #queue(
@@ -216,7 +238,7 @@ export class Slots {
         before: isBefore ? inode : undefined,
         after: isBefore ? undefined : inode,
       };
-      this.slots.push(slot);
+      this.#keep(ancestor, slot);
       this.#queue(ancestor, wholes, slot);
     }
   }

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import v8 from 'node:v8';
 import { crc32 } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { Deferred } from '../../../src/lib/deferred.js';
@@ -14,7 +15,7 @@ import {
   openJournal,
   writeJournal,
 } from '../../../src/volume/apply/journal-file.js';
-import { applying } from './apply-fixture.js';
+import { applyAll, applying } from './apply-fixture.js';
 import { VolumeFixture } from './volume-fixture.js';
 
 const TIMES = { atimeS: 1, atimeNs: 2, mtimeS: 3, mtimeNs: 4 };
@@ -229,5 +230,33 @@ t.test('A13: a torn journal changes nothing, and is told', (t) => {
   fs.truncateSync(file, fs.statSync(file).size - 1);
   t.throws(() => recoverApplyNow(fixture.volume, fixture.path), { name: 'CorruptionError' });
   t.strictSame(tree(base), before);
+  t.end();
+});
+
+t.test('an apply that does not fit into memory is refused, and its parts are not', (t) => {
+  const { getHeapStatistics } = v8;
+  t.teardown(() => {
+    v8.getHeapStatistics = getHeapStatistics;
+  });
+  let base = '';
+  const fixture = new VolumeFixture(t, {}, (path) => {
+    base = path;
+    fs.mkdirSync(join(path, 'd'));
+  });
+  for (const name of ['d/a', 'd/b', 'e']) fixture.write(name, name);
+  fixture.flush();
+  v8.getHeapStatistics = () => {
+    const now = getHeapStatistics();
+    return { ...now, used_heap_size: now.heap_size_limit };
+  };
+  t.throws(() => applyAll(fixture), { code: 'apply-too-large', errno: 'ENOMEM' });
+  t.strictSame(tree(base), { d: '/' });
+  t.equal(journalState(fixture.path), undefined);
+  v8.getHeapStatistics = getHeapStatistics;
+  applyAll(fixture, ['d']);
+  t.strictSame(tree(base), { d: '/', 'd/a': 'd/a', 'd/b': 'd/b' });
+  applyAll(fixture);
+  t.strictSame(tree(base), { d: '/', 'd/a': 'd/a', 'd/b': 'd/b', e: 'e' });
+  t.strictSame(fixture.check().findings, []);
   t.end();
 });
