@@ -116,6 +116,12 @@ export class BaseDirectory {
     this.#listings.clear();
   }
 
+  /** That mount is gone. */
+  unpin(path: string): void {
+    this.#handles.unpin(path);
+    this.#listings.clear();
+  }
+
   /**
    * Attributes of the file itself; symlinks are not followed. Undefined when
    * there is no such file.

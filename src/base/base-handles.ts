@@ -156,6 +156,15 @@ export class BaseHandles {
     return 0;
   }
 
+  /** Whatever is there now is found again. */
+  unpin(path: string): void {
+    const fd = this.#pinned.get(path);
+    if (fd === undefined) return;
+    this.#pinned.delete(path);
+    close(fd);
+    this.forgetHandles();
+  }
+
   /** The descriptor for stating a pinned path, the base directory itself included. */
   pinnedFd(path: string): number | undefined {
     if (path === '') return this.rootFd;

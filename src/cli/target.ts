@@ -122,8 +122,12 @@ function mountedTarget(mount: MountEntry, paths: StatePaths, directory: string):
       `the process that served ${mount.mountpoint} has ended; mounting it again cleans up`,
     );
   }
-  const control = new ControlClient(controlDirectoryOf(mount, paths), `uid ${ownerOf(mount).uid}`);
-  return { kind: 'mounted', mount, control, directory };
+  return { kind: 'mounted', mount, control: controlOf(mount, paths), directory };
+}
+
+/** The control files of a mount. */
+export function controlOf(mount: MountEntry, paths: StatePaths): ControlClient {
+  return new ControlClient(controlDirectoryOf(mount, paths), `uid ${ownerOf(mount).uid}`);
 }
 
 /** A volume that a process of this user serves is reached through that process. */

@@ -21,6 +21,7 @@ export const COMMAND_NAMES = [
   'branch-rename',
   'switch',
   'merge',
+  'mount',
   'lock',
   'unlock',
   'schedule',
@@ -58,6 +59,8 @@ export interface CommandArguments {
   branch?: string;
   /** `diff`: a directory that gets `before/` and `after/`, with the files that differ. */
   copies?: string;
+  /** `mount`: what is shown at the mountpoint, and how; `options` as after `-o`. */
+  mount?: { branch?: string; options?: string; driver?: string; source?: string };
   /** `diff`, `restore-files`: what lies at these paths, below the mountpoint. */
   paths?: readonly string[];
   /** `diff`: a whole directory is one item. */

@@ -31,6 +31,8 @@ export interface OwnerRecord {
 export interface AcquireOptions {
   /** How long to wait for an owner that is closing. Blocks the thread. */
   waitMs?: number;
+  /** Waiting has no use any more. */
+  isInVain?: () => boolean;
   mountpoint?: string;
 }
 
@@ -64,6 +66,13 @@ export class Owner {
     }
   }
 
+  /** Another mount is the one to name. */
+  movedTo(mountpoint: string): void {
+    if (this.#fd < 0 || this.#record.mountpoint === mountpoint) return;
+    this.#record.mountpoint = mountpoint;
+    this.#write();
+  }
+
   /** Keeps the file: removing it would let two owners lock two files. */
   release(): void {
     if (this.#fd < 0) return;
@@ -92,7 +101,7 @@ export function acquireOwner(volumePath: string, options: AcquireOptions = {}): 
       closeSync(fd);
       throw fsError(answer, 'lock', path);
     }
-    if (Date.now() >= deadlineMs) {
+    if (Date.now() >= deadlineMs || options.isInVain?.() === true) {
       closeSync(fd);
       throw inUse(volumePath);
     }

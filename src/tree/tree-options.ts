@@ -22,6 +22,8 @@ export interface TreeOptions {
    * `Deferred` has settled.
    */
   runJob?: (job: TreeJob) => void;
+  /** Another mount of the volume knows the inode by its number. */
+  isKnownElsewhere?: (ino: number) => boolean;
   /** Above this number of changed names a restore expires all names at once. */
   epochThreshold?: number;
 }

@@ -3,7 +3,6 @@
  * implements all of it; unit tests of single parts may implement less.
  */
 import type { Deferred } from '../lib/deferred.js';
-import type { BaseEvent } from '../base/base-directory.js';
 import type { XattrValue } from '../volume/files/xattrs.js';
 import type { Inode } from '../volume/inode.js';
 import type { View } from '../volume/view.js';
@@ -78,7 +77,6 @@ interface VolumeData {
 
 /** The base directory, as far as the tree hears of its changes. */
 interface TreeBase {
-  changes(): BaseEvent[] | undefined;
   /** Byte strings. */
   watchedPaths(): Iterable<string>;
   list(path: string): readonly { name: string }[];

@@ -90,7 +90,9 @@ export class Tree implements Operations {
     const { controlTarget, nodeLimits } = options;
     this.#nodes = new NodeTable(
       (ino) => void (options.readOnly || volume.release(ino)),
-      (ino) => volume.forgetPath(ino),
+      (ino) => {
+        if (options.isKnownElsewhere?.(ino) !== true) volume.forgetPath(ino);
+      },
       epochInodes(nodeLimits ?? NODE_LIMITS),
     );
     const names = volume.options.hiddenNames;
@@ -142,6 +144,16 @@ export class Tree implements Operations {
   /** What to touch before that: watched directories that are gone. */
   forsaken({ from }: Transition, watched: Watched): Touch[] {
     return forsaken(this.#context, from, watched);
+  }
+
+  /** The kernel knows the inode of this mount, live or in a snapshot. */
+  knows(ino: number): boolean {
+    return this.#nodes.isKnown(ino);
+  }
+
+  /** The mount is gone, and others of the volume go on: nothing is kept for this one any more. */
+  close(): void {
+    this.#transitions.close();
   }
 
   /** Nodes held by the kernel. */

@@ -139,6 +139,11 @@ export class ReadableVolume {
     base?.unwatch(path);
   }
 
+  /** Inodes whose place in the base is kept, since a caller knows them by their number. */
+  pathNumbers(): Iterable<number> {
+    return this.core.basePaths.keys();
+  }
+
   /**
    * Hears of what others change in a base-backed directory; call it before the directory is read.
    * False: nothing tells of it, and the answer holds for a moment only.

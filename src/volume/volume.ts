@@ -466,12 +466,26 @@ export class Volume extends ReadableVolume {
 
   // Branches
 
-  /** The same volume, at another branch: for another mount. Throws no-such-branch. */
-  at(branch: string): Volume {
-    const seat = new Seat(this.branches.open(branch));
+  /**
+   * The same volume, at another branch: for another mount, until `leave`. `where` says where that
+   * is. Throws no-such-branch.
+   */
+  at(branch: string, where?: () => string): Volume {
+    const opened = this.branches.open(branch);
+    const seat = new Seat(opened);
+    seat.where = where;
+    if (where !== undefined) opened.where = where;
     const volume = new Volume(this.core, this.catalog, this.uuid, seat, this.main ?? this);
     if (!this.isReadOnly && !volume.isStandby) volume.names.reapOrphans();
     return volume;
+  }
+
+  /** The mount that `at` was for is gone; files that only it had open are gone, too. */
+  leave(): void {
+    if (!this.isReadOnly && !this.isStandby && this.failure === undefined) {
+      this.core.withReserve(() => this.names.reapOrphans());
+    }
+    this.branches.close(this.seat.branch);
   }
 
   /** Nothing has been written since the last command. */

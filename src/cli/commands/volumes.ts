@@ -51,11 +51,13 @@ function printVolumes(volumes: readonly ListedVolume[]): void {
     shownName(one.volumePath),
   ]);
   printTable(['DIRECTORY', 'STATE', 'SIZE', 'SNAPSHOTS', 'LAST USED', 'VOLUME'], rows);
-  for (const { volumePath, problem, host, mountpoint, directory } of volumes) {
+  for (const { volumePath, problem, host, mountpoint, mountpoints, directory } of volumes) {
     if (problem !== null) printLine(printable(`${volumePath}: ${problem}`));
     if (host !== null) printLine(printable(`${volumePath}: last used on another machine, ${host}`));
-    if (mountpoint !== null && mountpoint !== directory) {
-      printLine(printable(`${volumePath}: mounted on ${mountpoint}`));
+    const places =
+      mountpoints.length > 0 ? mountpoints : [mountpoint].filter((one) => one !== null);
+    if (places.some((place) => place !== directory)) {
+      printLine(printable(`${volumePath}: mounted on ${places.join(', ')}`));
     }
   }
 }

@@ -40,7 +40,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'branch --branch': BRANCHES,
   of: SNAPSHOTS,
   branch: BRANCHES,
-  'mount --branch': 'none',
+  'mount --branch': BRANCHES,
   'peer remove name': PEERS,
   'demote --peer': PEERS,
   'mount --option': 'none',

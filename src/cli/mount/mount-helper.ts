@@ -18,7 +18,6 @@ import {
   type MountEntry,
   readMountTable,
 } from '../../daemon/mount/mount-table.js';
-import { serveInBackground } from '../../daemon/serve/spawn.js';
 import { takeIn } from '../../daemon/volumes/take-in.js';
 import { umountAndWait } from '../../daemon/mount/umount.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
@@ -33,7 +32,8 @@ import {
 } from './mount-words.js';
 import { printable } from '../output.js';
 import { processesBelow } from './told-below.js';
-import { planned } from './plan.js';
+import { planned, served } from './plan.js';
+import { withVolumeOf } from './which-volume.js';
 import { currentPaths } from '../target.js';
 
 /** Wrong usage, or not permitted. */
@@ -55,20 +55,19 @@ async function mountAsTold(words: MountWords, say: (text: string) => void): Prom
   }
   const paths = currentPaths();
   await takeIn(paths, say);
-  const plan = await planned(
-    {
-      base: NO_BASE.has(words.spec) ? undefined : words.spec,
-      source: NO_BASE.has(words.spec) ? words.spec : undefined,
-      mountpoint: words.directory,
-      volume: words.volume,
-      driver: words.driver,
-      options,
-    },
-    paths,
-  );
+  const hasBase = !NO_BASE.has(words.spec);
+  const request = {
+    base: hasBase ? words.spec : undefined,
+    source: hasBase ? undefined : words.spec,
+    mountpoint: words.directory,
+    volume: words.volume,
+    driver: words.driver,
+    options,
+  };
+  const plan = await planned(await withVolumeOf(request, paths), paths);
   for (const note of plan.notes) say(note);
   if (!words.fake) {
-    const { isNew } = await serveInBackground(plan);
+    const { isNew } = await served(plan, { words: words.options, driver: words.driver });
     if (isNew) say(`a new history begins (volume ${plan.volume})`);
     for (const text of processesBelow(plan).warnings) say(text);
   }

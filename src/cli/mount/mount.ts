@@ -8,7 +8,8 @@ import { parseMountOptions } from '../../daemon/mount/mount-options.js';
 import type { DriverChoice, MountPlan, MountRequest } from '../../daemon/mount/mount-plan.js';
 import type { OpenedFacts } from '../../daemon/serve/spawn.js';
 import { DRIVERS } from './mount-words.js';
-import { planned } from './plan.js';
+import { planned, served } from './plan.js';
+import { withVolumeOf } from './which-volume.js';
 import { processesBelow } from './told-below.js';
 import { action, type CommonOptions, jsonOption, withExamples } from '../options.js';
 import { noteWarning, printable, printJson, printLine, warn, wrongUsage } from '../output.js';
@@ -36,6 +37,8 @@ const EXAMPLES = `
   shadowfs mount ~/project                in place: the directory itself gets a history
   shadowfs mount ~/project /mnt/play      a view of it elsewhere; ~/project never changes
   shadowfs mount --no-base /mnt/scratch   over nothing
+  shadowfs -C ~/project mount --branch try /mnt/try
+                                          another branch of it, beside its other mounts
 
 -o takes the long options above without their dashes, and ro, rw, allow_other:
   shadowfs mount --no-base -o compression=on,quota=10G /mnt/scratch`;
@@ -72,11 +75,11 @@ export function addMount(program: Command): void {
     EXAMPLES,
   ).action(
     action(async (directories: string[], options: MountCommandOptions) => {
-      const request = requestOf(directories, options);
       const paths = currentPaths();
       // Loaded only when needed: other commands start faster without it.
       const { takeIn } = await import('../../daemon/volumes/take-in.js');
       await takeIn(paths, warn);
+      const request = await withVolumeOf(requestOf(directories, options), paths);
       const plan = await planned(request, paths);
       for (const note of plan.notes) warn(note);
       if (options.foreground) {
@@ -86,8 +89,8 @@ export function addMount(program: Command): void {
         );
         return;
       }
-      const { serveInBackground } = await import('../../daemon/serve/spawn.js');
-      report(options, plan, await serveInBackground(plan));
+      const given = { words: wordsOf(options), driver: options.driver };
+      report(options, plan, await served(plan, given));
     }),
   );
 }
@@ -145,10 +148,15 @@ function requestOf(directories: readonly string[], options: MountCommandOptions)
     isNew: options.new === true,
     driver: options.driver,
     options: {
-      ...parseMountOptions([...options.option, ...longOptions(options)]),
+      ...parseMountOptions(wordsOf(options)),
       ...(options.branch !== undefined && { branch: options.branch }),
     },
   };
+}
+
+/** The `-o` words. */
+function wordsOf(options: MountCommandOptions): string[] {
+  return [...options.option, ...longOptions(options)];
 }
 
 /** The long options in the form of `-o`. */

@@ -35,6 +35,7 @@ import { freezeStopFile } from './freeze-stop.js';
 import { groupSaveFile } from './group-save.js';
 import { lockFile } from './lock.js';
 import { logFile } from './log.js';
+import { mountFile } from './mount.js';
 import { optionsFile } from './options.js';
 import { peerInviteFile } from './peer-invite.js';
 import { peerJoinFile } from './peer-join.js';
@@ -66,6 +67,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   branchRenameFile,
   switchFile,
   mergeFile,
+  mountFile,
   lockFile,
   unlockFile,
   scheduleFile,

@@ -8,10 +8,11 @@
  * is durable; a command that fails before the switch leaves everything as it was.
  *
  * Doors: command-volume, commands, inspect.
- * Doors inside daemon/: applying, freezing, inspector, merge-lines, merging, problems, save-schedule.
+ * Doors inside daemon/: applying, command-order, freezing, inspector, merge-lines, merging, problems,
+ *   save-schedule.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
-import { after, type Deferred, failing } from '../../lib/deferred.js';
+import { after, Deferred, failing } from '../../lib/deferred.js';
 import { settledWith } from '../../lib/work.js';
 import {
   type Answer,
@@ -20,12 +21,14 @@ import {
   type Commands,
   failureAnswer,
 } from '../../control/command.js';
-import { CommandQueue } from '../../control/command-queue.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
+import { MAIN_BRANCH } from '../../volume/branches/branch.js';
+import { CommandOrder, type CommandProgress } from './command-order.js';
 import type { CommandVolume, ForkRequest, TreeMove } from './command-volume.js';
 import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
 import type { PeeringCommand } from '../peers/peering.js';
 import { round } from '../../lib/round.js';
+import type { MountBeside } from '../serve/messages.js';
 import type { Freezing } from './freezing.js';
 import type { Finish } from './merging.js';
 import { revertHint } from './revert-hint.js';
@@ -40,14 +43,21 @@ export interface InspectRequest {
 
 export interface CommandParts<V> {
   volume: CommandVolume<V>;
-  /** Settles when every write that had returned to its program has reached the volume. */
-  quiesce(): Deferred<void>;
+  /** Shared with the other mounts of the volume. Absent: there are none. */
+  order?: CommandOrder;
+  /**
+   * Settles when every write that had returned to its program has reached the volume: writes in the
+   * mount of that branch, if there is one; absent: in this mount.
+   */
+  quiesce(branch?: string): Deferred<void>;
   /**
    * Called as soon as a restore has switched the live view. The returned function runs when the
    * restore is durable, and settles when no cache of the kernel shows the old view any more.
    */
   restored(from: V, to: V): () => Deferred<Answer>;
   inspect(request: InspectRequest): Deferred<Answer>;
+  /** Makes another mount of the volume. */
+  mount(what: MountBeside): Deferred<Answer>;
   /** Brings the tree into the base; what programs wrote has reached the volume. */
   apply: {
     run(args: CommandArguments, source: string): Deferred<Answer>;
@@ -81,41 +91,18 @@ export interface CommandParts<V> {
   log(message: string): void;
 }
 
-/** What `status` shows about the current command. */
-export interface CommandProgress {
-  command: string;
-  phase: string;
-  elapsedMs: number;
-  /** Progress of an inspection; total 0: not known yet. */
-  doneCount?: number;
-  totalCount?: number;
-  /** The same, where it counts bytes. */
-  doneBytes?: number;
-  totalBytes?: number;
-}
-
 export class VolumeCommands<V> implements Commands {
   readonly #parts: CommandParts<V>;
-  readonly #queue = new CommandQueue<Answer>();
-  /** Inspections take long and change nothing: they wait only for each other. */
-  readonly #inspections = new CommandQueue<Answer>();
-  /** Commands that wait for another machine must not delay a save. */
-  readonly #peerings = new CommandQueue<Answer>();
-  /**
-   * Changes of the role, one at a time, by whichever side carries them out. A failover does not
-   * wait for a transfer.
-   */
-  readonly #roleChanges = new CommandQueue<Answer>();
-  #inspected = { done: 0, total: 0 };
-  #phase = '';
-  #startedMs = 0;
-  #inspectStartedMs = 0;
-  #freezeStartedMs = 0;
+  readonly #order: CommandOrder;
+  /** Changes given here that have not ended. */
+  #pending = 0;
+  #whenNone: Deferred<void>[] = [];
   #result: Answer | undefined;
   readonly #watchers: ((answer: Answer) => void)[] = [];
 
   constructor(parts: CommandParts<V>) {
     this.#parts = parts;
+    this.#order = parts.order ?? new CommandOrder();
   }
 
   /** The last command's answer. */
@@ -129,36 +116,33 @@ export class VolumeCommands<V> implements Commands {
   }
 
   get isIdle(): boolean {
-    const queues = [this.#queue, this.#inspections, this.#peerings, this.#roleChanges];
-    return queues.every(({ isIdle }) => isIdle);
+    const { changes, inspections, peerings, roleChanges } = this.#order;
+    return [changes, inspections, peerings, roleChanges].every(({ isIdle }) => isIdle);
   }
 
   progress(): CommandProgress | undefined {
-    const command = this.#queue.current;
-    if (command === undefined) {
-      const inspection = this.#inspections.current;
-      const { freeze } = this.#parts;
-      if (freeze.isRunning) {
-        const elapsedMs = round(this.#parts.nowMs() - this.#freezeStartedMs);
-        const { done: doneBytes, total: totalBytes } = freeze.progress;
-        return { command: 'freeze', phase: 'copy', elapsedMs, doneBytes, totalBytes };
-      }
-      return inspection === undefined
-        ? undefined
-        : {
-            command: inspection,
-            phase: 'inspect',
-            elapsedMs: round(this.#parts.nowMs() - this.#inspectStartedMs),
-            ...shownProgress(this.#inspected),
-          };
-    }
-    return {
-      command,
-      phase: this.#phase,
-      elapsedMs: round(this.#parts.nowMs() - this.#startedMs),
-      ...(this.#phase === 'apply' && shownProgress(this.#parts.apply.progress)),
-      ...(this.#phase === 'merge' && shownProgress(this.#parts.merge.progress)),
+    const { freeze, nowMs } = this.#parts;
+    return this.#order.progress(nowMs(), freeze.isRunning ? freeze.progress : undefined);
+  }
+
+  /** Settles when no change that was given here is under way, or waits for its turn. */
+  whenDone(): Deferred<void> {
+    const done = new Deferred<void>();
+    if (this.#pending === 0) done.resolve();
+    else this.#whenNone.push(done);
+    return done;
+  }
+
+  /** Runs a change when all earlier ones of the volume are done. */
+  #inTurn(name: string, start: () => Deferred<Answer>): Deferred<Answer> {
+    this.#pending++;
+    const answer = this.#order.changes.run(name, start);
+    const ended = (): void => {
+      if (--this.#pending > 0) return;
+      for (const waiting of this.#whenNone.splice(0)) waiting.resolve();
     };
+    answer.settled(ended, ended);
+    return answer;
   }
 
   run(command: CommandName, args: CommandArguments, source: string): Deferred<Answer> {
@@ -196,15 +180,10 @@ export class VolumeCommands<V> implements Commands {
 
   /** Stores everything that programs have written: for an unmount. */
   storeAll(): Deferred<Answer> {
-    return this.#queue.run('store', () => {
+    return this.#inTurn('store', () => {
       const timings = this.#begin();
       return after(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
     });
-  }
-
-  /** The progress of the current inspection. */
-  inspectProgress(done: number, total: number): void {
-    this.#inspected = { done, total };
   }
 
   #finished(command: string, answer: Answer): void {
@@ -269,16 +248,16 @@ export class VolumeCommands<V> implements Commands {
           return this.#change(command, false, () => volume.pruned.set(required(name), source));
         }
         if (action !== 'schedule') {
-          return this.#peerings.run(command, () => this.#agent(action, args, source));
+          return this.#order.peerings.run(command, () => this.#agent(action, args, source));
         }
         return this.#change(command, false, () => volume.pulls.set(required(name), source));
       }
       case 'group-save':
-        return this.#peerings.run(command, () => this.#agent(command, args, source));
+        return this.#order.peerings.run(command, () => this.#agent(command, args, source));
       case 'promote':
       case 'demote':
       case 'switchover':
-        return this.#roleChanges.run(command, () => this.#changeRole(command, args, source));
+        return this.#order.roleChanges.run(command, () => this.#changeRole(command, args, source));
       case 'revert':
         return this.#start('switchover', args, source);
       case 'delete':
@@ -291,9 +270,7 @@ export class VolumeCommands<V> implements Commands {
           volume.renameSnapshot(required(name), required(args.to), source),
         );
       case 'branch':
-        return this.#change(command, true, () =>
-          volume.branchCommands.fork(required(name), this.#forkPoint(args.fork ?? {}), source),
-        );
+        return this.#fork(required(name), args.fork ?? {}, source);
       case 'branch-delete':
         return this.#change(command, false, () =>
           volume.branchCommands.delete(required(name), source),
@@ -309,6 +286,9 @@ export class VolumeCommands<V> implements Commands {
         });
       case 'merge':
         return args.dryRun === true ? this.#inspect(command, args) : this.#merge(args, source);
+      case 'mount':
+        // Beside other commands: it changes nothing in the volume.
+        return this.#parts.mount({ mountpoint: required(name), ...args.mount });
       case 'lock':
         return this.#change(command, false, () =>
           volume.lockSnapshot(this.#resolved(required(name)), args.reason ?? '', source),
@@ -344,7 +324,7 @@ export class VolumeCommands<V> implements Commands {
       case 'peer-invite':
       case 'peer-join':
       case 'peer-remove':
-        return this.#peerings.run(command, () => this.#parts.peering(command, args, source));
+        return this.#order.peerings.run(command, () => this.#parts.peering(command, args, source));
     }
   }
 
@@ -357,25 +337,27 @@ export class VolumeCommands<V> implements Commands {
     const { name, epoch, peerName } = args;
     if (command === 'promote') {
       const asked = epoch === undefined ? agent(command, args, source) : undefined;
-      return asked ?? this.#moveTree(command, () => volume.roles.promote(source, random, epoch));
+      const promote = (): TreeMove<V> => volume.roles.promote(source, random, epoch);
+      return asked ?? this.#moveTree(command, promote, MAIN_BRANCH);
     }
     if (command === 'switchover' || peerName !== undefined)
       return this.#agent(command, args, source);
-    return this.#moveTree(command, () => {
+    const demote = (): TreeMove<V> => {
       checkDemotion();
       return volume.roles.demote(name, source, epoch);
-    });
+    };
+    return this.#moveTree(command, demote, MAIN_BRANCH);
   }
 
   /** It waits for the command that runs, and then no other command waits for it. */
   #freeze(isForced: boolean, source: string): Deferred<Answer> {
     const { freeze } = this.#parts;
     freeze.begin();
-    const ready = this.#queue.run('freeze', () => {
+    const ready = this.#inTurn('freeze', () => {
       const timings = this.#begin();
       return after(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
     });
-    this.#freezeStartedMs = this.#parts.nowMs();
+    this.#order.freezeStartedMs = this.#parts.nowMs();
     const done = after(ready, () => freeze.run(isForced, source));
     const end = (): void => freeze.end();
     done.settled(end, end);
@@ -384,10 +366,11 @@ export class VolumeCommands<V> implements Commands {
 
   #merge(args: CommandArguments, source: string): Deferred<Answer> {
     const { merge } = this.#parts;
-    return this.#queue.run('merge', () => {
+    return this.#inTurn('merge', () => {
       const timings = this.#begin();
-      return after(this.#quiesce(timings), () => {
-        this.#phase = 'merge';
+      return after(this.#quiesceBoth(timings, args.name), () => {
+        this.#order.phase = 'merge';
+        this.#order.counted = () => merge.progress;
         const startedMs = this.#parts.nowMs();
         return merge.run(args, source, (change) => {
           timings['mergeMs'] = round(this.#parts.nowMs() - startedMs);
@@ -399,7 +382,7 @@ export class VolumeCommands<V> implements Commands {
 
   #apply(args: CommandArguments, source: string): Deferred<Answer> {
     const { apply } = this.#parts;
-    return this.#queue.run('apply', () => this.#changeBase(() => apply.run(args, source)));
+    return this.#inTurn('apply', () => this.#changeBase(() => apply.run(args, source)));
   }
 
   #changeBase(change: () => Deferred<Answer>): Deferred<Answer> {
@@ -412,7 +395,8 @@ export class VolumeCommands<V> implements Commands {
     }
     const timings = this.#begin();
     return after(this.#quiesce(timings), () => {
-      this.#phase = 'apply';
+      this.#order.phase = 'apply';
+      this.#order.counted = () => this.#parts.apply.progress;
       const startedMs = this.#parts.nowMs();
       return after(change(), (answer): Answer => {
         timings['applyMs'] = round(this.#parts.nowMs() - startedMs);
@@ -424,7 +408,7 @@ export class VolumeCommands<V> implements Commands {
   /** The undo of an apply changes the base, and any other one the tree. */
   #undo(args: CommandArguments, source: string): Deferred<Answer> {
     const { volume, apply } = this.#parts;
-    return this.#queue.run('undo', () => {
+    return this.#inTurn('undo', () => {
       if (volume.planUndo(args.direction).concerns === 'base') {
         return this.#changeBase(() => apply.undo(args, source));
       }
@@ -450,7 +434,7 @@ export class VolumeCommands<V> implements Commands {
 
   /** Quiesces, then runs no other command until `held` settles. */
   hold(name: string, held: () => Deferred<Answer>): Deferred<Answer> {
-    return this.#queue.run(name, () => after(this.#quiesce(this.#begin()), held));
+    return this.#inTurn(name, () => after(this.#quiesce(this.#begin()), held));
   }
 
   #agent(command: AskedCommand, args: CommandArguments, source: string): Deferred<Answer> {
@@ -461,10 +445,21 @@ export class VolumeCommands<V> implements Commands {
 
   /** `quiesced`: the command depends on the content of the live tree. */
   #change(command: string, quiesced: boolean, change: () => object): Deferred<Answer> {
-    return this.#queue.run(command, () => {
+    return this.#changeWhen(
+      command,
+      (timings) => (quiesced ? this.#quiesce(timings) : settledWith<void>(undefined)),
+      change,
+    );
+  }
+
+  #changeWhen(
+    command: string,
+    ready: (timings: Record<string, number>) => Deferred<void>,
+    change: () => object,
+  ): Deferred<Answer> {
+    return this.#inTurn(command, () => {
       const timings = this.#begin();
-      const ready = quiesced ? this.#quiesce(timings) : settledWith<void>(undefined);
-      return after(ready, () => this.#commit(timings, this.#switch(timings, change)));
+      return after(ready(timings), () => this.#commit(timings, this.#switch(timings, change)));
     });
   }
 
@@ -489,13 +484,13 @@ export class VolumeCommands<V> implements Commands {
   }
 
   /** A change that may switch the live view; programs see either the old or the new one. */
-  #moveTree(command: string, change: () => TreeMove<V>): Deferred<Answer> {
-    return this.#queue.run(command, () => this.#moveNow(change));
+  #moveTree(command: string, change: () => TreeMove<V>, branch?: string): Deferred<Answer> {
+    return this.#inTurn(command, () => this.#moveNow(change, branch));
   }
 
-  #moveNow(change: () => TreeMove<V>): Deferred<Answer> {
+  #moveNow(change: () => TreeMove<V>, branch?: string): Deferred<Answer> {
     const timings = this.#begin();
-    return after(this.#quiesce(timings), () => this.#moved(timings, change));
+    return after(this.#quiesce(timings, branch), () => this.#moved(timings, change));
   }
 
   /** Everything that programs wrote has reached the volume. */
@@ -504,7 +499,7 @@ export class VolumeCommands<V> implements Commands {
     const makeCoherent = moved && this.#parts.restored(moved.from, moved.to);
     return after(this.#commit(timings, answer), (committed): Answer | Deferred<Answer> => {
       if (makeCoherent === undefined) return committed;
-      this.#phase = 'coherent';
+      this.#order.phase = 'coherent';
       const startedMs = this.#parts.nowMs();
       return after(makeCoherent(), (coherence): Answer => {
         timings['coherentMs'] = round(this.#parts.nowMs() - startedMs);
@@ -514,15 +509,17 @@ export class VolumeCommands<V> implements Commands {
   }
 
   #inspect(command: InspectRequest['command'], args: CommandArguments): Deferred<Answer> {
-    return this.#inspections.run(command, () => {
-      const stored = this.#queue.run(command, () => {
+    return this.#order.inspections.run(command, () => {
+      const stored = this.#inTurn(command, () => {
         const timings = this.#begin();
-        return after(this.#quiesce(timings), (): Deferred<Answer> => this.#commit(timings, {}));
+        const other = command === 'merge' ? args.name : args.branch;
+        const ready = this.#quiesceBoth(timings, other);
+        return after(ready, (): Deferred<Answer> => this.#commit(timings, {}));
       });
       return after(stored, () => {
         const startedMs = this.#parts.nowMs();
-        this.#inspectStartedMs = startedMs;
-        this.#inspected = { done: 0, total: 0 };
+        this.#order.inspectStartedMs = startedMs;
+        this.#order.inspected = { done: 0, total: 0 };
         const resolved: CommandArguments = { ...args };
         if (command === 'diff') {
           if (args.name !== undefined) resolved.name = this.#resolved(args.name);
@@ -538,6 +535,16 @@ export class VolumeCommands<V> implements Commands {
         );
       });
     });
+  }
+
+  /** A branch that another mount shows is forked with all writes that had returned there. */
+  #fork(name: string, from: ForkRequest, source: string): Deferred<Answer> {
+    const { volume } = this.#parts;
+    const of = from.branch ?? from.of;
+    const ready = (timings: Record<string, number>): Deferred<void> => this.#quiesce(timings, of);
+    return this.#changeWhen('branch', ready, () =>
+      volume.branchCommands.fork(name, this.#forkPoint(from), source),
+    );
   }
 
   #forkPoint({ of, snapshot, branch }: ForkRequest): ForkRequest {
@@ -557,20 +564,26 @@ export class VolumeCommands<V> implements Commands {
   }
 
   #begin(): Record<string, number> {
-    this.#startedMs = this.#parts.nowMs();
+    this.#order.startedMs = this.#parts.nowMs();
     return {};
   }
 
-  #quiesce(timings: Record<string, number>): Deferred<void> {
-    this.#phase = 'quiesce';
+  #quiesce(timings: Record<string, number>, branch?: string): Deferred<void> {
+    this.#order.phase = 'quiesce';
     const startedMs = this.#parts.nowMs();
-    return after(this.#parts.quiesce(), () => {
+    return after(this.#parts.quiesce(branch), () => {
       timings['quiesceMs'] = round(this.#parts.nowMs() - startedMs);
     });
   }
 
+  /** What was written in this mount, and in that of another branch. */
+  #quiesceBoth(timings: Record<string, number>, other: string | undefined): Deferred<void> {
+    if (other === undefined) return this.#quiesce(timings);
+    return after(this.#quiesce(timings, other), () => this.#quiesce(timings));
+  }
+
   #switch<A>(timings: Record<string, number>, change: () => A): A {
-    this.#phase = 'switch';
+    this.#order.phase = 'switch';
     const startedMs = this.#parts.nowMs();
     const answer = change();
     timings['switchMs'] = round(this.#parts.nowMs() - startedMs);
@@ -578,7 +591,7 @@ export class VolumeCommands<V> implements Commands {
   }
 
   #commit(timings: Record<string, number>, answer: object): Deferred<Answer> {
-    this.#phase = 'commit';
+    this.#order.phase = 'commit';
     const startedMs = this.#parts.nowMs();
     const { volume } = this.#parts;
     return after(volume.whenCommitted(volume.commit()), (): Answer => {
@@ -586,10 +599,6 @@ export class VolumeCommands<V> implements Commands {
       return { ...answer, timings };
     });
   }
-}
-
-function shownProgress({ done, total }: { done: number; total: number }) {
-  return { doneCount: done, totalCount: total };
 }
 
 function required(name: string | undefined): string {

@@ -13,7 +13,7 @@ import { sleepSync } from '../../lib/sleep.js';
 import { O_PATH } from '../../libc/constants.js';
 import { descriptorsOf, mountIdOf, otherProcesses } from '../../libc/process-files.js';
 import type { MountPlan } from './mount-plan.js';
-import { isRunning, type MountRecord, readMountRecord, readMountRecords } from './mount-record.js';
+import { type MountRecord, readMountRecord, recordsOf } from './mount-record.js';
 import { mountAt, mountOfDevice, readMountTable } from './mount-table.js';
 import type { StatePaths } from './paths.js';
 import { BUSY_LINKS, commandOf, describeUse, type MountUse, ownShellFirst } from './processes.js';
@@ -23,12 +23,15 @@ const NAMED_MAX = 20;
 const STORING_MS = 10_000;
 const POLL_MS = 20;
 
-/** The process serves a mount that is in no table any more. */
+/** The process serves a mount that is in no table any more, perhaps beside others. */
 export function detachedMountOf(pid: number, paths: StatePaths): MountRecord | undefined {
-  const record = readMountRecords(paths).find((one) => one.pid === pid && isRunning(one));
-  if (record?.device === undefined || record.mountId === undefined) return undefined;
-  const isListed = mountOfDevice(readMountTable(), record.device, record.mountpoint) !== undefined;
-  return isListed ? undefined : record;
+  const table = readMountTable();
+  return recordsOf(pid, paths).find(
+    ({ device, mountId, mountpoint }) =>
+      device !== undefined &&
+      mountId !== undefined &&
+      mountOfDevice(table, device, mountpoint) === undefined,
+  );
 }
 
 /** Who uses the detached mount, as far as /proc shows it to this user. */

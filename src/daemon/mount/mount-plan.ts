@@ -5,7 +5,7 @@
  *
  * Doors: answering, mount-options, mount-plan, mount-record, mount-table, paths,
  *   processes, umount, uses-below.
- * Doors inside daemon/: detached, mount-place, unmount-elsewhere, unmount-thread.
+ * Doors inside daemon/: detached, mount-place, plan-beside, unmount-elsewhere, unmount-thread.
  */
 import { accessSync, constants, readdirSync, type Stats, statSync } from 'node:fs';
 import { absolutePath, realPath } from '../../lib/byte-paths.js';
@@ -145,12 +145,12 @@ function chosenDriver(
   return { driver: 'fuse-native', driverReason };
 }
 
-function refusal(code: string, errno: ErrnoName, message: string): CommandError {
+export function refusal(code: string, errno: ErrnoName, message: string): CommandError {
   return new CommandError(code, errno, message);
 }
 
 /** The real path of an existing directory. A stale mount of ours on the way is removed first. */
-function directoryAt(path: string, what: 'mountpoint' | 'base', paths: StatePaths): string {
+export function directoryAt(path: string, what: 'mountpoint' | 'base', paths: StatePaths): string {
   const absolute = absolutePath(path);
   cleanStaleMounts(absolute, paths);
   let real: string;
@@ -185,7 +185,7 @@ function unreachable(error: unknown, what: string, path: string): CommandError {
   }
 }
 
-function refuseMountpointInUse(
+export function refuseMountpointInUse(
   table: readonly MountEntry[],
   mountpoint: string,
   inPlace: boolean,
@@ -218,7 +218,7 @@ function refuseUnreadable(base: string): void {
   }
 }
 
-function refuseNesting(base: string, mountpoint: string): void {
+export function refuseNesting(base: string, mountpoint: string): void {
   if (base === mountpoint) return;
   if (isWithin(base, mountpoint)) {
     throw refusal(
@@ -229,7 +229,7 @@ function refuseNesting(base: string, mountpoint: string): void {
   }
 }
 
-function refuseVolumeInside(volume: string, mountpoint: string): void {
+export function refuseVolumeInside(volume: string, mountpoint: string): void {
   if (!isWithin(volume, mountpoint)) return;
   throw refusal(
     'volume-inside-mount',
@@ -240,7 +240,7 @@ function refuseVolumeInside(volume: string, mountpoint: string): void {
 }
 
 /** The real path of the part that exists, followed by the rest, which will be made. */
-function realpathOfExisting(path: string): string {
+export function realpathOfExisting(path: string): string {
   let existing = path;
   let rest = '';
   while (existing !== '/') {

@@ -83,7 +83,13 @@ export function startTicksOf(pid: number): number | undefined {
   return Number(fields[STAT_FIELD.startTicks]);
 }
 
-/** True while exactly the process of the record runs. */
+/** True while exactly the process of the record runs and serves this mount. */
 export function isRunning(record: MountRecord): boolean {
-  return startTicksOf(record.pid) === record.startTicks;
+  // A process may go on with other mounts of its volume.
+  return record.state === 'serving' && startTicksOf(record.pid) === record.startTicks;
+}
+
+/** The mounts that a process serves. */
+export function recordsOf(pid: number, paths: StatePaths): MountRecord[] {
+  return readMountRecords(paths).filter((record) => record.pid === pid && isRunning(record));
 }

@@ -1,12 +1,19 @@
 /**
  * `shadowfs umount`: the kernel unmounts (which writes dirty pages out), then
- * this waits until the serving process has stored everything and ended.
+ * this waits until the serving process has stored everything, and ended with
+ * its last mount.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentDirectory } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
 import { cleanControlMount } from './mount-plan.js';
-import { findMountRecord, isRunning, type MountRecord, readMountRecord } from './mount-record.js';
+import {
+  findMountRecord,
+  isRunning,
+  type MountRecord,
+  readMountRecord,
+  recordsOf,
+} from './mount-record.js';
 import { isWithin } from '../../lib/paths.js';
 import { type MountEntry, readMountTable } from './mount-table.js';
 import type { StatePaths } from './paths.js';
@@ -44,7 +51,7 @@ export async function umountAndWait(
   if (record === undefined) {
     return { ended: true };
   }
-  await waitForEnd(record, say);
+  await waitForEnd(record, paths, say);
   // A killed daemon could not do this itself.
   cleanControlMount(record.controlMount);
   const after = readMountRecord(paths, record.mountpoint);
@@ -93,10 +100,22 @@ function busy(mount: MountEntry): CommandError {
   });
 }
 
-async function waitForEnd(record: MountRecord, say: (message: string) => void): Promise<void> {
+/** The mount is, or it was the last one of a process that has not ended yet. */
+function isServed(record: MountRecord, paths: StatePaths): boolean {
+  if (!isRunning(record)) return false;
+  const now = readMountRecord(paths, record.mountpoint);
+  if (now === undefined || now.pid !== record.pid || now.state === 'serving') return true;
+  return recordsOf(record.pid, paths).length === 0;
+}
+
+async function waitForEnd(
+  record: MountRecord,
+  paths: StatePaths,
+  say: (message: string) => void,
+): Promise<void> {
   const startedMs = Date.now();
   let told = false;
-  while (isRunning(record)) {
+  while (isServed(record, paths)) {
     if (!told && Date.now() - startedMs > PATIENCE_MS) {
       told = true;
       say(`waiting for process ${record.pid} to store everything`);

@@ -1,7 +1,8 @@
 /**
- * The main thread of a process that serves a mount: starts the serving thread
- * and its helpers, handles signals, does the work for which the serving thread
- * must never wait (unmounting, inspections), and ends when the mount is gone.
+ * The main thread of a process that serves the mounts of a volume: starts the
+ * serving thread and its helpers, makes more mounts when it is asked to, handles
+ * signals, does the work for which the serving thread must never wait
+ * (unmounting, inspections), and ends when the last mount is gone.
  *
  * What must hold: it ends only when everything is stored or has failed; it
  * never leaves a mount behind that nobody serves, whenever a signal comes.
@@ -9,55 +10,39 @@
  * Doors: daemon, spawn.
  * Doors inside daemon/: log, messages.
  */
-import { rmdirSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads';
 import { startHelpers } from '../../fuse/helpers/helper-client.js';
-import { mountFuse } from '../../fuse/mount/kernel-mount.js';
-import { raiseReadahead } from '../../fuse/mount/mount-info.js';
 import { exitNow } from '../../libc/libc.js';
 import { eventfd, eventfdSignal } from '../../libc/poll.js';
 import { SERVING_LIMITS } from '../../lib/thread-limits.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { endThreads, startThread, within, handlePosted } from '../../lib/threads.js';
-import { fsPath } from '../../lib/byte-text.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { invariant } from '../../lib/invariant.js';
 import { startWriter } from '../../volume/commit/start-writer.js';
+import type { Answer } from '../../control/command.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
 import { Inspector } from '../commands/inspector.js';
+import { mergeLines } from '../commands/merge-lines.js';
 import { END_SIGNALS, mountInterrupted } from './interrupted.js';
 import { keepLogShort, log } from './log.js';
 import { fromPlainError, type PlainError, toPlainError } from '../calls/plain-error.js';
-import type {
-  FromServer,
-  OpenedFacts,
-  ServeData,
-  ToMainThread,
-  ToServer,
-  ToServingThread,
-} from './messages.js';
-import { mergeLines } from '../commands/merge-lines.js';
-import { makeDirectory } from '../../lib/make-directory.js';
-import { refuseDetached } from '../mount/detached.js';
-import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
-import { type MountRecord, startTicksOf, writeMountRecord } from '../mount/mount-record.js';
-import { MountPlace } from '../mount/mount-place.js';
 import {
-  CONTROL_SUBTYPE,
-  mountAt,
-  type MountEntry,
-  MOUNT_TYPE,
-  readMountTable,
-} from '../mount/mount-table.js';
-import { ensurePrivateDirectory } from '../mount/paths.js';
-import { Toucher } from '../watchers/toucher.js';
+  FIRST_MOUNT,
+  type FromServer,
+  type MountBeside,
+  type OpenedFacts,
+  type ServeData,
+  type ToMainThread,
+  type ToServer,
+  type ToServingThread,
+} from './messages.js';
+import type { MountPlan } from '../mount/mount-plan.js';
+import { ending, oneMountOnly, planBeside, unanswered } from '../mount/plan-beside.js';
 import { ConnectionsLauncher } from '../peers/connections-launcher.js';
-import { detachLater, unmountElsewhere } from '../mount/unmount-elsewhere.js';
 import { registerEnd, registerUse } from '../volumes/register.js';
-import { unmountOrDetach, type UnmountReport, type UnmountTask } from '../mount/unmount-thread.js';
+import { ServedMount } from './served-mount.js';
 
-const READAHEAD_BYTES = 1024 * 1024;
 /** After a signal: how long the kernel may take to greet a mount, and a server to end. */
 const GIVE_UP_MS = 10_000;
 /** Longer than the serving thread takes to end its own threads. */
@@ -88,21 +73,29 @@ export async function serveInForeground(
   if (failure !== undefined) throw fromPlainError(failure);
 }
 
+/** Somebody waits for a message, perhaps about one mount. */
+interface Waiting {
+  kind: FromServer['kind'];
+  mount: number | undefined;
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
 class Daemon {
+  /** Of the first mount, and so of the volume. */
   readonly #plan: MountPlan;
-  readonly #place: MountPlace;
+  readonly #first: ServedMount;
+  readonly #mounts = new Map<number, ServedMount>();
   readonly #port: MessagePort;
   readonly #wakeFd = eventfd();
   readonly #inspector: Inspector;
   readonly #connections: ConnectionsLauncher;
-  readonly #toucher: Toucher;
   readonly #calls: ThreadCalls<ToServingThread, ToMainThread>;
   readonly #data: ServeData;
-  #record: MountRecord | undefined;
   #isEnding = false;
-  /** The mount has been requested; it exists, or may appear at any moment. */
+  /** The first mount has been requested; it exists, or may appear at any moment. */
   #isMounting = false;
-  /** Programs can use the mount. */
+  /** Programs can use the first mount. */
   #isReady = false;
   /** A signal that came before the mount was ready. */
   #early: string | undefined;
@@ -112,16 +105,18 @@ class Daemon {
   #snapshots: number | undefined;
   /** The serving thread has reported its end. */
   #hasEnded = false;
-  #hasMount = false;
-  #hasControlMount = false;
-  #waiting: { kind: string; resolve: () => void; reject: (error: Error) => void }[] = [];
+  /** The mounts that are made beside the first one: one after another. */
+  #adding: Promise<unknown> = Promise.resolve();
+  #nextMount = FIRST_MOUNT + 1;
+  #waiting: Waiting[] = [];
   #onEnded: ((failure: PlainError | undefined) => void) | undefined;
 
   constructor(plan: MountPlan) {
     this.#plan = plan;
     keepLogShort(plan.log);
-    this.#place = new MountPlace(plan.mountpoint);
-    this.#prepareDirectories();
+    this.#first = new ServedMount(FIRST_MOUNT, plan, (...what) => this.#post(...what));
+    this.#mounts.set(FIRST_MOUNT, this.#first);
+    this.#first.prepareDirectories();
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const { ports: helpers, workers } = startHelpers(this.#wakeFd);
@@ -144,24 +139,25 @@ class Daemon {
       { directory, mountpoint, inPlace, wakeFd: this.#wakeFd },
       (loss) => this.#calls.tell('connectionsLost', loss),
     );
-    this.#toucher = new Toucher(this.#place);
     this.#calls = new ThreadCalls<ToServingThread, ToMainThread>({
       post: (message, transfer) => this.#post({ kind: 'call', message }, transfer),
       handlers: {
         inspect: (request) => this.#inspector.run(request),
+        mount: (asked) => this.#mountBeside(asked),
         startConnections: (start) => this.#connections.start(start),
         endConnections: (config) => void this.#connections.stop(config),
-        watched: () => this.#toucher.watched(),
-        touch: (batch) => this.#toucher.touch(batch),
-        touched: () => this.#toucher.end(),
+        watched: ({ mount }) => this.#served(mount).toucher.watched(),
+        touch: ({ mount, batch }) => this.#served(mount).toucher.touch(batch),
+        touched: ({ mount }) => this.#mounts.get(mount)?.toucher.end(),
         mergeText: ({ directory }) => mergeLines(directory),
       },
     });
   }
 
   async run(onReady: (volume: OpenedFacts) => void): Promise<PlainError | undefined> {
+    const first = this.#first;
     const opened = this.#when('opened');
-    const ready = this.#when('ready');
+    const ready = this.#when('ready', first.id);
     const ended = new Promise<PlainError | undefined>((resolve) => {
       this.#onEnded = resolve;
     });
@@ -174,20 +170,19 @@ class Daemon {
       failpoint('mount:opened');
       this.#refuseEarlySignal();
       this.#register();
-      this.#mount();
+      this.#isMounting = true;
+      first.mount();
       failpoint('mount:mounted');
       await ready;
-      // The first answer through the mount: from here on it can be used.
-      await stat(fsPath(this.#plan.mountpoint));
+      await first.answers();
     } catch (error) {
-      await this.#removeMounts();
+      await first.remove();
       this.#post({ kind: 'stop' });
       await within(GIVE_UP_MS, ended);
       throw error;
     }
-    raiseReadahead(this.#plan.mountpoint, READAHEAD_BYTES);
-    failpoint('mount:answered');
-    this.#ready();
+    first.serving();
+    this.#isReady = true;
     if (this.#early === undefined) onReady(this.#facts);
     else void this.#end(this.#early);
     failpoint('mount:ready');
@@ -202,14 +197,29 @@ class Daemon {
     if (this.#early !== undefined) throw mountInterrupted(this.#early, mountpoint);
   }
 
-  /** Settles at the serving thread's next message of this kind, or fails with it. */
-  #when(kind: FromServer['kind']): Promise<void> {
+  #served(id: number): ServedMount {
+    const mount = this.#mounts.get(id);
+    if (mount !== undefined) return mount;
+    throw new CommandError('not-mounted', 'ENODEV', 'it is not mounted any more');
+  }
+
+  /**
+   * Settles at the serving thread's next message of this kind (about this mount), or fails with it.
+   */
+  #when(kind: FromServer['kind'], mount?: number): Promise<void> {
     const promise = new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ kind, resolve, reject });
+      this.#waiting.push({ kind, mount, resolve, reject });
     });
     // The waiting caller gets the failure; without a caller it must not count as unhandled.
     promise.catch(() => undefined);
     return promise;
+  }
+
+  /** Fails those who wait for news of a mount; absent: all who wait. */
+  #giveUp(error: Error, mount?: number): void {
+    const given = (one: Waiting): boolean => mount === undefined || one.mount === mount;
+    for (const one of this.#waiting) if (given(one)) one.reject(error);
+    this.#waiting = this.#waiting.filter((one) => !given(one));
   }
 
   get #servesItself(): boolean {
@@ -234,10 +244,12 @@ class Daemon {
     const lost = (error: Error): void => {
       handlePosted<FromServer>(this.#port, (message) => this.#handle(message));
       if (this.#hasEnded) return;
-      // Without the serving thread, a process that asks the mount waits for ever, and this process
+      // Without the serving thread, a process that asks a mount waits for ever, and this process
       // may be one.
-      if (this.#hasMount) this.#die('the serving thread', error);
-      for (const { reject } of this.#waiting) reject(error);
+      if ([...this.#mounts.values()].some(({ hasMount }) => hasMount)) {
+        this.#die('the serving thread', error);
+      }
+      this.#giveUp(error);
       this.#calls.lost(error);
       this.#onEnded?.(toPlainError(error));
     };
@@ -250,13 +262,14 @@ class Daemon {
   }
 
   #handle(message: FromServer): void {
-    this.#waiting = this.#waiting.filter(({ kind, resolve, reject }) => {
-      if (message.kind === 'failed') reject(fromPlainError(message.error));
-      else if (message.kind === kind) resolve();
-      else return true;
+    if (message.kind === 'failed') this.#giveUp(fromPlainError(message.error));
+    this.#waiting = this.#waiting.filter(({ kind, mount, resolve }) => {
+      if (message.kind !== kind) return true;
+      if (mount !== undefined && 'mount' in message && message.mount !== mount) return true;
+      resolve();
       return false;
     });
-    if (message.kind === 'unmounted') this.#hasMount = false;
+    if (message.kind === 'unmounted') this.#mounts.get(message.mount)?.unmounted();
     if (message.kind === 'opened') this.#opened = message.volume;
     // Without a volume it has nothing to serve.
     else if (message.kind === 'failed' && this.#opened === undefined)
@@ -266,68 +279,75 @@ class Daemon {
     if (message.kind === 'call') this.#calls.receive(message.message);
     else if (message.kind === 'start-writer')
       startWriter(message.data, (why) => log(`the writer thread failed: ${why}`));
+    else if (message.kind === 'mount-ended') void this.#oneEnded(message.mount, message.error);
     else if (message.kind === 'ended') {
       this.#hasEnded = true;
       this.#snapshots = message.snapshots;
+      this.#giveUp(ending(this.#plan));
       this.#onEnded?.(message.error);
     }
   }
 
-  #mount(): void {
-    this.#isMounting = true;
-    if (this.#servesItself) {
-      this.#hasControlMount = true;
-      this.#hasMount = true;
-      this.#post({ kind: 'mount' });
-      return;
-    }
-    const { mountpoint, controlMount, source, options } = this.#plan;
-    const controlFd = mountFuse(controlMount, {
-      // Not the bare path: `findmnt MOUNTPOINT` would show this mount instead.
-      source: `control:${mountpoint}`,
-      subtype: CONTROL_SUBTYPE,
-      nosuid: true,
-      nodev: true,
-    });
-    this.#hasControlMount = true;
-    failpoint('mount:control-mounted');
-    const fd = mountFuse(mountpoint, {
-      source,
-      readOnly: options.readOnly,
-      allowOther: options.allowOther,
-      nosuid: options.nosuid,
-      nodev: options.nodev,
-      noexec: options.noexec,
-    });
-    this.#hasMount = true;
-    this.#place.learn();
-    this.#post({ kind: 'mounted', fd, controlFd, device: this.#place.device });
+  /** One of several mounts is gone, and what was written in it is stored. */
+  async #oneEnded(id: number, failure: PlainError | undefined): Promise<void> {
+    const mount = this.#mounts.get(id);
+    if (mount === undefined) return;
+    const { mountpoint } = mount.plan;
+    this.#giveUp(
+      new CommandError('not-mounted', 'ENODEV', `${mountpoint} was unmounted at once`),
+      id,
+    );
+    await mount.remove();
+    this.#mounts.delete(id);
+    mount.tellEnd(failure);
+    const how = failure === undefined ? 'is stored' : `failed: ${failure.message}`;
+    log(`${mountpoint} has ended and ${how}; the volume's other mounts go on`);
   }
 
-  #prepareDirectories(): void {
-    const { paths, controlMount } = this.#plan;
-    const uid = process.getuid?.() ?? 0;
-    ensurePrivateDirectory(paths.stateDirectory, uid);
-    ensurePrivateDirectory(paths.runtimeDirectory, uid);
-    cleanControlMount(controlMount);
-    refuseDetached(this.#plan);
-    if (mountAt(readMountTable(), controlMount) !== undefined) {
-      throw new CommandError(
-        'mountpoint-in-use',
-        'EBUSY',
-        `something is mounted on ${controlMount}`,
-      );
-    }
-    makeDirectory(controlMount);
+  /** Makes one more mount of the volume. Throws CommandError; the others go on as they are. */
+  async #mountBeside(asked: MountBeside): Promise<Answer> {
+    const made = this.#adding.then(() => this.#add(asked));
+    this.#adding = made.catch(() => undefined);
+    return made;
   }
 
-  #ready(): void {
-    const plan = this.#plan;
-    // fuse-native has mounted by itself.
-    if (this.#place.device === undefined) this.#place.learn();
-    this.#writeRecord();
-    log(`serving ${plan.mountpoint} (volume ${plan.volume})`);
-    this.#isReady = true;
+  async #add(asked: MountBeside): Promise<Answer> {
+    if (this.#servesItself) throw oneMountOnly(this.#plan);
+    const plan = planBeside(this.#plan, asked);
+    if (this.#isEnding || this.#hasEnded || !this.#isReady) throw ending(plan);
+    const id = this.#nextMount++;
+    const mount = new ServedMount(id, plan, (...what) => this.#post(...what));
+    mount.prepareDirectories();
+    const facts = await this.#calls.promise('open', { mount: id, plan });
+    if (this.#isEnding) throw ending(plan);
+    this.#mounts.set(id, mount);
+    try {
+      const ready = this.#when('ready', id);
+      mount.mount();
+      failpoint('mount:beside-mounted');
+      if (!(await within(GIVE_UP_MS, ready))) throw unanswered(plan);
+      await mount.answers();
+      mount.serving();
+    } catch (error) {
+      await mount.remove();
+      if (!this.#hasEnded) await this.#calls.promise('drop', { mount: id });
+      this.#mounts.delete(id);
+      throw error;
+    }
+    const { base = null, volume, mountpoint, driver } = plan;
+    const { uuid, branch, snapshots: snapshotCount } = facts;
+    return {
+      mountpoint,
+      base,
+      volumePath: volume,
+      uuid,
+      branch,
+      snapshotCount,
+      driver,
+      log: plan.log === '' ? null : plan.log,
+      isNew: false,
+      recovered: null,
+    };
   }
 
   /** Before anything is mounted: a signal's default action would leave a dead mount behind. */
@@ -349,9 +369,7 @@ class Daemon {
     this.#early = signal;
     const { mountpoint } = this.#plan;
     log(`${signal}: ${mountpoint} will not be mounted`);
-    const giveUp = (): void => {
-      for (const { reject } of this.#waiting) reject(mountInterrupted(signal, mountpoint));
-    };
+    const giveUp = (): void => this.#giveUp(mountInterrupted(signal, mountpoint));
     // A mount in progress is unmounted when it answers, like any mount.
     if (this.#isMounting) setTimeout(giveUp, GIVE_UP_MS).unref();
     else giveUp();
@@ -379,92 +397,42 @@ class Daemon {
     }
   }
 
-  #writeRecord(): void {
-    const plan = this.#plan;
-    const mount = this.#place.entry();
-    this.#record = {
-      pid: process.pid,
-      startTicks: startTicksOf(process.pid) ?? 0,
-      mountpoint: plan.mountpoint,
-      controlMount: plan.controlMount,
-      volume: plan.volume,
-      base: plan.base ?? null,
-      log: plan.log === '' ? null : plan.log,
-      ...(mount !== undefined && { device: mount.device, mountId: mount.mountId }),
-      startedMs: Date.now(),
-      state: 'serving',
-    };
-    writeMountRecord(plan.paths, this.#record);
-  }
-
   #post(message: ToServer, transfer: readonly Transferable[] = []): void {
     this.#port.postMessage(message, transfer);
     eventfdSignal(this.#wakeFd);
   }
 
+  /** The newest first: one may lie in another. */
+  #newestFirst(): ServedMount[] {
+    return [...this.#mounts.values()].reverse();
+  }
+
   /**
-   * After a signal: stores, unmounts, and if programs still use the mount, detaches it from them.
+   * After a signal: stores, unmounts, and if programs still use a mount, detaches it from them.
    */
   async #end(signal: string): Promise<void> {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    log(`${signal}: unmounting ${this.#place.mountpoint}`);
-    try {
-      await this.#calls.promise('store', undefined);
-    } catch (error) {
-      log(`storing before the unmount: ${messageOf(error)}`);
+    const mounts = this.#newestFirst();
+    log(`${signal}: unmounting ${mounts.map(({ place }) => place.mountpoint).join(', ')}`);
+    for (const { id } of mounts) {
+      try {
+        await this.#calls.promise('store', { mount: id });
+      } catch (error) {
+        log(`storing before the unmount: ${messageOf(error)}`);
+      }
     }
-    const mount = this.#mounted();
-    if (mount === undefined) return;
-    const { wasBusy } = await this.#unmount({ mountpoint: mount.mountpoint, lazy: false });
+    let wasBusy = false;
+    for (const mount of mounts) if (await mount.end()) wasBusy = true;
     if (wasBusy) this.#post({ kind: 'stop' });
-  }
-
-  /**
-   * The mount, wherever it is now. Only while it is known to be there: the kernel gives the device
-   * number of one that is gone to the next mount, which may be anybody's.
-   */
-  #mounted(): MountEntry | undefined {
-    if (!this.#hasMount) return undefined;
-    if (this.#place.device !== undefined) return this.#place.entry();
-    const top = mountAt(readMountTable(), this.#plan.mountpoint);
-    return top?.type === MOUNT_TYPE ? top : undefined;
-  }
-
-  /** The thread that serves the mount must not wait for it. */
-  async #unmount(task: UnmountTask): Promise<UnmountReport> {
-    // An unmount that is not lazy writes dirty pages out: meanwhile this thread must learn of
-    // failures.
-    const isElsewhere = this.#servesItself || !task.lazy;
-    const report = isElsewhere ? await unmountElsewhere(task) : unmountOrDetach(task);
-    for (const line of report.lines) log(line);
-    return report;
-  }
-
-  async #removeControlMount(): Promise<void> {
-    const { controlMount } = this.#plan;
-    if (mountAt(readMountTable(), controlMount) !== undefined) {
-      await this.#unmount({ mountpoint: controlMount, lazy: true });
-    }
-    try {
-      rmdirSync(controlMount);
-    } catch {
-      // The next mount reuses it.
-    }
-  }
-
-  /** Removes the mounts that this process has made and can't serve. */
-  async #removeMounts(): Promise<void> {
-    const mount = this.#mounted();
-    if (mount !== undefined) await this.#unmount({ mountpoint: mount.mountpoint, lazy: true });
-    if (this.#hasControlMount) await this.#removeControlMount();
   }
 
   async #ended(failure: PlainError | undefined): Promise<void> {
     this.#hasEnded = true;
-    this.#toucher.end();
+    const mounts = this.#newestFirst();
+    for (const { toucher } of mounts) toucher.end();
     await this.#connections.stop();
-    await this.#removeMounts();
+    for (const mount of mounts) await mount.remove();
     this.#tellEnd(failure);
     this.#port.close();
     // The failed thread may never end.
@@ -472,15 +440,8 @@ class Daemon {
   }
 
   #tellEnd(failure: PlainError | undefined): void {
-    if (this.#record !== undefined) {
-      this.#registerEnd();
-      const state = failure === undefined ? 'stored' : 'failed';
-      writeMountRecord(this.#plan.paths, {
-        ...this.#record,
-        state,
-        ...(failure !== undefined && { failure: failure.message }),
-      });
-    }
+    if (this.#isReady) this.#registerEnd();
+    for (const mount of this.#mounts.values()) mount.tellEnd(failure);
     log(failure === undefined ? 'ended; everything is stored' : `failed: ${failure.message}`);
   }
 
@@ -491,13 +452,7 @@ class Daemon {
   #die(where: string, error: Error): never {
     log(`${where} failed: ${error.stack ?? error.message}`);
     this.#tellEnd(toPlainError(error));
-    // In separate processes: the unmounts may have to wait until this process is gone.
-    const { controlMount } = this.#plan;
-    const mount = this.#mounted();
-    if (mount !== undefined) detachLater(mount.mountpoint);
-    if (this.#hasControlMount && mountAt(readMountTable(), controlMount) !== undefined) {
-      detachLater(controlMount);
-    }
+    for (const mount of this.#newestFirst()) mount.detach();
     exitNow(1);
   }
 }

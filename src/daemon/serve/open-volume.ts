@@ -6,6 +6,7 @@ import { relative } from 'node:path';
 import { realClock } from '../../lib/clock.js';
 import { CommandError } from '../../lib/errors.js';
 import { byteStringOfText } from '../../lib/byte-text.js';
+import { readLink } from '../../lib/byte-paths.js';
 import type { OptionChanges } from '../../format/text/volume-options.js';
 import { isVolume, makeVolumeDirectory } from '../../store/open.js';
 import {
@@ -50,6 +51,8 @@ export function newVolumeOptions(creation: OptionChanges): VolumeOptions {
 
 export interface OpenedVolume {
   volume: Volume;
+  /** Absent: it is read beside others. */
+  owner?: Owner;
   /** It was made just now. */
   isNew: boolean;
   /** An apply had been cut off. */
@@ -106,12 +109,10 @@ export function openVolume(
       ...(hasLog && { log: { flush: 'async' as const } }),
       ...(base !== undefined && { base }),
     });
-    refuseOtherVolume(volume, plan);
-    refuseOtherOptions(volume, plan.options.creation);
-    branchToShow(plan, volume);
+    refuseOther(volume, plan);
     const recovered = recoverApplyNow(volume, plan.volume);
     if (recovered !== undefined) log(`an apply that was cut off is ${recovered} now`);
-    return { volume, isNew, ...(recovered !== undefined && { recovered }) };
+    return { volume, isNew, owner, ...(recovered !== undefined && { recovered }) };
   } catch (error) {
     owner.release();
     throw error;
@@ -121,13 +122,20 @@ export function openVolume(
 /** The branch that the mount shows first. Throws no-such-branch. */
 export function branchToShow({ options }: MountPlan, volume: Volume): string {
   const name = options.branch ?? volume.catalog.shownBranch;
+  volume.branches.require(name);
+  return name;
+}
+
+/** Closes the volume when it is not the one that was asked for, and throws CommandError. */
+function refuseOther(volume: Volume, plan: MountPlan): void {
   try {
-    volume.branches.require(name);
+    refuseOtherVolume(volume, plan);
+    refuseOtherOptions(volume, plan.options.creation);
+    branchToShow(plan, volume);
   } catch (error) {
     volume.close();
     throw error;
   }
-  return name;
 }
 
 /** A new volume has `main` only. */
@@ -146,7 +154,6 @@ function lostVolume({ volume }: MountPlan): CommandError {
 function refuseOtherVolume(volume: Volume, plan: MountPlan): void {
   const expected = plan.known?.uuid ?? null;
   if (expected === null || volume.uuid === expected) return;
-  volume.close();
   throw new CommandError(
     'volume-replaced',
     'EINVAL',
@@ -169,9 +176,7 @@ function openToRead(plan: MountPlan, base: OpenedBase | undefined): Volume {
       writer: { kind: 'none' },
       ...(base !== undefined && { base }),
     });
-    refuseOtherVolume(volume, plan);
-    refuseOtherOptions(volume, plan.options.creation);
-    branchToShow(plan, volume);
+    refuseOther(volume, plan);
     return volume;
   } catch (error) {
     share.release();
@@ -186,19 +191,45 @@ interface OpenedBase {
 
 function openBase(plan: MountPlan, path: string): OpenedBase {
   const directory = BaseDirectory.open(byteStringOfText(path));
-  // The mounts inside the base must not be reached through it: this thread serves them.
-  for (const covered of [plan.mountpoint, plan.controlMount]) {
-    if (covered === path || !isWithin(covered, path)) continue;
-    directory.pin(byteStringOfText(relative(path, covered)));
-  }
+  for (const covered of coveredPaths(directory, plan)) directory.pin(covered);
   return { path, directory };
+}
+
+/**
+ * A mount is about to be made inside the base, which this thread reads: the mount must not be
+ * reached through the base.
+ */
+export function coverInBase({ base }: Volume, plan: MountPlan): void {
+  for (const path of coveredPaths(base, plan)) base?.pin(path);
+}
+
+/** That mount is gone. */
+export function uncoverInBase({ base }: Volume, plan: MountPlan): void {
+  for (const path of coveredPaths(base, plan)) base?.unpin(path);
+}
+
+function coveredPaths(
+  base: BaseDirectory | undefined,
+  { mountpoint, controlMount }: MountPlan,
+): string[] {
+  if (base === undefined) return [];
+  // By what it is called now.
+  const root = readLink(`/proc/self/fd/${base.rootFd}`);
+  return [mountpoint, controlMount]
+    .filter((covered) => covered !== root && isWithin(covered, root))
+    .map((covered) => byteStringOfText(relative(root, covered)));
 }
 
 function makeAndOwn(plan: MountPlan): Owner {
   makeVolumeDirectory(plan.volume);
   const waitMs = ownerWaitMs(plan);
+  // Whoever is mounting it just now has done so.
+  const isInVain = (): boolean => {
+    const owner = presentOwner(plan.volume);
+    return owner !== undefined && isServed(owner);
+  };
   try {
-    return acquireOwner(plan.volume, { waitMs, mountpoint: plan.mountpoint });
+    return acquireOwner(plan.volume, { waitMs, mountpoint: plan.mountpoint, isInVain });
   } catch (error) {
     throw explainInUse(error, plan.paths);
   }
@@ -219,7 +250,7 @@ function isServed({ mountpoint }: OwnerRecord): boolean {
 }
 
 /** An existing volume keeps its own options; a request for others is a mistake to report. */
-function refuseOtherOptions(volume: Volume, creation: OptionChanges): void {
+export function refuseOtherOptions(volume: Volume, creation: OptionChanges): void {
   const wanted = newVolumeOptions(creation);
   const has = volume.options;
   const pairs: [string, keyof OptionChanges, unknown, unknown][] = [
@@ -232,7 +263,6 @@ function refuseOtherOptions(volume: Volume, creation: OptionChanges): void {
   ];
   for (const [option, key, asked, actual] of pairs) {
     if (creation[key] === undefined || asked === actual) continue;
-    volume.close();
     throw new CommandError(
       'option-mismatch',
       'EINVAL',

@@ -19,10 +19,14 @@ import { startWriter } from '../../volume/commit/start-writer.js';
 import type { Volume } from '../../volume/volume.js';
 import { log } from './log.js';
 import { toPlainError } from '../calls/plain-error.js';
-import type { FromServer, ServeData, ToServer } from './messages.js';
-import { MountServer, type ServingThread } from './mount-server.js';
+import { FIRST_MOUNT, type FromServer, type ServeData, type ToServer } from './messages.js';
+import { MountServer } from './mount-server.js';
+import { VolumeServer } from './volume-server.js';
+import { oneMountOnly } from '../mount/plan-beside.js';
+import { settledWith } from '../../lib/work.js';
 import { CONTROL_SUBTYPE, SUBTYPE } from '../mount/mount-table.js';
 import { openedFacts, type OpenedVolume, openVolume } from './open-volume.js';
+import type { MountThread, VolumeThread } from './serving.js';
 import type { Connection } from './state.js';
 
 /** Programs' stores through maps may be on their way until no write has come for this long. */
@@ -33,11 +37,12 @@ const DRAIN_MAX_MS = 200;
 /** How often to look what others have changed in the base. */
 const BASE_LOOK_MS = 500;
 
-class NativeServer implements ServingThread {
+class NativeServer implements VolumeThread, MountThread {
   readonly #data: ServeData;
   readonly #volume: Volume;
   readonly #helpers: HelperClient;
-  readonly #server: MountServer;
+  readonly #server: VolumeServer;
+  readonly #served: MountServer;
   #mount: NativeMount | undefined;
   #control: NativeMount | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -54,9 +59,17 @@ class NativeServer implements ServingThread {
       { onPort: (port, handle) => void port.on('message', handle) },
       data.helpers,
     );
-    this.#server = new MountServer(volume, data.plan, data, this);
+    const { plan } = data;
+    this.#server = new VolumeServer(volume, plan, data, this, {
+      open: () => {
+        throw oneMountOnly(plan);
+      },
+      drop: () => settledWith(undefined),
+    });
+    this.#served = new MountServer(this.#server, FIRST_MOUNT, plan, this);
+    this.#server.add(this.#served);
     // With this driver, old and new versions of a file meet in one page cache.
-    this.#server.tree.sharesPages = true;
+    this.#served.tree.sharesPages = true;
   }
 
   start(): void {
@@ -65,10 +78,8 @@ class NativeServer implements ServingThread {
     this.#watchWake();
     this.#tick();
     // This driver's kernel asks again after a second by itself.
-    const { baseChanges } = this.#server.tree;
     if (this.#volume.base?.startWatching() !== undefined) {
-      const take = (): void => baseChanges.take((next) => this.addJob(next));
-      this.#baseLook = setInterval(take, BASE_LOOK_MS).unref();
+      this.#baseLook = setInterval(() => this.#server.takeBaseChanges(), BASE_LOOK_MS).unref();
     }
     this.post({ kind: 'opened', volume: openedFacts(this.#data.plan, this.#opened) });
     this.#server.peering.start();
@@ -104,7 +115,7 @@ class NativeServer implements ServingThread {
     switch (message.kind) {
       case 'mount':
         this.#mountBoth().then(
-          () => this.post({ kind: 'ready' }),
+          () => this.post({ kind: 'ready', mount: FIRST_MOUNT }),
           (error) => this.post({ kind: 'failed', error: toPlainError(error) }),
         );
         break;
@@ -120,7 +131,7 @@ class NativeServer implements ServingThread {
 
   async #mountBoth(): Promise<void> {
     const { plan, uid, gid } = this.#data;
-    const { control, tree } = this.#server;
+    const { control, tree, place } = this.#served;
     const common = { uid, gid, log };
     this.#control = await NativeMount.mount(
       plan.controlMount,
@@ -141,11 +152,11 @@ class NativeServer implements ServingThread {
       { ...common, source, subtype: SUBTYPE, readOnly, noexec, suid, dev },
       () => {
         log('the mount has ended: unmounted');
-        this.post({ kind: 'unmounted' });
+        this.post({ kind: 'unmounted', mount: FIRST_MOUNT });
         this.#close();
       },
     );
-    this.#server.place.learn();
+    place.learn();
   }
 
   connection(): Connection | undefined {
@@ -220,7 +231,7 @@ class NativeServer implements ServingThread {
       done.reject(new FsError('ENODEV', 'quiesce', mountpoint));
       return done;
     }
-    const { device = '' } = this.#server.place;
+    const { device = '' } = this.#served.place;
     this.#helpers.syncfs({ path: mountpoint, device }).settled(
       () => this.#drain(mount, done),
       (error) => done.reject(error),

@@ -2,6 +2,7 @@
  * The content of a mounted volume's state files. Called in the serving thread,
  * when one is opened.
  */
+import type { Answer } from '../../control/command.js';
 import type { ControlState } from '../../control/control-file.js';
 import type { LoopCounts } from '../../fuse/loop/loop-counts.js';
 import type { Negotiated } from '../../fuse/protocol/negotiate.js';
@@ -46,6 +47,12 @@ export interface MountedParts {
   schedule: SaveSchedule;
   peering: Peering;
   agent: RemoteAgent;
+  /** All mounts of the volume, this one included. */
+  mounts: () => { mountpoint: string; branch: string; readOnly: boolean }[];
+  /** A mount in place covers the base. */
+  isCovered: () => boolean;
+  /** Calls the listener with what becomes of each command, given here or at another mount. */
+  watch(listener: (answer: Answer) => void): void;
   connection: () => Connection | undefined;
   /** Undefined: programs that watch are not told of a restore. */
   watchers: () => { last: RestoreEventsStatus | null } | undefined;
@@ -63,7 +70,7 @@ export function mountState(parts: MountedParts): ControlState {
       // What was the base of a frozen volume is only where it is mounted.
       base: volume.frozen.sinceMs === null ? (plan.base ?? null) : null,
       // A mount in place covers its base; this process has it open.
-      baseSeenAt: seenAt(volume, plan),
+      baseSeenAt: seenAt(parts),
       inPlace: plan.inPlace,
       driver: plan.driver,
       driverReason: plan.driverReason ?? null,
@@ -72,6 +79,7 @@ export function mountState(parts: MountedParts): ControlState {
       pid: process.pid,
       log: plan.log === '' ? null : plan.log,
       controlFiles: plan.controlMount,
+      mounts: parts.mounts(),
       startedMs,
       running: commands.progress() ?? null,
       ...volume.status(),
@@ -103,23 +111,22 @@ export function mountState(parts: MountedParts): ControlState {
     locks: () => peering.withLinks(volume.shownLocks()),
     peers: () => peering.list(agent.syncState().standbys),
     result: () => commands.result,
-    watch: (listener) => commands.watch(listener),
+    watch: (listener) => parts.watch(listener),
     stats: () => stats.report(),
     resetStats: () => stats.reset(),
   };
 }
 
 /** Where programs can look at the base. */
-function seenAt({ base }: Volume, plan: MountPlan): string | null {
+function seenAt({ volume: { base }, plan, isCovered }: MountedParts): string | null {
   if (base === undefined) return null;
-  return plan.inPlace ? `/proc/${process.pid}/fd/${base.rootFd}` : (plan.base ?? null);
+  return isCovered() ? `/proc/${process.pid}/fd/${base.rootFd}` : (plan.base ?? null);
 }
 
-/** Each branch, with where it is mounted: here, or nowhere. */
-function branchesShown({ volume, place }: MountedParts): object[] {
-  const here = volume.live.top;
-  return shownBranches(volume).map(({ isMounted, ...branch }) => ({
+/** Each branch, with where it is mounted. */
+function branchesShown({ volume }: MountedParts): object[] {
+  return shownBranches(volume).map(({ isMounted: _there, ...branch }) => ({
     ...branch,
-    mountpoint: isMounted && branch.layer === here ? place.mountpoint : null,
+    mountpoint: volume.branches.whereMounted(branch.name) ?? null,
   }));
 }

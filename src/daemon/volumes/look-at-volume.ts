@@ -37,8 +37,9 @@ export interface ListedVolume {
   /** The base, or the last mountpoint when there is no base. */
   directory: string | null;
   base: string | null;
-  /** Where it is mounted now. */
+  /** Where it is mounted now; of several mounts, the first. */
   mountpoint: string | null;
+  mountpoints: string[];
   volumePath: string;
   /** What its files take on disk; for a missing one, when it was last used. */
   sizeBytes: number | null;
@@ -50,7 +51,7 @@ export interface ListedVolume {
 }
 
 type Seen = Pick<ListedVolume, 'state' | 'problem'> &
-  Partial<Pick<ListedVolume, 'snapshotCount' | 'mountpoint' | 'lastUsedMs'>>;
+  Partial<Pick<ListedVolume, 'snapshotCount' | 'mountpoint' | 'mountpoints' | 'lastUsedMs'>>;
 
 /** `table`: what is mounted; `records`: of mounts that are served. */
 export function lookAt(
@@ -72,14 +73,14 @@ export function unseen(
   records: readonly MountRecord[],
 ): ListedVolume {
   const { volume } = entry;
-  const mounted = mountOf(volume, table, records);
+  const mounted = mountsOf(volume, table, records);
   const { snapshots: snapshotCount } = entry;
   return listed(
     entry,
     volume,
     mounted === undefined
       ? { state: 'unreachable', problem }
-      : { state: 'mounted', problem, snapshotCount, mountpoint: mounted.mountpoint },
+      : { state: 'mounted', problem, snapshotCount, ...mounted },
     null,
   );
 }
@@ -97,6 +98,7 @@ function listed(
     directory: directoryPath(entry) ?? null,
     base: entry.base,
     mountpoint: null,
+    mountpoints: [],
     volumePath: volume,
     sizeBytes: sizeBytes ?? entry.sizeBytes,
     snapshotCount: entry.snapshots,
@@ -108,14 +110,19 @@ function listed(
   };
 }
 
-function mountOf(
+/** Undefined: it is not mounted. */
+function mountsOf(
   volume: string,
   table: readonly MountEntry[],
   records: readonly MountRecord[],
-): MountRecord | undefined {
-  return records.find(
-    (record) => record.volume === volume && mountAt(table, record.mountpoint)?.type === MOUNT_TYPE,
-  );
+): Pick<ListedVolume, 'mountpoint' | 'mountpoints'> | undefined {
+  const mountpoints = records
+    .filter((record) => record.volume === volume)
+    .sort((a, b) => a.startedMs - b.startedMs)
+    .map(({ mountpoint }) => mountpoint)
+    .filter((mountpoint) => mountAt(table, mountpoint)?.type === MOUNT_TYPE);
+  const [mountpoint] = mountpoints;
+  return mountpoint === undefined ? undefined : { mountpoint, mountpoints };
 }
 
 function stateOf(
@@ -128,7 +135,7 @@ function stateOf(
     const problem = whyAbsent(entry.disk, table) ?? `there is no volume in ${volume}`;
     return { state: 'missing', problem };
   }
-  const mounted = mountOf(volume, table, records);
+  const mounted = mountsOf(volume, table, records);
   let snapshotCount: number;
   try {
     const facts = readFacts(volume);
@@ -141,8 +148,7 @@ function stateOf(
     snapshotCount = entry.snapshots ?? 0;
   }
   if (mounted !== undefined) {
-    const { mountpoint } = mounted;
-    return { state: 'mounted', problem: null, snapshotCount, mountpoint, lastUsedMs: Date.now() };
+    return { state: 'mounted', problem: null, snapshotCount, ...mounted, lastUsedMs: Date.now() };
   }
   const problem = whyOrphaned(entry, table);
   return {

@@ -8,8 +8,8 @@
  * (take-in.ts) replaces it, and takes in volumes at the default place that no
  * entry names.
  *
- * Doors: adopt-volume, delete-volume, find-volume, list-volumes, move-volume, register,
- *   registry, set-options, take-in, volume-facts.
+ * Doors: adopt-volume, delete-volume, find-volume, known-volume, list-volumes, move-volume,
+ *   register, registry, set-options, take-in, volume-facts.
  * Doors inside daemon/: directory-identity, volume-place.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';

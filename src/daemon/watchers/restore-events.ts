@@ -15,9 +15,8 @@ import type { Transition } from '../../tree/coherence/transitions.js';
 import type { Tree } from '../../tree/tree.js';
 import { type Touch, touchKey } from '../../tree/watchers/touch.js';
 import { Watched } from '../../tree/watchers/watched.js';
-import type { Asking } from '../calls/thread-calls.js';
-import type { ToMainThread } from '../serve/messages.js';
-import type { TouchReport } from './toucher-messages.js';
+import type { TouchBatch, TouchReport } from './toucher-messages.js';
+import type { WatchesFound } from './watches.js';
 
 /** Calls of the toucher between two answers. */
 const BATCH = 256;
@@ -30,7 +29,13 @@ type Job = Generator<Deferred<void> | undefined, void>;
 
 export interface RestoreEventsParts {
   tree: Tree;
-  main: Asking<ToMainThread> & { tell(method: 'touched', args: undefined): void };
+  /** The main thread's part. */
+  toucher: {
+    watched(): Deferred<WatchesFound>;
+    touch(batch: Omit<TouchBatch, 'mountpoint'>): Deferred<TouchReport>;
+    /** Nothing more to touch for now. */
+    touched(): void;
+  };
   pin(layer: number): void;
   unpin(layer: number): void;
   runJob(job: Job): void;
@@ -89,7 +94,7 @@ export class RestoreEvents {
       return;
     }
     const startedMs = this.parts.nowMs();
-    this.parts.main.call('watched', undefined).settled(
+    this.parts.toucher.watched().settled(
       ({ programs, ...found }) => {
         const watched = new Watched(found);
         if (watched.isEmpty) {
@@ -119,7 +124,7 @@ export class RestoreEvents {
   }
 
   *#job(told: Transition, watched: Watched, status: RestoreEventsStatus, startedMs: number): Job {
-    const { tree, main, nowMs, log } = this.parts;
+    const { tree, toucher, nowMs, log } = this.parts;
     const failures: Record<number, number> = {};
     const touchAll = (touches: Touch[]): Job => this.#touch(told, touches, status, failures);
     try {
@@ -148,7 +153,7 @@ export class RestoreEvents {
       status.tookMs = Math.round(nowMs() - startedMs);
       this.#last = status;
       if (status.failedCount > 0) log(complaint(status, failures));
-      main.tell('touched', undefined);
+      toucher.touched();
       this.#done(told);
     }
   }
@@ -168,7 +173,7 @@ export class RestoreEvents {
       return RANK[a.kind] - RANK[b.kind] || (a.kind === 'removed' ? -deeper : deeper);
     });
     yield notifier.notify(touching.begin(secret, touches, told.from));
-    this.parts.main.call('touch', { secret, touches }).settled(
+    this.parts.toucher.touch({ secret, touches }).settled(
       ({ told: count, failed }: TouchReport) => {
         touching.end();
         status.toldCount += count;

@@ -86,6 +86,11 @@ export class HelperClient implements PageWarmer {
     return this.#ask<void>(this.#ports.kernel, { kind: 'flush-file', fd }, () => undefined);
   }
 
+  /** Closes the descriptor of a session that has ended, when no notification is on its way. */
+  closeLater(fd: number): Deferred<void> {
+    return this.#ask<void>(this.#ports.kernel, { kind: 'close', fd }, () => undefined);
+  }
+
   warm(fd: number, offset: number, length: number): Deferred<void> {
     return this.#ask<void>(
       this.#ports.reader,

@@ -9,6 +9,8 @@ export type HelperTask =
   | { kind: 'flush-file'; fd: number }
   /** Writes a block of notifications (see `notifications.ts`) to a FUSE descriptor. */
   | { kind: 'notify'; fd: number; block: Uint8Array }
+  /** Closes a FUSE descriptor, after what was to be done with it before. */
+  | { kind: 'close'; fd: number }
   /** Reads a range of a file, so that it is in the page cache. */
   | { kind: 'warm'; fd: number; offset: number; length: number };
 

@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import { ERRNO } from '../../lib/errors.js';
 import { threadData } from '../../lib/threads.js';
-import { fdatasync, sync, syncfs, write } from '../../libc/libc.js';
+import { close, fdatasync, sync, syncfs, write } from '../../libc/libc.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { HelperAnswer, HelperData, HelperRequest, NotifyResult } from './helper-messages.js';
 import { openMounted } from '../mount/mount-info.js';
@@ -77,6 +77,9 @@ port.on('message', ({ id, task }: HelperRequest) => {
       break;
     case 'flush-file':
       answer({ id, errno: -Math.min(0, fdatasync(task.fd)) });
+      break;
+    case 'close':
+      answer({ id, errno: -Math.min(0, close(task.fd)) });
       break;
     case 'notify':
       answer({ id, errno: 0, result: notify(task.fd, task.block) });

@@ -187,6 +187,11 @@ export class FuseSession implements HandlerContext {
     }
   }
 
+  /** Nothing is read or answered any more; the descriptor stays open. */
+  stop(): void {
+    this.#end('aborted');
+  }
+
   /** Closes the descriptor: the kernel then fails every unanswered request. */
   close(): void {
     this.#end('aborted');

@@ -14,53 +14,37 @@ import { joinPath } from '../../volume/names/inode-reader.js';
 import type { ShadowNodes } from '../snapshots/shadow-nodes.js';
 import type { TreeContext } from '../tree-context.js';
 import type { Notification } from './notification.js';
+import type { View } from '../../volume/view.js';
 
-/** Told at once, before anything else is served. */
-const EVENTS_AT_ONCE = 16;
 /** Notifications that are sent together. */
 const TOLD_AT_ONCE = 256;
 
 export class BaseChanges {
-  #isTaking = false;
+  /** Not sent yet. */
+  #batch: Notification[] = [];
+  #others: readonly View[] = [];
 
   constructor(
     readonly context: TreeContext,
     readonly shadows: ShadowNodes,
   ) {}
 
-  /** Takes what has happened and tells the kernel; it may be a lot. */
-  take(addJob: (next: () => boolean) => void): void {
-    if (this.#isTaking) return;
-    this.#isTaking = true;
-    const work = this.#taking();
-    // Mostly it is little, and programs ask soon.
-    for (let i = 0; i < EVENTS_AT_ONCE; i++) if (work.next().done === true) return;
-    addJob(() => work.next().done === true);
+  /** Views of snapshots that this mount has open. */
+  views(): View[] {
+    return this.shadows.views();
   }
 
-  *#taking(): Work<void> {
-    try {
-      let batch: Notification[] = [];
-      for (let events = this.#next(); events !== undefined; events = this.#next()) {
-        for (const event of events) {
-          yield* this.#told(event, batch);
-          if (batch.length < TOLD_AT_ONCE) continue;
-          this.context.notifier().notify(batch);
-          batch = [];
-        }
-      }
-      if (batch.length > 0) this.context.notifier().notify(batch);
-    } finally {
-      this.#isTaking = false;
-    }
+  #allViews(): View[] {
+    return [...this.shadows.views(), ...this.#others];
   }
 
-  #next(): BaseEvent[] | undefined {
-    return this.context.volume.base?.changes();
-  }
-
-  *#told(event: BaseEvent, batch: Notification[]): Work<void> {
-    yield undefined;
+  /**
+   * Tells the kernel of one event; what is left to tell is sent by `send`. `others`: views of
+   * snapshots that other mounts of the volume have open.
+   */
+  *told(event: BaseEvent, others: readonly View[]): Work<void> {
+    this.#others = others;
+    const batch = this.#batch;
     switch (event.kind) {
       case 'all':
         yield* this.#everything(batch);
@@ -73,6 +57,13 @@ export class BaseChanges {
         this.#name(event.directory, event.name, batch);
         break;
     }
+    if (batch.length >= TOLD_AT_ONCE) this.send();
+  }
+
+  send(): void {
+    const batch = this.#batch;
+    this.#batch = [];
+    if (batch.length > 0) this.context.notifier().notify(batch);
   }
 
   #name(directory: string, name: string, batch: Notification[]): void {
@@ -110,7 +101,7 @@ export class BaseChanges {
   /** Names that are not there are told as far as the kernel can forget all names at once. */
   *#everything(batch: Notification[]): Work<void> {
     const { volume } = this.context;
-    volume.baseLost?.(this.shadows.views());
+    volume.baseLost?.(this.#allViews());
     const { canIncEpoch } = this.context.notifier();
     if (canIncEpoch) batch.push({ kind: 'inc-epoch' });
     for (const directory of [...(volume.base?.watchedPaths() ?? [])]) {
@@ -128,7 +119,7 @@ export class BaseChanges {
   }
 
   #numberAt(path: string): number | undefined {
-    return this.#look(() => this.context.volume.baseChanged?.(path, this.shadows.views()));
+    return this.#look(() => this.context.volume.baseChanged?.(path, this.#allViews()));
   }
 
   #nodesAt(directory: string): number[] {
@@ -144,7 +135,7 @@ export class BaseChanges {
       return look();
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
-      this.context.volume.baseLost?.(this.shadows.views());
+      this.context.volume.baseLost?.(this.#allViews());
       return undefined;
     }
   }

@@ -53,6 +53,14 @@ export class Transitions {
     this.#unpin(transition.to.top);
   }
 
+  /** No node is asked for any more. */
+  close(): void {
+    this.#active.length = 0;
+    this.context.nodes.beforeUse = undefined;
+    for (const layer of this.#pins.keys()) this.context.volume.unpin(layer);
+    this.#pins.clear();
+  }
+
   /** Settles in the order of the restores: an inode may be unsettled in several. */
   settle(ino: number): void {
     for (const transition of this.#active) {

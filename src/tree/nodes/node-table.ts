@@ -293,6 +293,11 @@ export class NodeTable {
   }
 
   #perhapsForgotten(ino: number): void {
-    if (!this.#shown.has(ino) && !this.knowsLive(ino)) this.onForgotten(ino);
+    if (!this.isKnown(ino)) this.onForgotten(ino);
+  }
+
+  /** A node, live or special, shows the inode. */
+  isKnown(ino: number): boolean {
+    return this.#shown.has(ino) || this.knowsLive(ino);
   }
 }

@@ -243,9 +243,9 @@ export class BranchCommands {
     // Programs go on reading files that they had open: as they were, not as the branch goes on.
     branches.advance(left.name, undefined, true);
     const branch = branches.open(name);
-    seat.branch = branch;
+    seat.moveTo(branch);
     branches.close(left);
-    catalog.putShownBranch(name);
+    if (seat.isRemembered) catalog.putShownBranch(name);
     this.commands.addHistory({
       command: 'switch',
       name,

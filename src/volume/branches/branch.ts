@@ -20,6 +20,8 @@ export class Branch {
   #live: View;
   /** How many mounts show it. */
   seats = 0;
+  /** Says where that is, while one does. */
+  where: (() => string) | undefined;
 
   constructor(
     readonly core: VolumeCore,
@@ -45,10 +47,24 @@ export class Branch {
 
 /** The branch that a mount shows: `switch` changes which one that is. */
 export class Seat {
+  /** What `switch` chooses here is what the volume's next mount shows. */
+  isRemembered = true;
+  /** Where the mount is. */
+  where: (() => string) | undefined;
+
   constructor(public branch: Branch) {}
 
   get live(): View {
     return this.branch.live;
+  }
+
+  /** Shows another branch, which is opened already. Returns the one that is left. */
+  moveTo(branch: Branch): Branch {
+    const left = this.branch;
+    left.where = undefined;
+    branch.where = this.where;
+    this.branch = branch;
+    return left;
   }
 
   /** A standby's main branch takes no changes; commands and received layers do. */

@@ -3,6 +3,7 @@
  * which one. Each change is a handful of small records in the open txg, whatever
  * the volume's size.
  */
+import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import { checkBranchName, nearHint, nearMatches } from '../../format/text/grammar.js';
 import type { BranchRecord, Catalog } from '../catalog.js';
@@ -93,6 +94,7 @@ export class Branches {
   /** A mount shows it no more. */
   close(branch: Branch): void {
     branch.seats--;
+    if (branch.seats === 0) branch.where = undefined;
     if (branch.isMain || branch.seats > 0) return;
     this.core.branches.delete(branch);
     this.#lines.delete(branch.name);
@@ -113,10 +115,20 @@ export class Branches {
     return opened !== undefined && opened.seats > 0;
   }
 
-  /** Throws `branch-in-use`. */
+  /** The mountpoint of the mount that shows it; undefined: none does, or it does not say. */
+  whereMounted(name: string): string | undefined {
+    return this.#opened(name)?.where?.();
+  }
+
+  /** Throws `branch-in-use`, which names the mountpoint. */
   refuseMounted(name: string): void {
     if (!this.isMounted(name)) return;
-    throw new CommandError('branch-in-use', 'EBUSY', `branch ${name} is mounted`, { name });
+    const mountpoint = this.whereMounted(name);
+    const where = mountpoint === undefined ? '' : ` on ${shownName(mountpoint)}`;
+    throw new CommandError('branch-in-use', 'EBUSY', `branch ${name} is mounted${where}`, {
+      name,
+      ...(mountpoint !== undefined && { mountpoint }),
+    });
   }
 
   /**

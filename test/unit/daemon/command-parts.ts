@@ -10,6 +10,7 @@ export const idleParts: Omit<
 > = {
   quiesce: () => settledWith<void>(undefined),
   inspect: () => settledWith({}),
+  mount: () => settledWith({}),
   freeze: {
     begin: () => undefined,
     end: () => undefined,

@@ -101,9 +101,10 @@ t.test('options', async (t) => {
 t.test('a process is told from a later one with its number', async (t) => {
   const startTicks = startTicksOf(process.pid) ?? 0;
   t.ok(startTicks > 0);
-  const record = { pid: process.pid, startTicks } as MountRecord;
+  const record = { pid: process.pid, startTicks, state: 'serving' } as MountRecord;
   t.ok(isRunning(record));
   t.notOk(isRunning({ ...record, startTicks: startTicks + 1 }));
   t.notOk(isRunning({ ...record, pid: 2 ** 30 }));
+  t.notOk(isRunning({ ...record, state: 'stored' }), 'the process serves others now');
   t.equal(deviceText(fs.statSync('/proc').dev).split(':')[0], '0');
 });

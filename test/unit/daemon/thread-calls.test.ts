@@ -162,6 +162,8 @@ class Serving {
         if (method === 'startConnections') this.started.push(args as never);
       },
       handlers: {
+        open: () => ({ uuid: '', isNew: false, snapshots: 0, branch: 'main' }),
+        drop: () => undefined,
         store: () => undefined,
         inspectProgress: () => undefined,
         connectionsLost: () => undefined,
