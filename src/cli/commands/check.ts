@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Answer } from '../../control/command.js';
 import type { Finding } from '../../daemon/commands/inspect.js';
-import type { InspectRequest } from '../../daemon/commands/commands.js';
+import type { InspectRequest } from '../../daemon/commands/command-parts.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
 import { counted, EXIT_FAILURE, printable, printJson, printLine } from '../output.js';
 import { Progress, withProgress } from '../progress.js';

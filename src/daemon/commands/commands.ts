@@ -7,7 +7,7 @@
  * What must hold: one command at a time; an answer comes only when the command
  * is durable; a command that fails before the switch leaves everything as it was.
  *
- * Doors: command-volume, commands, inspect.
+ * Doors: command-parts, command-volume, commands, inspect.
  * Doors inside daemon/: applying, command-order, freezing, inspector, merge-lines, merging, problems,
  *   save-schedule.
  */
@@ -24,72 +24,11 @@ import {
 import { LATEST_NAME } from '../../format/text/grammar.js';
 import { MAIN_BRANCH } from '../../volume/branches/branch.js';
 import { CommandOrder, type CommandProgress } from './command-order.js';
-import type { CommandVolume, ForkRequest, TreeMove } from './command-volume.js';
+import type { CommandParts, InspectRequest } from './command-parts.js';
+import type { ForkRequest, TreeMove } from './command-volume.js';
 import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
-import type { PeeringCommand } from '../peers/peering.js';
 import { round } from '../../lib/round.js';
-import type { MountBeside } from '../serve/messages.js';
-import type { Freezing } from './freezing.js';
-import type { Finish } from './merging.js';
 import { revertHint } from './revert-hint.js';
-
-/** A question to another thread, about the committed volume. */
-export interface InspectRequest {
-  command: 'apply' | 'freeze' | 'check' | 'diff' | 'log' | 'merge' | 'undo' | 'versions';
-  args: CommandArguments;
-  /** Whose live tree it is about; absent: of the branch that a mount would show. */
-  branch?: string;
-}
-
-export interface CommandParts<V> {
-  volume: CommandVolume<V>;
-  /** Shared with the other mounts of the volume. Absent: there are none. */
-  order?: CommandOrder;
-  /**
-   * Settles when every write that had returned to its program has reached the volume: writes in the
-   * mount of that branch, if there is one; absent: in this mount.
-   */
-  quiesce(branch?: string): Deferred<void>;
-  /**
-   * Called as soon as a restore has switched the live view. The returned function runs when the
-   * restore is durable, and settles when no cache of the kernel shows the old view any more.
-   */
-  restored(from: V, to: V): () => Deferred<Answer>;
-  inspect(request: InspectRequest): Deferred<Answer>;
-  /** Makes another mount of the volume. */
-  mount(what: MountBeside): Deferred<Answer>;
-  /** Brings the tree into the base; what programs wrote has reached the volume. */
-  apply: {
-    run(args: CommandArguments, source: string): Deferred<Answer>;
-    /** Takes an apply back, or does it again after that. */
-    undo(args: CommandArguments, source: string): Deferred<Answer>;
-    readonly progress: { done: number; total: number };
-  };
-  /** Brings a branch into the tree; what programs wrote has reached the volume. */
-  merge: {
-    run(args: CommandArguments, source: string, finish: Finish<V>): Deferred<Answer>;
-    readonly progress: { done: number; total: number };
-  };
-  /** Copies the rest of the base, beside other commands. */
-  freeze: Pick<Freezing, 'begin' | 'end' | 'run' | 'stop' | 'isRunning' | 'progress'>;
-  /** Throws CommandError when the volume can't be a standby as it is mounted. */
-  checkDemotion(): void;
-  /** Numbers in [0, 1). */
-  random(): number;
-  /** Commands about peers: they wait for the network, and store their changes by `runChange`. */
-  peering(command: PeeringCommand, args: CommandArguments, source: string): Deferred<Answer>;
-  /** Commands that the sync agent carries out; undefined: there are no peers to ask. */
-  agent(
-    command: AskedCommand,
-    args: CommandArguments,
-    source: string,
-  ): Deferred<Answer> | undefined;
-  /** The text, with the names that people here use in place of the UUIDs of volumes. */
-  named(text: string): string;
-  /** A monotonic clock, ms. */
-  nowMs(): number;
-  log(message: string): void;
-}
 
 export class VolumeCommands<V> implements Commands {
   readonly #parts: CommandParts<V>;

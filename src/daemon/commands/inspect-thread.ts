@@ -6,7 +6,7 @@ import { withListTexts } from '../../format/text/list-text.js';
 import { threadData } from '../../lib/threads.js';
 import type { Answer } from '../../control/command.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
-import type { InspectRequest } from './commands.js';
+import type { InspectRequest } from './command-parts.js';
 import { type InspectTarget, inspectVolume } from './inspect.js';
 
 export interface ToInspection {

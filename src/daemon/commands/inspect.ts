@@ -20,7 +20,7 @@ import { shownSurvey } from '../../volume/freeze/refusals.js';
 import { surveyBase } from '../../volume/freeze/survey.js';
 import { refuseCutOff } from '../../volume/apply/carry-out.js';
 import { baseUndoOf, itemsAnswer, pathsOf, rightsHere } from './applying.js';
-import type { InspectRequest } from './commands.js';
+import type { InspectRequest } from './command-parts.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
 import { DiffCopies } from './diff-copies.js';

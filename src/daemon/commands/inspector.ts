@@ -5,7 +5,7 @@ import { INSPECT_LIMITS } from '../../lib/thread-limits.js';
 import { startThread } from '../../lib/threads.js';
 import type { Answer } from '../../control/command.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
-import type { InspectRequest } from './commands.js';
+import type { InspectRequest } from './command-parts.js';
 import { log } from '../serve/log.js';
 import type { InspectTarget } from './inspect.js';
 import type { FromInspection, Progress, ToInspection } from './inspect-thread.js';

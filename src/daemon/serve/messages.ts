@@ -4,7 +4,7 @@ import type { PlainError } from '../calls/plain-error.js';
 import type { HelperPorts } from '../../fuse/helpers/helper-client.js';
 import type { MessagePort } from 'node:worker_threads';
 import type { WriterData } from '../../volume/commit/start-writer.js';
-import type { InspectRequest } from '../commands/commands.js';
+import type { InspectRequest } from '../commands/command-parts.js';
 import type { MountPlan } from '../mount/mount-plan.js';
 import type { ConnectionsLoss, ConnectionsStart } from '../peers/connections-calls.js';
 import type { TouchBatch, TouchReport } from '../watchers/toucher-messages.js';

@@ -17,7 +17,7 @@
  * Another thread sends the notifications in batches; meanwhile the next batch
  * is gathered.
  *
- * Doors: coherence, notification, transitions.
+ * Doors: base-news, coherence, notification, transitions.
  * Doors inside tree/: base-changes.
  */
 import type { Deferred } from '../../lib/deferred.js';

@@ -1,7 +1,7 @@
 /** What commands need of a mount, for tests that have none: each part does nothing. */
 import { Deferred } from '../../../src/lib/deferred.js';
 import { settledWith } from '../../../src/lib/work.js';
-import type { CommandParts } from '../../../src/daemon/commands/commands.js';
+import type { CommandParts } from '../../../src/daemon/commands/command-parts.js';
 import type { View } from '../../../src/volume/view.js';
 
 export const idleParts: Omit<
