@@ -10,13 +10,12 @@
  * Doors inside volume/: core, newest, open-volume.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { shownName, textOfByteString } from '../lib/byte-text.js';
+import { shownName } from '../lib/byte-text.js';
 import { realClock } from '../lib/clock.js';
 import type { Deferred } from '../lib/deferred.js';
 import { invariant } from '../lib/invariant.js';
 import type { WaitPolicy } from '../lib/wait-policy.js';
 import { BASE_LAYER, ROOT_FILESET, type TableNumber } from '../format/records/tables.js';
-import type { BaseReference } from '../base/base-reference.js';
 import type { XattrValue } from './files/xattrs.js';
 import { Applied } from './apply/applied.js';
 import { Catalog, type Snapshot } from './catalog.js';
@@ -64,6 +63,7 @@ import { Frozen, frozenOf } from './freeze/frozen.js';
 import { GroupPoints } from './snapshots/group-points.js';
 import { ReadableVolume } from './readable-volume.js';
 import { RoleCommands } from './peers/role-commands.js';
+import { shownMismatches } from './shown-mismatches.js';
 import { type ScheduledAnswer, Schedules } from './snapshots/schedules.js';
 import { ThreadSink } from './commit/thread-sink.js';
 import { View } from './view.js';
@@ -557,12 +557,7 @@ export class Volume extends ReadableVolume {
       isWriting: this.core.closing !== undefined,
       ...(base !== undefined && { isApplied: !this.applied.isBehind }),
       frozenMs: this.frozen.sinceMs,
-      baseMismatches: (base?.mismatches ?? []).map(({ path, timeMs, expected, found }) => ({
-        path: textOfByteString(path),
-        timeMs,
-        inVolume: shownReference(expected),
-        inBase: shownReference(found),
-      })),
+      baseMismatches: shownMismatches(base),
       ...(failure !== undefined && { failure: failure.message }),
     };
   }
@@ -592,11 +587,4 @@ export class Volume extends ReadableVolume {
     if (isLogKnown) this.catalog.forgetLog();
     this.flush();
   }
-}
-
-/** A base file as it was, or is, for people. */
-function shownReference(reference: BaseReference | undefined): object | null {
-  if (reference === undefined) return null;
-  const { size, mtimeS, mtimeNs } = reference;
-  return { sizeBytes: size, mtimeMs: mtimeS * 1000 + Math.floor(mtimeNs / 1e6) };
 }
