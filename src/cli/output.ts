@@ -1,4 +1,5 @@
 /** What the command line prints, and how it ends: 0 done, 1 failed, 2 wrong usage. */
+import { writeFileSync } from 'node:fs';
 import { hasRawBytes, shownText } from '../lib/byte-text.js';
 import { CommandError, FsError, messageOf } from '../lib/errors.js';
 import { jsonLine } from '../format/text/json-text.js';
@@ -42,6 +43,9 @@ interface Warning {
 }
 
 const warnings: Warning[] = [];
+let jsonFd: number | undefined;
+
+export type Warn = (code: string, message: string) => void;
 
 /** Warns on stderr at once, and in the JSON answer. */
 export function noteWarning(code: string, message: string): void {
@@ -54,7 +58,13 @@ export function printJson(value: unknown): void {
   const isAnswer =
     typeof value === 'object' && value !== null && ('ok' in value || 'mountpoint' in value);
   const shown = isAnswer && warnings.length > 0 ? { ...value, warnings } : value;
-  process.stdout.write(jsonLine(shown));
+  if (jsonFd === undefined) process.stdout.write(jsonLine(shown));
+  else writeFileSync(jsonFd, jsonLine(shown));
+}
+
+/** From now on JSON goes there: standard output is somebody else's. */
+export function sendJsonTo(fd: number): void {
+  jsonFd = fd;
 }
 
 export function warn(text: string): void {

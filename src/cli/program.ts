@@ -69,7 +69,13 @@ export async function makeProgram(words: readonly string[] = []): Promise<Comman
       outputError: (text, write) =>
         write(text.startsWith('error: ') ? `shadowfs: ${plainly(text)}` : text),
     })
-    .hook('preAction', (_program, command) => enterDirectories(command));
+    .hook('preAction', async (_program, command) => {
+      enterDirectories(command);
+      // `run` does so itself, when it has the lock.
+      if (command.name() === 'run') return;
+      const { lookAfterRuns } = await import('./look-after-runs.js');
+      await lookAfterRuns();
+    });
   for (const { title, sources } of COMMAND_GROUPS) {
     program.commandsGroup(`${title}:`);
     const wanted = only === undefined ? sources : sources.filter((one) => one === only);

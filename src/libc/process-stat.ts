@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs';
 
 /** Indices of fields of /proc/PID/stat (proc(5)) behind the program's name. */
-export const STAT_FIELD = { state: 0, parent: 1, startTicks: 19, processor: 36 } as const;
+export const STAT_FIELD = {
+  state: 0,
+  parent: 1,
+  group: 2,
+  terminalGroup: 5,
+  startTicks: 19,
+  processor: 36,
+} as const;
 
 /**
  * The fields behind the program's name; undefined when the process does not

@@ -34,6 +34,7 @@ export const COMMAND_GROUPS: readonly Group[] = [
       source(async () => (await import('./save.js')).addSave, 'save'),
       source(async () => (await import('./restore.js')).addRestore, 'restore'),
       source(async () => (await import('./undo.js')).addUndo, 'undo'),
+      source(async () => (await import('./run.js')).addRun, 'run'),
       source(async () => (await import('./diff.js')).addDiff, 'diff'),
       source(async () => (await import('./apply.js')).addApply, 'apply'),
     ],

@@ -1,7 +1,7 @@
 /**
  * `shadowfs mount DIR`, `mount BASE MOUNTPOINT`, `mount --no-base MOUNTPOINT`
  *
- * Doors inside cli/: helper-words, mount, mount-helper, umount.
+ * Doors inside cli/: helper-words, mount, mount-helper, plan, umount.
  */
 import type { Command } from 'commander';
 import { parseMountOptions } from '../../daemon/mount/mount-options.js';

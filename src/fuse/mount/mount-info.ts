@@ -1,6 +1,16 @@
 /** What is mounted where, from /proc/self/mountinfo, and settings per mount. */
-import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { attempt } from '../../lib/attempt.js';
 import { fsPath, textOfByteString } from '../../lib/byte-text.js';
+import { otherProcesses } from '../../libc/process-files.js';
 
 export interface MountEntry {
   mountId: number;
@@ -75,7 +85,7 @@ export function openMounted(path: string, device: string): number {
   const others = readMountTable()
     .filter((mount) => mount.device === device && mount.root === '/' && mount.mountpoint !== path)
     .map(({ mountpoint }) => mountpoint);
-  for (const place of [path, ...others]) {
+  for (const place of placesToLook(path, others, device)) {
     try {
       const fd = openSync(fsPath(place), constants.O_RDONLY | constants.O_DIRECTORY);
       if (isOn(fd, device)) return fd;
@@ -85,6 +95,23 @@ export function openMounted(path: string, device: string): number {
     }
   }
   return -1;
+}
+
+/** Paths in this process's namespace first; those in others cost a look at every process. */
+function* placesToLook(path: string, others: readonly string[], device: string): Generator<string> {
+  yield path;
+  yield* others;
+  const seen = new Set([attempt(() => readlinkSync('/proc/self/ns/mnt'))]);
+  for (const pid of otherProcesses()) {
+    const namespace = attempt(() => readlinkSync(`/proc/${pid}/ns/mnt`));
+    if (namespace === undefined || seen.has(namespace)) continue;
+    seen.add(namespace);
+    const text = attempt(() => readFileSync(`/proc/${pid}/mountinfo`, 'latin1')) ?? '';
+    for (const mount of parseMountTable(text)) {
+      if (mount.device !== device || mount.root !== '/') continue;
+      yield `/proc/${pid}/root${mount.mountpoint}`;
+    }
+  }
 }
 
 function isOn(fd: number, device: string): boolean {

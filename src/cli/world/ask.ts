@@ -1,0 +1,69 @@
+/** What becomes of a branch: asked on the terminal when the command has ended. */
+import { createInterface } from 'node:readline/promises';
+
+export type Wish = 'keep' | 'discard' | 'merge' | 'apply';
+
+interface Choice {
+  key: string;
+  text: string;
+  wish: Wish | 'diff';
+}
+
+const CHOICES: readonly Choice[] = [
+  { key: 'd', text: 'show the differences', wish: 'diff' },
+  { key: 'k', text: 'keep it as a branch', wish: 'keep' },
+  { key: 'm', text: 'bring it into the tree', wish: 'merge' },
+  {
+    key: 'a',
+    text: 'bring it into the tree, and all of that into the directory below',
+    wish: 'apply',
+  },
+  { key: 'x', text: 'drop it', wish: 'discard' },
+];
+
+/** Standard input and standard error are a person's terminal. */
+export function canAsk(): boolean {
+  return process.stdin.isTTY === true && process.stderr.isTTY === true;
+}
+
+/** Ctrl-C, Ctrl-D and an empty answer keep the branch. `hasBase`: there is a directory below. */
+export async function askWish(
+  branch: string,
+  hasBase: boolean,
+  showDiff: () => Promise<void>,
+): Promise<Wish> {
+  const choices = CHOICES.filter(({ wish }) => hasBase || wish !== 'apply');
+  const keys = choices.map(({ key }) => key).join('/');
+  for (;;) {
+    const text = choices.map((one) => `  ${one.key}  ${one.text}\n`).join('');
+    const typed = await askLine(`${text}what becomes of ${branch}? [${keys}, Enter: k] `);
+    const key = typed?.trim().toLowerCase() ?? '';
+    const chosen =
+      key === '' ? 'keep' : choices.find((one) => key === one.key || key === one.wish)?.wish;
+    if (chosen === 'diff') await showDiff();
+    else if (chosen !== undefined) return chosen;
+  }
+}
+
+/** Undefined: the terminal gives no more, or somebody pressed Ctrl-C. */
+async function askLine(question: string): Promise<string | undefined> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  return await new Promise((resolve) => {
+    const end = (line: string | undefined): void => {
+      resolve(line);
+      terminal.close();
+    };
+    terminal.once('SIGINT', () => end(undefined));
+    terminal.once('close', () => {
+      process.stderr.write('\n');
+      resolve(undefined);
+    });
+    terminal.question(question).then(
+      (line) => {
+        terminal.removeAllListeners('close');
+        end(line);
+      },
+      () => end(undefined),
+    );
+  });
+}

@@ -1,0 +1,136 @@
+/**
+ * Starts the command of a `run` and waits for its end. Its terminal, standard input and output, and
+ * signals are its own: it runs in this process's group, so that the terminal reaches both, and what
+ * is sent to this process alone goes on to it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../lib/errors.js';
+import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
+import { type Program, READY } from './shell-script.js';
+
+/** The terminal sends these to the whole group. */
+const OF_THE_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
+const PASSED_ON: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'];
+const ENDING: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP']);
+const STOPPING_MS = 2_000;
+const POLL_MS = 5;
+
+export interface Ended {
+  exitCode: number;
+  /** The signal that ended it. */
+  signal: string | null;
+}
+
+export interface Launched {
+  pid: number;
+  /** The mount namespace (as /proc/PID/ns/mnt names it) in which it works. */
+  namespace: string;
+  ended: Promise<Ended>;
+}
+
+/** The signals that `run` itself got, and how they reach the command. */
+export class Signals {
+  /** The last one that asks to end. */
+  received: NodeJS.Signals | undefined;
+  #child: ChildProcess | undefined;
+  readonly #off: (() => void)[] = [];
+
+  constructor() {
+    for (const signal of OF_THE_TERMINAL) {
+      this.#on(signal, () => {
+        if (!isInForeground()) this.#child?.kill(signal);
+      });
+    }
+    for (const signal of PASSED_ON) this.#on(signal, () => void this.#child?.kill(signal));
+    this.#on('SIGTSTP', () => {
+      if (!isInForeground()) this.#child?.kill('SIGTSTP');
+      void this.#stopWithChild();
+    });
+  }
+
+  /** A command may put the terminal in order first, or not stop at all. */
+  async #stopWithChild(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < STOPPING_MS; waitedMs += POLL_MS) {
+      const pid = this.#child?.pid;
+      if (pid === undefined) return;
+      if (statFields(pid)?.[STAT_FIELD.state] === 'T') {
+        process.kill(process.pid, 'SIGSTOP');
+        return;
+      }
+      await sleep(POLL_MS);
+    }
+  }
+
+  #on(signal: NodeJS.Signals, pass: () => void): void {
+    const listener = (): void => {
+      if (ENDING.has(signal)) this.received = signal;
+      pass();
+    };
+    process.on(signal, listener);
+    this.#off.push(() => process.off(signal, listener));
+  }
+
+  reach(child: ChildProcess | undefined): void {
+    this.#child = child;
+  }
+
+  end(): void {
+    for (const off of this.#off) off();
+  }
+}
+
+/** The terminal's signals reach this process's group. */
+function isInForeground(): boolean {
+  const fields = statFields(process.pid);
+  return fields !== undefined && fields[STAT_FIELD.group] === fields[STAT_FIELD.terminalGroup];
+}
+
+export interface Streams {
+  /** The command's standard output: its own, or this process's standard error. */
+  out: 1 | 2;
+  signals: Signals;
+}
+
+/** A text: why the command can't be started in this way; nothing of it has run. */
+export async function launch(
+  { file, args }: Program,
+  { out, signals }: Streams,
+): Promise<Launched | string> {
+  // Node makes descriptors non-blocking when it first uses them: not while the command does.
+  void [process.stdout.isTTY, process.stderr.isTTY];
+  const child = spawn(file, args, { stdio: [0, out, 2, 'pipe'] });
+  signals.reach(child);
+  let failure = '';
+  const ended = new Promise<Ended>((resolve) => {
+    child.once('error', (error) => {
+      failure = messageOf(error);
+      resolve({ exitCode: 126, signal: null });
+    });
+    child.once('exit', (code, signal) => {
+      signals.reach(undefined);
+      resolve({ exitCode: code ?? 128 + (constants.signals[signal ?? 'SIGKILL'] ?? 0), signal });
+    });
+  });
+  const said = await textOf(child.stdio[3] as Readable);
+  const at = said.lastIndexOf(READY);
+  if (at >= 0 && child.pid !== undefined) {
+    return { pid: child.pid, namespace: said.slice(at + READY.length).trim(), ended };
+  }
+  const { exitCode, signal } = await ended;
+  const why = failure || said.trim().split('\n').at(-1);
+  return why || `the shell ended with ${signal ?? exitCode}`;
+}
+
+/** Until the writer, or all of them, have closed it. */
+async function textOf(pipe: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of pipe) chunks.push(chunk as Buffer);
+  } catch {
+    // What came is what there is.
+  }
+  return Buffer.concat(chunks).toString();
+}
