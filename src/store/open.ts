@@ -152,7 +152,16 @@ export function checkVolumeFiles(path: string): void {
     fd = openSync(join(path, DATA_FILE), 'r');
   } catch (error) {
     if (error instanceof CommandError) throw error;
-    const why = codeOf(error) === 'ENOENT' ? `${DATA_FILE} is missing` : String(codeOf(error));
+    const code = codeOf(error);
+    if (code === 'EACCES') {
+      throw new CommandError(
+        'volume-unusable',
+        'EACCES',
+        `this user may not look at ${path}: nothing is known of a volume there`,
+        { path },
+      );
+    }
+    const why = code === 'ENOENT' ? `${DATA_FILE} is missing` : String(code);
     throw notAVolume(path, why);
   }
   try {

@@ -46,6 +46,25 @@ eachIdentity(t, 'a change of the base in the same place is a conflict', async (t
     ],
   );
   await world.sh('same_manifest before base');
+  const { replaced, undo } = await world.on(['apply', '--ours']);
+  const kept = (replaced as { path: string; isKept: boolean }[]).map((one) => [
+    one.path,
+    one.isKept,
+  ]);
+  t.same(kept, [
+    ['came', true],
+    ['f', true],
+    ['g', true],
+  ]);
+  // The snapshot that the answer names has what others had made of it.
+  await world.sh(`cd "$MNT/.snapshots/${String(undo)}"; test "$(cat came)" = theirs
+    grep -q theirs f; grep -q theirs g; ! grep -q theirs "$MNT/f"`);
+  // What an apply has made and others have changed since is in no snapshot.
+  await world.sh('sleep 0.05; echo again >> base/f; echo ours again >> "$MNT/f"');
+  const again = await world.refused(['apply', '-C', world.mnt]);
+  t.match(again, { conflicts: [{ path: 'f', isKept: false }], message: /f: .* in no snapshot/ });
+  t.match(await world.on(['apply', '--ours']), { replaced: [{ path: 'f', isKept: false }] });
+  await world.sh('same_tree base "$MNT"');
 });
 
 const FAILPOINTS = ['journal-written:2', 'stored', 'staging', 'staged-one', 'switching', 'step:3'];

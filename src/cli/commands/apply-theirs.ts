@@ -36,7 +36,7 @@ export async function takeTheirs(
   for (let round = 0; round < ROUNDS; round++) {
     const args = { paths, resolve: 'theirs' as const };
     const preview = await inspect(target, { command: 'apply', args });
-    refuse((preview['refusals'] ?? []) as { path: string; reason: string }[]);
+    refuse((preview['refusals'] ?? []) as { path: string; message: string }[]);
     const places = (preview['conflicts'] ?? []) as Place[];
     if (places.length === 0) break;
     const now = await take(target, places);
@@ -46,14 +46,14 @@ export async function takeTheirs(
 }
 
 /** Before the tree is touched. */
-function refuse(refusals: readonly { path: string; reason: string }[]): void {
+function refuse(refusals: readonly { path: string; message: string }[]): void {
   const [first] = refusals;
   if (first === undefined) return;
   const more = refusals.length > 1 ? ` (and ${refusals.length - 1} more)` : '';
   throw new CommandError(
     'apply-refused',
     'EACCES',
-    `the base can not be changed as the tree is: ${shownName(first.path)}: ${first.reason}${more}; ` +
+    `the base can not be changed as the tree is: ${shownName(first.path)}: ${first.message}${more}; ` +
       'nothing was changed (shadowfs apply -n --theirs lists all)',
     { refusals },
   );

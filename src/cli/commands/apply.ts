@@ -37,6 +37,7 @@ interface Conflict {
   base: string;
   inBase: Version | null;
   inTree: Version | null;
+  isKept: boolean;
 }
 
 /** Where people can look at both versions. */
@@ -45,6 +46,7 @@ interface Sides {
   tree: string;
 }
 
+const REPLACED_LINES = 20;
 const NOTHING = 'the base has everything that the tree has';
 
 export function addApply(program: Command): void {
@@ -78,7 +80,7 @@ async function preview(target: Target, paths: string[], options: ApplyOptions): 
   const args = { paths, ...(options.theirs && { resolve: 'theirs' as const }) };
   const answer = await inspect(target, { command: 'apply', args });
   const conflicts = (answer['conflicts'] ?? []) as Conflict[];
-  const refusals = (answer['refusals'] ?? []) as { path: string; reason: string }[];
+  const refusals = (answer['refusals'] ?? []) as { path: string; message: string }[];
   const stopping = options.theirs || options.ours ? [] : conflicts;
   if (stopping.length + refusals.length > 0) process.exitCode = EXIT_FAILURE;
   if (options.json) {
@@ -92,7 +94,7 @@ async function preview(target: Target, paths: string[], options: ApplyOptions): 
     if (options.theirs) printLine(takingText(conflict, sides));
     else warn(conflictText(conflict, sides));
   }
-  for (const { path, reason } of refusals) warn(`refused: ${shownName(path)}: ${reason}`);
+  for (const { path, message } of refusals) warn(`refused: ${shownName(path)}: ${message}`);
   if (items.length + conflicts.length === 0) printLine(NOTHING);
   else printLine(`would be applied: ${countsOf(answer)}`);
 }
@@ -122,9 +124,20 @@ async function apply(target: MountedTarget, paths: string[], options: ApplyOptio
     printLine(`applied: ${countsOf(answer)} (${bytes} written)`);
   }
   const undo = answer['undo'];
+  for (const text of replacedTexts((answer['replaced'] ?? []) as Conflict[], undo)) warn(text);
   if (typeof undo === 'string') {
     printLine('to undo this: shadowfs undo');
   }
+}
+
+/** What became of the base's versions. */
+function replacedTexts(replaced: readonly Conflict[], undo: unknown): string[] {
+  const texts = replaced.slice(0, REPLACED_LINES).map(({ path, isKept }) => {
+    const where = isKept && typeof undo === 'string' ? `in snapshot ${undo}` : 'in no snapshot';
+    return `replaced in the base: ${shownName(path)}; what the base had is ${where}`;
+  });
+  const more = replaced.length - texts.length;
+  return more > 0 ? [...texts, `and ${more} more (--json lists them all)`] : texts;
 }
 
 /** Undefined: nobody but the serving process gets at one of them. */
@@ -146,7 +159,8 @@ function conflictText(conflict: Conflict, sides: Sides | undefined): string {
     versionText(inBase, sides?.base, path),
     versionText(inTree, sides?.tree, treePath),
   ];
-  return `${what}\n  base: ${theirs}\n  tree: ${ours}`;
+  const lost = conflict.isKept ? '' : ' (in no snapshot: --ours loses it)';
+  return `${what}\n  base: ${theirs}${lost}\n  tree: ${ours}`;
 }
 
 /** `T f: becomes what the base has: 5 B of …`. */

@@ -113,12 +113,12 @@ async function undo(options: UndoOptions): Promise<void> {
 /** What stands in the way of taking an apply back. */
 function hindrancesOf(answer: Answer, { ours }: UndoOptions): string[] {
   const conflicts = (answer['conflicts'] ?? []) as { path: string; base: string }[];
-  const refusals = (answer['refusals'] ?? []) as { path: string; reason: string }[];
+  const refusals = (answer['refusals'] ?? []) as { path: string; message: string }[];
   return [
     ...(ours ? [] : conflicts).map(
       ({ path, base }) => `conflict: ${shownName(path)}: ${base} in the base since then`,
     ),
-    ...refusals.map(({ path, reason }) => `refused: ${shownName(path)}: ${reason}`),
+    ...refusals.map(({ path, message }) => `refused: ${shownName(path)}: ${message}`),
   ];
 }
 

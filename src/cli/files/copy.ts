@@ -210,11 +210,21 @@ function fixAttributes(source: string, path: string): void {
 
 const NS = 1_000_000_000n;
 
+function giveTo(path: string, uid: number, gid: number): void {
+  try {
+    lchownSync(fsPath(path), uid, gid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    const what = `it belongs to user ${uid} and group ${gid}, and only root may make it so again`;
+    throw Object.assign(new Error(what), { code: 'EPERM' });
+  }
+}
+
 /** Owner, xattrs, mode and times, in an order in which none undoes another. */
 export function giveAttributes(source: string, path: string, stat: BigIntStats): void {
   const now = lstatSync(fsPath(path), { bigint: true });
   if (now.uid !== stat.uid || now.gid !== stat.gid) {
-    lchownSync(fsPath(path), Number(stat.uid), Number(stat.gid));
+    giveTo(path, Number(stat.uid), Number(stat.gid));
   }
   fixAttributes(source, path);
   if (!stat.isSymbolicLink()) chmodSync(fsPath(path), Number(stat.mode) & 0o7777);

@@ -124,7 +124,7 @@ export class Applying {
     try {
       yield* answerOf(volume.whenCommitted(volume.commit()));
       const request = { paths: pathsOf(args), ours: args.resolve === 'ours', source };
-      const { items, undo, storedBytes, writtenBytes } = yield* applyLayer(
+      const { items, undo, replaced, storedBytes, writtenBytes } = yield* applyLayer(
         volume,
         layer,
         request,
@@ -133,6 +133,7 @@ export class Applying {
       return yield* withListTexts({
         ...itemsAnswer(items),
         undo: undo ?? null,
+        replaced,
         storedBytes,
         writtenBytes,
         ...(recovered !== undefined && { recovered }),

@@ -67,6 +67,14 @@ export interface ApplyOutcome {
   undo?: string;
   storedBytes: number;
   writtenBytes: number;
+  /** With `ours`: places where the base's version was replaced. */
+  replaced: object[];
+}
+
+interface Prepared {
+  items: ApplyItem[];
+  replaced: object[];
+  isNothing: boolean;
 }
 
 export interface Preview {
@@ -147,14 +155,15 @@ class Apply {
     const { layer } = this;
     let isSwitching = false;
     try {
-      const { items, isNothing } = yield* this.#prepare();
-      if (isNothing) return { items, layer, storedBytes: 0, writtenBytes: 0 };
+      const { items, replaced, isNothing } = yield* this.#prepare();
+      if (isNothing) return { items, replaced, layer, storedBytes: 0, writtenBytes: 0 };
       isSwitching = true;
       failpoint('apply:switching');
       const undo = yield* this.#carryOut();
       const { storedBytes } = this.#layer;
       return {
         items,
+        replaced,
         layer,
         ...(undo !== undefined && { undo }),
         storedBytes,
@@ -169,7 +178,7 @@ class Apply {
   }
 
   /** Steps 1 to 3, and the journal: nobody needs the plan after that. */
-  *#prepare(): Work<{ items: ApplyItem[]; isNothing: boolean }> {
+  *#prepare(): Work<Prepared> {
     const { volume, host, request } = this;
     const { slots, plan, comparison } = yield* planned(volume, this.#view, request.paths);
     this.#refuseReadOnly();
@@ -177,9 +186,12 @@ class Apply {
     yield* comparison.refused(this.#writer, host.rights);
     refuseAll(comparison.refusals);
     const { items } = plan;
+    const replaced = comparison.conflicts
+      .filter(({ base }) => base !== 'vanished')
+      .map(shownConflict);
     if (items.length === 0 && plan.attributes.length <= 1) {
       yield* this.#remember();
-      return { items, isNothing: true };
+      return { items, replaced: [], isNothing: true };
     }
     this.#refuseFull(plan);
     this.#refuseStaging();
@@ -190,7 +202,7 @@ class Apply {
     yield* this.#stage(plan);
     yield host.flush(this.#writer.rootFd);
     yield* this.#writeJournal('switching', this.#steps(slots, plan));
-    return { items, isNothing: false };
+    return { items, replaced, isNothing: false };
   }
 
   #refuseReadOnly(): void {

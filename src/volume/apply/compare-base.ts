@@ -39,12 +39,15 @@ export interface Conflict {
   base: 'appeared' | 'changed' | 'vanished';
   inBase: Version | null;
   inTree: Version | null;
+  /** If the tree's version replaces it, the base's is in the snapshot of what the base was. */
+  isKept: boolean;
 }
 
 /** Why a file can't be changed: stable words. */
 export type Reason =
   | 'not-writable'
   | 'owner'
+  | 'group'
   | 'device'
   | 'xattr'
   | 'immutable'
@@ -137,6 +140,8 @@ export class BaseComparison {
       base: what,
       inBase: found === undefined ? null : versionOf(found),
       inTree: inTree === undefined ? null : versionOf(inTree),
+      // The base layer keeps what views read from the base, and others changed something else.
+      isKept: found === undefined || before?.layer === 0,
     });
   }
 
@@ -262,7 +267,7 @@ export class BaseComparison {
     const path = this.volume.paths.of(this.target, inode.ino) ?? '';
     const type = inode.mode & S_IFMT;
     if (inode.uid !== (found?.uid ?? who.uid)) this.#refuse(path, 'owner');
-    else if (inode.gid !== found?.gid && !who.groups.has(inode.gid)) this.#refuse(path, 'owner');
+    else if (inode.gid !== found?.gid && !who.groups.has(inode.gid)) this.#refuse(path, 'group');
     else if (found === undefined && (type === S_IFBLK || type === S_IFCHR)) {
       this.#refuse(path, 'device');
     } else if (this.#hasPrivilegedXattr(inode)) this.#refuse(path, 'xattr');

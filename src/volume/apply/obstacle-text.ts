@@ -3,6 +3,20 @@ import { shownName, textOfByteString } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import type { Conflict, Refusal } from './compare-base.js';
 
+const REASONS: Record<Refusal['reason'], string> = {
+  'not-writable': 'this user may not change names there',
+  owner: 'it belongs to another user, and only root may change or make it',
+  group:
+    'it has a group that this user is not in, and only root may make it with that group ' +
+    '(chgrp it in the tree to one of yours)',
+  device: 'only root may make devices',
+  xattr: 'only root may set its extended attributes',
+  immutable: 'it is immutable or append-only (chattr)',
+  mounted: 'something is mounted there',
+  'other-device': 'it is on another file system than the base',
+  lost: 'a part of it lay in the base, which was changed; --theirs takes what the base has',
+};
+
 export function shown(path: string): string {
   return path === '' ? '.' : textOfByteString(path);
 }
@@ -12,16 +26,17 @@ export function shownConflict(one: Conflict): Conflict {
   return { ...one, path: shown(one.path), treePath: shown(one.treePath) };
 }
 
-export function shownRefusal(one: Refusal): Refusal {
-  return { ...one, path: shown(one.path) };
+export function shownRefusal({ path, reason }: Refusal): Refusal & { message: string } {
+  return { path: shown(path), reason, message: REASONS[reason] };
 }
 
 /** `isUndo`: an apply is taken back. */
 export function refuseConflicts(conflicts: readonly Conflict[], isUndo: boolean): void {
   if (conflicts.length === 0) return;
-  const told = conflicts
-    .slice(0, 20)
-    .map(({ path, base }) => `  ${shownName(shown(path))}: ${base} in the base`);
+  const told = conflicts.slice(0, 20).map(({ path, base, isKept }) => {
+    const what = `  ${shownName(shown(path))}: ${base} in the base`;
+    return isKept || isUndo ? what : `${what}, and in no snapshot`;
+  });
   if (conflicts.length > told.length) told.push(`  and ${conflicts.length - told.length} more`);
   throw new CommandError(
     'apply-conflict',
@@ -37,21 +52,13 @@ export function refuseConflicts(conflicts: readonly Conflict[], isUndo: boolean)
           ...told,
           'nothing was changed; --ours takes the versions of the tree, --theirs those of the base, ' +
             'and shadowfs apply -n says where both are',
+          ...(conflicts.every(({ isKept }) => isKept)
+            ? []
+            : ['--ours loses what is in no snapshot: copy it first, if you want it']),
         ].join('\n'),
     { conflicts: conflicts.map(shownConflict) },
   );
 }
-
-const REASONS: Record<Refusal['reason'], string> = {
-  'not-writable': 'this user may not change names there',
-  owner: 'only root may give it that owner or change it',
-  device: 'only root may make devices',
-  xattr: 'only root may set its extended attributes',
-  immutable: 'it is immutable or append-only (chattr)',
-  mounted: 'something is mounted there',
-  'other-device': 'it is on another file system than the base',
-  lost: 'a part of it lay in the base, which was changed; --theirs takes what the base has',
-};
 
 export function refuseAll(refusals: readonly Refusal[]): void {
   if (refusals.length === 0) return;

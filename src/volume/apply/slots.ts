@@ -121,11 +121,26 @@ export class Slots {
   /** A base file without a record in `view` may have one in `other` that gives its path. */
   #in(view: View, other: View, ino: number): Inode | undefined {
     const inode = this.volume.inode(view, ino);
-    if (inode !== undefined) return alive(inode);
+    if (inode !== undefined) return this.#named(view, inode);
     const path = this.volume.inode(other, ino)?.base?.path;
     if (path === undefined) return undefined;
     this.volume.inodes.rememberBase(ino, path);
-    return alive(this.volume.inode(view, ino));
+    return this.#named(view, this.volume.inode(view, ino));
+  }
+
+  /** Others may have made a base file where the view has something else: then it is not in the view. */
+  #named(view: View, inode: Inode | undefined): Inode | undefined {
+    const found = alive(inode);
+    const path =
+      found?.layer === 0 && (found.isDirectory || found.nlink === 1)
+        ? (found.base?.path ?? '')
+        : '';
+    const above = path === '' ? undefined : this.volume.base?.lstat(parentOf(path));
+    if (found === undefined || above === undefined) return found;
+    const directory = this.volume.inode(view, this.volume.inodes.ofBase(parentOf(path), above));
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const there = directory && this.volume.lookup(view, directory, name);
+    return there?.ino === found.ino ? found : undefined;
   }
 
   *#between(ancestor: Ancestor): Work<void> {
