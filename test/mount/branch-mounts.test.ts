@@ -96,7 +96,7 @@ if (!isNative) {
   });
 
   asUser(t, 'what can not be mounted is refused, and the others go on', async (t, world) => {
-    await world.sh('mkdir base full; echo one > base/f; echo x > file');
+    await world.sh('mkdir base full y; echo one > base/f; echo x > file');
     await world.mount(['base', 'mnt']);
     await world.on(['branch', 'try']);
     await beside(world, 'try', 'x');
@@ -126,6 +126,18 @@ if (!isNative) {
     const nowhere = await world.refused(['-C', '/', 'mount', ...one]);
     t.equal(nowhere.code, 'which-volume');
     t.match(await world.trySh('echo relative > mnt/.control/mount'), { status: 1 });
+    // As mount(8) calls it, for a line of fstab.
+    for (const spec of ['base', 'none']) {
+      const { volumePath } = await world.shadowfs(['status', 'x']);
+      const options = `ro,branch=one,fsname=theirs${spec === 'none' ? `,volume=${String(volumePath)}` : ''}`;
+      const words = ['mount.shadowfs', spec === 'none' ? spec : world.path(spec)];
+      const helped = await world.tryShadowfs([...words, world.path('full'), '-o', options]);
+      t.match(helped, { status: 0, err: '' }, spec);
+      t.equal(await world.sh('findmnt -no SOURCE full; cat full/f'), 'theirs\none\n');
+      const again = await world.tryShadowfs([...words, world.path('y'), '-o', options]);
+      t.match(again, { status: 32, err: /branch one is mounted on .*full/ });
+      await world.umount(world.path('full'));
+    }
     await world.sh(`echo '${world.path('full')} branch=one options=ro' > x/.control/mount
       test "$(cat full/f)" = one; ! touch full/f; echo x > x/f; test "$(cat mnt/f)" = one`);
     // What a mount saw open is not removed with the others.

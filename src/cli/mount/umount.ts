@@ -15,7 +15,7 @@ export function addUmount(program: Command): void {
       .command('umount')
       .summary('unmount, and wait until everything is stored')
       .argument('[mountpoint]', 'a directory in the mount (default: the current directory)')
-      .description('unmount; returns when everything is stored and the serving process has ended')
+      .description('unmount; returns when everything is stored. Other mounts of the volume go on')
       .option('-l, --lazy', 'detach now, even when in use; store when the last user is gone')
       .addOption(jsonOption()),
     'shadowfs umount ~/project',
