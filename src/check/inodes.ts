@@ -2,9 +2,18 @@
  * Checks one inode in one view: its fields, its clips (rule D4), its blocks
  * against its size, and its base reference (rule D10).
  */
-import { clipFaults, isClipped } from '../format/clips.js';
+import { clipFaults } from '../format/clips.js';
+import { type Given, isGiven, isHidden } from '../format/given.js';
 import { blockIndexOf, blockKey, layerOf, placeOf, stepOf } from '../format/records/keys.js';
-import { MAX_FILE_SIZE, MAX_LAYER, MAX_STEP, TABLE } from '../format/records/tables.js';
+import {
+  isBaseNumber,
+  MAX_CLIPS,
+  MAX_FILE_SIZE,
+  MAX_LAYER,
+  MAX_STEP,
+  TABLE,
+} from '../format/records/tables.js';
+import { formatUse } from '../format/records/volume-format.js';
 import { BLOCK_HEADER_LENGTH, BLOCK_HOLE } from '../format/records/values.js';
 import type { BaseStat } from '../base/base-stat.js';
 import { messageOf } from '../lib/errors.js';
@@ -20,6 +29,8 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from '../lib/file-mode.js';
+import { hasBase, readMeta } from '../volume/catalog.js';
+import { frozenOf } from '../volume/freeze/frozen.js';
 import type { Inode } from '../volume/inode.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
 import type { View } from '../volume/view.js';
@@ -51,7 +62,8 @@ export class CheckInodes {
     this.#layers(view, inode, where);
     this.#clips(view, inode, where);
     this.#blocks(view, inode, where);
-    if (inode.base !== undefined) this.#base(inode, inode.base, where);
+    if (inode.given !== undefined) this.#given(view, inode, inode.given, where);
+    if (inode.bytesInBase !== undefined) this.#base(inode, inode.bytesInBase, where);
   }
 
   #fields(inode: Inode, where: () => string): void {
@@ -97,6 +109,32 @@ export class CheckInodes {
     }
   }
 
+  #given(view: View, inode: Inode, { layer, ref }: Given, where: () => string): void {
+    const bad = (rule: string, what: string): void => this.state.add(rule, what, where());
+    const { layers } = this.volume;
+    if (!inode.isRegular || isBaseNumber(inode.ino) || inode.base !== undefined) {
+      bad('G1', 'only a file that the tree made can have given its bytes to the base');
+    }
+    if (layer > inode.layer || (layers.has(layer) && !view.includes(layer))) {
+      bad('G1', `the layer ${layer} that was given is not below the inode`);
+    }
+    if (inode.clips.some((clip) => isGiven(inode.given, clip.layer, clip.step))) {
+      bad('G2', 'a clip is older than what was given');
+    }
+    if (inode.clips.length >= MAX_CLIPS) bad('G2', 'there is no room for one more clip');
+    if (!ref.path.split('/').every((name) => !['', '.', '..'].includes(name))) {
+      bad('G1', 'its path leads out of the base');
+    }
+    if (formatUse(readMeta(this.volume.store, 'format'))?.hasGiven !== true) {
+      bad('G7', 'the format does not say that bytes were given to the base');
+    }
+    // A frozen volume has lost what the base had lost before (rule G5).
+    const { store } = this.volume;
+    if (!hasBase(store) && frozenOf(store) === undefined) {
+      bad('G1', 'its bytes are in the base, and there is none');
+    }
+  }
+
   /** Nothing is read from beyond the end, and no block exists where no read looks. */
   #blocks(view: View, inode: Inode, where: () => string): void {
     const { blockSize } = this.volume.options;
@@ -137,8 +175,8 @@ export class CheckInodes {
    */
   #endIsPlain(view: View, inode: Inode, end: number, partial: number): boolean {
     const { fileset } = view;
-    const { ino, clips, layer, step } = inode;
-    if (clips.length > 0) return false;
+    const { ino, clips, given, layer, step } = inode;
+    if (clips.length > 0 || given !== undefined) return false;
     const first = partial === 0 ? end : end - 1;
     const start = blockKey(fileset, ino, first, MAX_LAYER, MAX_STEP);
     const stop = blockKey(fileset, ino + 1, 0, MAX_LAYER, MAX_STEP);
@@ -185,8 +223,7 @@ export class CheckInodes {
     if (found === undefined) return undefined;
     const step = stepOf(found.key);
     const layer = layerOf(TABLE.blocks, found.key);
-    if (isClipped(inode.clips, index * this.volume.options.blockSize, layer, step))
-      return undefined;
+    if (isHidden(inode, index * this.volume.options.blockSize, layer, step)) return undefined;
     if (!inode.readsLayer(layer)) return undefined;
     const isHole = found.value[0] === BLOCK_HOLE;
     return { layer, step, length: isHole ? undefined : found.value.length - BLOCK_HEADER_LENGTH };

@@ -43,7 +43,7 @@ import {
 import type { Entry, StoreReader } from '../store/reader.js';
 import type { CheckedCatalog } from './catalog.js';
 import { type CheckState, shownBytes } from './report.js';
-import { REAP_ALL, REAP_CLIPPED } from '../volume/files/file-data.js';
+import { REAP_ALL, REAP_CLIPPED, REAP_GIVEN } from '../volume/files/file-data.js';
 import { Inode } from '../volume/inode.js';
 
 export const VERSIONED_TABLES: readonly TableNumber[] = [
@@ -265,7 +265,7 @@ export class RecordCheck {
       const layer = key.readUIntBE(12, 6);
       const where = `reap inode ${ino} layer ${layer}`;
       const what = value.length === 1 ? value[0] : undefined;
-      if (what !== REAP_ALL && what !== REAP_CLIPPED) {
+      if (what !== REAP_ALL && what !== REAP_CLIPPED && what !== REAP_GIVEN) {
         this.state.add('format', 'the value is not work for the collector', where);
       }
       if (layer === 0 || layer >= this.catalog.nextLayer) {

@@ -102,6 +102,8 @@ export interface CommandArguments {
   resolve?: 'ours' | 'theirs';
   /** `merge`: lines of text are merged. */
   text?: boolean;
+  /** `apply`: what the base has afterwards is read from there. */
+  givesBack?: boolean;
   /** `peer-invite`: how long the token is valid. */
   validMs?: number;
 }

@@ -43,9 +43,9 @@ export function clippedBase(clips: Clips, size: number, blockSize: number): numb
  * there are too many: then a hole is to be written over each block from `cut.size` on that has a
  * record (base bytes are hidden there already, by a smaller clip).
  */
-export function clipsAfter(clips: Clips, cut: Clip): Clips | undefined {
+export function clipsAfter(clips: Clips, cut: Clip, max = MAX_CLIPS): Clips | undefined {
   const smaller = clips.filter(({ size }) => size < cut.size);
-  return smaller.length < MAX_CLIPS ? [cut, ...smaller] : undefined;
+  return smaller.length < max ? [cut, ...smaller] : undefined;
 }
 
 function isSameClip(a: Clip, b: Clip): boolean {

@@ -174,6 +174,8 @@ export class Catalog {
     public role: Role,
     /** The stored format says that something was applied. */
     private isApplied = false,
+    /** … or that the base has bytes of files that the tree made. */
+    private hasGiven = false,
   ) {}
 
   /** Reads the stored tables; the layers go to `addLayer`. */
@@ -188,7 +190,7 @@ export class Catalog {
       readMeta<Identity>(reader, 'identity') ?? ownIdentity(readMeta<string>(reader, 'uuid') ?? '');
     const role = readMeta<Role>(reader, 'role') ?? NO_ROLE;
     const use = formatUse(readMeta<number>(reader, 'format'));
-    const catalog = new Catalog(counters, identity, role, use?.isApplied);
+    const catalog = new Catalog(counters, identity, role, use?.isApplied, use?.hasGiven);
     for (const { key, value } of reader.range(TABLE.layers, FIRST.subarray(0, 1), ALL, {})) {
       const number = key.readUIntBE(0, 6);
       addLayer({ ...decodeJson<Omit<Layer, 'number'>>(value, `layer ${number}`), number });
@@ -452,12 +454,24 @@ export class Catalog {
     this.#putFormat();
   }
 
+  /** Versions that do not read such bytes from the base must refuse the volume (rule G7). */
+  noteGiven(): void {
+    if (this.hasGiven) return;
+    this.hasGiven = true;
+    this.#putFormat();
+  }
+
+  /** Some file may have given its bytes to the base. */
+  get mayHaveGiven(): boolean {
+    return this.hasGiven;
+  }
+
   #putFormat(): void {
-    const { isApplied } = this;
+    const { isApplied, hasGiven } = this;
     const hasBranches = this.branches.size > 0;
     const hasMerges = this.merges.length > 0;
     const hasLog = this.#hasLog;
-    this.putMeta('format', formatOf({ hasLog, isApplied, hasBranches, hasMerges }));
+    this.putMeta('format', formatOf({ hasLog, isApplied, hasBranches, hasMerges, hasGiven }));
   }
 
   addHistory(given: NewRecord): HistoryRecord {

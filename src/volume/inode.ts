@@ -4,6 +4,7 @@
  */
 import type { BaseReference } from '../base/base-reference.js';
 import type { Clips } from '../format/clips.js';
+import type { Given } from '../format/given.js';
 import { BASE_LAYER } from '../format/records/tables.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../lib/file-mode.js';
 
@@ -37,6 +38,8 @@ export class Inode {
   links: readonly LinkName[] = [];
   target: string | undefined = undefined;
   base: BaseReference | undefined = undefined;
+  /** The base has its bytes since an apply (rule G1). Such a file has no `base`. */
+  given: Given | undefined = undefined;
   /** Layer of this version; 0 for an untouched base file, which has no record. */
   layer = 0;
 
@@ -53,6 +56,11 @@ export class Inode {
   readsLayer(layer: number): boolean {
     if (layer !== BASE_LAYER || this.layer === BASE_LAYER) return true;
     return this.base === undefined || this.base.isStored === true;
+  }
+
+  /** The file of the base that has bytes of it. */
+  get bytesInBase(): BaseReference | undefined {
+    return this.given?.ref ?? this.base;
   }
 
   get isRegular(): boolean {
@@ -87,6 +95,7 @@ export class Inode {
     copy.links = this.links;
     copy.target = this.target;
     copy.base = this.base;
+    copy.given = this.given;
     copy.layer = this.layer;
     return copy;
   }

@@ -17,6 +17,7 @@ import { invariant } from '../lib/invariant.js';
 import type { WaitPolicy } from '../lib/wait-policy.js';
 import { BASE_LAYER, ROOT_FILESET, type TableNumber } from '../format/records/tables.js';
 import type { XattrValue } from './files/xattrs.js';
+import { forgetReturning } from './apply/take-back.js';
 import { Applied } from './apply/applied.js';
 import { Catalog, type Snapshot } from './catalog.js';
 import {
@@ -166,6 +167,7 @@ export class Volume extends ReadableVolume {
     }
     if (!this.isStandby) this.names.reapOrphans();
     dropUnfinished(this.catalog, this.layers);
+    forgetReturning(this);
   }
 
   /** The collector has emptied a layer: remove its record. */

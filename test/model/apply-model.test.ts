@@ -34,19 +34,27 @@ for (const seed of seeds) {
       }
       const wanted = run.live;
       const before = run.disk();
-      const done = workNow(run.applying(run.seal()), () => run.volume.flush());
+      const done = workNow(run.applying(run.seal()), () => run.flush());
       same(run.live, wanted, 'the live tree');
       same(run.disk(), wanted, 'the base');
+      if (random.chance(0.7)) {
+        workNow(run.givingBack(), () => run.flush());
+        run.flush();
+        if (random.chance(0.5)) run.reopen();
+        same(run.live, wanted, 'the live tree, given back');
+        run.snapshotsHold();
+        run.check();
+      }
       for (let i = done.undo === undefined ? 0 : random.below(4); i > 0; i--) {
         const isBack = run.nextUndo() === 'back';
-        workNow(run.undoing(), () => run.volume.flush());
+        workNow(run.undoing(), () => run.flush());
         same(run.disk(), isBack ? before : wanted, `the base, ${isBack ? 'back' : 'again'}`);
         same(run.live, wanted, 'the live tree, after an undo');
         run.snapshotsHold();
         run.check();
       }
       if (run.nextUndo() === 'forward') {
-        workNow(run.applying(run.seal()), () => run.volume.flush());
+        workNow(run.applying(run.seal()), () => run.flush());
       }
       same(run.disk(), wanted, 'the base, in the end');
       run.snapshotsHold();
@@ -56,20 +64,20 @@ for (const seed of seeds) {
       run.snapshotsHold();
       if (random.chance(0.4)) {
         run.volume.restore(random.pick([...run.snapshots.keys()]), 'test');
-        run.volume.flush();
+        run.flush();
       }
     }
     for (let i = random.below(30); i > 0; i--) run.work(random);
     const wanted = run.live;
     // Cut off first, as by a kill.
     const cut = run.freezing();
-    for (let i = random.below(40); i > 0 && cut.next().done !== true; i--) run.volume.flush();
-    run.volume.flush();
+    for (let i = random.below(40); i > 0 && cut.next().done !== true; i--) run.flush();
+    run.flush();
     run.crash();
     run.snapshotsHold();
     same(run.live, wanted, 'the live tree, a freeze cut off');
     run.check();
-    workNow(run.freezing(), () => run.volume.flush()).base?.close();
+    workNow(run.freezing(), () => run.flush()).base?.close();
     run.emptyBase();
     same(run.live, wanted, 'the live tree, frozen');
     run.snapshotsHold();
@@ -92,7 +100,11 @@ for (const seed of seeds) {
       const before = run.disk();
       const wanted = run.live;
       const { applied } = run;
-      run.runFor(random.below(round === 0 ? 60 : 200), run.applying(run.seal()));
+      const isDone = run.runFor(random.below(round === 0 ? 60 : 200), run.applying(run.seal()));
+      if (isDone && random.chance(0.7)) {
+        run.runFor(random.below(120), run.givingBack());
+        run.flush();
+      }
       run.snapshotsHold();
       run.crash();
       const disk = run.disk();

@@ -19,8 +19,10 @@ import { checkVolumeAt } from '../../src/check/check.js';
 import { appliedParts } from '../../src/volume/apply/applied.js';
 import { type ApplyHost, type ApplyOutcome, applyLayer } from '../../src/volume/apply/apply.js';
 import { recoverApplyNow } from '../../src/volume/apply/carry-out.js';
+import { type GivenBack, giveBack } from '../../src/volume/apply/give-back.js';
 import { undoApply } from '../../src/volume/apply/undo-apply.js';
 import { type FreezeOutcome, freezeBase } from '../../src/volume/freeze/freeze.js';
+import { InlineSink } from '../../src/volume/commit/inline-sink.js';
 import { createVolume } from '../../src/volume/create-volume.js';
 import { DEFAULT_OPTIONS } from '../../src/volume/options.js';
 import type { View } from '../../src/volume/view.js';
@@ -28,6 +30,7 @@ import { Volume } from '../../src/volume/volume.js';
 import type { Random } from './random.js';
 
 const BLOCK = 4096;
+const COLLECTED_SLICES = 20;
 const WHO = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'x', 'y', 'z', 'n1', 'n2', 'deep', 'hard', 'caf\xe9 \xff'];
 
@@ -333,6 +336,10 @@ export class ApplyRun {
     return applyLayer(this.volume, layer, { paths, ours, source: 'test' }, this.host);
   }
 
+  givingBack(paths: readonly string[] = []): Work<GivenBack> {
+    return giveBack(this.volume, paths, this.host);
+  }
+
   freezing(): Work<FreezeOutcome> {
     const { pause, rights } = this.host;
     return freezeBase(this.volume, {
@@ -363,12 +370,22 @@ export class ApplyRun {
     return undoApply(this.volume, plan, { ours: false, source: 'test' }, this.host);
   }
 
+  /** Stores what is open; the collector, too, works a little. */
+  flush(): void {
+    const { volume } = this;
+    volume.flush();
+    const { sink } = volume.core;
+    assert.ok(sink instanceof InlineSink);
+    sink.collect(COLLECTED_SLICES);
+    volume.flush();
+  }
+
   /** Runs at most `turns` pieces; true when it was done by then. */
   runFor(turns: number, work: Work<unknown>): boolean {
     for (let i = 0; i < turns; i++) {
       const { value, done } = work.next();
       if (done === true) return true;
-      if (value !== undefined) this.volume.flush();
+      if (value !== undefined) this.flush();
     }
     return false;
   }

@@ -24,6 +24,7 @@ interface ApplyOptions extends CommonOptions {
   dryRun?: boolean;
   ours?: boolean;
   theirs?: boolean;
+  giveBack?: boolean;
 }
 
 interface Version {
@@ -60,14 +61,21 @@ export function addApply(program: Command): void {
       )
       .option('-n, --dry-run', 'only list what would be done')
       .option('--ours', 'where the base has changed, too: take what the tree has')
-      .option('--theirs', 'where the base has changed, too: the tree takes what the base has'),
+      .option('--theirs', 'where the base has changed, too: the tree takes what the base has')
+      .option(
+        '--give-back',
+        'then read from the base what it has, and give the space back that it takes in the ' +
+          'volume; such files hold, also in snapshots, while nobody else changes them in the base',
+      ),
     `shadowfs apply -n
      shadowfs apply
      shadowfs apply src README.md
-     shadowfs apply -n --theirs`,
+     shadowfs apply -n --theirs
+     shadowfs apply --give-back`,
   ).action(
     action(async (paths: string[], options: ApplyOptions) => {
       if (options.ours && options.theirs) throw wrongUsage('either --ours or --theirs');
+      if (options.dryRun && options.giveBack) throw wrongUsage('--give-back without -n');
       const target = await findTarget(options);
       const names = (await pathsBelow(target, paths)).filter((path) => path !== '');
       if (options.dryRun) await preview(target, names, options);
@@ -111,6 +119,7 @@ async function apply(target: MountedTarget, paths: string[], options: ApplyOptio
   const words = {
     ...(paths.length > 0 && { path: paths.join('//') }),
     ...(options.ours && { ours: 'yes' }),
+    ...(options.giveBack && { 'give-back': 'yes' }),
   };
   const { control } = target;
   const answer = await withProgress('apply', control, control.run('apply', undefined, words));
@@ -122,6 +131,11 @@ async function apply(target: MountedTarget, paths: string[], options: ApplyOptio
   else {
     const bytes = formatBytes(Number(answer['writtenBytes'] ?? 0));
     printLine(`applied: ${countsOf(answer)} (${bytes} written)`);
+  }
+  if (options.giveBack) {
+    const bytes = formatBytes(Number(answer['givenBackBytes'] ?? 0));
+    const files = counted(Number(answer['givenBackCount'] ?? 0), 'file');
+    printLine(`given back: ${bytes} of ${files}, read from the base from now on`);
   }
   const undo = answer['undo'];
   for (const text of replacedTexts((answer['replaced'] ?? []) as Conflict[], undo)) warn(text);

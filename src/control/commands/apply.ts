@@ -1,6 +1,6 @@
 /**
- * `apply`: `[path=PATH//PATH…] [ours=yes|theirs=yes] [preview=yes [limit=N]]`; without paths
- * everything.
+ * `apply`: `[path=PATH//PATH…] [ours=yes|theirs=yes] [give-back=yes] [preview=yes [limit=N]]`;
+ * without paths everything.
  */
 import { CommandError } from '../../lib/errors.js';
 import { refuseUnknownOptions } from '../../format/text/grammar.js';
@@ -11,11 +11,11 @@ export const applyFile: CommandFile = {
   kind: 'command',
   name: 'apply',
   expected:
-    '[path=PATH//PATH…] [ours=yes] [preview=yes [limit=N]] [theirs=yes: what the tree is now ' +
+    '[path=PATH//PATH…] [ours=yes] [give-back=yes] [preview=yes [limit=N]] [theirs=yes: what the tree is now ' +
     "stays as an undo snapshot; shadowfs apply --theirs then takes the base's versions]",
   example: 'echo path=src//README.md > apply',
   parse(line) {
-    refuseUnknownOptions(line, ['path', 'ours', 'theirs', 'preview', 'limit']);
+    refuseUnknownOptions(line, ['path', 'ours', 'theirs', 'give-back', 'preview', 'limit']);
     if (line.name !== undefined) {
       throw new CommandError('bad-command-line', 'EINVAL', `path=${line.name} is expected`);
     }
@@ -28,6 +28,7 @@ export const applyFile: CommandFile = {
       ...limitOf(line),
       ...(isOurs && { resolve: 'ours' as const }),
       ...(isTheirs && { resolve: 'theirs' as const }),
+      ...(isYes(line, 'give-back') && { givesBack: true }),
       ...(isYes(line, 'preview') && { dryRun: true }),
     };
   },

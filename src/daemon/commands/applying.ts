@@ -12,6 +12,7 @@ import { withListTexts } from '../../format/text/list-text.js';
 import type { Answer, CommandArguments } from '../../control/command.js';
 import { type ApplyHost, type ApplyItem, applyLayer } from '../../volume/apply/apply.js';
 import { type Recovered, recoverApply } from '../../volume/apply/carry-out.js';
+import { giveBack } from '../../volume/apply/give-back.js';
 import { type BaseUndo, undoApply } from '../../volume/apply/undo-apply.js';
 import type { Volume } from '../../volume/volume.js';
 
@@ -130,12 +131,14 @@ export class Applying {
         request,
         whole,
       );
+      const given = args.givesBack && (yield* giveBack(volume, request.paths, whole));
       return yield* withListTexts({
         ...itemsAnswer(items),
         undo: undo ?? null,
         replaced,
         storedBytes,
         writtenBytes,
+        ...(given && { givenBackBytes: given.bytes, givenBackCount: given.files }),
         ...(recovered !== undefined && { recovered }),
       });
     } finally {

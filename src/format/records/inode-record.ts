@@ -3,6 +3,7 @@
  * returns plain fields, so that the volume's Inode class stays out of the format.
  */
 import type { Clips } from '../clips.js';
+import type { Given } from '../given.js';
 import { CorruptionError } from '../../lib/errors.js';
 import { int64At, uint16At, uint32At, uint48At, uint64At } from '../big-endian.js';
 import { checksum } from '../checksum.js';
@@ -45,6 +46,7 @@ export interface InodeFields {
         isLost?: boolean;
       }
     | undefined;
+  given: Given | undefined;
 }
 
 const FLAG_BASE = 1;
@@ -55,6 +57,8 @@ const FLAG_STORED = 4;
 const FLAG_OTHER = 8;
 /** A frozen volume does not have what is read from the base here: EIO (rule A14). */
 const FLAG_LOST = 16;
+/** The base has the bytes of the file as they were at a version (rule G1). */
+const FLAG_GIVEN = 32;
 /** Where the fields of fixed length end. */
 const CLIPS_AT = 4 + 20 + 16 + 48 + 6 + 6 + 4;
 const CLIP_LENGTH = 18;
@@ -62,7 +66,7 @@ const GONE_WITH_TIME = 1 + 6 + 4;
 
 /** Room for the largest record: names, target and base path at their limits. */
 const scratch = Buffer.alloc(
-  CLIPS_AT + MAX_CLIPS * CLIP_LENGTH + 2 + MAX_LINK_NAMES * 264 + 2 * (2 + 65535) + 64,
+  CLIPS_AT + MAX_CLIPS * CLIP_LENGTH + 2 + MAX_LINK_NAMES * 264 + 3 * (2 + 65535) + 128,
 );
 let at = 0;
 
@@ -117,7 +121,8 @@ export function encodeInode(inode: InodeFields): Buffer {
     (inode.target === undefined ? 0 : FLAG_TARGET) |
     (inode.base?.isStored === true ? FLAG_STORED : 0) |
     (inode.base?.isOther === true ? FLAG_OTHER : 0) |
-    (inode.base?.isLost === true ? FLAG_LOST : 0);
+    (inode.base?.isLost === true ? FLAG_LOST : 0) |
+    (inode.given === undefined ? 0 : FLAG_GIVEN);
   scratch[2] = inode.clips.length;
   scratch[3] = 0;
   putUint32(inode.mode);
@@ -151,18 +156,24 @@ export function encodeInode(inode: InodeFields): Buffer {
     at += 2;
     at += scratch.write(inode.target, at, 'latin1');
   }
-  if (inode.base !== undefined) {
-    const base = inode.base;
-    putUint64(base.device);
-    putUint64(base.hostInode);
-    putUint64(base.size);
-    putTime(base.mtimeS, base.mtimeNs);
-    putTime(base.ctimeS, base.ctimeNs);
-    scratch.writeUInt16BE(base.path.length, at);
-    at += 2;
-    at += scratch.write(base.path, at, 'latin1');
+  if (inode.base !== undefined) putReference(inode.base);
+  if (inode.given !== undefined) {
+    putLayer(inode.given.layer);
+    putUint32(inode.given.step);
+    putReference(inode.given.ref);
   }
   return seal();
+}
+
+function putReference(base: Given['ref']): void {
+  putUint64(base.device);
+  putUint64(base.hostInode);
+  putUint64(base.size);
+  putTime(base.mtimeS, base.mtimeNs);
+  putTime(base.ctimeS, base.ctimeNs);
+  scratch.writeUInt16BE(base.path.length, at);
+  at += 2;
+  at += scratch.write(base.path, at, 'latin1');
 }
 
 /**
@@ -189,6 +200,11 @@ export function isStoredRecord(value: Buffer): boolean {
 /** … or of a file whose bytes were lost when the volume was frozen. */
 export function isLostRecord(value: Buffer): boolean {
   return value[0] === 1 && ((value[1] as number) & FLAG_LOST) !== 0;
+}
+
+/** The base has bytes of the file since an apply (rule G1). */
+export function isGivenRecord(value: Buffer): boolean {
+  return value[0] === 1 && ((value[1] as number) & FLAG_GIVEN) !== 0;
 }
 
 const NONE: readonly never[] = Object.freeze([]);
@@ -243,7 +259,7 @@ class Cursor {
     return links;
   }
 
-  base(): InodeFields['base'] {
+  reference(): Given['ref'] {
     return {
       device: this.uint64(),
       hostInode: this.uint64(),
@@ -254,6 +270,10 @@ class Cursor {
       ctimeNs: this.uint32(),
       path: this.text(this.uint16()),
     };
+  }
+
+  given(): Given {
+    return { layer: this.layer(), step: this.uint32(), ref: this.reference() };
   }
 }
 
@@ -296,10 +316,11 @@ export function decodeInode(
   into.clips = rest.clips(value[2] as number);
   into.links = rest.links(rest.uint16());
   into.target = flags & FLAG_TARGET ? rest.text(rest.uint16()) : undefined;
-  into.base = flags & FLAG_BASE ? rest.base() : undefined;
+  into.base = flags & FLAG_BASE ? rest.reference() : undefined;
   if (flags & FLAG_STORED && into.base !== undefined) into.base.isStored = true;
   if (flags & FLAG_OTHER && into.base !== undefined) into.base.isOther = true;
   if (flags & FLAG_LOST && into.base !== undefined) into.base.isLost = true;
+  into.given = flags & FLAG_GIVEN ? rest.given() : undefined;
   if (rest.at !== end) throw new CorruptionError('inode record length', where());
   return true;
 }

@@ -14,6 +14,8 @@ export interface FormatUse {
   hasBranches: boolean;
   /** Merges are remembered, and their states kept (rule M2). */
   hasMerges: boolean;
+  /** The base may have bytes of files that the tree made (rule G7). */
+  hasGiven: boolean;
 }
 
 const FIRST = 1;
@@ -21,21 +23,25 @@ const LOG = 1;
 const APPLIED = 2;
 const BRANCHES = 4;
 const MERGES = 8;
-export const NEWEST_FORMAT = FIRST + LOG + APPLIED + BRANCHES + MERGES;
+const GIVEN = 16;
+export const NEWEST_FORMAT = FIRST + LOG + APPLIED + BRANCHES + MERGES + GIVEN;
 
 export const FIRST_USE: FormatUse = {
   hasLog: false,
   isApplied: false,
   hasBranches: false,
   hasMerges: false,
+  hasGiven: false,
 };
 
-export function formatOf({ hasLog, isApplied, hasBranches, hasMerges }: FormatUse): number {
+export function formatOf(use: FormatUse): number {
+  const { hasLog, isApplied, hasBranches, hasMerges, hasGiven } = use;
   let format = FIRST;
   if (hasLog) format += LOG;
   if (isApplied) format += APPLIED;
   if (hasBranches) format += BRANCHES;
   if (hasMerges) format += MERGES;
+  if (hasGiven) format += GIVEN;
   return format;
 }
 
@@ -48,5 +54,6 @@ export function formatUse(format: unknown): FormatUse | undefined {
     isApplied: (bits & APPLIED) !== 0,
     hasBranches: (bits & BRANCHES) !== 0,
     hasMerges: (bits & MERGES) !== 0,
+    hasGiven: (bits & GIVEN) !== 0,
   };
 }

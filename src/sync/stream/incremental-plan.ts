@@ -9,6 +9,7 @@
  * not by what the delta maps name, since the collector may shrink those.
  */
 import { firstDifference } from '../../format/clips.js';
+import { isSameGiven } from '../../format/given.js';
 import { xattrNameOf, blockIndexOf, entryNameOf, inodeOf } from '../../format/records/keys.js';
 import { MAX_PATH } from '../../format/wire/stream-records.js';
 import { isBaseNumber, ROOT_INODE, TABLE, type TableNumber } from '../../format/records/tables.js';
@@ -115,9 +116,11 @@ export class IncrementalPlan {
     changed: { attributes: MergedKeys; entries: MergedKeys; blocks: MergedKeys },
   ): Generator<PlannedRecord> {
     const { ino } = after;
-    const cut = firstCut(before, after);
+    // What the delta maps name is gone where blocks were given back (rule G4).
+    const isGiven = !isSameGiven(before.given, after.given);
+    const cut = isGiven ? shortened(before, after) : firstCut(before, after);
     const isWritten =
-      after.isRegular && (before.dataLayer !== after.dataLayer || cut !== undefined);
+      after.isRegular && (isGiven || before.dataLayer !== after.dataLayer || cut !== undefined);
     yield inodeRecord(this.volume, after, {
       isNew: false,
       hasData: isWritten,
@@ -130,7 +133,8 @@ export class IncrementalPlan {
     for (const place of changed.entries.ofInode(ino)) {
       yield* this.#entry(before, after, entryNameOf(place));
     }
-    if (isWritten) yield* this.#blocks(before, after, cut, changed.blocks);
+    if (isWritten && isGiven) yield* this.#differingBlocks(before, after);
+    else if (isWritten) yield* this.#blocks(before, after, cut, changed.blocks);
   }
 
   *#attribute(before: Inode, after: Inode, name: string): Generator<PlannedRecord> {
@@ -153,6 +157,25 @@ export class IncrementalPlan {
     const now = shown(volume.directories.find(to, after, name));
     if (old?.ino === now?.ino) return;
     yield { kind: 'entry', name, ino: now?.ino ?? 0, type: now?.type ?? 0 };
+  }
+
+  /** All blocks that have other bytes: both files are read to their ends. */
+  *#differingBlocks(before: Inode, after: Inode): Generator<PlannedRecord> {
+    const { volume, from, to } = this;
+    const { blockSize } = volume.options;
+    const [old, now] = [Buffer.alloc(blockSize), Buffer.alloc(blockSize)];
+    for (let index = 0; index * blockSize < after.size; index++) {
+      const source = volume.blocks.source(to, after, index);
+      const offset = index * blockSize;
+      old.fill(0);
+      now.fill(0);
+      volume.read(from, before, offset, blockSize, old, 0);
+      volume.read(to, after, offset, blockSize, now, 0);
+      if (old.equals(now)) continue;
+      const plan = planOf(after, index, source);
+      if (plan !== undefined && isTold(plan)) yield plan;
+      else yield { kind: 'hole', index };
+    }
   }
 
   *#blocks(
@@ -187,7 +210,11 @@ function isSameSource(a: BlockSource, b: BlockSource): boolean {
 /** The byte from which a cut, on the way to either view, removed what the older view showed. */
 function firstCut(before: Inode, after: Inode): number | undefined {
   const cut = firstDifference(before.clips, after.clips);
-  // Across a restore the file may have become shorter without a cut.
-  if (!after.isRegular || after.size >= before.size) return cut;
-  return Math.min(cut ?? after.size, after.size);
+  const end = shortened(before, after);
+  return cut === undefined || end === undefined ? (cut ?? end) : Math.min(cut, end);
+}
+
+/** Across a restore the file may have become shorter without a cut. */
+function shortened(before: Inode, after: Inode): number | undefined {
+  return after.isRegular && after.size < before.size ? after.size : undefined;
 }

@@ -13,8 +13,9 @@
  * before 4 it is undone, from then on it is completed, by the next apply or
  * mount.
  *
- * Doors: apply, carry-out, journal, journal-file, undo-apply.
- * Doors inside volume/: applied, base-layer, planning.
+ * Doors: apply, carry-out, give-back, journal, journal-file, undo-apply.
+ * Doors inside volume/: applied, base-layer, given-records, planning,
+ *   take-back.
  */
 import { isWithin } from '../../lib/paths.js';
 import { CommandError, ERRNO, FsError, messageOf } from '../../lib/errors.js';
@@ -43,6 +44,7 @@ import { planned, requireBase } from './planning.js';
 import { isBelowOne, type Slot, type Slots } from './slots.js';
 import { stepsOf } from './step-list.js';
 import { removeTree, stage } from './staging.js';
+import { filesTouched, TakingBack } from './take-back.js';
 
 export type { ApplyItem } from './plan.js';
 
@@ -317,6 +319,9 @@ class Apply {
   *#store(slots: Slots, plan: ApplyPlan): Work<void> {
     const { volume } = this;
     const layer = this.#layer;
+    const takingBack = new TakingBack(volume, () => this.host.pause());
+    yield* takingBack.run(yield* filesTouched(volume, slots, plan));
+    layer.storedBytes += takingBack.storedBytes;
     const root = yield* layer.keepInode(ROOT_INODE, '');
     if (root !== undefined) yield* layer.keepEntry(root, this.#staging);
     /** Base files of which nothing stays in the base. */

@@ -21,6 +21,7 @@ import type { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 import type { ApplyPlan } from './plan.js';
+import { isStill } from './given-records.js';
 import { Sameness } from './same-object.js';
 import type { Slots } from './slots.js';
 
@@ -166,7 +167,9 @@ export class BaseComparison {
     if (before.mode >>> 12 !== found.mode >>> 12) return 'changed';
     const { ino, base } = before;
     if (base === undefined || base.isStored) {
-      return this.#isAsApplied(path, before, found) ? undefined : 'changed';
+      const { given } = before;
+      const isLost = given && !isStill(given.ref, found, this.base.rootStat.device);
+      return !isLost && this.#isAsApplied(path, before, found) ? undefined : 'changed';
     }
     if (this.volume.inodes.baseIds.numberOf(found) !== ino) return 'changed';
     const seen = this.volume.inode(this.target, ino);
@@ -275,7 +278,7 @@ export class BaseComparison {
 
   /** A part of it was in the base and is there no more. */
   *#isTorn(inode: Inode): Work<boolean> {
-    const { base } = inode;
+    const base = inode.bytesInBase;
     if (!inode.isRegular || base === undefined || base.isStored) return false;
     const found = this.base.lstat(base.path);
     if (found !== undefined && isSameIdentity(base, found)) return false;

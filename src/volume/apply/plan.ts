@@ -17,6 +17,7 @@ import { sortInPieces } from '../../lib/sorting.js';
 import { ROOT_INODE } from '../../format/records/tables.js';
 import type { Work } from '../../lib/work.js';
 import { areSameClips } from '../../format/clips.js';
+import { isSameGiven } from '../../format/given.js';
 import type { Inode } from '../inode.js';
 import { joinPath } from '../names/inode-reader.js';
 import type { ReadableVolume } from '../readable-volume.js';
@@ -101,7 +102,7 @@ function hasOtherContent(before: Inode, after: Inode): boolean {
   if (after.isSymlink) return before.target !== after.target;
   if (!after.isRegular) return before.rdev !== after.rdev;
   if (before.size !== after.size || before.dataLayer !== after.dataLayer) return true;
-  return !areSameClips(before.clips, after.clips);
+  return !isSameGiven(before.given, after.given) || !areSameClips(before.clips, after.clips);
 }
 
 export class Planner {

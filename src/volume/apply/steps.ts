@@ -4,6 +4,7 @@
  * so a switch that was cut off is completed by doing its steps again.
  */
 import { FsError } from '../../lib/errors.js';
+import { parentOf } from '../../lib/paths.js';
 import type { BaseStat } from '../../base/base-stat.js';
 import { type BaseWriter, isDirectoryStat } from '../../base/writing/base-writer.js';
 import type { Step } from './journal.js';
@@ -33,6 +34,8 @@ export function doStep(writer: BaseWriter, step: Step, isAgain: boolean): boolea
 function link(writer: BaseWriter, { from, to, host }: Extract<Step, { do: 'link' }>): void {
   if (writer.lstat(to) !== undefined) return;
   if (writer.lstat(from)?.hostInode !== host) return;
+  // Cut off after the last step: everything is in its place, and the staging directory is gone.
+  if (writer.lstat(parentOf(to)) === undefined) return;
   try {
     writer.link(from, to);
   } catch (error) {

@@ -12,7 +12,7 @@ import {
 } from '../../format/records/keys.js';
 import { TABLE } from '../../format/records/tables.js';
 import { decodeJson } from '../../format/records/values.js';
-import { storedKeeps } from './stored-keeps.js';
+import { returningFiles, storedKeeps } from './stored-keeps.js';
 import type { WriteTransaction } from '../../store/write-transaction.js';
 import { Garbage, isTombstone, versionsIn } from './garbage.js';
 import { type Layer, LayerTree } from '../lineage.js';
@@ -42,8 +42,10 @@ export interface CollectorStats {
 
 export class Collector {
   readonly stats: CollectorStats = { removedRecords: 0, foldedRecords: 0, emptiedLayers: 0 };
-  readonly #reaper = new Reaper(this.stats);
   readonly #removals = new Removals(this.stats);
+  readonly #reaper = new Reaper(this.stats, (layer) =>
+    this.#removals.lessIn(layer, this.blockSize),
+  );
   readonly #released = new ReleasedTops(this.#removals);
   #garbage: Garbage;
   #pinned: readonly number[] = [];
@@ -120,7 +122,7 @@ export class Collector {
       else this.#reported.delete(layer);
       this.#removals.swept.delete(layer);
     }
-    this.#keep(tree, kept);
+    this.#keep(tree, kept, returningFiles(tx));
     this.#stale = false;
     if (this.#job !== undefined && !this.#isSweepable(this.#job.layer)) this.#job = undefined;
   }
@@ -135,16 +137,18 @@ export class Collector {
    * that only they saw are searched separately. So the layers below, for which
    * nothing else has changed, need no sweep.
    */
-  #keep(tree: LayerTree, kept: ReadonlySet<number>): void {
+  #keep(tree: LayerTree, kept: ReadonlySet<number>, returning: ReadonlySet<number>): void {
     const released = [...this.#garbage.keptTops].filter(
       (top) => !kept.has(top) && tree.has(top) && tree.get(top).state === 'sealed',
     );
-    const now = new Garbage(tree, kept, this.blockSize, this.hasBase);
+    const { blockSize, hasBase } = this;
+    const now = new Garbage(tree, kept, blockSize, hasBase, returning);
     if (released.length === 0) {
       this.#use(now);
       return;
     }
-    this.#use(new Garbage(tree, new Set([...kept, ...released]), this.blockSize, this.hasBase));
+    const before = new Set([...kept, ...released]);
+    this.#use(new Garbage(tree, before, blockSize, hasBase, returning));
     const unchanged = [...this.#removals.swept].filter(
       ([layer, { signature }]) => tree.has(layer) && this.#frontier(layer) === signature,
     );

@@ -2,7 +2,7 @@
  * Decides which records no view can see (rules D4, D13); the collector acts on
  * it. Reads the store inside a transaction; changes nothing.
  */
-import { isClipped } from '../../format/clips.js';
+import { isHidden } from '../../format/given.js';
 import { CorruptionError } from '../../lib/errors.js';
 import { decodeInode, type InodeFields } from '../../format/records/inode-record.js';
 import {
@@ -59,7 +59,7 @@ interface States {
   byLayer: readonly (readonly [layer: number, state: InodeState])[];
 }
 
-const NO_LAYERS: ReadonlySet<number> = new Set();
+const NOTHING: ReadonlySet<number> = new Set();
 
 /** Decides for one state of the layer tree and of the kept tops. */
 export class Garbage {
@@ -71,6 +71,8 @@ export class Garbage {
     readonly keptTops: ReadonlySet<number>,
     readonly blockSize: number,
     readonly hasBase: boolean,
+    /** Files that take their bytes back from the base. */
+    readonly returning: ReadonlySet<number> = NOTHING,
   ) {}
 
   inodeAt(tx: TableReader, fileset: number, ino: number, layer: number): InodeState {
@@ -86,10 +88,12 @@ export class Garbage {
     }
   }
 
-  /** Whether the inode's record hides the version `key` of one of its blocks (rule D4). */
-  isClipped({ clips }: InodeFields, key: Buffer): boolean {
+  /** Whether the inode's record hides the version `key` of one of its blocks (rules D4, G1). */
+  hides({ clips, given }: InodeFields, key: Buffer): boolean {
     const offset = blockIndexOf(key) * this.blockSize;
-    return isClipped(clips, offset, layerOf(TABLE.blocks, key), stepOf(key));
+    // What is being taken back is hidden until all of it is there (rule G6).
+    const counted = this.returning.has(inodeOf(key)) ? undefined : given;
+    return isHidden({ clips, given: counted }, offset, layerOf(TABLE.blocks, key), stepOf(key));
   }
 
   /**
@@ -121,6 +125,7 @@ export class Garbage {
     const versions = this.#layersOf(tx, table, place);
     const hiding = this.#hidingLayers(tx, table, place, key);
     if (hiding.has(layer)) return false;
+    if (this.keptTops.has(layer)) return true;
     // A stack instead of recursion: there may be thousands of layers between two kept ones.
     const left = [...this.tree.children(layer)];
     for (let at = left.pop(); at !== undefined; at = left.pop()) {
@@ -162,14 +167,14 @@ export class Garbage {
     place: Buffer,
     key: Buffer,
   ): ReadonlySet<number> {
-    if (table === TABLE.inodes || table === TABLE.orphans) return NO_LAYERS;
+    if (table === TABLE.inodes || table === TABLE.orphans) return NOTHING;
     const ino = inodeOf(place);
     const fileset = filesetOf(place);
     const hiding = new Set<number>();
     for (const [at, state] of this.#statesOf(tx, fileset, ino)) {
       if (state === 'gone') hiding.add(at);
       else if (state !== 'absent' && table === TABLE.blocks) {
-        if (this.isClipped(state, key)) hiding.add(at);
+        if (this.hides(state, key)) hiding.add(at);
       }
     }
     return hiding;

@@ -1,7 +1,7 @@
 /**
  * The part of the collector that processes the reap table (rule F5): records
- * left over from gone inodes, and records hidden by clips. Repeating an item
- * changes nothing.
+ * left over from gone inodes, records hidden by clips, and blocks whose bytes
+ * the base has (rule G3). Repeating an item changes nothing.
  */
 import {
   afterKey,
@@ -14,7 +14,7 @@ import {
 } from '../../format/records/keys.js';
 import { TABLE, type TableNumber } from '../../format/records/tables.js';
 import type { WriteTransaction } from '../../store/write-transaction.js';
-import { REAP_ALL } from '../files/file-data.js';
+import { REAP_ALL, REAP_GIVEN } from '../files/file-data.js';
 import { type Garbage, type InodeState, versionsIn } from './garbage.js';
 
 /** Items of the reap table processed together. */
@@ -62,7 +62,11 @@ export class Reaper {
   /** Where the clip work on a large file continues. */
   cursor: ReapCursor | undefined;
 
-  constructor(readonly stats: RemovalCount) {}
+  /** `lost`: a layer has one block less. */
+  constructor(
+    readonly stats: RemovalCount,
+    readonly lost: (layer: number) => void,
+  ) {}
 
   /**
    * Works on about `places` places of the first items of the reap table.
@@ -117,7 +121,8 @@ export class Reaper {
     let left = limit;
     for (const table of tables) {
       if (!isAll && table !== TABLE.blocks) continue;
-      left -= this.#reapTable(tx, garbage, layer, table, place, state, key, left);
+      const isGiven = value[0] === REAP_GIVEN;
+      left -= this.#reapTable(tx, garbage, layer, table, place, state, isGiven, key, left);
       if (left <= 0) return limit;
     }
     tx.del(TABLE.reap, key);
@@ -132,20 +137,35 @@ export class Reaper {
     table: TableNumber,
     place: Buffer,
     state: InodeState,
+    isGiven: boolean,
     item: Buffer,
     limit: number,
   ): number {
     const prefix = Buffer.concat([deltaPrefix(layer, table), place]);
     const resume = this.cursor?.item.equals(item) === true ? this.cursor.cursor : prefix;
-    const start = resume.compare(prefix) > 0 && state !== 'gone' ? resume : prefix;
+    const mayStay = isGiven || state !== 'gone';
+    const start = resume.compare(prefix) > 0 && mayStay ? resume : prefix;
     const keys = [...tx.range(TABLE.delta, start, prefixEnd(prefix), { limit, keysOnly: true })];
     for (const { key } of keys) {
       const { place: found } = decodeDeltaKey(key);
-      if (state === 'gone') removeAll(tx, table, found, layer, this.stats);
+      if (isGiven) this.#removeUnneeded(tx, garbage, found, layer);
+      else if (state === 'gone') removeAll(tx, table, found, layer, this.stats);
       else this.#removeHidden(tx, garbage, found, layer, state);
       this.cursor = { item, cursor: afterKey(key) };
     }
     return keys.length;
+  }
+
+  /** A block that no view reads since the base has it. */
+  #removeUnneeded(tx: WriteTransaction, garbage: Garbage, place: Buffer, layer: number): void {
+    const [newest, ...older] = versionsIn(tx, TABLE.blocks, place, layer);
+    if (newest === undefined) return;
+    if (garbage.isNeeded(tx, TABLE.blocks, place, newest, layer)) {
+      for (const key of older) tx.del(TABLE.blocks, key);
+      return;
+    }
+    removeAll(tx, TABLE.blocks, place, layer, this.stats);
+    this.lost(layer);
   }
 
   /** Versions of a block in one layer that its own inode record hides, or newer steps replace. */
@@ -158,7 +178,7 @@ export class Reaper {
   ): void {
     if (state === 'gone' || state === 'absent') return;
     for (const [i, key] of versionsIn(tx, TABLE.blocks, place, layer).entries()) {
-      if (i === 0 && !garbage.isClipped(state, key)) continue;
+      if (i === 0 && !garbage.hides(state, key)) continue;
       tx.del(TABLE.blocks, key);
       this.stats.removedRecords++;
     }

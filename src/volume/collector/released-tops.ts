@@ -122,7 +122,7 @@ export class ReleasedTops {
   ): Hidden | undefined {
     const state = garbage.inodeAt(tx, filesetOf(place), inodeOf(place), layer);
     if (state === 'absent') return undefined;
-    const isCut = state !== 'gone' && state.clips.length > 0;
+    const isCut = state !== 'gone' && (state.clips.length > 0 || state.given !== undefined);
     if (state !== 'gone' && !isCut) return undefined;
     const inode = inodePlace(filesetOf(place), inodeOf(place));
     return { inode, tables: isCut ? [TABLE.blocks] : [...HIDDEN_TABLES], cursor: inode };

@@ -88,7 +88,7 @@ export class Removals {
   ): void {
     removeAll(tx, table, place, layer, this.stats);
     if (table === TABLE.inodes) garbage.forget();
-    this.#lessIn(layer, recordBytes(table, place, garbage.blockSize));
+    this.lessIn(layer, recordBytes(table, place, garbage.blockSize));
   }
 
   /** A record was folded into the layer. */
@@ -99,7 +99,8 @@ export class Removals {
     swept.bytes += bytes;
   }
 
-  #lessIn(layer: number, bytes: number): void {
+  /** A record of the layer is gone. */
+  lessIn(layer: number, bytes: number): void {
     this.touched.add(layer);
     const swept = this.swept.get(layer);
     if (swept === undefined) return;

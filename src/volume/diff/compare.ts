@@ -1,6 +1,7 @@
 /** What differs between two inodes, each in its own view: for `diff`. */
 import { FsError } from '../../lib/errors.js';
 import { areSameClips } from '../../format/clips.js';
+import { isSameGiven } from '../../format/given.js';
 import { type BlockSource, isSameVersion } from '../files/block-map.js';
 import type { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
@@ -82,7 +83,7 @@ function isSameContent(
 
 /** True when no block and no clip was written between the two versions of one inode. */
 function hasSameData(before: Inode, after: Inode): boolean {
-  if (before.dataLayer !== after.dataLayer) return false;
+  if (before.dataLayer !== after.dataLayer || !isSameGiven(before.given, after.given)) return false;
   return areSameClips(before.clips, after.clips);
 }
 
@@ -98,7 +99,9 @@ export function differingBlocks(
 ): boolean[] {
   const left = volume.blocks.sources(from, before, first, last);
   const right = volume.blocks.sources(to, after, first, last);
-  const isSameBase = before.base !== undefined && before.base.path === after.base?.path;
+  const [ours, theirs] = [before.bytesInBase, after.bytesInBase];
+  const isSameBase =
+    ours !== undefined && ours.path === theirs?.path && ours.hostInode === theirs.hostInode;
   const isSame = (a: BlockSource, b: BlockSource): boolean => {
     if (a.where === 'stored') return before.ino === after.ino && isSameVersion(a, b);
     if (a.where === 'base') return b.where === 'base' && isSameBase;

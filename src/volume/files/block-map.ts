@@ -5,6 +5,7 @@
  * result says all that a reader of the block needs.
  */
 import { clippedBase, isClipped } from '../../format/clips.js';
+import { isGiven } from '../../format/given.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
 import type { VolumeCore } from '../core.js';
 import type { BlockChange } from '../commit/txg.js';
@@ -68,8 +69,10 @@ export class BlockMap {
 
   /** How far base bytes count, in bytes: the base's size, cut by every clip. */
   baseEnd(inode: Inode): number {
-    if (inode.base === undefined || inode.base.isStored || !inode.isRegular) return 0;
-    return clippedBase(inode.clips, inode.base.size, this.#blockSize);
+    const ref = inode.bytesInBase;
+    if (ref === undefined || ref.isStored || !inode.isRegular) return 0;
+    // All clips of a file that has given its bytes are newer than that (rule G2).
+    return clippedBase(inode.clips, ref.size, this.#blockSize);
   }
 
   /** How many blocks, from the first, have base bytes where nothing else is recorded. */
@@ -80,8 +83,11 @@ export class BlockMap {
   /** Some of the file's blocks may be in LMDB. */
   #isStored(inode: Inode): boolean {
     // The base layer may hold blocks of a file that has none of its own (rule F10).
-    const isKept = inode.base !== undefined && this.core.hasBaseRecords;
-    return (inode.dataLayer !== 0 || isKept) && !this.core.isInMemoryOnly(inode.ino);
+    const { base, dataLayer, given } = inode;
+    // Nothing was written since.
+    if (given !== undefined && dataLayer <= given.layer) return false;
+    const isKept = base !== undefined && this.core.hasBaseRecords;
+    return (dataLayer !== 0 || isKept) && !this.core.isInMemoryOnly(inode.ino);
   }
 
   #inMemory(inode: Inode, index: number, layer: number, block: BlockChange): BlockSource {
@@ -115,6 +121,7 @@ export class BlockMap {
       for (let index = first; index <= last; index++) {
         const block = blocks.get(index);
         if (block === undefined || found[index - first] !== undefined) continue;
+        if (isGiven(inode.given, changes.layer, block.step)) continue;
         found[index - first] = this.#inMemory(inode, index, changes.layer, block);
         missing--;
       }
@@ -123,6 +130,7 @@ export class BlockMap {
       this.stored.visit(view, inode, first, last + 1, (block, value) => {
         const at = block.index - first;
         if (found[at] !== undefined) return true;
+        if (isGiven(inode.given, block.layer, block.step)) return true;
         const source = this.#inStore(inode, block);
         found[at] = source;
         if (source === block && value !== undefined && onValue !== undefined) {
@@ -142,7 +150,7 @@ export class BlockMap {
     return this.sources(view, inode, index, index)[0] as BlockSource;
   }
 
-  /** The blocks from … end-1 that have a record in the view, clipped or not; ascending. */
+  /** The blocks from … end-1 that have a record in the view, clipped or not, not given; ascending. */
   *recorded(
     view: View,
     inode: Inode,
@@ -154,6 +162,7 @@ export class BlockMap {
       if (!inode.readsLayer(changes.layer)) continue;
       for (const [index, block] of changes.files.get(inode.ino) ?? []) {
         if (index < from || index >= end || changed.has(index)) continue;
+        if (isGiven(inode.given, changes.layer, block.step)) continue;
         changed.set(index, this.#inMemory(inode, index, changes.layer, block));
       }
     }
@@ -165,7 +174,7 @@ export class BlockMap {
       for (let next = inMemory[i]; next !== undefined && next.index < index; next = inMemory[++i]) {
         yield next;
       }
-      if (changed.has(index)) continue;
+      if (changed.has(index) || isGiven(inode.given, block.layer, block.step)) continue;
       yield { index, source: this.#inStore(inode, block) };
     }
     yield* inMemory.slice(i);

@@ -7,7 +7,7 @@
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { FsError } from '../../lib/errors.js';
 import { WAITS } from '../../lib/wait-policy.js';
-import { clipsAfter } from '../../format/clips.js';
+import { clipsAfterCut } from '../../format/given.js';
 import { reapKey } from '../../format/records/keys.js';
 import { MAX_FILE_SIZE, TABLE } from '../../format/records/tables.js';
 import { BLOCK_HEADER_LENGTH } from '../../format/records/values.js';
@@ -30,6 +30,7 @@ const NOTHING_BELOW: Below = { isBase: false, hasData: false, length: 0 };
 /** What the collector must do with an inode in a layer (format.md, table 7). */
 export const REAP_ALL = 1;
 export const REAP_CLIPPED = 2;
+export const REAP_GIVEN = 3;
 
 /** Files by inode number; offsets and lengths in bytes. */
 export type Copied = [
@@ -129,10 +130,10 @@ export class FileData {
     const { base, waits } = this.core;
     const end = Math.min(offset + length, this.map.baseEnd(inode));
     let got = 0;
-    if (inode.base !== undefined && end > offset) {
-      if (base === undefined)
-        throw new FsError('EIO', 'read (the base is not here)', inode.base.path);
-      got = base.read(inode.base, offset, end - offset, out, outOffset, waits);
+    const ref = inode.bytesInBase;
+    if (ref !== undefined && end > offset) {
+      if (base === undefined) throw new FsError('EIO', 'read (the base is not here)', ref.path);
+      got = base.read(ref, offset, end - offset, out, outOffset, waits);
     }
     if (got < length) out.fill(0, outOffset + got, outOffset + length);
   }
@@ -318,9 +319,8 @@ export class FileData {
     const { blockSize } = this.core.options;
     const isSparse = inode.allocated < inode.size;
     inode.allocated = Math.min(inode.allocated, blocksLeft * blockSize);
-    if (!isSparse || inode.base !== undefined || inode.allocated > COUNTED_BLOCKS * blockSize) {
-      return;
-    }
+    const isCounted = inode.bytesInBase === undefined;
+    if (!isSparse || !isCounted || inode.allocated > COUNTED_BLOCKS * blockSize) return;
     inode.allocated = this.map.dataBlocks(this.seat.live, inode, blocksLeft) * blockSize;
   }
 
@@ -342,7 +342,7 @@ export class FileData {
 
   #clip(inode: Inode, size: number, firstCut: number): void {
     const step = inode.step + 1;
-    const clips = clipsAfter(inode.clips, { layer: inode.layer, step, size });
+    const clips = clipsAfterCut(inode, { layer: inode.layer, step, size });
     if (clips === undefined) {
       for (const { index } of this.map.recorded(this.seat.live, inode, firstCut)) {
         this.#putHole(inode, index);

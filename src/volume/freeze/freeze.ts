@@ -17,7 +17,9 @@ import { failpoint } from '../../lib/failpoints.js';
 import { answerOf, type Work } from '../../lib/work.js';
 import type { BaseDirectory } from '../../base/base-directory.js';
 import { BaseLayer } from '../apply/base-layer.js';
+import { eachGiven, givenOf } from '../apply/given-records.js';
 import { requireBase } from '../apply/planning.js';
+import { TakingBack } from '../apply/take-back.js';
 import type { Inode, LinkName } from '../inode.js';
 import type { Volume } from '../volume.js';
 import {
@@ -127,6 +129,7 @@ class Freezing {
       this.#isPastNames = true;
       yield* eachBaseInode(this.volume, (ino) => this.#stray(ino));
       yield* this.#settleAll();
+      yield* this.#takeBack();
     } catch (error) {
       // What is whole until here need not be copied again.
       if (this.volume.failure === undefined) yield* this.#settle();
@@ -136,12 +139,30 @@ class Freezing {
     }
   }
 
+  /** Files that the tree made, and whose bytes only the base has since an apply. */
+  *#takeBack(): Work<void> {
+    const { volume, layer, host } = this;
+    const takingBack = new TakingBack(volume, () => host.pause());
+    const pauseOrStop = this.#pauseOrStop.bind(this);
+    let files: number[] = [];
+    yield* eachGiven(volume, function* (ino): Work<void> {
+      yield* pauseOrStop();
+      files.push(ino);
+      if (files.length < MARKS_MAX) return;
+      yield* takingBack.run(files);
+      files = [];
+    });
+    yield* takingBack.run(files);
+    layer.storedBytes += takingBack.storedBytes;
+  }
+
   /** Nothing reads from the base any more: the volume knows that it is frozen. */
   *finish(): Work<BaseDirectory | undefined> {
     const { volume } = this;
     yield* answerOf(volume.whenCommitted(volume.commit()));
     if (this.#obstacleCount === 0) {
       yield* eachBaseInode(volume, (ino) => this.#unstored(ino));
+      yield* eachGiven(volume, (ino) => this.#lostGiven(ino));
     }
     const survey = { obstacles: this.#obstacles, obstacleCount: this.#obstacleCount };
     refuseObstacles(survey, 'everything else is copied; shadowfs freeze goes on from there');
@@ -187,6 +208,16 @@ class Freezing {
 
   #isGivenUp({ reason }: Obstacle): boolean {
     return this.host.isForced && reason !== 'unreadable';
+  }
+
+  /** The base does not have what it was given: without it the record has nothing (rule G5). */
+  *#lostGiven(ino: number): Work<void> {
+    for (const { given } of givenOf(this.volume, ino)) {
+      const obstacle: Obstacle = { path: given.ref.path, reason: 'changed' };
+      if (this.#isGivenUp(obstacle)) this.#noteLost(ino, obstacle);
+      else this.#obstructed(obstacle);
+    }
+    yield undefined;
   }
 
   #obstructed(obstacle: Obstacle): void {

@@ -5,6 +5,7 @@
 import type { Work } from '../../lib/work.js';
 import { BASE_LAYER } from '../../format/records/tables.js';
 import { requireBase } from '../apply/planning.js';
+import { eachGiven, givenOf, isThere } from '../apply/given-records.js';
 import type { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import { BaseWalk, type Met } from './base-walk.js';
@@ -53,6 +54,13 @@ export function* surveyBase(volume: ReadableVolume, reader: Reader): Work<Survey
   yield* eachBaseInode(volume, function* (ino): Work<void> {
     const obstacle = obstacleTo(volume, ino, referringTo(volume, ino));
     if (obstacle !== undefined) obstructed(obstacle);
+    yield undefined;
+  });
+  yield* eachGiven(volume, function* (ino): Work<void> {
+    for (const { given, allocated } of givenOf(volume, ino)) {
+      if (isThere(volume, given)) found.bytes += Math.min(given.ref.size, allocated);
+      else obstructed({ path: given.ref.path, reason: 'changed' });
+    }
     yield undefined;
   });
   /** A file with several names has its bytes once. */

@@ -11,7 +11,7 @@
  */
 import { copyBytes } from '../../lib/copy-bytes.js';
 import { CommandError } from '../../lib/errors.js';
-import { clipsAfter } from '../../format/clips.js';
+import { clipsAfterCut } from '../../format/given.js';
 import { inodePlace } from '../../format/records/keys.js';
 import type { InodeRecord, StreamLink, StreamRecord } from '../../format/wire/stream-records.js';
 import { BASE_LAYER, MAX_LINK_NAMES, ROOT_INODE, TABLE } from '../../format/records/tables.js';
@@ -213,6 +213,7 @@ export class Staging {
     inode.dataLayer = record.hasData ? number : (before?.dataLayer ?? 0);
     inode.clips = before?.clips ?? [];
     inode.base = before?.base;
+    inode.given = before?.given;
     inode.step = STEP;
     inode.layer = number;
   }
@@ -237,7 +238,7 @@ export class Staging {
 
   /** Cuts the file as a truncation does (rule D4). */
   #cut(inode: Inode, before: Inode, size: number): void {
-    const clips = clipsAfter(before.clips, { layer: this.layer.number, step: STEP, size });
+    const clips = clipsAfterCut(before, { layer: this.layer.number, step: STEP, size });
     if (clips !== undefined) {
       inode.clips = clips;
       return;

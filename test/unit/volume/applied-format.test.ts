@@ -37,18 +37,20 @@ const refused = { code: 'newer-format', message: /format 3; this shadowfs knows 
 
 t.test('each use has a number of its own', (t) => {
   const both = [false, true];
-  const found = both.flatMap((hasMerges) =>
-    both.flatMap((hasBranches) =>
-      both.flatMap((isApplied) =>
-        both.map((hasLog) => ({ hasLog, isApplied, hasBranches, hasMerges })),
+  const found = both.flatMap((hasGiven) =>
+    both.flatMap((hasMerges) =>
+      both.flatMap((hasBranches) =>
+        both.flatMap((isApplied) =>
+          both.map((hasLog) => ({ hasLog, isApplied, hasBranches, hasMerges, hasGiven })),
+        ),
       ),
     ),
   );
-  const numbers = Array.from({ length: 16 }, (_, i) => i + 1);
+  const numbers = Array.from({ length: 32 }, (_, i) => i + 1);
   t.strictSame(found.map(formatOf), numbers);
   t.strictSame(numbers.map(formatUse), found);
-  for (const other of [undefined, 0, 17, 1.5, '1']) t.equal(formatUse(other), undefined);
-  t.equal(NEWEST_FORMAT, 16);
+  for (const other of [undefined, 0, 33, 1.5, '1']) t.equal(formatUse(other), undefined);
+  t.equal(NEWEST_FORMAT, 32);
   t.end();
 });
 
