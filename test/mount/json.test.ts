@@ -268,6 +268,8 @@ async function everyday(runs: Runs): Promise<void> {
   await runs.run('branches', at([]), { types: ['branch'] });
   await runs.run('switch', at(['main']));
   if (!isNative) await runs.run('run', at(['--', 'touch', 'made-by-run']));
+  await runs.run('merge', at(['-n', 'dev']));
+  await runs.run('merge', at(['dev']));
   await runs.run('branch', at(['--rename', 'dev', 'kept']), { types: ['branch-rename'] });
   await runs.run('branch', at(['--delete', 'old']), { types: ['branch-delete'] });
   await runs.run('lock', at(['first', 'the audit']));
