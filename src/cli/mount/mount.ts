@@ -37,8 +37,7 @@ const EXAMPLES = `
   shadowfs mount ~/project                in place: the directory itself gets a history
   shadowfs mount ~/project /mnt/play      a view of it elsewhere; ~/project never changes
   shadowfs mount --no-base /mnt/scratch   over nothing
-  shadowfs -C ~/project mount --branch try /mnt/try
-                                          another branch of it, beside its other mounts
+  shadowfs mount --branch try . /mnt/try  one more tree of it, beside its other mounts
 
 -o takes the long options above without their dashes, and ro, rw, allow_other:
   shadowfs mount --no-base -o compression=on,quota=10G /mnt/scratch`;
