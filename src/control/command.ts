@@ -55,7 +55,7 @@ export interface CommandArguments {
   to?: string;
   /** `branch`: what it is forked from; absent: this mount's live tree. */
   fork?: { snapshot?: string; branch?: string; of?: string };
-  /** `diff`: what this branch has done since its fork, in place of two sides. */
+  /** `diff`: what this branch has done since its fork, in place of two sides. `apply`: whose tree. */
   branch?: string;
   /** `diff`: a directory that gets `before/` and `after/`, with the files that differ. */
   copies?: string;
@@ -100,6 +100,8 @@ export interface CommandArguments {
    * branches did.
    */
   resolve?: 'ours' | 'theirs';
+  /** `merge`: what it brings is applied to the base, too. */
+  apply?: boolean;
   /** `merge`: lines of text are merged. */
   text?: boolean;
   /** `apply`: what the base has afterwards is read from there. */

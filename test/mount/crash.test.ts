@@ -217,7 +217,9 @@ function failpointNames(): string[] {
   return [...names]
     .filter(
       (name) =>
-        !/^(apply|freeze|group|log|mount|receive|role|spawn|upgrade|volume|writer):/.test(name),
+        !/^(apply|freeze|group|log|merge|mount|receive|role|spawn|upgrade|volume|writer):/.test(
+          name,
+        ),
     )
     .sort();
 }

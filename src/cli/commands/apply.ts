@@ -21,6 +21,7 @@ import { withProgress } from '../progress.js';
 import { findTarget, type MountedTarget, requireMounted, type Target } from '../target.js';
 
 interface ApplyOptions extends CommonOptions {
+  branch?: string;
   dryRun?: boolean;
   ours?: boolean;
   theirs?: boolean;
@@ -60,6 +61,7 @@ export function addApply(program: Command): void {
           'what the base was before stays as a snapshot',
       )
       .option('-n, --dry-run', 'only list what would be done')
+      .option('--branch <name>', 'the tree of this branch, not the one that the mount shows')
       .option('--ours', 'where the base has changed, too: take what the tree has')
       .option('--theirs', 'where the base has changed, too: the tree takes what the base has')
       .option(
@@ -70,12 +72,16 @@ export function addApply(program: Command): void {
     `shadowfs apply -n
      shadowfs apply
      shadowfs apply src README.md
+     shadowfs apply --branch try-it
      shadowfs apply -n --theirs
      shadowfs apply --give-back`,
   ).action(
     action(async (paths: string[], options: ApplyOptions) => {
       if (options.ours && options.theirs) throw wrongUsage('either --ours or --theirs');
       if (options.dryRun && options.giveBack) throw wrongUsage('--give-back without -n');
+      if (options.branch !== undefined && options.theirs) {
+        throw wrongUsage('--theirs without --branch: it changes the tree that the mount shows');
+      }
       const target = await findTarget(options);
       const names = (await pathsBelow(target, paths)).filter((path) => path !== '');
       if (options.dryRun) await preview(target, names, options);
@@ -85,7 +91,11 @@ export function addApply(program: Command): void {
 }
 
 async function preview(target: Target, paths: string[], options: ApplyOptions): Promise<void> {
-  const args = { paths, ...(options.theirs && { resolve: 'theirs' as const }) };
+  const args = {
+    paths,
+    ...(options.branch !== undefined && { branch: options.branch }),
+    ...(options.theirs && { resolve: 'theirs' as const }),
+  };
   const answer = await inspect(target, { command: 'apply', args });
   const conflicts = (answer['conflicts'] ?? []) as Conflict[];
   const refusals = (answer['refusals'] ?? []) as { path: string; message: string }[];
@@ -118,6 +128,7 @@ async function apply(target: MountedTarget, paths: string[], options: ApplyOptio
   }
   const words = {
     ...(paths.length > 0 && { path: paths.join('//') }),
+    ...(options.branch !== undefined && { branch: options.branch }),
     ...(options.ours && { ours: 'yes' }),
     ...(options.giveBack && { 'give-back': 'yes' }),
   };

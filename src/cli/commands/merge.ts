@@ -25,6 +25,7 @@ interface MergeOptions extends CommonOptions {
   ours?: boolean;
   theirs?: boolean;
   text?: boolean;
+  apply?: boolean;
 }
 
 interface Conflict {
@@ -48,6 +49,7 @@ export function addMerge(program: Command): void {
       .option('-n, --dry-run', 'only list what would be done')
       .option('--ours', 'of a file that both changed: keep what this tree has')
       .option('--theirs', 'of a file that both changed: take what the branch has')
+      .option('--apply', 'bring it into the base directory, too; undo takes back both')
       .option('--text', 'merge the lines of text files that both changed (git, or diff3)'),
     `shadowfs merge -n try-it
     shadowfs merge try-it
@@ -91,6 +93,7 @@ async function merge(
     ...(options.ours && { ours: 'yes' }),
     ...(options.theirs && { theirs: 'yes' }),
     ...(options.text && { text: 'yes' }),
+    ...(options.apply && { apply: 'yes' }),
   };
   const answer = await withProgress('merge', control, control.run('merge', branch, words));
   const holders = staleFiles(mount, sinceMs);
@@ -103,6 +106,7 @@ async function merge(
     return;
   }
   printLine(`merged ${printable(branch)}: ${countsOf(answer)}${timingText(answer)}`);
+  if (options.apply) printLine(`applied: ${countsOf((answer['applied'] ?? {}) as Answer)}`);
   const settled = settledText(answer, options);
   if (settled !== undefined) printLine(settled);
   if (typeof answer['undo'] === 'string') printLine('to undo this: shadowfs undo');

@@ -71,10 +71,13 @@ export class Applying {
     this.#parts = parts;
   }
 
-  /** Everything that programs wrote has reached the volume. */
-  run(args: CommandArguments, source: string): Deferred<Answer> {
+  /**
+   * Everything that programs wrote has reached the volume. `merged`: the branch whose merge it
+   * belongs to.
+   */
+  run(args: CommandArguments, source: string, merged?: string): Deferred<Answer> {
     this.progress = { done: 0, total: 0 };
-    return workInSlices(this.#work(args, source), (next) => this.#parts.addJob(next));
+    return workInSlices(this.#work(args, source, merged), (next) => this.#parts.addJob(next));
   }
 
   /** The next command on the undo line is an apply: the base changes, and the tree does not. */
@@ -117,14 +120,31 @@ export class Applying {
     });
   }
 
-  *#work(args: CommandArguments, source: string): Work<Answer> {
+  /** The tree of the mount, or of another branch; pinned once. The undo line is the mount's. */
+  #sealed(branch: string | undefined): number {
+    const { volume } = this.#parts;
+    if (branch === undefined) return volume.applied.seal();
+    if (volume.isReadOnly) {
+      throw new CommandError('read-only', 'EROFS', 'the volume is mounted read-only');
+    }
+    const layer = volume.withReserve(() => volume.branchCommands.seal(branch));
+    volume.pin(layer);
+    return layer;
+  }
+
+  *#work(args: CommandArguments, source: string, merged?: string): Work<Answer> {
     const { volume } = this.#parts;
     const whole = this.#host;
     const recovered = yield* this.#recovered(whole);
-    const layer = volume.applied.seal();
+    const layer = this.#sealed(args.branch);
     try {
       yield* answerOf(volume.whenCommitted(volume.commit()));
-      const request = { paths: pathsOf(args), ours: args.resolve === 'ours', source };
+      const request = {
+        paths: pathsOf(args),
+        ours: args.resolve === 'ours',
+        source,
+        ...(merged !== undefined && { merged }),
+      };
       const { items, undo, replaced, storedBytes, writtenBytes } = yield* applyLayer(
         volume,
         layer,

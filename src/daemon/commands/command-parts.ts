@@ -36,7 +36,7 @@ export interface CommandParts<V> {
   mount(what: MountBeside): Deferred<Answer>;
   /** Brings the tree into the base; what programs wrote has reached the volume. */
   apply: {
-    run(args: CommandArguments, source: string): Deferred<Answer>;
+    run(args: CommandArguments, source: string, merged?: string): Deferred<Answer>;
     /** Takes an apply back, or does it again after that. */
     undo(args: CommandArguments, source: string): Deferred<Answer>;
     readonly progress: { done: number; total: number };

@@ -19,7 +19,10 @@ export interface CommandVolume<V> {
   save(name: string | undefined, source: string, note?: string): object;
   restore(name: string, source: string, keepsUndo?: boolean): { from: V; to: V };
   undo(direction: UndoDirection | undefined, source: string): { from: V; to: V };
-  planUndo(direction: UndoDirection | undefined): { concerns: 'tree' | 'base' };
+  planUndo(direction: UndoDirection | undefined): {
+    concerns: 'tree' | 'base';
+    direction: UndoDirection;
+  };
   restoreFiles(name: string, paths: readonly string[], source: string): object;
   takeTheirs(paths: readonly string[], source: string): object;
   deleteSnapshot(name: string, source: string, force?: boolean): object;
@@ -40,6 +43,7 @@ export interface CommandVolume<V> {
   readonly branchCommands: {
     fork(name: string, from: ForkRequest, source: string): object;
     delete(name: string, source: string): object;
+    undoGoesOn(direction: UndoDirection): boolean;
     rename(from: string, to: string, source: string): object;
     switchTo(name: string, source: string): { from: V; to: V };
   };

@@ -28,6 +28,7 @@ import type { CommandParts, InspectRequest } from './command-parts.js';
 import type { ForkRequest, TreeMove } from './command-volume.js';
 import type { AskedCommand, RoleCommand } from '../peers/agent-messages.js';
 import { round } from '../../lib/round.js';
+import { mergeAndApply } from './merge-apply.js';
 import { revertHint } from './revert-hint.js';
 
 export class VolumeCommands<V> implements Commands {
@@ -304,27 +305,41 @@ export class VolumeCommands<V> implements Commands {
   }
 
   #merge(args: CommandArguments, source: string): Deferred<Answer> {
+    const { apply } = this.#parts;
+    const merge = (): Deferred<Answer> => this.#mergeNow(args, source);
+    if (args.apply !== true) return this.#inTurn('merge', merge);
+    const parts = {
+      merge,
+      apply: (paths: readonly string[]) =>
+        this.#changeBase(() => apply.run({ paths }, source, args.name)),
+      takeBack: () => this.#undoTree('back', source),
+    };
+    return this.#inTurn('merge', () => mergeAndApply(parts));
+  }
+
+  #mergeNow(args: CommandArguments, source: string): Deferred<Answer> {
     const { merge } = this.#parts;
-    return this.#inTurn('merge', () => {
-      const timings = this.#begin();
-      return after(this.#quiesceBoth(timings, args.name), () => {
-        this.#order.phase = 'merge';
-        this.#order.counted = () => merge.progress;
-        const startedMs = this.#parts.nowMs();
-        return merge.run(args, source, (change) => {
-          timings['mergeMs'] = round(this.#parts.nowMs() - startedMs);
-          return this.#moved(timings, change);
-        });
+    const timings = this.#begin();
+    return after(this.#quiesceBoth(timings, args.name), () => {
+      this.#order.phase = 'merge';
+      this.#order.counted = () => merge.progress;
+      const startedMs = this.#parts.nowMs();
+      return merge.run(args, source, (change) => {
+        timings['mergeMs'] = round(this.#parts.nowMs() - startedMs);
+        return this.#moved(timings, change);
       });
     });
   }
 
   #apply(args: CommandArguments, source: string): Deferred<Answer> {
     const { apply } = this.#parts;
-    return this.#inTurn('apply', () => this.#changeBase(() => apply.run(args, source)));
+    return this.#inTurn('apply', () =>
+      this.#changeBase(() => apply.run(args, source), args.branch),
+    );
   }
 
-  #changeBase(change: () => Deferred<Answer>): Deferred<Answer> {
+  /** `branch`: another one's tree is what the base becomes. */
+  #changeBase(change: () => Deferred<Answer>, branch?: string): Deferred<Answer> {
     if (this.#parts.freeze.isRunning) {
       throw new CommandError(
         'freeze-running',
@@ -333,7 +348,7 @@ export class VolumeCommands<V> implements Commands {
       );
     }
     const timings = this.#begin();
-    return after(this.#quiesce(timings), () => {
+    return after(this.#quiesceBoth(timings, branch), () => {
       this.#order.phase = 'apply';
       this.#order.counted = () => this.#parts.apply.progress;
       const startedMs = this.#parts.nowMs();
@@ -346,15 +361,32 @@ export class VolumeCommands<V> implements Commands {
 
   /** The undo of an apply changes the base, and any other one the tree. */
   #undo(args: CommandArguments, source: string): Deferred<Answer> {
-    const { volume, apply } = this.#parts;
+    const { volume } = this.#parts;
     return this.#inTurn('undo', () => {
-      if (volume.planUndo(args.direction).concerns === 'base') {
-        return this.#changeBase(() => apply.undo(args, source));
-      }
-      return this.#moveNow(() => {
-        const { from, to, ...answer } = volume.undo(args.direction, source);
-        return { answer, moved: { from, to } };
-      });
+      const { direction } = volume.planUndo(args.direction);
+      const goesOn = volume.branchCommands.undoGoesOn(direction);
+      const first = this.#undoOne(args, source);
+      if (!goesOn) return first;
+      return after(first, ({ passed }) =>
+        after(this.#undoOne({ ...args, direction }, source), (answer): Answer => {
+          const both = [passed, answer['passed']].flat();
+          return { ...answer, passed: both };
+        }),
+      );
+    });
+  }
+
+  #undoOne(args: CommandArguments, source: string): Deferred<Answer> {
+    const { volume, apply } = this.#parts;
+    return volume.planUndo(args.direction).concerns === 'base'
+      ? this.#changeBase(() => apply.undo(args, source))
+      : this.#undoTree(args.direction, source);
+  }
+
+  #undoTree(direction: CommandArguments['direction'], source: string): Deferred<Answer> {
+    return this.#moveNow(() => {
+      const { from, to, ...answer } = this.#parts.volume.undo(direction, source);
+      return { answer, moved: { from, to } };
     });
   }
 

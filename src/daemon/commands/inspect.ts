@@ -91,8 +91,9 @@ export function inspectVolume(
 
 /** What `apply` would do, and what stands in its way. */
 function previewAnswer(volume: Volume, args: CommandArguments): Answer {
+  const { live } = args.branch === undefined ? volume : volume.at(args.branch);
   const { items, conflicts, refusals } = workNow(
-    previewApply(volume, volume.live, pathsOf(args), rightsHere(), args.resolve === 'theirs'),
+    previewApply(volume, live, pathsOf(args), rightsHere(), args.resolve === 'theirs'),
   );
   return { ...itemsAnswer(items, args.limit ?? Number.POSITIVE_INFINITY), conflicts, refusals };
 }

@@ -37,16 +37,19 @@ async function run(
     stdio: ['ignore', 'pipe', 'ignore'],
     timeout: LONGEST_MS,
   });
-  return await new Promise((resolve) => {
-    let status: number | undefined = -1;
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') status = undefined;
-    });
-    child.stdout.pipe(output);
-    output.once('error', () => resolve(-1));
-    child.once('exit', (code) => {
-      status = code ?? -1;
-    });
-    output.once('close', () => resolve(status));
+  let isMissing = false;
+  child.once('error', (error: NodeJS.ErrnoException) => {
+    isMissing = error.code === 'ENOENT';
   });
+  const written = new Promise<boolean>((resolve) => {
+    output.once('error', () => resolve(false));
+    output.once('close', () => resolve(true));
+  });
+  const ended = new Promise<number>((resolve) => {
+    child.once('close', (code) => resolve(code ?? -1));
+  });
+  child.stdout.pipe(output);
+  const [isWritten, status] = await Promise.all([written, ended]);
+  if (isMissing) return undefined;
+  return isWritten ? status : -1;
 }

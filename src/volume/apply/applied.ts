@@ -114,6 +114,7 @@ export class Applied {
       timeMs,
       before: '',
       base: { before: kept.states },
+      ...(details['merged'] !== undefined && { isJoined: true as const }),
     });
     this.set(parts);
     const undo = kept.snapshots[0]?.name;

@@ -60,6 +60,8 @@ export interface ApplyRequest {
   source: string;
   /** It takes an apply back, or does one again. */
   undoing?: Undoing;
+  /** The branch whose merge it belongs to: both are taken back together. */
+  merged?: string;
 }
 
 export interface ApplyOutcome {
@@ -305,11 +307,14 @@ class Apply {
   }
 
   #record(): Omit<ApplyRecord, 'layer'> & { paths: string[] } {
-    const { source, paths, undoing } = this.request;
+    const { source, paths, undoing, merged } = this.request;
     return {
       source,
       timeMs: this.volume.core.clock.nowMs(),
-      details: { ...(paths.length > 0 && { paths: paths.map(shown) }) },
+      details: {
+        ...(paths.length > 0 && { paths: paths.map(shown) }),
+        ...(merged !== undefined && { merged }),
+      },
       paths: [...paths],
       ...(undoing !== undefined && { undoing }),
     };

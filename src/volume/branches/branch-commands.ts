@@ -7,6 +7,7 @@ import { CommandError } from '../../lib/errors.js';
 import type { BranchRecord } from '../catalog.js';
 import type { SnapshotCommands } from '../snapshots/snapshot-commands.js';
 import type { TreeMoved, TreeMoves } from '../snapshots/tree-moves.js';
+import type { UndoDirection } from '../snapshots/undo-line.js';
 import type { View } from '../view.js';
 import type { Volume } from '../volume.js';
 import { MAIN_BRANCH } from './branch.js';
@@ -91,18 +92,11 @@ export class BranchCommands {
   #forkPoint(request: ForkRequest): { fork: number; from: BranchRecord['from'] } {
     const { commands } = this;
     const { snapshot, branch } = request.of === undefined ? request : this.#named(request.of);
-    const { branches, core, seat } = commands;
     if (snapshot !== undefined) {
       return { fork: commands.require(snapshot).layer, from: { snapshot } };
     }
-    const name = branch ?? seat.branch.name;
-    branches.require(name);
-    const { number, parent } = branches.openLayer(name);
-    const from = { branch: name };
-    return {
-      fork: core.isEmptyLayer(number) ? parent : branches.advance(name).sealed.number,
-      from,
-    };
+    const name = branch ?? this.commands.seat.branch.name;
+    return { fork: this.seal(name), from: { branch: name } };
   }
 
   #named(name: string): ForkRequest {
@@ -164,6 +158,19 @@ export class BranchCommands {
       details: { undo: answer.undo, pruned: answer.pruned },
     });
     return answer;
+  }
+
+  /** An `undo` that goes that way passes two commands that belong together. */
+  undoGoesOn(direction: UndoDirection): boolean {
+    return this.moves.undoGoesOn(direction);
+  }
+
+  /** The layer of a branch's tree as it is now, sealed; the branch goes on over it. */
+  seal(name: string): number {
+    const { branches, core } = this.commands;
+    branches.require(name);
+    const { number, parent } = branches.openLayer(name);
+    return core.isEmptyLayer(number) ? parent : branches.advance(name).sealed.number;
   }
 
   /**

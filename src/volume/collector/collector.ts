@@ -147,7 +147,10 @@ export class Collector {
       this.#use(now);
       return;
     }
-    const before = new Set([...kept, ...released]);
+    this.#use(now);
+    // Below one that has no kept top above it, all that only it saw has become garbage: a sweep.
+    const inside = released.filter((top) => this.#frontier(top) !== '');
+    const before = new Set([...kept, ...inside]);
     this.#use(new Garbage(tree, before, blockSize, hasBase, returning));
     const unchanged = [...this.#removals.swept].filter(
       ([layer, { signature }]) => tree.has(layer) && this.#frontier(layer) === signature,

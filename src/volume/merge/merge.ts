@@ -132,8 +132,8 @@ export class Merging {
     const volume = this.#volume;
     const { branch } = request;
     const [ours, theirs] = volume.core.withReserve(() => [
-      this.#sealed(volume.seat.branch.name),
-      this.#sealed(branch),
+      this.branches.seal(volume.seat.branch.name),
+      this.branches.seal(branch),
     ]);
     volume.pin(ours as number);
     volume.pin(theirs as number);
@@ -286,13 +286,6 @@ export class Merging {
       );
     }
     return base === theirs ? undefined : { ours, theirs, base };
-  }
-
-  /** The tree of a branch, sealed; it goes on over that. */
-  #sealed(name: string): number {
-    const { branches, core } = this.branches.commands;
-    const { number, parent } = branches.openLayer(name);
-    return core.isEmptyLayer(number) ? parent : branches.advance(name).sealed.number;
   }
 
   *#mergeTexts(plan: MergePlan, host: MergeHost): Work<void> {

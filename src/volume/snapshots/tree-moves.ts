@@ -176,6 +176,11 @@ export class TreeMoves {
     };
   }
 
+  /** See `UndoLine.goesOn`. */
+  undoGoesOn(direction: UndoDirection): boolean {
+    return this.#line.goesOn(direction);
+  }
+
   /** Takes the last command back, or goes forward again after that. Throws as `planUndo`. */
   undo(
     direction: UndoDirection | undefined,
@@ -344,7 +349,7 @@ export class TreeMoves {
 }
 
 function told({ direction, steps, target, base }: UndoPlan): UndoTold {
-  const passed = steps.map(({ before: _before, base: _base, ...step }) => step);
+  const passed = steps.map(({ before: _before, base: _base, isJoined: _joined, ...step }) => step);
   const concerns = base === undefined ? 'tree' : 'base';
   return { command: 'undo', direction, passed, concerns, name: target.name };
 }

@@ -35,10 +35,12 @@ export interface UndoStep {
   before: string;
   /** An apply: what the base was before, and, once it was taken back, after it. */
   base?: { before: BaseState[]; after?: BaseState[] };
+  /** It belongs to the step before it: `undo` passes both. */
+  isJoined?: true;
 }
 
 /** What is shown of a step. */
-export type ToldStep = Omit<UndoStep, 'before' | 'base'>;
+export type ToldStep = Omit<UndoStep, 'before' | 'base' | 'isJoined'>;
 
 /** A command that `undo` must not pass in silence, because it can't be taken back. */
 export interface Barrier {
@@ -234,6 +236,12 @@ export class UndoLine {
     return { ...plan, target };
   }
 
+  /** One that passes the next step that way goes on with another one, which belongs to it. */
+  goesOn(direction: UndoDirection): boolean {
+    const { steps, at } = this.#line;
+    return steps[direction === 'back' ? at - 1 : at + 1]?.isJoined === true;
+  }
+
   /** What `undo` would do, or undefined. */
   tryPlan(direction?: UndoDirection): UndoPlan | undefined {
     try {
@@ -249,7 +257,7 @@ export class UndoLine {
     const { steps, at } = this.#line;
     if (steps.length === 0) return [];
     const names = new Map(this.#catalog.list().map(({ uuid, name }) => [uuid, name]));
-    return steps.map(({ before, base, ...step }, index) => ({
+    return steps.map(({ before, base, isJoined: _joined, ...step }, index) => ({
       ...step,
       before: names.get(base?.before[0]?.snapshot ?? before) ?? null,
       concerns: base === undefined ? 'tree' : 'base',
