@@ -17,16 +17,9 @@ export interface Settled {
   undo: string | null;
   /** Why it is kept, although something else was asked for. */
   failure: CommandError | undefined;
-  /** It was brought into the tree, and the directory below did not take it. */
-  isIncomplete: boolean;
 }
 
-export const KEPT: Settled = {
-  became: 'kept',
-  undo: null,
-  failure: undefined,
-  isIncomplete: false,
-};
+export const KEPT: Settled = { became: 'kept', undo: null, failure: undefined };
 
 /** Where the tree or the directory below stand in the way, the branch is kept. */
 export async function settle({ tree, branch }: World, wish: Wish): Promise<Settled> {
@@ -40,9 +33,9 @@ export async function settle({ tree, branch }: World, wish: Wish): Promise<Settl
       case 'merge':
         return { ...KEPT, became: 'merged', undo: await merge(control, branch) };
       case 'apply': {
-        const undo = await merge(control, branch);
-        const merged: Settled = { ...KEPT, became: 'merged', undo };
-        return tree.base === null ? merged : await apply(control, merged);
+        const apply = tree.base === null ? undefined : 'yes';
+        const undo = await merge(control, branch, apply);
+        return { ...KEPT, became: apply === undefined ? 'merged' : 'applied', undo };
       }
     }
   } catch (error) {
@@ -56,19 +49,18 @@ async function drop(control: ControlClient, branch: string): Promise<string | nu
   return undo as string | null;
 }
 
-/** All of it is in the tree now: the branch has nothing of its own any more. */
-async function merge(control: ControlClient, branch: string): Promise<string | null> {
-  const { undo = null } = await withProgress('merge', control, control.run('merge', branch));
+/**
+ * All of it is in the tree now: the branch has nothing of its own any more. `apply`: and in the
+ * directory below, or in neither; one undo takes both back.
+ */
+async function merge(
+  control: ControlClient,
+  branch: string,
+  apply?: 'yes',
+): Promise<string | null> {
+  const words = { ...(apply !== undefined && { apply }) };
+  const done = withProgress('merge', control, control.run('merge', branch, words));
+  const { undo = null } = await done;
   await control.run('branch-delete', branch);
   return undo as string | null;
-}
-
-async function apply(control: ControlClient, merged: Settled): Promise<Settled> {
-  try {
-    await withProgress('apply', control, control.run('apply', undefined));
-    return { ...merged, became: 'applied' };
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
-    return { ...merged, failure: error, isIncomplete: true };
-  }
 }

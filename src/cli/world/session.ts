@@ -151,15 +151,13 @@ async function showDiff({ tree, branch }: World): Promise<void> {
 
 function becameLines(
   { branch, tree }: World,
-  { became, undo, failure, isIncomplete }: Settled,
+  { became, undo, failure }: Settled,
   isFailed: boolean,
 ): string[] {
   const name = printable(branch);
   if (failure !== undefined) {
     const message = failure.message.split('\n').map(printable).join('\n');
-    return isIncomplete
-      ? [`branch ${name} is in the tree now, but not in the directory below: ${message}`]
-      : [`not done, so that branch ${name} is kept: ${message}`];
+    return [`not done, so that branch ${name} is kept: ${message}`];
   }
   if (became === 'merged') return [`brought into the tree; to take it back: ${takeBack(tree)}`];
   if (became === 'applied') {
