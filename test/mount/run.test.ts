@@ -157,7 +157,7 @@ if (!isNative) {
     t.match(await runJson(world, ['--apply', '--', 'sh', '-c', 'echo three > h']), {
       ...{ ok: true, outcome: 'applied', exitCode: 0 },
     });
-    t.equal(await world.sh('cat base/f base/g base/h'), 'main\ntwo\nthree\n');
+    t.equal(await world.sh('cat base/f base/h; ls base'), 'one\nthree\nf\ngone\nh\n', 'only that');
     t.match(
       await branches(world),
       /^NAME\nmain\nboth\nrun-.*\n$/,
