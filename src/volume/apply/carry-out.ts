@@ -10,7 +10,7 @@ import { answerOf, type Work, workNow } from '../../lib/work.js';
 import { ROOT_INODE } from '../../format/records/tables.js';
 import type { FileTimes } from '../../libc/files.js';
 import type { BaseStat } from '../../base/base-stat.js';
-import { BaseWriter } from '../../base/writing/base-writer.js';
+import { BaseWriter, isDirectoryStat } from '../../base/writing/base-writer.js';
 import type { Volume } from '../volume.js';
 import { BaseLayer } from './base-layer.js';
 import type { JournalHead, Step } from './journal.js';
@@ -74,6 +74,7 @@ export function* carryOut(
     // Directories that are held open are no longer what their paths lead to.
     if (doStep(writer, step, isAgain)) volume.base?.forgetPaths();
     layer.finish(step.finals ?? [], step.relocation);
+    if (step.do === 'move') noteDisplaced(volume, writer, layer, step.trash);
     failpoint('apply:step');
     host.onProgress(++done, total);
     if (step.do === 'attributes' && step.path === '') root = step;
@@ -104,12 +105,18 @@ export function* carryOut(
   return undo;
 }
 
+/** A file that lost a name to another one: views that read it from the base find it here. */
+function noteDisplaced(volume: Volume, writer: BaseWriter, layer: BaseLayer, trash: string): void {
+  const stat = writer.lstat(trash);
+  if (stat !== undefined && !isDirectoryStat(stat)) noteOther(volume, layer, stat, trash);
+}
+
 /** One name of a file went: if views read it from the base, its ctime is another one now. */
-function noteOther(volume: Volume, layer: BaseLayer, stat: BaseStat): void {
+function noteOther(volume: Volume, layer: BaseLayer, stat: BaseStat, path?: string): void {
   const ino = volume.inodes.baseIds.numberOf(stat);
   const base = volume.inodes.baseRecord(ino)?.base;
   if (base === undefined || base.isStored === true) return;
-  layer.finish([{ ino, path: base.path }], undefined);
+  layer.finish([{ ino, path: path ?? base.path }], undefined);
 }
 
 /** Throws `apply-interrupted` where an apply was cut off and only a mount can complete it. */

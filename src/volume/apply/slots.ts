@@ -96,11 +96,17 @@ export class Slots {
     for (const { view, path } of [...this.ancestors].reverse()) {
       const inode = this.#in(view, this.target, ino);
       if (inode === undefined) continue;
-      if (path === '' || this.volume.paths.all(view, ino).some((at) => isWithin(at, path))) {
+      if (path === '' || this.#pathsOf(view, inode).some((at) => isWithin(at, path))) {
         return { inode, view };
       }
     }
     return undefined;
+  }
+
+  /** A file of the base with several names may have a record that knows none of them. */
+  #pathsOf(view: View, { ino, base }: Inode): string[] {
+    const paths = this.volume.paths.all(view, ino);
+    return paths.length > 0 || base === undefined || base.isStored ? paths : [base.path];
   }
 
   after(ino: number): Inode | undefined {
@@ -182,8 +188,8 @@ export class Slots {
       if (++seen % NAMES_AT_ONCE === 0) yield undefined;
       const before = this.#in(ancestor.view, this.target, ino);
       if (before === undefined || this.#in(this.target, ancestor.view, ino) === undefined) continue;
-      const paths = this.volume.paths.all(ancestor.view, ino);
-      if (paths.some((path) => this.#isFor(ancestor, path))) this.touched.add(ino);
+      const [first = '', ...rest] = this.#pathsOf(ancestor.view, before);
+      if ([first, ...rest].some((path) => this.#isFor(ancestor, path))) this.touched.add(ino);
     }
   }
 

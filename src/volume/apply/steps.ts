@@ -39,14 +39,15 @@ function link(writer: BaseWriter, { from, to, host }: Extract<Step, { do: 'link'
   try {
     writer.link(from, to);
   } catch (error) {
-    const isUnable =
-      error instanceof FsError && ['EPERM', 'EOPNOTSUPP', 'EMLINK'].includes(error.code);
-    if (!isUnable) throw error;
+    if (!isUnable(error)) throw error;
     writer.rename(from, to);
   }
 }
 
-/** What stands in the way goes: a file at once, a directory to the staging directory. */
+/**
+ * What stands in the way goes: a file at once, a directory to the staging directory. Of a file with
+ * several names, the staging directory keeps the one that it loses: views may read it by that.
+ */
 function move(writer: BaseWriter, step: Extract<Step, { do: 'move' }>, isAgain: boolean): boolean {
   const { from, to, host, trash } = step;
   const there = writer.lstat(to);
@@ -59,6 +60,7 @@ function move(writer: BaseWriter, step: Extract<Step, { do: 'move' }>, isAgain: 
   if (moving?.hostInode !== host && isAgain) return true;
   if (moving?.hostInode !== host) throw new FsError('ENOENT', 'apply (it is not there)', from);
   if (there === undefined || !(isDirectoryStat(there) || isDirectoryStat(moving))) {
+    if (there !== undefined && there.nlink > 1) keepName(writer, to, trash);
     writer.rename(from, to);
     return isDirectoryStat(moving);
   }
@@ -70,6 +72,20 @@ function move(writer: BaseWriter, step: Extract<Step, { do: 'move' }>, isAgain: 
   writer.rename(to, trash);
   writer.rename(from, to);
   return true;
+}
+
+/** Where there are no more names to be had, views can't read it until it has its last name. */
+function keepName(writer: BaseWriter, path: string, trash: string): void {
+  if (writer.lstat(trash) !== undefined) return;
+  try {
+    writer.link(path, trash);
+  } catch (error) {
+    if (!isUnable(error)) throw error;
+  }
+}
+
+function isUnable(error: unknown): boolean {
+  return error instanceof FsError && ['EPERM', 'EOPNOTSUPP', 'EMLINK'].includes(error.code);
 }
 
 function drop(writer: BaseWriter, { path, host, trash }: Extract<Step, { do: 'drop' }>): boolean {
