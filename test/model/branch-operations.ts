@@ -1,14 +1,19 @@
 /** Random commands about branches: forked, mounted side by side, switched, renamed, deleted. */
+import { MergeOperations } from './merge-operations.js';
 import type { Random } from './random.js';
 import type { VolumeRun } from './volume-run.js';
 
 const MAX_BRANCHES = 5;
 
 export class BranchOperations {
+  readonly #merges: MergeOperations;
+
   constructor(
     readonly run: VolumeRun,
     readonly random: Random,
-  ) {}
+  ) {
+    this.#merges = new MergeOperations(run);
+  }
 
   any(): void {
     this.random.weighted([
@@ -19,6 +24,7 @@ export class BranchOperations {
       [2, () => this.switch()],
       [1.5, () => this.delete()],
       [0.7, () => this.rename()],
+      [4, () => this.merge()],
     ])();
   }
 
@@ -66,6 +72,13 @@ export class BranchOperations {
   delete(): void {
     const free = this.#unmounted();
     if (free.length > 0) this.run.deleteBranch(this.random.pick(free));
+  }
+
+  merge(): void {
+    const { run, random } = this;
+    const name = random.pick(run.model.branches());
+    if (name !== run.model.focus)
+      this.#merges.merge(name, random.pick([undefined, 'ours', 'theirs']));
   }
 
   rename(): void {

@@ -496,6 +496,11 @@ export class PlainModel {
     this.reapOrphans();
   }
 
+  /** A merge made the live tree another one. */
+  merged(inodes: Inodes): void {
+    this.#become(inodes);
+  }
+
   /** Another branch is worked in. */
   focusOn(name: string): void {
     const wanted = this.others.get(name);

@@ -80,6 +80,11 @@ export function garbage(reader: TableReader, blockSize: number): string[] {
   for (const { value } of reader.range(TABLE.meta, from, Buffer.from('branch0'))) {
     tops.add((JSON.parse(value.toString()) as { fork: number }).fork);
   }
+  // And what was merged.
+  const merges = reader.get(TABLE.meta, Buffer.from('merges'));
+  if (merges !== undefined) {
+    for (const { from } of JSON.parse(merges.toString()) as { from: number }[]) tops.add(from);
+  }
   const versions = allVersions(reader);
   const needed = new Set<Version>();
   for (const top of tops) {

@@ -32,7 +32,7 @@ export interface RunOptions {
 }
 
 /** `SHADOWFS_MODEL_TRACE=1` prints what is done. */
-function trace(what: string): void {
+export function trace(what: string): void {
   if (process.env['SHADOWFS_MODEL_TRACE'] !== undefined) console.error(what);
 }
 
@@ -397,7 +397,7 @@ export class VolumeRun {
     trace(`switch to ${name}`);
     const { focus } = this.model;
     const { from } = this.volume.branchCommands.switchTo(name, 'model');
-    this.#pin(from, copyInodes(this.model.live));
+    this.pin(from, copyInodes(this.model.live));
     this.mounts.delete(focus);
     this.mounts.set(name, this.volume);
     this.#held.delete(focus);
@@ -474,7 +474,7 @@ export class VolumeRun {
     const inodes = copyInodes(this.model.live);
     const answer = move();
     // As the tree does for files that are open.
-    this.#pin(answer.from, inodes);
+    this.pin(answer.from, inodes);
     const { undo: kept, name } = answer;
     // A tree that was a copy of an undo snapshot leaves no second one.
     const isKnown = this.model.snapshots.some((s) => s.name === kept);
@@ -501,7 +501,7 @@ export class VolumeRun {
     return this.options.keepUndo ?? 3;
   }
 
-  #pin(view: View, inodes: Inodes): void {
+  pin(view: View, inodes: Inodes): void {
     this.volume.pin(view.top);
     this.pinned.push({ view, inodes });
   }
@@ -511,7 +511,7 @@ export class VolumeRun {
     trace(`pin ${name}`);
     const snapshot = this.volume.snapshot(name);
     if (snapshot === undefined) throw new Error(`no snapshot ${name}`);
-    this.#pin(this.volume.viewOf(snapshot), this.model.snapshot(name).inodes);
+    this.pin(this.volume.viewOf(snapshot), this.model.snapshot(name).inodes);
   }
 
   unpin(): void {
