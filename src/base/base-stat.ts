@@ -123,6 +123,28 @@ export function isOfState(kept: BaseReference, own: BaseReference): boolean {
   );
 }
 
+type State = Pick<BaseReference, 'size' | 'mtimeS' | 'mtimeNs' | 'ctimeS' | 'ctimeNs'>;
+
+/** Nobody has changed the file between the two. */
+export function isSameState(a: State, b: State): boolean {
+  return (
+    a.size === b.size &&
+    a.mtimeS === b.mtimeS &&
+    a.mtimeNs === b.mtimeNs &&
+    a.ctimeS === b.ctimeS &&
+    a.ctimeNs === b.ctimeNs
+  );
+}
+
+/**
+ * The file with these attributes is the unchanged one that `ref` was made from. A device of 0 in a
+ * reference means the base directory's own.
+ */
+export function isStatOf(stat: BaseStat, ref: BaseReference, ownDevice: number): boolean {
+  const device = ref.device === 0 ? ownDevice : ref.device;
+  return stat.device === device && stat.hostInode === ref.hostInode && isSameState(stat, ref);
+}
+
 /** The reference to store for a base file with these attributes. */
 export function referenceTo(path: string, stat: BaseStat): BaseReference {
   return {

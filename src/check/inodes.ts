@@ -13,9 +13,8 @@ import {
   MAX_STEP,
   TABLE,
 } from '../format/records/tables.js';
-import { formatUse } from '../format/records/volume-format.js';
 import { BLOCK_HEADER_LENGTH, BLOCK_HOLE } from '../format/records/values.js';
-import type { BaseStat } from '../base/base-stat.js';
+import { type BaseStat, isStatOf } from '../base/base-stat.js';
 import { messageOf } from '../lib/errors.js';
 import { type CheckState, shownBytes } from './report.js';
 import type { BaseReference } from '../base/base-reference.js';
@@ -29,7 +28,7 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from '../lib/file-mode.js';
-import { hasBase, readMeta } from '../volume/catalog.js';
+import { hasBase } from '../volume/catalog.js';
 import { frozenOf } from '../volume/freeze/frozen.js';
 import type { Inode } from '../volume/inode.js';
 import type { ReadableVolume } from '../volume/readable-volume.js';
@@ -125,7 +124,7 @@ export class CheckInodes {
     if (!ref.path.split('/').every((name) => !['', '.', '..'].includes(name))) {
       bad('G1', 'its path leads out of the base');
     }
-    if (formatUse(readMeta(this.volume.store, 'format'))?.hasGiven !== true) {
+    if (!this.volume.catalog.mayHaveGiven) {
       bad('G7', 'the format does not say that bytes were given to the base');
     }
     // A frozen volume has lost what the base had lost before (rule G5).
@@ -255,20 +254,6 @@ export class CheckInodes {
     if (stat === undefined) bad('the base file is not there any more');
     else if (isDirectory) {
       if ((stat.mode & S_IFMT) !== S_IFDIR) bad('the base has no directory there any more');
-    } else if (!isSame(stat, reference, base.rootStat.device)) bad('the base file has changed');
+    } else if (!isStatOf(stat, reference, base.rootStat.device)) bad('the base file has changed');
   }
-}
-
-/** A device number of 0 means the base directory's own device. */
-function isSame(stat: BaseStat, reference: BaseReference, ownDevice: number): boolean {
-  const device = reference.device === 0 ? ownDevice : reference.device;
-  return (
-    stat.device === device &&
-    stat.hostInode === reference.hostInode &&
-    stat.size === reference.size &&
-    stat.mtimeS === reference.mtimeS &&
-    stat.mtimeNs === reference.mtimeNs &&
-    stat.ctimeS === reference.ctimeS &&
-    stat.ctimeNs === reference.ctimeNs
-  );
 }

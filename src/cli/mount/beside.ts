@@ -7,7 +7,7 @@ import { attempt } from '../../lib/attempt.js';
 import { readLink } from '../../lib/byte-paths.js';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
-import type { MountPlan } from '../../daemon/mount/mount-plan.js';
+import type { DriverChoice, MountPlan } from '../../daemon/mount/mount-plan.js';
 import { recordsOf } from '../../daemon/mount/mount-record.js';
 import {
   isDead,
@@ -17,7 +17,6 @@ import {
   mountOfDevice,
   readMountTable,
 } from '../../daemon/mount/mount-table.js';
-import type { DriverChoice } from '../../daemon/mount/mount-plan.js';
 import type { OpenedFacts } from '../../daemon/serve/spawn.js';
 import type { OwnerRecord } from '../../store/owner.js';
 import { controlOf } from '../target.js';

@@ -222,10 +222,10 @@ export async function closeHidden(
 
 /** Nothing but branches that were dropped has ever been in it. */
 async function removeUnused(volume: string, paths: StatePaths): Promise<void> {
-  const { readVolumeState } = await import('../../daemon/commands/inspect.js');
-  const { branches, history, hasChanges } = readVolumeState(volume);
+  const { hasChanges, readVolumeState } = await import('../../daemon/commands/inspect.js');
+  const { branches, history } = readVolumeState(volume);
   const commands = history.map(({ command }) => String(command));
-  if (branches.length > 1 || hasChanges === true) return;
+  if (branches.length > 1 || hasChanges(volume) === true) return;
   if (!commands.every((command) => OF_BRANCHES.has(command))) return;
   const { findEntry } = await import('../../daemon/volumes/find-volume.js');
   const { deleteVolume } = await import('../../daemon/volumes/delete-volume.js');

@@ -277,8 +277,6 @@ function openBase(place: InspectTarget): { path: string; directory: BaseDirector
 
 export interface VolumeState {
   status: Answer;
-  /** Whether a branch has changes that the base does not have; null: there is no base. */
-  hasChanges: boolean | null;
   snapshots: Answer[];
   branches: Answer[];
   history: Answer[];
@@ -294,7 +292,6 @@ export function readVolumeState(path: string): VolumeState {
 function stateOf(volume: Volume, nowMs: number): VolumeState {
   const lag = storedSyncState(volume, nowMs);
   return {
-    hasChanges: hasChanges(volume),
     status: {
       ...volume.status(),
       latest: volume.latest()?.name ?? null,
@@ -322,9 +319,12 @@ function stateOf(volume: Volume, nowMs: number): VolumeState {
   };
 }
 
-function hasChanges(volume: Volume): boolean | null {
-  if (!hasBase(volume.store)) return null;
-  return volume.branches.names().some((name) => volume.at(name).applied.isBehind);
+/** A branch of an unmounted volume has changes that the base does not have; null: there is no base. */
+export function hasChanges(path: string): boolean | null {
+  return withVolume({ volume: path }, undefined, (volume) => {
+    if (!hasBase(volume.store)) return null;
+    return volume.branches.names().some((name) => volume.at(name).applied.isBehind);
+  });
 }
 
 function shownSchedule({ schedules }: Volume): Answer | null {

@@ -3,7 +3,7 @@
  * made, in slices of the serving thread's spare time; reads go on. The switch to
  * it is a restore's.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { shownName, textOfByteString } from '../../lib/byte-text.js';
@@ -133,9 +133,8 @@ export class Merges {
       writeFileSync(join(directory, name), bytes, { mode: 0o600 });
     }
     return after(this.#parts.mergeText(directory), ({ isClean }) => {
-      const file = join(directory, 'merged');
       // What is left of a merge that is not clean helps nobody: the versions have names.
-      return { file: isClean && readFileSync(file).length >= 0 ? file : undefined };
+      return { file: isClean ? join(directory, 'merged') : undefined };
     });
   }
 

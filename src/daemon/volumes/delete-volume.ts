@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { OWNER_FILE } from '../../store/open.js';
 import { acquireOwner, inUse, shareVolume } from '../../store/owner.js';
 import type { Answer } from '../../control/command.js';
-import { readVolumeState } from '../commands/inspect.js';
+import { hasChanges, readVolumeState } from '../commands/inspect.js';
 import type { StatePaths } from '../mount/paths.js';
 import { sizeOnDisk } from './register.js';
 import { hasVolume, presentPath, type VolumeEntry } from './registry.js';
@@ -38,7 +38,7 @@ export function lossOf(entry: VolumeEntry): Loss {
     sizeBytes: sizeOnDisk(volume),
     snapshots: state.snapshots.map((snapshot) => text(snapshot, 'name')),
     branches: state.branches.slice(1).map((branch) => text(branch, 'name')),
-    hasChanges: state.hasChanges,
+    hasChanges: hasChanges(volume),
     followers: state.peers
       .filter(({ direction }) => direction === 'downstream')
       .map((peer) => text(peer, 'name')),

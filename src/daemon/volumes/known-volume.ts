@@ -2,12 +2,11 @@
  * What is known of a volume for a mount of one of its branches: where it lies,
  * and over which directory.
  */
-import { findForDirectory } from './lookup.js';
+import { byLastUse, findForDirectory } from './lookup.js';
 import { identityOf } from './directory-identity.js';
 import { earlierPathLeads } from './register.js';
 import { hasVolume, presentPath, readRegistry, volumePathOf } from './registry.js';
 import type { StatePaths } from '../mount/paths.js';
-import { byLastUse } from './lookup.js';
 import { readFacts } from './volume-facts.js';
 
 export interface KnownVolume {

@@ -16,12 +16,12 @@ import {
   STATX_ATTR_MOUNT_ROOT,
 } from '../../libc/statx.js';
 import type { BaseDirectory, BaseStat } from '../../base/base-directory.js';
+import { isSameState, isStatOf } from '../../base/base-stat.js';
 import type { BaseWriter } from '../../base/writing/base-writer.js';
 import type { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
 import type { View } from '../view.js';
 import type { ApplyPlan } from './plan.js';
-import { isStill } from './given-records.js';
 import { Sameness } from './same-object.js';
 import type { Slots } from './slots.js';
 
@@ -168,7 +168,7 @@ export class BaseComparison {
     const { ino, base } = before;
     if (base === undefined || base.isStored) {
       const { given } = before;
-      const isLost = given && !isStill(given.ref, found, this.base.rootStat.device);
+      const isLost = given && !isStatOf(found, given.ref, this.base.rootStat.device);
       return !isLost && this.#isAsApplied(path, before, found) ? undefined : 'changed';
     }
     if (this.volume.inodes.baseIds.numberOf(found) !== ino) return 'changed';
@@ -177,7 +177,7 @@ export class BaseComparison {
     const isUnseen = seen?.layer === 0 && after?.ino !== ino;
     if (seen === undefined || isUnseen) return this.#sinceGone(ino, before, found);
     if (before.isDirectory || seen.layer === 0 || seen.base === undefined) return undefined;
-    return isSameIdentity(seen.base, found) ? undefined : 'changed';
+    return isSameState(seen.base, found) ? undefined : 'changed';
   }
 
   /** The tree removed it: did it see what is there now? */
@@ -281,7 +281,7 @@ export class BaseComparison {
     const base = inode.bytesInBase;
     if (!inode.isRegular || base === undefined || base.isStored) return false;
     const found = this.base.lstat(base.path);
-    if (found !== undefined && isSameIdentity(base, found)) return false;
+    if (found !== undefined && isSameState(base, found)) return false;
     const { blocks } = this.volume;
     const count = blocks.baseBlocks(inode);
     for (let first = 0; first < count; first += BLOCKS_AT_ONCE) {
@@ -301,17 +301,4 @@ export class BaseComparison {
 
 function versionOf(what: BaseStat | Inode): Version {
   return { sizeBytes: what.size, mtimeMs: what.mtimeS * 1000 + Math.floor(what.mtimeNs / 1e6) };
-}
-
-function isSameIdentity(
-  ref: { size: number; mtimeS: number; mtimeNs: number; ctimeS: number; ctimeNs: number },
-  found: BaseStat,
-): boolean {
-  return (
-    ref.size === found.size &&
-    ref.mtimeS === found.mtimeS &&
-    ref.mtimeNs === found.mtimeNs &&
-    ref.ctimeS === found.ctimeS &&
-    ref.ctimeNs === found.ctimeNs
-  );
 }

@@ -16,7 +16,7 @@ import { BASE_LAYER, isBaseNumber } from '../../format/records/tables.js';
 import { S_IFMT, S_IFREG } from '../../lib/file-mode.js';
 import type { BaseDirectory } from '../../base/base-directory.js';
 import type { BaseReference } from '../../base/base-reference.js';
-import { referenceTo } from '../../base/base-stat.js';
+import { isStatOf, referenceTo } from '../../base/base-stat.js';
 import { isData } from '../files/block-map.js';
 import type { Inode } from '../inode.js';
 import type { View } from '../view.js';
@@ -26,7 +26,6 @@ import type { StepHost } from './carry-out.js';
 import {
   inodesWithBlocks,
   isAtOrAbove,
-  isStill,
   reapBlocks,
   RECORD_BYTES,
   recordsOf,
@@ -199,7 +198,8 @@ class Giving {
     const records = recordsOf(volume, ino);
     const own = records.get(layer);
     if (!own || own.given !== undefined || !this.#isAlone(records, layer)) return false;
-    if (!isStill(ref, this.#base.lstat(ref.path), this.#base.rootStat.device)) return false;
+    const stat = this.#base.lstat(ref.path);
+    if (stat === undefined || !isStatOf(stat, ref, this.#base.rootStat.device)) return false;
     core.withReserve(() => {
       const copy = own.clone();
       // Everything that they hide is given (rule G2).

@@ -28,10 +28,7 @@ import {
   ROOT_FILESET,
   TABLE,
 } from '../../format/records/tables.js';
-import type { BaseReference } from '../../base/base-reference.js';
-import type { BaseStat } from '../../base/base-stat.js';
-import { formatUse } from '../../format/records/volume-format.js';
-import { readMeta } from '../catalog.js';
+import { isStatOf } from '../../base/base-stat.js';
 import { REAP_GIVEN } from '../files/file-data.js';
 import { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
@@ -51,7 +48,7 @@ const RANGES = [
 
 /** Calls `visit` with each file of which a stored record has given its bytes, in ascending order. */
 export function* eachGiven(volume: ReadableVolume, visit: (ino: number) => Work<void>): Work<void> {
-  if (!hasGiven(volume)) return;
+  if (!volume.catalog.mayHaveGiven) return;
   for (const [first, last] of RANGES) {
     const end = inodeKey(ROOT_FILESET, last, MAX_LAYER);
     let told = 0;
@@ -74,11 +71,6 @@ export function* eachGiven(volume: ReadableVolume, visit: (ino: number) => Work<
       from = next;
     }
   }
-}
-
-/** Some file may have given its bytes (rule G7). */
-export function hasGiven(volume: ReadableVolume): boolean {
-  return formatUse(readMeta(volume.store, 'format'))?.hasGiven === true;
 }
 
 /** By layer, as of now: also what is not stored yet. null: gone. Throws CorruptionError. */
@@ -136,24 +128,6 @@ export function reapBlocks(volume: Volume, ino: number, top: number): void {
   }
 }
 
-/** The base file is the one that the reference names. 0 means the base directory's own device. */
-export function isStill(
-  ref: BaseReference,
-  stat: BaseStat | undefined,
-  ownDevice: number | undefined,
-): boolean {
-  return (
-    stat !== undefined &&
-    stat.device === (ref.device === 0 ? ownDevice : ref.device) &&
-    stat.hostInode === ref.hostInode &&
-    stat.size === ref.size &&
-    stat.mtimeS === ref.mtimeS &&
-    stat.mtimeNs === ref.mtimeNs &&
-    stat.ctimeS === ref.ctimeS &&
-    stat.ctimeNs === ref.ctimeNs
-  );
-}
-
 export interface GivenRecord {
   layer: number;
   given: Given;
@@ -179,5 +153,6 @@ export function givenOf(volume: ReadableVolume, ino: number): GivenRecord[] {
 
 /** The base still has what was given. */
 export function isThere({ base }: ReadableVolume, { ref }: Given): boolean {
-  return isStill(ref, base?.lstat(ref.path), base?.rootStat.device);
+  const stat = base?.lstat(ref.path);
+  return base !== undefined && stat !== undefined && isStatOf(stat, ref, base.rootStat.device);
 }

@@ -103,10 +103,14 @@ export class Slots {
     return undefined;
   }
 
-  /** A file of the base with several names may have a record that knows none of them. */
+  /**
+   * A file of the base with several names may have a record that knows none of them. What has no
+   * place that is known belongs to the whole tree.
+   */
   #pathsOf(view: View, { ino, base }: Inode): string[] {
     const paths = this.volume.paths.all(view, ino);
-    return paths.length > 0 || base === undefined || base.isStored ? paths : [base.path];
+    if (paths.length > 0) return paths;
+    return [base === undefined || base.isStored ? '' : base.path];
   }
 
   after(ino: number): Inode | undefined {
@@ -188,8 +192,8 @@ export class Slots {
       if (++seen % NAMES_AT_ONCE === 0) yield undefined;
       const before = this.#in(ancestor.view, this.target, ino);
       if (before === undefined || this.#in(this.target, ancestor.view, ino) === undefined) continue;
-      const [first = '', ...rest] = this.#pathsOf(ancestor.view, before);
-      if ([first, ...rest].some((path) => this.#isFor(ancestor, path))) this.touched.add(ino);
+      const paths = this.#pathsOf(ancestor.view, before);
+      if (paths.some((path) => this.#isFor(ancestor, path))) this.touched.add(ino);
     }
   }
 

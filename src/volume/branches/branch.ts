@@ -58,13 +58,11 @@ export class Seat {
     return this.branch.live;
   }
 
-  /** Shows another branch, which is opened already. Returns the one that is left. */
-  moveTo(branch: Branch): Branch {
-    const left = this.branch;
-    left.where = undefined;
+  /** Shows another branch, which is opened already. */
+  moveTo(branch: Branch): void {
+    this.branch.where = undefined;
     branch.where = this.where;
     this.branch = branch;
-    return left;
   }
 
   /** A standby's main branch takes no changes; commands and received layers do. */

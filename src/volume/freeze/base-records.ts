@@ -24,7 +24,7 @@ import {
   TABLE,
 } from '../../format/records/tables.js';
 import type { BaseReference } from '../../base/base-reference.js';
-import type { BaseStat } from '../../base/base-directory.js';
+import { type BaseStat, isSameState } from '../../base/base-stat.js';
 import { Inode } from '../inode.js';
 import type { ReadableVolume } from '../readable-volume.js';
 
@@ -164,12 +164,5 @@ export function unreadable(path: string, error: unknown): Obstacle {
 }
 
 export function isUnchanged(ref: BaseReference, stat: BaseStat): boolean {
-  return (
-    ref.hostInode === stat.hostInode &&
-    ref.size === stat.size &&
-    ref.mtimeS === stat.mtimeS &&
-    ref.mtimeNs === stat.mtimeNs &&
-    ref.ctimeS === stat.ctimeS &&
-    ref.ctimeNs === stat.ctimeNs
-  );
+  return ref.hostInode === stat.hostInode && isSameState(ref, stat);
 }

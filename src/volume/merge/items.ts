@@ -3,6 +3,7 @@ import { type DiffType, typeOf } from '../diff/diff.js';
 import type { Inode } from '../inode.js';
 import { joinPath } from '../names/inode-reader.js';
 import type { Entity } from './entities.js';
+import type { TakenFields } from './fields.js';
 import type { Conflict, ConflictReason, MergePlan } from './plan.js';
 import type { Side } from './three-views.js';
 
@@ -89,23 +90,8 @@ function itemOf(
   return { kind: 'changed', path: path('ours', ours), type, ...size };
 }
 
-function hasFields({
-  content,
-  target,
-  device,
-  mode,
-  owner,
-  xattrs,
-  mtime,
-}: {
-  content: boolean;
-  target: boolean;
-  device: boolean;
-  mode: boolean;
-  owner: boolean;
-  xattrs: Map<string, unknown>;
-  mtime: boolean;
-}): boolean {
+function hasFields(taken: TakenFields): boolean {
+  const { content, target, device, mode, owner, xattrs, mtime } = taken;
   return content || target || device || mode || owner || mtime || xattrs.size > 0;
 }
 

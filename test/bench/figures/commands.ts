@@ -4,7 +4,7 @@ import { formatMs, formatTable } from '../report/format.js';
 import { type Measured, median } from '../report/measured.js';
 import { child, childMs, interruptible, run } from '../shell.js';
 import type { Place } from '../systems/system.js';
-import { command, type Timings, timingsOf } from './control.js';
+import { command, medianOf, type Timings, timingsOf } from './control.js';
 import { counted, type FigureContext, ownRow } from './figure.js';
 
 const SAMPLES = 5;
@@ -72,9 +72,6 @@ export async function commandFigures(
   }
   return all;
 }
-
-const medianOf = (timings: readonly Timings[], part: keyof Timings): number =>
-  median(timings.map((one) => one[part] ?? Number.NaN));
 
 export function commandSection(
   context: FigureContext,

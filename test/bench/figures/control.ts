@@ -1,6 +1,7 @@
 /** Gives a mount a command through its control file, as a script does; the answer is one JSON object. */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { median } from '../report/measured.js';
 
 const ANSWER_MAX_BYTES = 1024 * 1024;
 
@@ -23,6 +24,9 @@ export function command(mountpoint: string, name: string, line: string): Record<
     closeSync(fd);
   }
 }
+
+export const medianOf = (timings: readonly Timings[], part: keyof Timings): number =>
+  median(timings.map((one) => one[part] ?? Number.NaN));
 
 export function timingsOf(answer: Record<string, unknown>): Timings {
   return answer['timings'] as Timings;

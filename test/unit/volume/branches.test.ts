@@ -3,7 +3,6 @@
  * undo line, schedule and `latest` (format.md, rules B1–B5).
  */
 import t from 'tap';
-import { CommandError } from '../../../src/lib/errors.js';
 import { TABLE } from '../../../src/format/records/tables.js';
 import { encodeJson } from '../../../src/format/records/values.js';
 import { checkFormat } from '../../../src/volume/open-volume.js';
@@ -11,6 +10,7 @@ import { readMeta } from '../../../src/volume/catalog.js';
 import { shownBranches } from '../../../src/volume/branches/shown-branches.js';
 import { sentSnapshots } from '../../../src/daemon/peers/read-sync-state.js';
 import type { Volume } from '../../../src/volume/volume.js';
+import { codeOf } from './code-of.js';
 import { VolumeFixture } from './volume-fixture.js';
 
 const BEFORE_BRANCHES = 4;
@@ -35,16 +35,6 @@ class Tree extends VolumeFixture {
     volume.setAttributes(ino, { size: 0 });
     volume.write(ino, 0, Buffer.from(text));
     this.flush();
-  }
-
-  code(what: () => unknown): string {
-    try {
-      what();
-      return 'none';
-    } catch (error) {
-      if (error instanceof CommandError) return error.code;
-      throw error;
-    }
   }
 }
 
@@ -84,7 +74,7 @@ t.test('names are checked, taken names refused, near ones told', async (t) => {
   volume.branchCommands.fork('try', {}, 'test');
   volume.branchCommands.fork('both', {}, 'test');
   const code = (name: string, from = {}): string =>
-    tree.code(() => volume.branchCommands.fork(name, from, 'test'));
+    codeOf(() => volume.branchCommands.fork(name, from, 'test'));
   t.same(
     ['', 'a/b', 'main', 'try', 'x\0', 'n'.repeat(256), '..'].map((name) => code(name)),
     [
@@ -104,11 +94,11 @@ t.test('names are checked, taken names refused, near ones told', async (t) => {
   });
   for (const name of ['main', 'nope']) {
     t.match(
-      tree.code(() => volume.branchCommands.delete(name, 'test')),
+      codeOf(() => volume.branchCommands.delete(name, 'test')),
       /branch-in-use|no-such-branch/,
     );
     t.match(
-      tree.code(() => volume.branchCommands.rename(name, 'y', 'test')),
+      codeOf(() => volume.branchCommands.rename(name, 'y', 'test')),
       /branch-in-use|no-such-branch/,
     );
   }
@@ -130,7 +120,7 @@ t.test('undo, schedule and latest are of the branch', async (t) => {
   tree.putOn(dev, 'd');
   dev.restore('a', 'test');
   t.equal(
-    tree.code(() => main.planUndo(undefined)),
+    codeOf(() => main.planUndo(undefined)),
     'nothing-to-undo',
   );
   t.equal(tree.textOn(dev), 'a');
@@ -166,7 +156,7 @@ t.test(
     for (const mount of mounts) tree.putOn(mount, `by ${mount.seat.branch.name}`);
     mounts[0]?.save('kept', 'test');
     t.equal(
-      tree.code(() => main.branchCommands.delete('work', 'test')),
+      codeOf(() => main.branchCommands.delete('work', 'test')),
       'branch-in-use',
       'mounted',
     );
@@ -194,7 +184,7 @@ t.test('a switch leaves each branch as it is, and is remembered', async (t) => {
   t.equal(tree.textOn(main), 'a', 'main itself stays where it is');
   const other = main.at('main');
   t.equal(
-    tree.code(() => other.branchCommands.switchTo('dev', 'test')),
+    codeOf(() => other.branchCommands.switchTo('dev', 'test')),
     'branch-in-use',
   );
   other.branches.close(other.seat.branch);

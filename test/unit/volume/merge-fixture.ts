@@ -1,5 +1,4 @@
 /** Two branches of one volume, changed and merged, for tests. */
-import { CommandError } from '../../../src/lib/errors.js';
 import { settledWith, workNow } from '../../../src/lib/work.js';
 import { ROOT_INODE } from '../../../src/format/records/tables.js';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../../../src/lib/file-mode.js';
@@ -203,16 +202,6 @@ export class Work {
       );
     }
     return ['none'];
-  }
-
-  code(what: () => unknown): string {
-    try {
-      what();
-      return 'none';
-    } catch (error) {
-      if (error instanceof CommandError) return error.code;
-      throw error;
-    }
   }
 }
 

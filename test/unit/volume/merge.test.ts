@@ -1,6 +1,7 @@
 /** Merges of branches, three-way by file (format.md, rules M1–M7). */
 import t, { type Test } from 'tap';
 import { S_IFCHR } from '../../../src/lib/file-mode.js';
+import { codeOf } from './code-of.js';
 import { TwoBranches, Work } from './merge-fixture.js';
 
 type Change = (work: Work) => void;
@@ -537,7 +538,7 @@ t.test('three branches: what came through another one is known', async (t) => {
 
 t.test('bad input is refused', async (t) => {
   const trees = two(t, files, nothing, nothing);
-  const code = (branch: string): string => trees.ours.code(() => trees.ours.merge(branch));
+  const code = (branch: string): string => codeOf(() => trees.ours.merge(branch));
   t.equal(code('main'), 'merge-itself');
   t.equal(code('c'), 'no-such-branch');
   t.equal(trees.ours.merge('b').outcome, 'unchanged');

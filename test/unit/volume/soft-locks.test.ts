@@ -1,7 +1,7 @@
 /** Soft locks: their records (rules K1–K4), and what a volume does with them. */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { CommandError, CorruptionError } from '../../../src/lib/errors.js';
+import { CorruptionError } from '../../../src/lib/errors.js';
 import { ageText } from '../../../src/lib/age.js';
 import {
   decodeLock,
@@ -18,6 +18,7 @@ import {
 } from '../../../src/format/records/lock-record.js';
 import { TABLE } from '../../../src/format/records/tables.js';
 import type { LockItem } from '../../../src/volume/locks/lock-table.js';
+import { codeOf } from './code-of.js';
 import { VolumeFixture } from './volume-fixture.js';
 
 const uuids = fc.uuid();
@@ -79,16 +80,6 @@ t.test('ages', async (t) => {
     '32 years ago',
   ]);
 });
-
-const codeOf = (action: () => unknown): string => {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof CommandError) return error.code;
-    throw error;
-  }
-  return 'none';
-};
 
 const B = '11111111-2222-3333-4444-555555555555';
 const C = '99999999-2222-3333-4444-555555555555';
