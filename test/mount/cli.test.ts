@@ -321,6 +321,13 @@ eachIdentity(t, 'other ways to end: a plain umount, a lazy one, kill -9', async 
   await world.mount(['--no-base', 'mnt']);
   t.equal(await world.sh('cat "$MNT/s"'), 'synced\n', 'the next mount cleans up');
   t.equal(await mountCount(world), '2\n', 'both mounts of the killed process are gone');
+  // Its end can take a moment, in which the next mount asks whether it still answers.
+  pid = await world.daemonPid();
+  process.kill(pid, 'SIGSTOP');
+  const next = world.tryShadowfs(['mount', '--no-base', 'mnt']);
+  await pause(1500);
+  process.kill(pid, 'SIGKILL');
+  t.match(await next, { status: 0 }, 'a mount that meets a dying process waits for its end');
   await world.crash();
   t.match(await world.refused(['umount', world.mnt]), { code: 'store-failed' });
   t.equal(await mountCount(world), '0\n', 'umount cleans up as well');

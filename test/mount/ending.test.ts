@@ -63,7 +63,10 @@ async function endings(
     await mount.says(/^mounted /m);
     const worker = world.start(['bash', '-c', work]);
     const isSlow = await mount.says(new RegExp(`slow start of ${name}`));
+    // What it has open in the mount would keep that busy.
+    const gone = new Promise((resolve) => worker.once('exit', resolve));
     worker.kill('SIGKILL');
+    await gone;
     await pause((n / times) * SLOW_MS);
     await end(mount);
     const ended = await mount.ended;

@@ -12,8 +12,9 @@ import { absolutePath, realPath } from '../../lib/byte-paths.js';
 import { fsPath } from '../../lib/byte-text.js';
 import { CommandError, type ErrnoName } from '../../lib/errors.js';
 import { isWithin } from '../../lib/paths.js';
+import { sleepSync } from '../../lib/sleep.js';
 import type { MountOptions } from './mount-options.js';
-import { isRunning, readMountRecord } from './mount-record.js';
+import { isRunning, type MountRecord, readMountRecord } from './mount-record.js';
 import {
   CONTROL_MOUNT_TYPE,
   isDead,
@@ -27,6 +28,9 @@ import type { DirectoryIdentity } from '../volumes/directory-identity.js';
 import { volumePlace } from '../volumes/volume-place.js';
 import { unmount } from '../../fuse/mount/kernel-mount.js';
 import { kernelDriverRefusal } from '../../fuse/mount/usable.js';
+
+const END_MS = 2_000;
+const POLL_MS = 20;
 
 export type Driver = 'kernel' | 'fuse-native';
 export type DriverChoice = Driver | 'auto';
@@ -265,11 +269,19 @@ export function cleanStaleMounts(path: string, paths: StatePaths): boolean {
     const top = mountAt(readMountTable(), path);
     if (top?.type !== MOUNT_TYPE || !isDead(path)) return cleaned;
     const record = readMountRecord(paths, path);
-    if (record !== undefined && isRunning(record)) return cleaned;
+    if (record !== undefined && !hasEnded(record)) return cleaned;
     unmount(path, { lazy: true });
     cleanControlMount(record?.controlMount ?? controlMountPath(paths, path));
     cleaned = true;
   }
+}
+
+/** A process that was killed closes its files some time before it is gone. */
+function hasEnded(record: MountRecord): boolean {
+  for (const endMs = Date.now() + END_MS; isRunning(record); sleepSync(POLL_MS)) {
+    if (Date.now() > endMs) return false;
+  }
+  return true;
 }
 
 /** Removes a dead control mount. */

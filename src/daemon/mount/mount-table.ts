@@ -47,13 +47,14 @@ export function innermostMount(table: readonly MountEntry[], path: string): Moun
 
 /**
  * True for a mount whose process is gone. Attributes may stay cached for long, so `stat` would not
- * tell.
+ * tell. ECONNABORTED: the process ended while this question waited for its answer.
  */
 export function isDead(path: string): boolean {
   try {
     statfsSync(fsPath(path));
     return false;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOTCONN';
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOTCONN' || code === 'ECONNABORTED';
   }
 }
