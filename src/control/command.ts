@@ -7,6 +7,7 @@ import { CommandError, FsError, messageOf } from '../lib/errors.js';
 import type { Deferred } from '../lib/deferred.js';
 import type { OptionChanges } from '../format/text/volume-options.js';
 import type { PeerAddress } from '../format/text/peer-address.js';
+import type { Schedule } from '../format/text/schedule.js';
 
 export const COMMAND_NAMES = [
   'save',
@@ -15,6 +16,7 @@ export const COMMAND_NAMES = [
   'restore-files',
   'undo',
   'delete',
+  'prune',
   'rename',
   'branch',
   'branch-delete',
@@ -87,11 +89,13 @@ export interface CommandArguments {
   listen?: PeerAddress;
   /** `restore`: false gives up what the tree is now. */
   keepsUndo?: boolean;
-  /** `delete`: several snapshots, in one transaction. */
-  names?: readonly string[];
+  /** `delete`, `prune`: several snapshots, in one transaction. */
+  set?: { names?: readonly string[]; match?: readonly string[]; beforeMs?: number };
+  /** `prune`: the rules; absent: those of the schedule. */
+  keep?: NonNullable<Schedule['keep']>;
   /** `undo`: absent: back, or forward after an `undo`. */
   direction?: 'back' | 'forward';
-  /** `undo`, `apply`, `freeze`, `merge`: only says what it would do. */
+  /** `undo`, `delete`, `prune`, `apply`, `freeze`, `merge`: only says what it would do. */
   dryRun?: boolean;
   /** `save`, `group-save`: what the snapshot is about. */
   note?: string;

@@ -20,11 +20,8 @@ import type { XattrValue } from './files/xattrs.js';
 import { forgetReturning } from './apply/take-back.js';
 import { Applied } from './apply/applied.js';
 import { Catalog, type Snapshot } from './catalog.js';
-import {
-  type DeletedAnswer,
-  SnapshotCommands,
-  type SaveAnswer,
-} from './snapshots/snapshot-commands.js';
+import { SnapshotCommands, type SaveAnswer } from './snapshots/snapshot-commands.js';
+import { SnapshotSets } from './snapshots/snapshot-sets.js';
 import {
   type BaseUndo,
   type PlannedUndo,
@@ -83,6 +80,7 @@ export class Volume extends ReadableVolume {
   readonly txgs: TxgPipeline;
   readonly roles: RoleCommands;
   readonly schedules: Schedules;
+  readonly sets: SnapshotSets;
   readonly pulls: PullSchedule;
   readonly pruned: PrunedSnapshots;
   readonly optionCommands: OptionCommands;
@@ -117,6 +115,7 @@ export class Volume extends ReadableVolume {
     this.branchCommands = new BranchCommands(this, this.#commands, this.#moves);
     this.roles = main?.roles ?? new RoleCommands(this, this.#commands, this.#moves);
     this.schedules = new Schedules(core, catalog, this.#commands, this.locks);
+    this.sets = new SnapshotSets(core, catalog, this.#commands, this.schedules, this.locks);
     this.pulls = main?.pulls ?? new PullSchedule(core, catalog, this.#commands);
     this.pruned = main?.pruned ?? new PrunedSnapshots(core, catalog, this.#commands, this.locks);
     this.optionCommands = main?.optionCommands ?? new OptionCommands(core, catalog, this.#commands);
@@ -418,17 +417,6 @@ export class Volume extends ReadableVolume {
     const answer = this.core.withReserve(() => this.#commands.delete(name, source, force));
     this.commit();
     return { ...answer };
-  }
-
-  /** As `deleteSnapshot`, for several: the answer says which were refused. */
-  deleteSnapshots(
-    names: readonly string[],
-    source: string,
-    force = false,
-  ): Pick<DeletedAnswer, 'deleted' | 'refused'> {
-    const answer = this.core.withReserve(() => this.#commands.deleteSeveral(names, source, force));
-    this.commit();
-    return answer;
   }
 
   /** A person states that a snapshot is needed. */

@@ -275,12 +275,16 @@ async function everyday(runs: Runs): Promise<void> {
   await runs.run('lock', at(['first', 'the audit']));
   await runs.run('locks', ['mnt']);
   await runs.run('delete', at(['first']), { fails: true });
-  await runs.run('delete', at(['-n', 'first', 'latest']));
+  await runs.run('delete', at(['-n', 'first', 'none']), {
+    fails: true,
+    types: ['delete-several'],
+  });
   await runs.run('unlock', at(['first']));
   await runs.run('save', at(['spare']));
   await runs.run('lock', at(['spare', 'for now']));
   await runs.run('delete', at(['spare', '--force']));
-  await runs.run('delete', at(['no..where', 'none*']), { fails: true, types: ['delete-several'] });
+  await runs.run('delete', at(['no..where', 'none*']), { fails: true });
+  await runs.run('prune', at(['-n', '--keep', '1 hourly', '*']));
   for (const command of ['snapshots', 'history', 'status', 'role', 'stats', 'check'])
     await runs.run(command, ['mnt']);
   await runs.run('stats', ['mnt', '--interval', '0.1', '--count', '1']);

@@ -97,23 +97,59 @@ const several = async (t: Test, world: World): Promise<void> => {
 
   await world.on(['lock', 'b', 'the audit']);
   const plan = await says(world, 'delete', '-n', 'a..c', 'none', 'old-*', '--older-than', '0s');
-  t.match(plan, /^0 would delete a\nwould delete c\nwould delete old-1\n/);
-  t.match(plan, /would refuse: no snapshot "none".*\nwould refuse: snapshot b is locked \(1 lock;/);
+  t.match(plan, /^1 would delete a\nwould delete c\nwould delete old-1\n/);
+  t.match(plan, /would refuse: no snapshot "none".*\nwould refuse: snapshot b is locked:\n.*audit/);
+  t.match(plan, /nothing would be deleted: all of them are, or none\n$/);
   t.match(
     await says(world, 'delete', 'a..c', 'none'),
-    /^1 deleted .* a\n.* c\ndeleted 2 snapshots\n/,
+    /^1 .*nothing was deleted, since 2 of 4 can't be:\nno snapshot "none".*\nsnapshot b is locked:\n.*the audit/s,
   );
-  t.equal(await names(), 'b,old-1,old-2');
-  const line = 'exec 3<>"$MNT/.control/delete"; echo "names=b/old-1" >&3 || :; cat <&3';
-  const answer = JSON.parse(await world.sh(`${line} 2>/dev/null`)) as object;
-  t.match(answer, {
+  t.match(await says(world, 'delete', 'c..a'), /^1 .*c is newer than a \(a\.\.c\)/s);
+  t.equal(await names(), 'a,b,c,old-1,old-2', 'all of them or none');
+  const asked = async (words: string): Promise<object> => {
+    const line = `exec 3<>"$MNT/.control/delete"; echo ${words} >&3 || :; cat <&3`;
+    return JSON.parse(await world.sh(`${line} 2>/dev/null`)) as object;
+  };
+  t.match(await asked('names=b/old-1'), {
     ok: false,
     code: 'not-all-deleted',
-    deleted: ['old-1'],
-    refused: [{ name: 'b' }],
+    errno: 'EBUSY',
+    deleted: [],
+    refused: [{ name: 'b', code: 'snapshot-locked', locks: [{ origin: 'local' }] }],
   });
+  t.match(await asked("'match=[ac]/old-2..' dry=yes"), {
+    dryRun: true,
+    deleted: ['a', 'c', 'old-2'],
+  });
+  t.match(await asked("'match=old-*/z*'"), { code: 'not-all-deleted', errno: 'ENOENT' });
+  t.match(await asked('a names=b'), { code: 'bad-command-line' });
+  t.match(await says(world, 'delete', 'a', 'c'), /^0 deleted .* a\n.* c\ndeleted 2 snapshots\n/);
+  t.equal(await names(), 'b,old-1,old-2');
+  t.match(await asked("'match=old-1..old-1'"), { ok: true, deleted: ['old-1'] });
   t.match(await says(world, 'delete', '*', '--older-than', '30d'), /^0 deleted 0 snapshots/);
   t.match(await says(world, 'delete'), /^2 .*which snapshots/);
+
+  t.match(await says(world, 'prune', '-n'), /^1 .*there is no schedule: which are to be kept/s);
+  const pruning = await says(world, 'prune', '-n', '--keep', '1 daily', '*');
+  t.match(
+    pruning,
+    /^0 KEPT +CREATED +WHY\nb .* locked .*\nold-2 .* the newest of all; newest of \d{4}-\d\d-\d\d, daily\n/,
+  );
+  t.match(pruning, /\n0 snapshots would be deleted, 2 kept by "keep 1 daily"\n$/);
+  await world.on(['unlock', 'b']);
+  t.match(
+    await says(world, 'prune', '--keep', '1', 'b', 'old-*'),
+    /^0 deleted 1 snapshot, kept 1\n/,
+  );
+  t.match(await says(world, 'undo'), /^1 .*last command was "prune"/s);
+  t.match(await says(world, 'prune', '--keep', 'some'), /^2 .*expected how many of the newest/s);
+  t.match(await says(world, 'prune', '--keep', '1', 'x*'), /^1 .*no snapshot matches "x\*"/);
+  t.match(
+    await says(world, 'snapshots', '--kind', 'user', '--until', '2000-01-01'),
+    /^0 no such snapshots/,
+  );
+  t.match(await says(world, 'snapshots', '--kind', 'users'), /^2 .*did you mean user/);
+  await world.on(['save', 'last']);
   t.match(await says(world, 'delete', '*', '--force'), /^0 .*deleted 2 snapshots/s);
   t.match(
     await says(world, 'snapshots', 'undo-*'),

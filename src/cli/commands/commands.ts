@@ -47,6 +47,7 @@ export const COMMAND_GROUPS: readonly Group[] = [
       source(async () => (await import('./log.js')).addLog, 'log'),
       source(async () => (await import('./history.js')).addHistory, 'history'),
       source(async () => (await import('./delete.js')).addDelete, 'delete'),
+      source(async () => (await import('./prune.js')).addPrune, 'prune'),
       source(async () => (await import('./rename.js')).addRename, 'rename'),
       source(async () => (await import('./locks.js')).addLock, 'lock'),
       source(async () => (await import('./locks.js')).addUnlock, 'unlock'),

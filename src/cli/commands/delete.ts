@@ -1,20 +1,12 @@
 /** `shadowfs delete NAME…` */
 import type { Command } from 'commander';
 import { CommandError } from '../../lib/errors.js';
-import type { Answer } from '../../control/command.js';
-import { chooseSnapshots, isPattern } from '../../format/text/choose.js';
-import { nearHint, nearMatches } from '../../format/text/grammar.js';
+import { chooseSnapshots, mayBeSeveral, unknownSnapshot } from '../../format/text/choose.js';
+import { confirmed } from '../ask-line.js';
 import type { ControlClient } from '../control-client.js';
+import { inLines } from '../lines-of-names.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import {
-  counted,
-  EXIT_FAILURE,
-  printable,
-  printJson,
-  printLine,
-  warn,
-  wrongUsage,
-} from '../output.js';
+import { counted, EXIT_FAILURE, printable, printJson, printLine, wrongUsage } from '../output.js';
 import { Progress } from '../progress.js';
 import { findMount } from '../target.js';
 import { momentMs } from '../values.js';
@@ -23,6 +15,7 @@ interface DeleteOptions extends CommonOptions {
   force?: boolean;
   olderThan?: number;
   dryRun?: boolean;
+  yes?: boolean;
 }
 
 /** A snapshot as the control file lists it. */
@@ -30,7 +23,6 @@ interface Listed {
   name: string;
   kind: string;
   createdMs: number;
-  lockCount: number;
 }
 
 interface Refused {
@@ -39,13 +31,6 @@ interface Refused {
   message: string;
 }
 
-interface Deleted {
-  deleted: string[];
-  refused: Refused[];
-}
-
-/** Snapshots in one transaction: what waits behind it does not wait long. */
-const BATCH_SNAPSHOTS = 100;
 /** Up to so many are named one by one. */
 const NAMED_MAX = 20;
 
@@ -55,18 +40,19 @@ export function addDelete(program: Command): void {
       .command('delete [name...]')
       .summary('delete snapshots')
       .description(
-        'delete snapshots: names, patterns (quoted), ranges A..B with both ends; ' +
-          'their space is freed in the background',
+        'delete snapshots: names, patterns (quoted), ranges A..B with both ends; all of them or ' +
+          'none. Their space is freed in the background',
       ),
     `shadowfs delete before-upgrade
     shadowfs delete -n 'auto-2026-10-*' monday..friday
     shadowfs delete 'auto-*' --older-than 30d
     Patterns, ranges and --older-than leave undo-… and diverged-… alone; a pattern that begins so
-    chooses them.`,
+    chooses them. On a terminal, several are deleted after a yes.`,
   )
     .option('--older-than <time>', 'only those that are older (30d, 2026-10-01)', momentMs)
-    .option('-n, --dry-run', 'only say which would be deleted, and which are locked')
+    .option('-n, --dry-run', 'only say which would be deleted, and which are locked by whom')
     .option('--force', 'also locked snapshots; their dependents are told')
+    .option('-y, --yes', 'do not ask')
     .action(
       action(async (words: string[], options: DeleteOptions) => {
         const { control } = await findMount(options);
@@ -79,20 +65,24 @@ export function addDelete(program: Command): void {
     );
 }
 
-function mayBeSeveral(word: string): boolean {
-  return isPattern(word) || word.includes('..');
-}
-
 async function deleteOne(
   control: ControlClient,
   name: string,
   options: DeleteOptions,
 ): Promise<void> {
-  const answer = await control.run('delete', name, options.force ? { force: 'yes' } : {});
+  const answer = await control.run('delete', name, forceWords(options));
   if (options.json) printJson(answer);
   else printLine(`deleted snapshot ${printable(String(answer['name']))}`);
 }
 
+function forceWords({ force }: DeleteOptions): Record<string, string> {
+  return force === true ? { force: 'yes' } : {};
+}
+
+/**
+ * What the words mean is settled once, here: what is shown, and confirmed, is what is deleted. So
+ * the names go to the control file, never the patterns.
+ */
 async function deleteSeveral(
   control: ControlClient,
   words: string[],
@@ -104,107 +94,109 @@ async function deleteSeveral(
   const all = (await control.list('snapshots')) as unknown as Listed[];
   const { chosen, unknown } = chooseSnapshots(words.length === 0 ? ['*'] : words, all, 'saved');
   const { olderThan = Number.POSITIVE_INFINITY } = options;
-  const wanted = chosen.filter(({ createdMs }) => createdMs < olderThan);
-  const missing = words.length === 0 ? [] : unknown.map((word) => notThere(word, all));
+  const names = chosen.filter(({ createdMs }) => createdMs < olderThan).map(({ name }) => name);
+  const missing = words.length === 0 ? [] : unknown.map((word) => missingOf(word, all));
+  const plan = await planOf(control, names, options);
+  const refused = [...missing, ...plan.refused];
   if (options.dryRun === true) {
-    tellPlan(wanted, missing, options);
+    tellPlan(plan.deleted, refused, options);
     return;
   }
-  const { deleted, refused } = await deleteAll(
-    control,
-    wanted.map(({ name }) => name),
-    options.force === true,
-  );
-  tell({ deleted, refused: [...missing, ...refused] }, options);
+  if (refused.length > 0) throw notAll(refused, names.length + missing.length);
+  if (options.yes !== true && options.json !== true && names.length > 1) {
+    if (!(await confirmed(question(names)))) throw notConfirmed();
+  }
+  await deleteAll(control, names, options);
+  if (options.json) printJson({ ok: true, command: 'delete', deleted: names, refused });
+  else tell(names);
 }
 
-function notThere(word: string, all: readonly Listed[]): Refused {
-  const names = all.map(({ name }) => name);
-  const near = isPattern(word) ? [] : nearMatches(word, names);
-  const what = mayBeSeveral(word) ? `no snapshot matches "${word}"` : `no snapshot "${word}"`;
-  return { name: word, code: 'no-such-snapshot', message: what + nearHint(near) };
+function missingOf(word: string, all: readonly Listed[]): Refused {
+  const { code, message } = unknownSnapshot(word, all);
+  return { name: word, code, message };
 }
 
-/** One transaction for each batch. What is refused does not stop the rest. */
+/** What would be deleted, and which locks stand in the way. */
+async function planOf(
+  control: ControlClient,
+  names: readonly string[],
+  options: DeleteOptions,
+): Promise<{ deleted: string[]; refused: Refused[] }> {
+  const plan: { deleted: string[]; refused: Refused[] } = { deleted: [], refused: [] };
+  for (const line of inLines(names)) {
+    const words = { names: line, dry: 'yes', ...forceWords(options) };
+    const { deleted, refused } = await control.run('delete', undefined, words);
+    plan.deleted.push(...(deleted as string[]));
+    plan.refused.push(...(refused as Refused[]));
+  }
+  return plan;
+}
+
+/** One transaction, unless the names do not fit into one line of the control file. */
 async function deleteAll(
   control: ControlClient,
   names: readonly string[],
-  force: boolean,
-): Promise<Deleted> {
-  const done: Deleted = { deleted: [], refused: [] };
+  options: DeleteOptions,
+): Promise<void> {
+  const lines = inLines(names);
   const progress = new Progress('delete', 'count');
   try {
-    for (let at = 0; at < names.length; at += BATCH_SNAPSHOTS) {
-      const batch = names.slice(at, at + BATCH_SNAPSHOTS);
-      const { deleted, refused } = await deleteBatch(control, batch, force);
-      done.deleted.push(...deleted);
-      done.refused.push(...refused);
-      progress.update(at + batch.length, names.length);
+    let done = 0;
+    for (const line of lines) {
+      await control.run('delete', undefined, { names: line, ...forceWords(options) });
+      done += line.split('/').length;
+      progress.update(done, names.length);
     }
   } finally {
     progress.stop();
   }
-  return done;
 }
 
-/** No name has a slash, so it separates them in the line. */
-async function deleteBatch(
-  control: ControlClient,
-  names: readonly string[],
-  force: boolean,
-): Promise<Deleted> {
-  const line = { names: names.join('/'), ...(force && { force: 'yes' }) };
-  try {
-    return deletedOf(await control.run('delete', undefined, line));
-  } catch (error) {
-    // The answer says which were deleted, and which were refused.
-    if (error instanceof CommandError && error.code === 'not-all-deleted') {
-      return deletedOf(error.details);
-    }
-    throw error;
-  }
+function notAll(refused: readonly Refused[], count: number): CommandError {
+  const isLocked = refused.some(({ code }) => code === 'snapshot-locked');
+  return new CommandError(
+    'not-all-deleted',
+    isLocked ? 'EBUSY' : 'ENOENT',
+    `nothing was deleted, since ${refused.length} of ${count} can't be:\n` +
+      refused.map(({ message }) => message).join('\n'),
+    { deleted: [], refused },
+  );
 }
 
-function deletedOf(answer: Answer): Deleted {
-  return {
-    deleted: (answer['deleted'] ?? []) as string[],
-    refused: (answer['refused'] ?? []) as Refused[],
-  };
+function notConfirmed(): CommandError {
+  return new CommandError('not-confirmed', 'EINVAL', 'nothing was deleted');
+}
+
+function question(names: readonly string[]): string {
+  const shown = names.slice(0, NAMED_MAX).map((name) => `  ${printable(name)}\n`);
+  if (names.length > shown.length) shown.push(`  and ${names.length - shown.length} more\n`);
+  return `${shown.join('')}delete these ${names.length} snapshots?`;
 }
 
 function tellPlan(
-  wanted: readonly Listed[],
-  missing: readonly Refused[],
+  deleted: readonly string[],
+  refused: readonly Refused[],
   options: DeleteOptions,
 ): void {
-  const isLocked = ({ lockCount }: Listed): boolean => lockCount > 0 && options.force !== true;
-  const deleted = wanted.filter((one) => !isLocked(one)).map(({ name }) => name);
-  const locked = wanted.filter(isLocked).map(
-    ({ name, lockCount }): Refused => ({
-      name,
-      code: 'snapshot-locked',
-      message: `snapshot ${name} is locked (${counted(lockCount, 'lock')}; shadowfs locks says why)`,
-    }),
-  );
-  const refused = [...missing, ...locked];
+  if (refused.length > 0) process.exitCode = EXIT_FAILURE;
   if (options.json) {
-    printJson({ ok: true, command: 'delete', dryRun: true, deleted, refused });
+    printJson({ ok: refused.length === 0, command: 'delete', dryRun: true, deleted, refused });
     return;
   }
   for (const name of deleted) printLine(`would delete ${printable(name)}`);
-  for (const { message } of refused) printLine(`would refuse: ${printable(message)}`);
-  printLine(`${counted(deleted.length, 'snapshot')} would be deleted`);
+  for (const { message } of refused) {
+    printLine(`would refuse: ${message.split('\n').map(printable).join('\n')}`);
+  }
+  printLine(
+    refused.length === 0
+      ? `${counted(deleted.length, 'snapshot')} would be deleted`
+      : 'nothing would be deleted: all of them are, or none',
+  );
 }
 
-function tell({ deleted, refused }: Deleted, options: DeleteOptions): void {
-  if (refused.length > 0) process.exitCode = EXIT_FAILURE;
-  if (options.json) {
-    printJson({ ok: refused.length === 0, command: 'delete', deleted, refused });
-    return;
-  }
+function tell(deleted: readonly string[]): void {
   if (deleted.length <= NAMED_MAX) {
     for (const name of deleted) printLine(`deleted snapshot ${printable(name)}`);
   }
   if (deleted.length !== 1) printLine(`deleted ${counted(deleted.length, 'snapshot')}`);
-  for (const { message } of refused) warn(message.split('\n').map(printable).join('\n'));
 }

@@ -2,21 +2,25 @@
 import type { Command } from 'commander';
 import { ageText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
-import { chooseSnapshots } from '../../format/text/choose.js';
+import { chooseSnapshots, unknownSnapshot } from '../../format/text/choose.js';
 import { foldedNote } from '../../format/text/note.js';
 import { sourceText } from '../../format/text/source.js';
-import { CommandError } from '../../lib/errors.js';
 import { isDirectoryWord } from '../directory-word.js';
 import { action, at, type CommonOptions, withTarget } from '../options.js';
 import { formatTime, printable, printJson, printLine } from '../output.js';
 import { listOf } from '../state.js';
 import { printTable } from '../table.js';
-import { momentMs, wholeNumber } from '../values.js';
+import { momentMs, oneOf, wholeNumber } from '../values.js';
 
 interface SnapshotsOptions extends CommonOptions {
   lines?: number;
   since?: number;
+  until?: number;
+  kind?: string[];
+  branch?: string;
 }
+
+const KINDS = ['user', 'auto', 'undo', 'diverged'] as const;
 
 type Listed = Answer & { name: string; kind: string };
 
@@ -31,22 +35,47 @@ export function addSnapshots(program: Command): void {
           'ranges A..B choose',
       ),
     `shadowfs snapshots -n 10
-    shadowfs snapshots 'auto-*' --since 2d`,
+    shadowfs snapshots 'auto-*' --since 2d
+    shadowfs snapshots --kind user,auto --until 2026-11-01
+    --since and --until include the moment that they name.`,
   )
     .option('-n, --lines <count>', 'only the newest so many', wholeNumber(1))
     .option('--since <time>', 'only those made since (2h, yesterday, "2026-11-30 12:00")', momentMs)
+    .option('--until <time>', 'only those made until then', momentMs)
+    .option('--kind <kinds>', `only those of these kinds: ${KINDS.join(',')}`, kindsOf)
+    .option('--branch <branch>', 'only those made on this branch (main, …)')
     .action(
       action(async (given: string[], options: SnapshotsOptions) => {
         const { words, mountpoint } = wordsOf(given);
         const all = (await listOf(at(options, mountpoint), 'snapshots')) as Listed[];
-        const { since = Number.NEGATIVE_INFINITY, lines = Number.POSITIVE_INFINITY } = options;
+        const { lines = Number.POSITIVE_INFINITY } = options;
         const snapshots = chosenBy(words, all)
-          .filter(({ createdMs }) => Number(createdMs) >= since)
+          .filter((one) => isWanted(one, options))
           .slice(-lines);
         if (options.json) for (const snapshot of snapshots) printJson(snapshot);
         else show(snapshots, all.length);
       }),
     );
+}
+
+/** `user,auto` */
+function kindsOf(text: string): string[] {
+  return text.split(',').map(oneOf(...KINDS));
+}
+
+/** Pure. */
+function isWanted(
+  { kind, createdMs, branch = 'main' }: Listed,
+  options: SnapshotsOptions,
+): boolean {
+  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = options;
+  const madeMs = Number(createdMs);
+  return (
+    madeMs >= since &&
+    madeMs <= until &&
+    (options.kind?.includes(kind) ?? true) &&
+    (options.branch === undefined || options.branch === branch)
+  );
 }
 
 /** A directory as the last word is the mountpoint, as for other commands. */
@@ -61,11 +90,8 @@ function chosenBy(words: readonly string[], all: readonly Listed[]): Listed[] {
   if (words.length === 0) return [...all];
   const { chosen, unknown } = chooseSnapshots(words, all, 'every kind');
   if (unknown.length === 0) return chosen;
-  throw new CommandError(
-    'no-such-snapshot',
-    'ENOENT',
-    `no snapshot matches ${unknown.map((word) => `"${word}"`).join(', ')}`,
-  );
+  const [word = ''] = unknown;
+  throw unknownSnapshot(word, all);
 }
 
 function show(snapshots: readonly Listed[], all: number): void {
@@ -73,7 +99,7 @@ function show(snapshots: readonly Listed[], all: number): void {
     printLine(
       all === 0
         ? 'no snapshots yet (shadowfs save NAME makes one)'
-        : 'no snapshots of that time (shadowfs snapshots lists all)',
+        : 'no such snapshots (shadowfs snapshots lists all)',
     );
     return;
   }

@@ -33,6 +33,9 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'restore name': SNAPSHOTS,
   'restore --to': DIRECTORIES,
   'delete name': SNAPSHOTS,
+  'prune name': SNAPSHOTS,
+  'snapshots --kind': { words: ['user', 'auto', 'undo', 'diverged'] },
+  'snapshots --branch': BRANCHES,
   'rename name': SNAPSHOTS,
   'group-save name': 'none',
   'branch name': BRANCHES,
@@ -77,6 +80,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
 /** Placeholders for texts and numbers of one's own. */
 const FREE: ReadonlySet<string> = new Set([
   ...['reason', 'token', 'text', 'count', 'n', 'size', 'name', 'number', 'seconds', 'ms', 'time'],
+  'rules',
   ...['kinds', 'glob', 'host:port', 'key=value,...', 'changes'],
 ]);
 

@@ -1,5 +1,5 @@
 /** What becomes of a branch: asked on the terminal when the command has ended. */
-import { createInterface } from 'node:readline/promises';
+import { askLine } from '../ask-line.js';
 
 export type Wish = 'keep' | 'discard' | 'merge' | 'apply';
 
@@ -21,11 +21,6 @@ const CHOICES: readonly Choice[] = [
   { key: 'x', text: 'drop it', wish: 'discard' },
 ];
 
-/** Standard input and standard error are a person's terminal. */
-export function canAsk(): boolean {
-  return process.stdin.isTTY === true && process.stderr.isTTY === true;
-}
-
 /** Ctrl-C, Ctrl-D and an empty answer keep the branch. `hasBase`: there is a directory below. */
 export async function askWish(
   branch: string,
@@ -43,27 +38,4 @@ export async function askWish(
     if (chosen === 'diff') await showDiff();
     else if (chosen !== undefined) return chosen;
   }
-}
-
-/** Undefined: the terminal gives no more, or somebody pressed Ctrl-C. */
-async function askLine(question: string): Promise<string | undefined> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  return await new Promise((resolve) => {
-    const end = (line: string | undefined): void => {
-      resolve(line);
-      terminal.close();
-    };
-    terminal.once('SIGINT', () => end(undefined));
-    terminal.once('close', () => {
-      process.stderr.write('\n');
-      resolve(undefined);
-    });
-    terminal.question(question).then(
-      (line) => {
-        terminal.removeAllListeners('close');
-        end(line);
-      },
-      () => end(undefined),
-    );
-  });
 }

@@ -42,6 +42,7 @@ import { peerJoinFile } from './peer-join.js';
 import { peerRemoveFile } from './peer-remove.js';
 import { promoteFile } from './promote.js';
 import { receiveFile } from './receive.js';
+import { pruneFile } from './prune.js';
 import { renameFile } from './rename.js';
 import { restoreFile } from './restore.js';
 import { restoreFilesFile } from './restore-files.js';
@@ -61,6 +62,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   restoreFilesFile,
   undoFile,
   deleteFile,
+  pruneFile,
   renameFile,
   branchFile,
   branchDeleteFile,

@@ -22,6 +22,7 @@ const EVENTS: ReadonlySet<unknown> = new Set([
   'restore',
   'undo',
   'delete',
+  'prune',
   'rename',
   'branch',
   'branch-delete',
@@ -122,6 +123,8 @@ export class EventReaders {
   /** A command is done. */
   tell(answer: Answer): void {
     if (answer['ok'] !== true || !EVENTS.has(answer['command'])) return;
+    // It only said what it would do.
+    if (answer['dryRun'] === true) return;
     for (const reader of this.#readers) reader.add(answer);
   }
 }

@@ -2,6 +2,7 @@
 import type { CommandArguments } from '../../control/command.js';
 import type { OptionChanges } from '../../format/text/volume-options.js';
 import type { Deferred } from '../../lib/deferred.js';
+import type { SnapshotSet } from '../../volume/snapshots/snapshot-sets.js';
 
 export type ForkRequest = NonNullable<CommandArguments['fork']>;
 type UndoDirection = NonNullable<CommandArguments['direction']>;
@@ -26,11 +27,10 @@ export interface CommandVolume<V> {
   restoreFiles(name: string, paths: readonly string[], source: string): object;
   takeTheirs(paths: readonly string[], source: string): object;
   deleteSnapshot(name: string, source: string, force?: boolean): object;
-  deleteSnapshots(
-    names: readonly string[],
-    source: string,
-    force?: boolean,
-  ): { deleted: string[]; refused: { message: string }[] };
+  readonly sets: {
+    delete(set: SnapshotSet, source: string, force?: boolean): object;
+    prune(set: SnapshotSet, keep: CommandArguments['keep'], source: string): object;
+  };
   lockSnapshot(name: string, reason: string, source: string): object;
   unlockSnapshot(name: string, reason: string | undefined, source: string): object;
   releaseLocks(from: string, source: string): object;

@@ -23,6 +23,7 @@ import {
 } from '../../control/command.js';
 import { LATEST_NAME } from '../../format/text/grammar.js';
 import { MAIN_BRANCH } from '../../volume/branches/branch.js';
+import type { SnapshotSet } from '../../volume/snapshots/snapshot-sets.js';
 import { CommandOrder, type CommandProgress } from './command-order.js';
 import type { CommandParts, InspectRequest } from './command-parts.js';
 import type { ForkRequest, TreeMove } from './command-volume.js';
@@ -138,28 +139,6 @@ export class VolumeCommands<V> implements Commands {
     this.#result = answer;
   }
 
-  /** What was deleted is deleted; if some were refused, the command failed and its answer says so. */
-  #deleteSeveral(
-    names: readonly string[],
-    { force }: CommandArguments,
-    source: string,
-  ): Deferred<Answer> {
-    const { volume } = this.#parts;
-    const done = this.#change('delete', false, () => volume.deleteSnapshots(names, source, force));
-    return after(done, (answer): Answer => {
-      const { deleted, refused } = answer as unknown as ReturnType<typeof volume.deleteSnapshots>;
-      const [first] = refused;
-      if (first === undefined) return answer;
-      if (deleted.length > 0) this.#tell({ ok: true, command: 'delete', deleted });
-      throw new CommandError(
-        'not-all-deleted',
-        'EBUSY',
-        `${refused.length} of ${names.length} snapshots were not deleted; ${first.message}`,
-        { deleted, refused },
-      );
-    });
-  }
-
   #tell(answer: Answer): void {
     for (const watcher of this.#watchers) watcher(answer);
   }
@@ -201,9 +180,14 @@ export class VolumeCommands<V> implements Commands {
       case 'revert':
         return this.#start('switchover', args, source);
       case 'delete':
-        if (args.names !== undefined) return this.#deleteSeveral(args.names, args, source);
         return this.#change(command, false, () =>
-          volume.deleteSnapshot(this.#resolved(required(name)), source, args.force),
+          args.set === undefined
+            ? volume.deleteSnapshot(this.#resolved(required(name)), source, args.force)
+            : volume.sets.delete(setOf(args), source, args.force),
+        );
+      case 'prune':
+        return this.#change(command, false, () =>
+          volume.sets.prune(setOf(args), args.keep, source),
         );
       case 'rename':
         return this.#change(command, false, () =>
@@ -570,6 +554,10 @@ export class VolumeCommands<V> implements Commands {
       return { ...answer, timings };
     });
   }
+}
+
+function setOf({ set, dryRun }: CommandArguments): SnapshotSet {
+  return { ...set, ...(dryRun === true && { dryRun }) };
 }
 
 function required(name: string | undefined): string {

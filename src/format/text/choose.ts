@@ -3,8 +3,8 @@
  *
  * - A name that exists is that snapshot, whatever characters it has; `latest`
  *   is the newest saved one (where things are deleted only as the end of a range).
- * - `A..B`: from A to B in the order of the list, both included, as ZFS'
- *   `destroy pool@a%b`; `A..` and `..B` are open at one end.
+ * - `A..B`: from A to the newer B, both included, as ZFS' `destroy pool@a%b`;
+ *   `A..` and `..B` are open at one end. The other way round it is no range.
  * - A pattern has `*`, `?` or `[…]`; a backslash makes the next character plain.
  *
  * What must hold where things are deleted: only those of the kinds `user` and
@@ -12,7 +12,8 @@
  * (`undo-…`, `diverged-…`) is chosen by its name, as an end of a range, or by a
  * pattern that begins with that word.
  */
-import { LATEST_NAME } from './grammar.js';
+import { CommandError } from '../../lib/errors.js';
+import { LATEST_NAME, nearHint, nearMatches, shorten } from './grammar.js';
 
 export interface Choosable {
   readonly name: string;
@@ -45,6 +46,38 @@ export function chooseSnapshots<S extends Choosable>(
   return { chosen: all.filter((one) => chosen.has(one)), unknown };
 }
 
+/** Why a word means no snapshot, for people: near names, or that a range is the wrong way round. */
+export function unknownSnapshot(word: string, all: readonly Choosable[]): CommandError {
+  const shown = JSON.stringify(shorten(word, 300));
+  const ends = endsOf(word, all).find(([from, to]) => from > to);
+  if (ends !== undefined) {
+    const [newer, older] = ends.map((place) => all[place]?.name ?? '');
+    const what = `no snapshot matches ${shown}: ${newer} is newer than ${older} (${older}..${newer})`;
+    return new CommandError('no-such-snapshot', 'ENOENT', what, { name: word, near: [] });
+  }
+  const near = isPattern(word) ? [] : nearOf(word, all);
+  const what = mayBeSeveral(word) ? `no snapshot matches ${shown}` : `no snapshot ${shown}`;
+  return new CommandError('no-such-snapshot', 'ENOENT', what + nearHint(near), {
+    name: word,
+    near,
+  });
+}
+
+/** Of a range: names near the end that is not there. */
+function nearOf(word: string, all: readonly Choosable[]): string[] {
+  const names = all.map(({ name }) => name);
+  const cut = word.indexOf('..');
+  if (cut < 0) return nearMatches(word, names);
+  return [word.slice(0, cut), word.slice(cut + 2)]
+    .filter((end) => end !== '' && placeOf(end, all) < 0)
+    .flatMap((end) => nearMatches(end, names));
+}
+
+/** The word may mean several snapshots. */
+export function mayBeSeveral(word: string): boolean {
+  return isPattern(word) || word.includes('..');
+}
+
 function foundBy<S extends Choosable>(
   word: string,
   all: readonly S[],
@@ -71,17 +104,23 @@ function isSaved({ kind }: Choosable): boolean {
   return SAVED.has(kind);
 }
 
-/** Places in the list; the ends may be given in either order. Undefined: no range of it. */
+/** Places in the list. Undefined: no range of it. */
 function rangeOf(word: string, all: readonly Choosable[]): [number, number] | undefined {
+  return endsOf(word, all).find(([from, to]) => from <= to);
+}
+
+/** Every way to read the word as two ends, which may be the wrong way round. */
+function endsOf(word: string, all: readonly Choosable[]): [number, number][] {
+  const found: [number, number][] = [];
   for (let cut = word.indexOf('..'); cut >= 0; cut = word.indexOf('..', cut + 1)) {
     const left = word.slice(0, cut);
     const right = word.slice(cut + 2);
     if (left === '' && right === '') continue;
     const from = left === '' ? 0 : placeOf(left, all);
     const to = right === '' ? all.length - 1 : placeOf(right, all);
-    if (from >= 0 && to >= 0) return from <= to ? [from, to] : [to, from];
+    if (from >= 0 && to >= 0) found.push([from, to]);
   }
-  return undefined;
+  return found;
 }
 
 function placeOf(name: string, all: readonly Choosable[]): number {
@@ -89,8 +128,8 @@ function placeOf(name: string, all: readonly Choosable[]): number {
   return all.findLastIndex(isSaved);
 }
 
-/** The word may mean several snapshots. */
-export function isPattern(word: string): boolean {
+/** It has a wildcard. */
+function isPattern(word: string): boolean {
   return /(^|[^\\])[*?[]/.test(word);
 }
 

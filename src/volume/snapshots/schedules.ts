@@ -55,7 +55,7 @@ export class Schedules {
    */
   get lastMs(): number | undefined {
     let last = this.#hasDayTimes() ? this.catalog.scheduleOf(this.#branch).sinceMs : undefined;
-    for (const { createdMs } of this.#own()) {
+    for (const { createdMs } of this.own()) {
       if (last === undefined || createdMs > last) last = createdMs;
     }
     return last;
@@ -70,7 +70,8 @@ export class Schedules {
     }
   }
 
-  #own(): Snapshot[] {
+  /** What it has made on this branch, oldest first. */
+  own(): Snapshot[] {
     return this.catalog
       .list()
       .filter(({ kind, branch = MAIN_BRANCH }) => kind === 'auto' && branch === this.#branch);
@@ -113,7 +114,7 @@ export class Schedules {
       const name = this.commands.freeName(AUTO_PREFIX + timeName(nowMs));
       answer.saved = this.commands.save(name, SCHEDULE_SOURCE, 'auto').name;
     }
-    const own = this.#own().map((snapshot) => ({
+    const own = this.own().map((snapshot) => ({
       ...snapshot,
       isLocked: this.locks.isLocked(snapshot.uuid),
     }));

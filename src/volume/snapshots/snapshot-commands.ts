@@ -4,7 +4,7 @@
  * whatever the volume's size, and is durable when that group is. Those that
  * move the live tree are in `tree-moves.ts`.
  *
- * Doors: file-versions, group-points, since-snapshot, undo-line.
+ * Doors: file-versions, group-points, since-snapshot, snapshot-sets, undo-line.
  * Doors inside volume/: expiry, schedules, snapshot-commands, tree-moves.
  */
 import { CommandError } from '../../lib/errors.js';
@@ -39,12 +39,6 @@ export interface DeleteAnswer {
   /** Present when the snapshot was locked. */
   forced?: true;
   locks?: ShownLock[];
-}
-
-export interface DeletedAnswer {
-  command: 'delete';
-  deleted: string[];
-  refused: { name: string; code: string; message: string }[];
 }
 
 /** 2026-11-21T03-57-00Z: UTC, as the Z says; sorts by time and needs no quoting. */
@@ -175,12 +169,17 @@ export class SnapshotCommands {
     return [...this.catalog.snapshots.values()].some((snapshot) => snapshot.layer === layer);
   }
 
+  /** Throws no-such-snapshot and, unless `force`, snapshot-locked. */
+  deletable(name: string, force: boolean): Snapshot {
+    const snapshot = this.require(name);
+    if (!force) this.#refuseLocked(snapshot);
+    return snapshot;
+  }
+
   /** `force`: also one that somebody needs, who is told (design.md, row L8). Throws snapshot-locked. */
   delete(name: string, source: string, force: boolean): DeleteAnswer {
     this.writable();
-    const snapshot = this.require(name);
-    const { uuid, layer } = snapshot;
-    if (!force) this.#refuseLocked(snapshot);
+    const { uuid, layer } = this.deletable(name, force);
     this.catalog.deleteSnapshot(name);
     const broken = this.locks.breakOf(uuid).map((lock) => this.#shown(lock, name));
     const details = broken.length > 0 ? { forced: true as const, locks: broken } : undefined;
@@ -194,23 +193,6 @@ export class SnapshotCommands {
     });
     this.line.block({ command: 'delete', name, timeMs: this.core.clock.nowMs(), why: 'deleted' });
     return { command: 'delete', name, layer, ...details };
-  }
-
-  /** Those that can't be deleted are refused, and do not stop the others. One transaction. */
-  deleteSeveral(names: readonly string[], source: string, force: boolean): DeletedAnswer {
-    this.writable();
-    const answer: DeletedAnswer = { command: 'delete', deleted: [], refused: [] };
-    for (const name of names) {
-      try {
-        this.delete(name, source, force);
-        answer.deleted.push(name);
-      } catch (error) {
-        if (!(error instanceof CommandError)) throw error;
-        const { code, message, details } = error;
-        answer.refused.push({ ...details, name, code, message });
-      }
-    }
-    return answer;
   }
 
   #shown(lock: SoftLock, name: string): ShownLock {

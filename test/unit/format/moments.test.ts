@@ -1,6 +1,6 @@
 /** Points in time, times of day across changes of the clock, and words that mean snapshots. */
 import t from 'tap';
-import { chooseSnapshots } from '../../../src/format/text/choose.js';
+import { chooseSnapshots, unknownSnapshot } from '../../../src/format/text/choose.js';
 import { type DayTimes, nextDayTime } from '../../../src/format/text/day-times.js';
 import { parseMoment } from '../../../src/format/text/moment.js';
 import { foldedNote, noteObjection } from '../../../src/format/text/note.js';
@@ -91,7 +91,12 @@ t.test('which snapshots are meant', async (t) => {
   };
   t.equal(chosen(['c', 'a', 'none']), 'a,c,?none', 'in the order of the list');
   t.equal(chosen(['a..auto-1']), 'a,b,auto-1', 'both ends; what a command left is not chosen');
-  t.equal(chosen(['auto-1..a']), 'a,b,auto-1', 'either way round');
+  t.equal(chosen(['auto-1..a']), '?auto-1..a', 'from the older to the newer one only');
+  const why = (word: string): string => unknownSnapshot(word, all).message;
+  t.match(why('auto-1..a'), /: auto-1 is newer than a \(a\.\.auto-1\)$/);
+  t.match(why('auto-3'), /^no snapshot "auto-3"; did you mean auto-1, auto-2\?$/);
+  t.match(why('a..auto-9'), /^no snapshot matches .*; did you mean auto-1, auto-2\?$/);
+  t.match(why('z*'), /^no snapshot matches "z\*"$/);
   t.equal(chosen(['undo-1..b']), 'undo-1,b', 'an end is chosen whatever it is');
   t.equal(chosen(['a..auto-1'], 'every kind'), 'a,undo-1,b,auto-1');
   t.equal(chosen(['..b', 'we\\*rd..']), 'a,b,?we\\*rd..');
