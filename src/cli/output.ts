@@ -96,18 +96,6 @@ function zoneText(minutes: number): string {
   return `${minutes < 0 ? '-' : '+'}${twoDigits(Math.floor(east / 60))}${twoDigits(east % 60)}`;
 }
 
-/** `12`, `1.5K`, `20M`. Pure. */
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  for (const unit of ['', 'K', 'M', 'G', 'T']) {
-    if (value < 1024 || unit === 'T') {
-      return `${unit === '' || value >= 10 ? Math.round(value) : value.toFixed(1)}${unit}`;
-    }
-    value /= 1024;
-  }
-  return String(bytes);
-}
-
 /** Prints the error on stderr (`--json`: the whole answer on stdout); sets the exit code. */
 export function reportFailure(error: unknown, json: boolean): void {
   process.exitCode = EXIT_FAILURE;

@@ -1,5 +1,5 @@
 /** How fast something goes and how long it will take yet, in words. Pure. */
-import { formatBytes } from './output.js';
+import { formatBytes } from '../lib/size-text.js';
 
 /** What is counted: bytes, or things. */
 export type ProgressUnit = 'bytes' | 'count';

@@ -9,7 +9,7 @@
  *
  * It lives in the writer's thread; the serving thread gets its states.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRNO } from '../lib/errors.js';
 import { DEFAULT_BLOCK_SIZE } from '../format/records/tables.js';
@@ -70,8 +70,23 @@ export interface SpaceState {
   freeBytes: number;
   /** The file up to its last page, free pages included. */
   fileBytes: number;
+  /** What the file has on the disk and its pages in use don't need: free pages, and room ahead. */
+  aheadBytes: number;
   diskFreeBytes: number;
+  /** What of the disk users can have: as `df` counts, without the blocks that are root's. */
+  diskBytes: number;
   quotaBytes?: number;
+}
+
+/** As `df` counts. */
+export interface DiskSpace {
+  freeBytes: number;
+  sizeBytes: number;
+}
+
+/** Of the volume's data: see SpaceState. */
+function aheadBytes(fd: number, usedBytes: number): number {
+  return Math.max(0, fstatSync(fd).blocks * 512 - usedBytes);
 }
 
 /**
@@ -108,19 +123,29 @@ function reserveBytes(whole: number): number {
   return Math.min(MAX_RESERVE_BYTES, Math.max(MIN_RESERVE_BYTES, Math.floor(whole / RESERVE_PART)));
 }
 
-/** What users could still store if the volume were opened to be written; reads only. */
-export function roomWhenOpened(
+/** What is known about the space of a volume that is not opened to be written; reads only. */
+export function spaceWhenOpened(
   volumePath: string,
-  { lastPage, freePages, pageBytes }: StoreStats,
+  { lastPage, freePages, usedPages, pageBytes }: StoreStats,
   quotaBytes: number | undefined,
-): number {
-  const { bavail, bsize, blocks } = statfsSync(volumePath);
-  const growable = Math.min(
-    bavail * bsize,
-    (quotaBytes ?? Number.POSITIVE_INFINITY) - (lastPage + 1) * pageBytes,
-  );
+): Omit<SpaceState, 'availableBytes' | 'growableBytes' | 'youngBytes'> {
+  const { bavail, bfree, bsize, blocks } = statfsSync(volumePath);
+  const fileBytes = (lastPage + 1) * pageBytes;
+  const growable = Math.min(bavail * bsize, (quotaBytes ?? Number.POSITIVE_INFINITY) - fileBytes);
   const room = Math.max(0, growable) + freePages * pageBytes;
-  return Math.max(0, room - reserveBytes(quotaBytes ?? blocks * bsize));
+  const reserve = reserveBytes(quotaBytes ?? blocks * bsize);
+  const usedBytes = usedPages * pageBytes;
+  return {
+    reserveBytes: reserve,
+    roomBytes: Math.max(0, room - reserve),
+    usedBytes,
+    freeBytes: freePages * pageBytes,
+    fileBytes,
+    aheadBytes: Math.max(0, statSync(join(volumePath, DATA_FILE)).blocks * 512 - usedBytes),
+    diskFreeBytes: bavail * bsize,
+    diskBytes: (blocks - bfree + bavail) * bsize,
+    ...(quotaBytes !== undefined && { quotaBytes }),
+  };
 }
 
 export class Space {
@@ -179,12 +204,14 @@ export class Space {
     return reserveBytes(this.#options.quotaBytes ?? this.#disk().totalBytes);
   }
 
-  #disk(): { freeBytes: number; totalBytes: number } {
+  #disk(): DiskSpace & { totalBytes: number } {
     const space = fstatfs(this.#fd);
-    if (typeof space === 'number') return { freeBytes: 0, totalBytes: 0 };
+    if (typeof space === 'number') return { freeBytes: 0, totalBytes: 0, sizeBytes: 0 };
+    const { blocks, blocksAvailable, blocksFree, blockSize } = space;
     return {
-      freeBytes: space.blocksAvailable * space.blockSize,
-      totalBytes: space.blocks * space.blockSize,
+      freeBytes: blocksAvailable * blockSize,
+      totalBytes: blocks * blockSize,
+      sizeBytes: (blocks - blocksFree + blocksAvailable) * blockSize,
     };
   }
 
@@ -232,7 +259,9 @@ export class Space {
       usedBytes: usedPages * pageBytes,
       freeBytes: freePages * pageBytes,
       fileBytes: this.#fileEnd,
+      aheadBytes: aheadBytes(this.#fd, usedPages * pageBytes),
       diskFreeBytes: disk.freeBytes,
+      diskBytes: disk.sizeBytes,
       ...(quotaBytes !== undefined && { quotaBytes }),
     };
   }

@@ -6,7 +6,7 @@ import { logFor } from '../lib/log.js';
 import { NEWEST_FORMAT } from '../format/records/volume-format.js';
 import { checkVolumeFiles } from '../store/open.js';
 import { StoreReader } from '../store/reader.js';
-import { roomWhenOpened } from '../store/space.js';
+import { spaceWhenOpened } from '../store/space.js';
 import type { BaseDirectory } from '../base/base-directory.js';
 import { readMeta } from './catalog.js';
 import type { StoredBase } from './create-volume.js';
@@ -79,11 +79,8 @@ function openOnlyToRead(what: VolumeOpenOptions): OpenedStore {
     const about = readAbout(what, reader);
     const stats = reader.stats();
     const { quotaBytes } = about.options;
-    const sink = new NoSink({
-      usedBytes: stats.usedPages * stats.pageBytes,
-      roomBytes: roomWhenOpened(what.path, stats, quotaBytes > 0 ? quotaBytes : undefined),
-      fileBytes: (stats.lastPage + 1) * stats.pageBytes,
-    });
+    const quota = quotaBytes > 0 ? quotaBytes : undefined;
+    const sink = new NoSink(spaceWhenOpened(what.path, stats, quota));
     return { reader, sink, ...about, readOnly: true };
   } catch (error) {
     reader.close();

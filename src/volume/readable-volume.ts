@@ -344,11 +344,39 @@ export class ReadableVolume {
     return changedPlaces(this.core.reader, this.core.layers, from.top, to.top);
   }
 
-  /** Bytes: what the volume uses, what it could still take, and its quota (0: none). */
-  space(): { usedBytes: number; freeBytes: number; quotaBytes: number } {
-    const { usedBytes, roomBytes } = this.core.sink.space();
-    return { usedBytes, freeBytes: roomBytes, quotaBytes: this.options.quotaBytes };
+  /** New figures of the space come soon: others take and free it, too. */
+  lookAtSpace(): void {
+    this.core.sink.look();
   }
+
+  /** Bytes: what the volume uses, what it could still take, and its quota (0: none). */
+  space(): VolumeSpace {
+    const { usedBytes, roomBytes, aheadBytes, reserveBytes, diskBytes, diskFreeBytes } =
+      this.core.sink.space();
+    return {
+      usedBytes,
+      freeBytes: roomBytes,
+      quotaBytes: this.options.quotaBytes,
+      aheadBytes,
+      reserveBytes,
+      diskBytes,
+      diskFreeBytes,
+    };
+  }
+}
+
+export interface VolumeSpace {
+  /** What the records take. */
+  usedBytes: number;
+  freeBytes: number;
+  /** 0: none. */
+  quotaBytes: number;
+  /** On the disk for the volume, and not used. */
+  aheadBytes: number;
+  /** Of the rest, what is kept for delete, restore and the collector. */
+  reserveBytes: number;
+  diskBytes: number;
+  diskFreeBytes: number;
 }
 
 /** The inode is as the base has it, without a record: it is read again when it is asked for. */

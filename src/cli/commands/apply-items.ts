@@ -3,7 +3,8 @@ import { shownName } from '../../lib/byte-text.js';
 import type { Answer } from '../../control/command.js';
 import type { DiffChange } from '../../daemon/commands/inspect.js';
 import { SIGNS, shownPath } from '../files/diff-text.js';
-import { counted, formatBytes, printLine } from '../output.js';
+import { counted, printLine } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 
 export interface Item {
   kind: 'added' | 'changed' | 'removed' | 'renamed';

@@ -10,13 +10,13 @@ import { action, type CommonOptions, withTarget } from '../options.js';
 import {
   counted,
   EXIT_FAILURE,
-  formatBytes,
   formatTime,
   printJson,
   printLine,
   warn,
   wrongUsage,
 } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { withProgress } from '../progress.js';
 import { findTarget, type MountedTarget, requireMounted, type Target } from '../target.js';
 

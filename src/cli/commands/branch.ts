@@ -3,15 +3,8 @@ import type { Command } from 'commander';
 import { ageText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
 import { action, at, type CommonOptions, withMountpoint, withTarget } from '../options.js';
-import {
-  counted,
-  formatBytes,
-  formatTime,
-  printable,
-  printJson,
-  printLine,
-  wrongUsage,
-} from '../output.js';
+import { counted, formatTime, printable, printJson, printLine, wrongUsage } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { listOf } from '../state.js';
 import { printTable } from '../table.js';
 import { findMount } from '../target.js';

@@ -4,7 +4,8 @@ import { parseVolumeOptions, VOLUME_OPTION_KEYS } from '../../format/text/volume
 import type { ShownOptions } from '../../volume/options.js';
 import { OPTION_KEYS } from '../../daemon/mount/mount-options.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatBytes, printJson, printLine, wrongUsage } from '../output.js';
+import { printJson, printLine, wrongUsage } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { statusOf } from '../state.js';
 import { printTable } from '../table.js';
 import { findTarget } from '../target.js';

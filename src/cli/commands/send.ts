@@ -11,13 +11,13 @@ import { action, type CommonOptions, withTarget } from '../options.js';
 import {
   counted,
   EXIT_FAILURE,
-  formatBytes,
   printable,
   printJson,
   printLine,
   warn,
   wrongUsage,
 } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { Progress } from '../progress.js';
 import { findTarget, type Target } from '../target.js';
 

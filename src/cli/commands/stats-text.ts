@@ -6,7 +6,8 @@ import type {
   RequestFigures,
   StatsReport,
 } from '../../measure/stats-report.js';
-import { counted, formatBytes } from '../output.js';
+import { counted } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { formatTable } from '../table.js';
 
 const HEADINGS = [

@@ -5,7 +5,8 @@ import type { Answer } from '../../control/command.js';
 import { foldedNote } from '../../format/text/note.js';
 import { toJson } from '../../format/text/json-text.js';
 import { action, at, type CommonOptions, withMountpoint } from '../options.js';
-import { counted, formatBytes, formatTime, printable, printJson, printLine } from '../output.js';
+import { counted, formatTime, printable, printJson, printLine } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { statusOf } from '../state.js';
 
 interface StatusOptions extends CommonOptions {
@@ -44,6 +45,7 @@ function shortLines(status: Answer): string[] {
     `based on:  ${basedOnText(status)}`,
     `changed:   ${changedText(status)}`,
     `schedule:  ${scheduleText((status['schedule'] ?? null) as Answer | null)}`,
+    `space:     ${spaceText(status)}`,
     problems.length === 0 ? 'problems:  none' : `problems:  ${problems.length}`,
     ...problems.map(({ severity, message }) => `  ${severity}: ${printable(message)}`),
   ];
@@ -94,6 +96,16 @@ function changedText(status: Answer): string {
   const name = (basedOn as Answer | null)?.['name'];
   const hint = typeof name === 'string' ? ` (shadowfs diff ${printable(name)} lists them)` : '';
   return `yes, ${isAtLeast === true ? 'at least ' : ''}${files}${bytes}${hint}`;
+}
+
+/** Pure. */
+function spaceText(status: Answer): string {
+  const [used, ahead, free] = ['usedBytes', 'aheadBytes', 'freeBytes'].map((name) =>
+    formatBytes(Number(status[name])),
+  );
+  const quota = Number(status['quotaBytes']);
+  const limit = quota > 0 ? ` of a quota of ${formatBytes(quota)}` : '';
+  return `${used} used${limit}, ${ahead} more allocated ahead, room for ${free}`;
 }
 
 /** Pure. */

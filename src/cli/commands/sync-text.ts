@@ -1,7 +1,8 @@
 /** The state of the sync as lines for people. Pure. */
 import { spanText, whenText } from '../../lib/age.js';
 import type { StandbyState, SyncState } from '../../daemon/peers/sync-state.js';
-import { counted, formatBytes, formatTime, printable } from '../output.js';
+import { counted, formatTime, printable } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 
 /** Every line about a peer says when the peer was heard last. */
 export function syncLines(state: SyncState, mountpoint: string, nowMs: number): string[] {

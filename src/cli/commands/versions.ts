@@ -5,7 +5,8 @@ import type { FileVersion } from '../../daemon/commands/inspect.js';
 import { pathsBelow } from '../files/paths.js';
 import { inspect } from './check.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
-import { formatBytes, formatTime, printable, printJson } from '../output.js';
+import { formatTime, printable, printJson } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { printTable } from '../table.js';
 import { findTarget } from '../target.js';
 

@@ -14,7 +14,8 @@ import {
   volumePathOf,
 } from '../../daemon/volumes/registry.js';
 import { action, jsonOption, withExamples } from '../options.js';
-import { counted, formatBytes, printJson, printLine, warn } from '../output.js';
+import { counted, printJson, printLine, warn } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { Progress } from '../progress.js';
 import { currentPaths } from '../target.js';
 

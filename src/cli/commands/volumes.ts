@@ -4,7 +4,8 @@ import { messageOf } from '../../lib/errors.js';
 import type { ListedVolume } from '../../daemon/volumes/list-volumes.js';
 import { shownName } from '../../lib/byte-text.js';
 import { action, jsonOption, withExamples } from '../options.js';
-import { formatBytes, formatTime, printable, printJson, printLine, warn } from '../output.js';
+import { formatTime, printable, printJson, printLine, warn } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { printTable } from '../table.js';
 import { currentPaths } from '../target.js';
 

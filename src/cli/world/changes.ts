@@ -2,7 +2,8 @@
 import type { DiffChange } from '../../daemon/commands/inspect.js';
 import type { ControlClient } from '../control-client.js';
 import { changeText } from '../files/diff-text.js';
-import { counted, formatBytes } from '../output.js';
+import { counted } from '../output.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { withProgress } from '../progress.js';
 
 const CHANGES_MAX = 1_000_000;

@@ -1,6 +1,6 @@
 /**
- * `events`: commands that changed the tree or its snapshots, one JSON line
- * each, as they complete, for every reader of the file. inotify does not report
+ * `events`: commands that changed the tree or its snapshots, and warnings of a
+ * full disk, one JSON line each, as they complete, for every reader of the file. inotify does not report
  * a restore (the kernel only reports what programs do). An event comes after
  * the kernel's caches agree with the restored tree.
  *
@@ -16,7 +16,7 @@ import { jsonLine } from '../../format/text/json-text.js';
 import { withoutLists } from '../../format/text/list-text.js';
 import type { Answer } from '../command.js';
 
-/** Commands that change the tree or its snapshots. */
+/** Commands that change the tree or its snapshots; and that the disk or the quota fills up. */
 const EVENTS: ReadonlySet<unknown> = new Set([
   'save',
   'restore',
@@ -33,6 +33,7 @@ const EVENTS: ReadonlySet<unknown> = new Set([
   'receive',
   'promote',
   'demote',
+  'space-warning',
 ]);
 
 /** Most unread lines of one reader. An answer is a few hundred bytes. */

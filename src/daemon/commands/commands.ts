@@ -9,7 +9,7 @@
  *
  * Doors: command-parts, command-volume, commands, inspect.
  * Doors inside daemon/: applying, command-order, freezing, inspector, merge-lines, merging, problems,
- *   save-schedule.
+ *   filling, save-schedule, space-watch.
  */
 import { CommandError, messageOf } from '../../lib/errors.js';
 import { after, Deferred, failing } from '../../lib/deferred.js';

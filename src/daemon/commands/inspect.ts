@@ -24,6 +24,7 @@ import type { InspectRequest } from './command-parts.js';
 import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
 import { DiffCopies } from './diff-copies.js';
+import { fillLevels, fillProblems, NOT_FULL } from './filling.js';
 import { problemsOf } from './problems.js';
 import { Merging } from '../../volume/merge/merge.js';
 import { shownMerge } from './merging.js';
@@ -302,6 +303,7 @@ function stateOf(volume: Volume, nowMs: number): VolumeState {
       lag,
       problems: problemsOf({
         volume,
+        space: fillProblems(volume.space(), fillLevels(volume.space(), NOT_FULL)),
         lastRun: null,
         isScheduleUnknown: false,
         sync: lag.problems,

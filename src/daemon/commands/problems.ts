@@ -7,7 +7,9 @@ import type { Volume } from '../../volume/volume.js';
 import type { Problem } from '../peers/sync-state.js';
 
 interface Health {
-  volume: Pick<Volume, 'failure' | 'base' | 'isReadOnly' | 'space'>;
+  volume: Pick<Volume, 'failure' | 'base'>;
+  /** What the space says. */
+  space: readonly Problem[];
   /** The last scheduled run; null: none yet. */
   lastRun: Record<string, unknown> | null;
   /** The stored schedule is of a newer version. */
@@ -16,17 +18,14 @@ interface Health {
   sync: readonly Problem[];
 }
 
-/** Less room than this part of what is used, and than so much, is worth a word. */
-const LOW_PART = 0.05;
-const LOW_BYTES = 1024 ** 3;
 const ORDER: Readonly<Record<Problem['severity'], number>> = { critical: 0, warning: 1, notice: 2 };
 
 /** Critical ones first. */
-export function problemsOf({ volume, lastRun, isScheduleUnknown, sync }: Health): Problem[] {
-  const problems: Problem[] = [...sync];
+export function problemsOf({ volume, space, lastRun, isScheduleUnknown, sync }: Health): Problem[] {
+  const problems: Problem[] = [...sync, ...space];
   const add = (code: string, severity: Problem['severity'], message: string): void =>
     void problems.push({ code, severity, message });
-  const { failure, base, isReadOnly } = volume;
+  const { failure, base } = volume;
   if (failure !== undefined) {
     add('volume-failed', 'critical', `changes can't be stored: ${failure.message}`);
   }
@@ -36,10 +35,6 @@ export function problemsOf({ volume, lastRun, isScheduleUnknown, sync }: Health)
     const others = changed.length > 1 ? ` and ${changed.length - 1} more` : '';
     const what = `${shownText(first.path)}${others} changed below the mount`;
     add('base-changed', 'warning', `${what}; reads that would mix old and new fail`);
-  }
-  const { usedBytes, freeBytes } = volume.space();
-  if (!isReadOnly && freeBytes < LOW_BYTES && freeBytes < usedBytes * LOW_PART) {
-    add('space-low', 'warning', 'there is little room left for changes');
   }
   if (isScheduleUnknown) {
     add('bad-schedule', 'warning', 'the schedule is not understood: nothing is saved by it');

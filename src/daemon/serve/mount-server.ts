@@ -102,6 +102,7 @@ export class MountServer {
         schedule,
         peering: server.peering,
         agent: server.agent,
+        spaceProblems: () => server.space.problems(),
         mounts: () => server.shownMounts(),
         isCovered: () => server.coversBase,
         watch: (listener) => void this.#listeners.push(listener),

@@ -23,6 +23,7 @@ import type { RestoreEventsStatus } from '../watchers/restore-events.js';
 import { MountStats } from './mount-stats.js';
 import type { RemoteAgent } from '../peers/remote-agent.js';
 import type { Peering } from '../peers/peering.js';
+import type { Problem } from '../peers/sync-state.js';
 
 /** What is known about the connection to the kernel. */
 export interface Connection {
@@ -47,6 +48,7 @@ export interface MountedParts {
   schedule: SaveSchedule;
   peering: Peering;
   agent: RemoteAgent;
+  spaceProblems: () => Problem[];
   /** All mounts of the volume, this one included. */
   mounts: () => { mountpoint: string; branch: string; readOnly: boolean }[];
   /** A mount in place covers the base. */
@@ -95,6 +97,7 @@ export function mountState(parts: MountedParts): ControlState {
       lag: agent.syncState(),
       problems: problemsOf({
         volume,
+        space: parts.spaceProblems(),
         ...schedule.health(),
         sync: agent.syncState().problems,
       }),

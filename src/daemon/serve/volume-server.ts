@@ -29,6 +29,7 @@ import { IncomingStreams } from '../transfer/incoming.js';
 import { ThreadCalls } from '../calls/thread-calls.js';
 import type { OpenedFacts, ToMainThread, ToServer, ToServingThread } from './messages.js';
 import type { MountPlan } from '../mount/mount-plan.js';
+import { SpaceWatch } from '../commands/space-watch.js';
 import { AgentRequests } from '../peers/agent-requests.js';
 import { Connections } from '../peers/connections.js';
 import { RemoteAgent } from '../peers/remote-agent.js';
@@ -66,6 +67,7 @@ export class VolumeServer {
   readonly #connections: Connections;
   readonly #baseNews: BaseNews;
   readonly volumePath: string;
+  readonly space: SpaceWatch;
 
   constructor(
     /** At the branch that peers know. */
@@ -199,6 +201,16 @@ export class VolumeServer {
       nowMs: () => Date.now(),
       log,
     });
+    this.space = new SpaceWatch({
+      space: () => volume.space(),
+      look: () => volume.lookAtSpace(),
+      later: (delayMs, run) => thread.later(delayMs, run),
+      tell: (event) => {
+        for (const mount of this.#mounts.values()) mount.tell(event);
+      },
+      log,
+    });
+    if (!plan.options.readOnly) this.space.start();
     this.incoming = new IncomingStreams({
       volume,
       context: {

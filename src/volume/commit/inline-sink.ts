@@ -63,6 +63,10 @@ export class InlineSink implements TxgSink {
     this.#host.collector.pin(layers);
   }
 
+  look(): void {
+    this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));
+  }
+
   setQuota(bytes: number): void {
     this.#host.setQuota(bytes);
     this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));

@@ -9,6 +9,17 @@ const KEY_BYTES = 48;
 const ROUGH_RECORD_BYTES = 64 * 1024;
 const ROUGH_FACTOR = 2;
 
+const NOT_KNOWN: SinkSpace = {
+  availableBytes: 0,
+  usedBytes: 0,
+  roomBytes: 0,
+  fileBytes: 0,
+  aheadBytes: 0,
+  reserveBytes: 0,
+  diskFreeBytes: 0,
+  diskBytes: 0,
+};
+
 export class PromisedSpace {
   #report: SpaceReport | undefined;
 
@@ -21,7 +32,7 @@ export class PromisedSpace {
   }
 
   space(): SinkSpace {
-    return this.#report ?? { availableBytes: 0, usedBytes: 0, roomBytes: 0, fileBytes: 0 };
+    return this.#report ?? NOT_KNOWN;
   }
 
   /** Upper bound of what records of so many bytes add to the file. */

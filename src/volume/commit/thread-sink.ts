@@ -5,6 +5,7 @@
  * who wait, every later change gets EIO (`VolumeCore.changes`), and reads go on.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { CommandError } from '../../lib/errors.js';
 import { encodeTxg } from './txg-encoder.js';
 import type { TxgSink, SinkEvents, SinkSpace } from './txg-sink.js';
@@ -166,6 +167,11 @@ export class ThreadSink implements TxgSink {
 
   pin(layers: readonly number[]): void {
     this.#post({ type: 'pin', layers: [...layers] });
+  }
+
+  look(): void {
+    if (this.#closed) return;
+    this.#post({ type: 'ensure', bytes: MAX_RESERVE_BYTES });
   }
 
   setQuota(bytes: number): void {

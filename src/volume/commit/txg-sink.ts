@@ -2,16 +2,23 @@
  * Where closed txgs go: the writer thread in a daemon, a writer in the same
  * thread in tools and tests. Also tells how much more space may be promised.
  */
+import type { SpaceState } from '../../store/space.js';
 import type { Txg } from './txg.js';
 
-export interface SinkSpace {
+/** What changes and `df` ask of the store's space. */
+export interface SinkSpace
+  extends Pick<
+    SpaceState,
+    | 'usedBytes'
+    | 'roomBytes'
+    | 'fileBytes'
+    | 'aheadBytes'
+    | 'reserveBytes'
+    | 'diskFreeBytes'
+    | 'diskBytes'
+  > {
   /** Bytes that may still be promised to txgs. */
   availableBytes: number;
-  usedBytes: number;
-  /** Bytes left for users, on the disk and below the quota, as `df` shows it. */
-  roomBytes: number;
-  /** The volume's file up to its last page. */
-  fileBytes: number;
 }
 
 export interface TxgSink {
@@ -30,6 +37,8 @@ export interface TxgSink {
   pin(layers: readonly number[]): void;
   /** Has the writer make the intent log's file; `logMade` follows. */
   makeLog(bytes: number): void;
+  /** Asks for a new report of the space, which others take or free, too. */
+  look(): void;
   /** The most that the volume's file may grow to; 0: no limit. */
   setQuota(bytes: number): void;
   close(): void;

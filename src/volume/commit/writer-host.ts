@@ -70,10 +70,7 @@ export class WriterHost {
   ensure(bytes: number): SpaceReport {
     const space = this.#writer.ensure(bytes);
     return {
-      availableBytes: space.availableBytes,
-      usedBytes: space.usedBytes,
-      roomBytes: space.roomBytes,
-      fileBytes: space.fileBytes,
+      ...space,
       canGrow: space.availableBytes >= bytes,
       stats: this.#writer.stats(),
     };
