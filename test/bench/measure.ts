@@ -6,6 +6,7 @@ import { bySize } from './figures/by-size.js';
 import { coherentFigures } from './figures/coherent.js';
 import { deleteFigures } from './figures/delete-middle.js';
 import { depthFigures } from './figures/depth.js';
+import { tenBranches } from './figures/ten-branches.js';
 import { transferFigures } from './figures/transfer.js';
 import type { Image } from './image.js';
 import type { Material } from './material.js';
@@ -28,6 +29,7 @@ const FIGURES = [
   coherentFigures,
   depthFigures,
   deleteFigures,
+  tenBranches,
   applyFigures,
   transferFigures,
 ];

@@ -78,6 +78,8 @@ export class ServeLoop {
   #lookedMs = 0;
   /** The session with the latest request. */
   #hot: Seat | undefined;
+  /** Requests of more than one session have come since the last sleep. */
+  #areSeveralHot = false;
   /** When the descriptors were found empty after a request; 0: they were not. */
   #emptyMs = 0;
   /** The latest time known without a clock call. */
@@ -252,6 +254,7 @@ export class ServeLoop {
     session.book.clockMs = this.#clockMs;
     let outcome = session.serveOne();
     if (outcome !== SERVED) return outcome;
+    this.#areSeveralHot ||= this.#hot !== undefined && this.#hot !== seat;
     this.#hot = seat;
     const placement = this.#placement;
     placement?.served(session.callerPid);
@@ -298,6 +301,12 @@ export class ServeLoop {
     const startMs = this.#clockMs;
     let nowMs = startMs;
     do {
+      if (this.#areSeveralHot && this.#poll(0, nowMs) > 0) {
+        nowMs = performance.now();
+        this.counts.spun(true, nowMs - startMs);
+        this.#busyPoll.hit((nowMs - this.#emptyMs) * 1000);
+        return true;
+      }
       book.clockMs = nowMs;
       const outcome = seat.session.serveOne();
       if (outcome === SERVED) {
@@ -328,6 +337,7 @@ export class ServeLoop {
     const gapUs = (performance.now() - this.#emptyMs) * 1000;
     // Only the first sleep after a request says something about the next request.
     this.#emptyMs = 0;
+    this.#areSeveralHot = false;
     this.#placement?.rested(gapUs / 1000);
     this.#busyPoll.miss(gapUs);
   }

@@ -11,7 +11,7 @@
  * Doors inside volume/: unfinished.
  */
 import type { Deferred } from '../../lib/deferred.js';
-import { CommandError } from '../../lib/errors.js';
+import { CommandError, messageOf } from '../../lib/errors.js';
 import { failpoint } from '../../lib/failpoints.js';
 import { answerOf, type Settling, type Work } from '../../lib/work.js';
 import { decodeDeltaKey, deltaPrefix, inodeOf, prefixEnd } from '../../format/records/keys.js';
@@ -79,6 +79,12 @@ export interface PlannedMerge {
   conflicts: MergeConflict[];
 }
 
+const NOTHING: Pick<MergeAnswer, 'items' | 'summary' | 'conflicts'> = {
+  items: [],
+  summary: { added: 0, changed: 0, removed: 0, renamed: 0 },
+  conflicts: [],
+};
+
 /** Larger files are not merged line by line. */
 const TEXT_MAX_BYTES = 4 * 1024 * 1024;
 
@@ -115,10 +121,7 @@ export class Merging {
       ours: volume.live.top,
       theirs: this.branches.commands.branches.openLayer(branch).number,
     });
-    const none = { added: 0, changed: 0, removed: 0, renamed: 0 };
-    if (trees === undefined) {
-      return { command: 'merge', branch, items: [], summary: none, conflicts: [] };
-    }
+    if (trees === undefined) return { command: 'merge', branch, ...NOTHING };
     const plan = yield* this.#planned(trees);
     const conflicts = plan.conflicts.map((conflict) => conflictOf(plan, conflict));
     const items = yield* itemsIn(plan);
@@ -150,6 +153,7 @@ export class Merging {
   }
 
   *#merge(request: MergeRequest, trees: Trees, host: MergeHost): Work<MergeAnswer> {
+    if (this.#isAhead(trees)) return yield* this.#move(request, trees, host);
     const { branch, resolve } = request;
     const plan = yield* this.#planned(trees);
     if (plan.conflicts.length > 0) yield* this.#mergeTexts(plan, host);
@@ -161,10 +165,6 @@ export class Merging {
     if (conflicts.length > 0 && resolve === 'ours') yield* plan.dropConflicts();
     const items = yield* itemsIn(plan);
     const told = { items, summary: summaryOf(items), conflicts };
-    if (this.#isAhead(trees)) {
-      const from = { layer: trees.theirs, from: trees.theirs };
-      return yield* answerOf(host.adopt(() => this.#adopt(request, trees, from, told)));
-    }
     let made = plan;
     let [under, from] = [trees.ours, trees.theirs];
     if (conflicts.length > 0 && resolve === 'theirs') {
@@ -181,6 +181,23 @@ export class Merging {
         return this.#adopt(request, trees, { layer: layer.layer.number, from }, told);
       }),
     );
+  }
+
+  /** Nothing can be in conflict; what has changed is looked up when programs go on. */
+  *#move(request: MergeRequest, trees: Trees, host: MergeHost): Work<MergeAnswer> {
+    const from = { layer: trees.theirs, from: trees.theirs };
+    const answer = yield* answerOf(host.adopt(() => this.#adopt(request, trees, from)));
+    try {
+      const items = yield* itemsIn(yield* this.#planned(trees));
+      return { ...answer, items, summary: summaryOf(items) };
+    } catch (error) {
+      throw new CommandError(
+        'merge-not-listed',
+        'EIO',
+        `branch ${request.branch} is merged (undo takes it back), but what it has changed can't be listed: ${messageOf(error)}`,
+        { branch: request.branch },
+      );
+    }
   }
 
   *#staged(plan: MergePlan, under: number, host: MergeHost): Work<MergeLayer> {
@@ -217,7 +234,7 @@ export class Merging {
     { branch, source }: MergeRequest,
     trees: Trees,
     { layer, from }: Pick<MergeRecord, 'layer' | 'from'>,
-    told: Pick<MergeAnswer, 'items' | 'summary' | 'conflicts'>,
+    told?: Pick<MergeAnswer, 'items' | 'summary' | 'conflicts'>,
   ): TreeMoved<MergeAnswer> {
     const volume = this.#volume;
     const { catalog } = volume;
@@ -228,7 +245,7 @@ export class Merging {
       layer,
       reapsOrphans: !volume.layers.path(layer).includes(trees.ours) || layer === trees.theirs,
       source,
-      counts: { ...told.summary, conflictCount: told.conflicts.length },
+      counts: told && { ...told.summary, conflictCount: told.conflicts.length },
     });
     catalog.addMerge({ layer, from, branch, into, timeMs: volume.core.clock.nowMs() });
     failpoint('merge:adopted');
@@ -236,7 +253,7 @@ export class Merging {
       command: 'merge',
       branch,
       outcome: layer === trees.theirs ? 'moved' : 'merged',
-      ...told,
+      ...(told ?? NOTHING),
       layer,
       newLayer: moved.to.top,
       ...(undo !== undefined && { undo }),
@@ -339,9 +356,7 @@ function unchanged(branch: string, volume: Volume): MergeAnswer {
     command: 'merge',
     branch,
     outcome: 'unchanged',
-    items: [],
-    summary: { added: 0, changed: 0, removed: 0, renamed: 0 },
-    conflicts: [],
+    ...NOTHING,
     layer: top,
     newLayer: top,
     pruned: [],

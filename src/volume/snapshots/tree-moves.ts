@@ -100,7 +100,8 @@ interface MergedTree {
   /** Files without a name come from a tree that programs do not have open. */
   reapsOrphans: boolean;
   source: string;
-  counts: Record<string, number>;
+  /** Absent: not known yet. */
+  counts: Record<string, number> | undefined;
 }
 
 /** A command that changes the live tree in place, and how it is shown. */

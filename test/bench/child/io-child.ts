@@ -24,6 +24,7 @@ import {
   openEach,
   populate,
   readEach,
+  session,
   statAll,
   statMissing,
   statTree,
@@ -71,6 +72,7 @@ const JOBS: Record<string, Job> = {
   rewrite: (path, files, bytes, step, round) =>
     rewrite(path, Number(files), Number(bytes), Number(step), Number(round)),
   work: (path, ms) => workFor(path, Number(ms)),
+  session: (path, from, count, stamp = '') => session(path, Number(from), Number(count), stamp),
   'read-each': (path, count) => readEach(path, Number(count)),
 };
 

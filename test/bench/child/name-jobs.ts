@@ -9,13 +9,16 @@ import {
   readFileSync,
   readlinkSync,
   readSync,
+  renameSync,
   unlinkSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { PAGE_BYTES, timedMs } from './content.js';
+import { noise, PAGE_BYTES, timedMs } from './content.js';
 
 const FILES_PER_DIRECTORY = 100;
+const RESULT_BYTES = 4 * 1024 * 1024;
 const SET_ID_BITS = 0o6000;
 export const APPENDED = 'appended\n';
 
@@ -191,5 +194,34 @@ export function readEach(root: string, count: number): number {
       if (readSync(fd, page, 0, PAGE_BYTES, 0) !== 200) throw new Error(`file ${i} is too short`);
       closeSync(fd);
     }
+  });
+}
+
+/**
+ * A program at work on `count` files of a populated tree: reads each, overwrites every second one,
+ * and beside every fourth one puts a new file in place of what its last work had left there, of
+ * which every second is removed again. At the end it writes its result, one larger file.
+ */
+export function session(root: string, from: number, count: number, stamp: string): number {
+  const text = Buffer.from(stamp);
+  return timedMs(() => {
+    for (let i = from; i < from + count; i++) {
+      const path = numberedPath(root, i);
+      if (readFileSync(path).length !== 200) throw new Error(`${path} is not 200 bytes long`);
+      if (i % 2 !== 0) continue;
+      const fd = openSync(path, 'r+');
+      writeSync(fd, text, 0, text.length, 0);
+      closeSync(fd);
+      if (i % 4 !== 0) continue;
+      const made = openSync(`${path}.new`, 'wx');
+      writeSync(made, text);
+      closeSync(made);
+      renameSync(`${path}.new`, `${path}.own`);
+      if (i % 8 === 0) unlinkSync(`${path}.own`);
+    }
+    writeFileSync(
+      join(root, `d${Math.floor(from / FILES_PER_DIRECTORY)}`, 'result'),
+      noise(RESULT_BYTES),
+    );
   });
 }

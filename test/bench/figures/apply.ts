@@ -8,9 +8,8 @@ import { formatBytes, formatMs, formatTable } from '../report/format.js';
 import type { Measured } from '../report/measured.js';
 import { child, interruptible, run } from '../shell.js';
 import { anonymousBytes, type Place } from '../systems/system.js';
-import { counted, type FigureContext, type FigureSet, ownRow } from './figure.js';
-
-const POPULATED_AT_ONCE = 50_000;
+import { counted, type FigureContext, type FigureSet, ownRow, timedCli } from './figure.js';
+import { populate } from './populate.js';
 
 interface ApplyFigures {
   files: number;
@@ -22,24 +21,6 @@ interface ApplyFigures {
   undoMs: number;
   /** Of the server, after all that. */
   memoryBytes: number;
-}
-
-async function makeBase(context: FigureContext, base: string, files: number): Promise<void> {
-  mkdirSync(base, { recursive: true });
-  for (let from = 0; from < files; from += POPULATED_AT_ONCE) {
-    const to = Math.min(files, from + POPULATED_AT_ONCE);
-    child('populate', base, from, to);
-    context.say(`base of ${counted(files)} files: ${counted(to)}`);
-    await interruptible();
-  }
-  run('sync', ['-f', base]);
-}
-
-/** The command line's time, its own start included. */
-function timedCli({ system }: FigureContext, place: Place, ...words: string[]): number {
-  const start = process.hrtime.bigint();
-  system.cli(...words, '-C', place.mountpoint);
-  return Number(process.hrtime.bigint() - start) / 1e6;
 }
 
 async function measureApply(
@@ -89,7 +70,8 @@ export const applyFigures: FigureSet = {
     const all: ApplyFigures[] = [];
     for (const files of context.files) {
       const base = join(context.image.disk, `base-${files}`);
-      await makeBase(context, base, files);
+      mkdirSync(base, { recursive: true });
+      await populate(context, base, files);
       const place = {
         data: join(context.image.disk, `apply-${files}`),
         mountpoint: join(context.image.directory, 'mounts', `apply-${files}`),

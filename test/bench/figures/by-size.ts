@@ -1,7 +1,7 @@
 /**
  * What may grow with the tree: mount to the first listing, unmount, memory of
- * the server, save and restore, which may grow with the change too, and branch
- * and switch. The same trees serve all of them.
+ * the server, save, restore and merge, which may grow with the change too, and
+ * branch and switch. The same trees serve all of them.
  */
 import { writeFileSync } from 'node:fs';
 import { run, child, timed } from '../shell.js';
@@ -11,21 +11,11 @@ import { anonymousBytes, type Place } from '../systems/system.js';
 import { type BranchFigures, branchFigures, branchSection } from './branches.js';
 import { commandFigures, commandSection } from './commands.js';
 import { counted, type FigureContext, type FigureSet, ownRow, withVolume } from './figure.js';
+import { type MergeFigures, mergeFigures, mergeSection } from './merge.js';
+import { populate } from './populate.js';
 
-const POPULATED_AT_ONCE = 50_000;
 const MOUNTS = 3;
 const MB = 1e6;
-
-async function populate(context: FigureContext, place: Place, files: number): Promise<void> {
-  for (let from = 0; from < files; from += POPULATED_AT_ONCE) {
-    const to = Math.min(files, from + POPULATED_AT_ONCE);
-    child('populate', place.mountpoint, from, to);
-    context.say(`tree of ${counted(files)} files: ${counted(to)}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  run('sync', ['-f', place.mountpoint]);
-  context.system.settle(place);
-}
 
 interface MountFigures {
   files: number;
@@ -105,20 +95,23 @@ function memorySection(all: readonly MemoryFigures[]): string {
 }
 
 export const bySize: FigureSet = {
-  names: ['save', 'restore', 'branch', 'mount', 'memory'],
+  names: ['save', 'restore', 'branch', 'merge', 'mount', 'memory'],
   measure: async (context, wanted) => {
     const mounts: MountFigures[] = [];
     const memories: MemoryFigures[] = [];
     const commands: Awaited<ReturnType<typeof commandFigures>> = [];
     const branches: BranchFigures[] = [];
+    const merges: MergeFigures[] = [];
     for (const files of context.files) {
       await withVolume(context, `tree-${files}`, async (place) => {
-        await populate(context, place, files);
+        await populate(context, place.mountpoint, files);
+        context.system.settle(place);
         if (wanted.has('mount')) mounts.push(measureMounts(context, place, files));
         if (wanted.has('memory')) memories.push(measureMemory(context, place, files));
         if (wanted.has('save') || wanted.has('restore'))
           commands.push(...(await commandFigures(context, place, files)));
         if (wanted.has('branch')) branches.push(...(await branchFigures(context, place, files)));
+        if (wanted.has('merge')) merges.push(...(await mergeFigures(context, place, files)));
       });
     }
     const sections: string[] = [];
@@ -131,6 +124,11 @@ export const bySize: FigureSet = {
     }
     if (branches.length > 0) {
       const { section, rows: own } = branchSection(context, branches);
+      sections.push(section);
+      rows.push(...own);
+    }
+    if (merges.length > 0) {
+      const { section, rows: own } = mergeSection(context, merges);
       sections.push(section);
       rows.push(...own);
     }

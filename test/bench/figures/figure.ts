@@ -66,4 +66,11 @@ export async function withVolume<T>(
   return result;
 }
 
+/** The command line's time, its own start included. */
+export function timedCli({ system }: FigureContext, place: Place, ...words: string[]): number {
+  const start = process.hrtime.bigint();
+  system.cli(...words, '-C', place.mountpoint);
+  return Number(process.hrtime.bigint() - start) / 1e6;
+}
+
 export const counted = (count: number): string => count.toLocaleString('en');

@@ -1,6 +1,7 @@
 /** Merges of branches, three-way by file (format.md, rules M1–M7). */
 import t, { type Test } from 'tap';
 import { S_IFCHR } from '../../../src/lib/file-mode.js';
+import { settledWith } from '../../../src/lib/work.js';
 import { codeOf } from './code-of.js';
 import { TwoBranches, Work } from './merge-fixture.js';
 
@@ -68,6 +69,24 @@ t.test('what only one side changed is taken, on either side', async (t) => {
   const merged = trees.ours.tree();
   trees.reopen();
   t.same(trees.ours.tree(), merged);
+  sound(t, trees);
+});
+
+t.test('a branch that is ahead is listed when programs go on already', async (t) => {
+  const trees = two(t, files, nothing, (theirs) => theirs.write('three', 'changed'));
+  const { volume } = trees;
+  const { items, summary } = trees.ours.merge('b', undefined, {
+    adopt: (change) => {
+      const { answer, from } = volume.core.withReserve(change);
+      volume.leaveBehind(from);
+      t.same(answer.items, [], 'nothing was looked up while they waited');
+      trees.ours.write('d/one', 'by a program');
+      return settledWith(answer);
+    },
+  });
+  t.match(items, [{ path: 'three', kind: 'changed' }]);
+  t.same(summary, { added: 0, changed: 1, removed: 0, renamed: 0 });
+  t.equal(trees.ours.text('d/one'), 'by a program');
   sound(t, trees);
 });
 
