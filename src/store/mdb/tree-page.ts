@@ -11,6 +11,7 @@ import {
   FLAG_BRANCH,
   FLAG_LEAF,
   keyLength,
+  LARGE_LENGTH,
   NODE_BIG,
   NODE_HEADER,
   nodeCount,
@@ -26,6 +27,16 @@ import {
 } from './layout.js';
 
 const NO_BYTES = Buffer.alloc(0);
+/** In the reference that replaces a large value: how many pages it has. */
+const PAGES_AT = 16;
+/** The offset of a node, in its page. */
+const POINTER_BYTES = 2;
+
+/** What a node takes in a page, with its offset; nodes have even lengths. */
+export function nodeBytes(keyBytes: number, valueBytes: number): number {
+  const length = NODE_HEADER + keyBytes + valueBytes;
+  return length + (length & 1) + POINTER_BYTES;
+}
 
 /** A value that has pages of its own. Bytes in the file. */
 export interface ValueSpan {
@@ -66,6 +77,10 @@ export function keyAt(page: Buffer, index: number): Buffer | undefined {
   const node = nodeAt(page, index);
   if (node === undefined) return undefined;
   return page.subarray(node + NODE_HEADER, valueOffset(page, node));
+}
+
+export function leafRecords(page: Buffer): number {
+  return nodeCount(page);
 }
 
 /** True when a key lies between the first and the last one of a leaf: it is there, or nowhere. */
@@ -112,6 +127,19 @@ export function childPage(page: Buffer, index: number): number | undefined {
   return node === undefined ? undefined : childOf(page, node);
 }
 
+/** What a record takes in the file when it is stored: a large value has pages of its own. */
+export function storedBytes(keyBytes: number, valueBytes: number, pageBytes: number): number {
+  if (!isLarge(keyBytes, valueBytes, pageBytes)) return nodeBytes(keyBytes, valueBytes);
+  const pages = Math.ceil((PAGE_HEADER + valueBytes) / pageBytes);
+  return nodeBytes(keyBytes, LARGE_LENGTH) + pages * pageBytes;
+}
+
+/** A leaf has room for two of the longest nodes. */
+export function isLarge(keyBytes: number, valueBytes: number, pageBytes: number): boolean {
+  const longest = (((pageBytes - PAGE_HEADER) >> 1) & ~1) - POINTER_BYTES;
+  return NODE_HEADER + keyBytes + valueBytes > longest;
+}
+
 /** A record of a leaf, where it lies: what it gives are views of the page, which stays as it is. */
 export class LeafRecord implements KeyView {
   keyBytes: Buffer = NO_BYTES;
@@ -145,6 +173,22 @@ export class LeafRecord implements KeyView {
       return undefined;
     }
     return page.subarray(data, data + this.#length);
+  }
+
+  /** Pages of its own that the value has, as they were taken for it; 0: it lies in the leaf. */
+  get ownPages(): number {
+    const { keyBytes: page, keyEnd: data } = this;
+    if (nodeFlags(page, this.#node) !== NODE_BIG || data + LARGE_LENGTH > page.length) return 0;
+    return page.readUIntLE(data + PAGES_AT, 6);
+  }
+
+  /** What the record takes in its leaf. */
+  get leafBytes(): number {
+    return nodeBytes(this.keyEnd - this.keyStart, this.#isLarge ? LARGE_LENGTH : this.#length);
+  }
+
+  get #isLarge(): boolean {
+    return nodeFlags(this.keyBytes, this.#node) === NODE_BIG;
   }
 
   get #length(): number {

@@ -46,7 +46,7 @@ export function areNeighbours(first: ValueSpan, second: ValueSpan): boolean {
 }
 
 /** A leaf, and the first key of the next one, as far as it is known. */
-interface Leaf {
+export interface Leaf {
   table: TableNumber;
   page: Buffer;
   next: Buffer | undefined;
@@ -186,12 +186,13 @@ export class ValueFile {
   #leaf(table: TableNumber, key: Uint8Array): Leaf | undefined {
     const last = this.#last;
     if (last?.table === table && isInLeaf(last.page, key)) return last;
-    const leaf = this.#descend(table, key);
+    const leaf = this.leafAt(table, key);
     if (leaf !== undefined) this.#last = leaf;
     return leaf;
   }
 
-  #descend(table: TableNumber, key: Uint8Array): Leaf | undefined {
+  /** As it lies in the file; undefined: the table is empty, or a page is not as it should be. */
+  leafAt(table: TableNumber, key: Uint8Array): Leaf | undefined {
     this.#roots[table] ??= this.#env.rootPage(table);
     let number = this.#roots[table];
     let next: Buffer | undefined;

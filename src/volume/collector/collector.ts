@@ -1,7 +1,7 @@
 /**
  * The collector removes records that no view can see (rules D1, D13, F5, F6).
  *
- * Doors inside volume/: collector, slice-size.
+ * Doors inside volume/: collector, slice-size, stored-keeps.
  */
 import {
   afterKey,
@@ -115,7 +115,7 @@ export class Collector {
     for (const { key, value } of tx.range(TABLE.snapshots, undefined, undefined)) {
       kept.add(decodeJson<{ layer: number }>(value, `snapshot ${key.toString()}`).layer);
     }
-    for (const layer of storedKeeps(tx)) kept.add(layer);
+    for (const { layer } of storedKeeps(tx)) kept.add(layer);
     // Empty layers about to be removed: nothing may be folded into them any more.
     for (const layer of this.#reported) {
       if (tree.has(layer)) tree.remove(layer);

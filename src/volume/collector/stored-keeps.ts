@@ -15,18 +15,32 @@ const MERGES = Buffer.from('merges');
 const APPLIED = Buffer.from('applied');
 const RETURNING = Buffer.from('returning');
 
-export function* storedKeeps(tx: Pick<WriteTransaction, 'get' | 'range'>): Generator<number> {
+export interface StoredKeep {
+  layer: number;
+  /** The branches of which any one takes the record along when it goes; none: no branch does. */
+  branches: readonly string[];
+  /** The record also goes when this layer and all that come from it have gone (rule M2). */
+  while?: number;
+}
+
+export function* storedKeeps(
+  tx: Pick<WriteTransaction, 'get' | 'range'>,
+): Generator<StoredKeep, void, undefined> {
   for (const { key, value } of tx.range(TABLE.meta, BRANCHES, prefixEnd(BRANCHES))) {
-    yield decodeJson<{ fork: number }>(value, `meta/${key.toString()}`).fork;
+    const { fork } = decodeJson<{ fork: number }>(value, `meta/${key.toString()}`);
+    yield { layer: fork, branches: [key.toString('utf8', BRANCHES.length)] };
   }
   const merges = tx.get(TABLE.meta, MERGES);
   if (merges !== undefined) {
-    for (const { from } of decodeJson<{ from: number }[]>(merges, 'meta/merges')) yield from;
+    type Merge = { layer: number; from: number; branch: string; into: string };
+    for (const { layer, from, branch, into } of decodeJson<Merge[]>(merges, 'meta/merges')) {
+      yield { layer: from, branches: [branch, into], while: layer };
+    }
   }
   const applied = tx.get(TABLE.meta, APPLIED);
   if (applied === undefined) return;
   for (const { layer } of decodeJson<{ layer: number }[]>(applied, 'meta/applied')) {
-    if (layer !== BASE_LAYER) yield layer;
+    if (layer !== BASE_LAYER) yield { layer, branches: [] };
   }
 }
 
