@@ -13,3 +13,10 @@ export function isDirectoryWord(word: string): boolean {
     return !ABSENT.has((error as NodeJS.ErrnoException).code);
   }
 }
+
+/** A directory as the last word is the mountpoint, as for other commands. */
+export function wordsOf(given: string[]): { words: string[]; mountpoint: string | undefined } {
+  const last = given.at(-1);
+  if (last === undefined || !isDirectoryWord(last)) return { words: given, mountpoint: undefined };
+  return { words: given.slice(0, -1), mountpoint: last };
+}

@@ -35,6 +35,7 @@ export const COMMAND_NAMES = [
   'diff',
   'log',
   'versions',
+  'space',
   'promote',
   'demote',
   'switchover',
@@ -93,6 +94,12 @@ export interface CommandArguments {
   set?: { names?: readonly string[]; match?: readonly string[]; beforeMs?: number };
   /** `prune`: the rules; absent: those of the schedule. */
   keep?: NonNullable<Schedule['keep']>;
+  /** `space`: snapshots, patterns, ranges or branches. */
+  names?: readonly string[];
+  /** `space`: branches. */
+  branches?: readonly string[];
+  /** `space`: so many of the largest files. */
+  files?: number;
   /** `undo`: absent: back, or forward after an `undo`. */
   direction?: 'back' | 'forward';
   /** `undo`, `delete`, `prune`, `apply`, `freeze`, `merge`: only says what it would do. */

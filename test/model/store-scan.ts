@@ -48,7 +48,7 @@ export function countRecords(reader: TableReader, table: TableNumber): number {
   return [...reader.range(table, undefined, undefined, { keysOnly: true })].length;
 }
 
-interface Version {
+export interface Version {
   table: TableNumber;
   key: Buffer;
   value: Buffer;
@@ -98,7 +98,7 @@ export function garbage(reader: TableReader, blockSize: number): string[] {
 }
 
 /** Newest first within a place, as the keys are. */
-function allVersions(reader: TableReader): Version[] {
+export function allVersions(reader: TableReader): Version[] {
   const versions: Version[] = [];
   for (const table of VERSIONED) {
     for (const { key, value } of reader.range(table, undefined, undefined)) {
@@ -110,7 +110,7 @@ function allVersions(reader: TableReader): Version[] {
   return versions;
 }
 
-function seenFrom(
+export function seenFrom(
   path: ReadonlySet<number>,
   versions: readonly Version[],
   blockSize: number,

@@ -19,6 +19,7 @@ const LINES: readonly (readonly [string, string])[] = [
   ['check', 'x y'],
   ['diff', 'a b limit=x'],
   ['versions', ''],
+  ['space', 'files=3'],
   ['promote', 'epoch=x'],
   ['demote', 'a b'],
   ['revert', 'x'],

@@ -21,6 +21,9 @@ export async function inspect(target: Target, request: InspectRequest): Promise<
     if (args.paths !== undefined) options['path'] = args.paths.join('//');
     if (args.branch !== undefined) options['branch'] = args.branch;
     if (args.copies !== undefined) options['copies'] = args.copies;
+    if (args.names !== undefined) options['names'] = args.names.join('/');
+    if (args.branches !== undefined) options['branch'] = args.branches.join('/');
+    if (args.files !== undefined) options['files'] = String(args.files);
     if (args.fold === true) options['fold'] = 'yes';
     return await withProgress(
       command,

@@ -44,6 +44,7 @@ export const COMMAND_GROUPS: readonly Group[] = [
     sources: [
       source(async () => (await import('./snapshots.js')).addSnapshots, 'snapshots', 'list'),
       source(async () => (await import('./versions.js')).addVersions, 'versions'),
+      source(async () => (await import('./space.js')).addSpace, 'space'),
       source(async () => (await import('./log.js')).addLog, 'log'),
       source(async () => (await import('./history.js')).addHistory, 'history'),
       source(async () => (await import('./delete.js')).addDelete, 'delete'),

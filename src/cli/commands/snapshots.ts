@@ -5,7 +5,7 @@ import type { Answer } from '../../control/command.js';
 import { chooseSnapshots, unknownSnapshot } from '../../format/text/choose.js';
 import { foldedNote } from '../../format/text/note.js';
 import { sourceText } from '../../format/text/source.js';
-import { isDirectoryWord } from '../directory-word.js';
+import { wordsOf } from '../directory-word.js';
 import { action, at, type CommonOptions, withTarget } from '../options.js';
 import { formatTime, printable, printJson, printLine } from '../output.js';
 import { listOf } from '../state.js';
@@ -76,13 +76,6 @@ function isWanted(
     (options.kind?.includes(kind) ?? true) &&
     (options.branch === undefined || options.branch === branch)
   );
-}
-
-/** A directory as the last word is the mountpoint, as for other commands. */
-function wordsOf(given: string[]): { words: string[]; mountpoint: string | undefined } {
-  const last = given.at(-1);
-  if (last === undefined || !isDirectoryWord(last)) return { words: given, mountpoint: undefined };
-  return { words: given.slice(0, -1), mountpoint: last };
 }
 
 /** Throws no-such-snapshot when nothing is meant by a word. */

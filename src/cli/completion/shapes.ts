@@ -45,6 +45,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   branch: BRANCHES,
   'mount --branch': BRANCHES,
   'run --branch': 'none',
+  'space --branch': BRANCHES,
   'run --json-file': FILES,
   command: 'none',
   'peer remove name': PEERS,

@@ -49,6 +49,7 @@ import { restoreFilesFile } from './restore-files.js';
 import { saveFile } from './save.js';
 import { scheduleFile } from './schedule.js';
 import { revertFile, switchoverFile } from './switchover.js';
+import { spaceFile } from './space.js';
 import { STATE_FILES, STREAM_FILES } from '../state-files.js';
 import { syncFile } from './sync.js';
 import { undoFile } from './undo.js';
@@ -81,6 +82,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   diffFile,
   logFile,
   versionsFile,
+  spaceFile,
   promoteFile,
   demoteFile,
   switchoverFile,

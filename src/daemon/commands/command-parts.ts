@@ -11,7 +11,7 @@ import type { Finish } from './merging.js';
 
 /** A question to another thread, about the committed volume. */
 export interface InspectRequest {
-  command: 'apply' | 'freeze' | 'check' | 'diff' | 'log' | 'merge' | 'undo' | 'versions';
+  command: 'apply' | 'freeze' | 'check' | 'diff' | 'log' | 'merge' | 'space' | 'undo' | 'versions';
   args: CommandArguments;
   /** Whose live tree it is about; absent: of the branch that a mount would show. */
   branch?: string;

@@ -7,7 +7,7 @@
  * What must hold: one command at a time; an answer comes only when the command
  * is durable; a command that fails before the switch leaves everything as it was.
  *
- * Doors: command-parts, command-volume, commands, inspect.
+ * Doors: command-parts, command-volume, commands, inspect, space-answer.
  * Doors inside daemon/: applying, command-order, freezing, inspector, merge-lines, merging, problems,
  *   filling, save-schedule, space-watch.
  */
@@ -243,6 +243,7 @@ export class VolumeCommands<V> implements Commands {
       case 'check':
       case 'diff':
       case 'log':
+      case 'space':
       case 'versions':
         return this.#inspect(command, args);
       case 'peer-invite':

@@ -1,5 +1,5 @@
 /**
- * `check`, `diff`, `log` and `versions` on the committed state of a volume, in any
+ * `check`, `diff`, `log`, `space` and `versions` on the committed state of a volume, in any
  * thread: they write nothing, and the volume may be mounted.
  */
 import { CommandError } from '../../lib/errors.js';
@@ -25,6 +25,7 @@ import { fileLog, type LogEntry } from './file-log.js';
 import { fileVersions, inodeAt } from './file-versions.js';
 import { DiffCopies } from './diff-copies.js';
 import { fillLevels, fillProblems, NOT_FULL } from './filling.js';
+import { spaceAnswer } from './space-answer.js';
 import { problemsOf } from './problems.js';
 import { Merging } from '../../volume/merge/merge.js';
 import { shownMerge } from './merging.js';
@@ -82,6 +83,8 @@ export function inspectVolume(
         return mergePreview(volume, args);
       case 'log':
         return logAnswer(volume, args);
+      case 'space':
+        return spaceAnswer(volume, args, onProgress);
       case 'undo':
         return undoPreview(volume, args);
       case 'versions':

@@ -1,4 +1,4 @@
-/** Runs `check`, `diff` and `versions` of a mounted volume, each in a thread of its own. */
+/** Runs `check`, `diff`, `space` and `versions` of a mounted volume, each in a thread of its own. */
 import { constants, openSync } from 'node:fs';
 import { fsPath } from '../../lib/byte-text.js';
 import { INSPECT_LIMITS } from '../../lib/thread-limits.js';

@@ -7,13 +7,7 @@
  * Marks of removal (gone, whiteout, hole) are in no figure: they go when what
  * they hide has gone.
  */
-import {
-  blockIndexOf,
-  filesetOf,
-  inodeOf,
-  keyLayerAt,
-  stepOf,
-} from '../../format/records/keys.js';
+import { blockIndexOf, filesetOf, inodeOf, keyLayerAt, stepOf } from '../../format/records/keys.js';
 import { TABLE, type TableNumber, versionLength } from '../../format/records/tables.js';
 import { keyOnlyBytes, type StoredRecords, storedRecords } from '../../store/stored-records.js';
 import type { StoreReader } from '../../store/reader.js';
@@ -136,8 +130,7 @@ export class SpaceScan {
     }
     const step = number === TABLE.blocks ? stepOf(keyBytes.subarray(keyStart, keyEnd)) : 0;
     // One entry of the delta map for all steps of a layer.
-    const delta =
-      layer === newer ? 0 : keyOnlyBytes(DELTA_PREFIX_BYTES + placeEnd - keyStart);
+    const delta = layer === newer ? 0 : keyOnlyBytes(DELTA_PREFIX_BYTES + placeEnd - keyStart);
     const isMark = shortValue?.[0] === 0;
     this.#versions.add(layer, place, step, isMark ? 0 : records.bytes + delta);
     return layer;

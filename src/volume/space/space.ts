@@ -14,6 +14,7 @@ import { chooseSnapshots, isPattern } from '../../format/text/choose.js';
 import { nearHint, nearMatches, shorten } from '../../format/text/grammar.js';
 import type { StoreReader } from '../../store/reader.js';
 import { returningFiles } from '../collector/stored-keeps.js';
+import { MAIN_BRANCH } from '../branches/branch.js';
 import { View } from '../view.js';
 import type { Volume } from '../volume.js';
 import { Accounts, type Figures, type Totals } from './accounts.js';
@@ -153,14 +154,16 @@ function figuresOf(
     referencedBytes: figures.get(layer)?.referencedBytes ?? 0,
   });
   return {
-    snapshots: volume.shownSnapshots().map(({ name, layer, kind, createdMs, branch, lockCount }) => ({
-      name,
-      kind,
-      createdMs,
-      branch: branch ?? 'main',
-      lockCount,
-      ...of(holders.find('snapshot', name), layer),
-    })),
+    snapshots: volume
+      .shownSnapshots()
+      .map(({ name, layer, kind, createdMs, branch, lockCount }) => ({
+        name,
+        kind,
+        createdMs,
+        branch: branch ?? MAIN_BRANCH,
+        lockCount,
+        ...of(holders.find('snapshot', name), layer),
+      })),
     branches: [...holders.lives].map(([name, layer]) => ({
       name,
       ...of(holders.find('branch', name), layer),
