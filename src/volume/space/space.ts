@@ -193,7 +193,7 @@ function setOf(volume: Volume, holders: Holders, question: SpaceQuestion): Reado
 }
 
 function noneOfThatName(volume: Volume, word: string): CommandError {
-  const names = [...volume.catalog.snapshots.keys(), ...volume.branches.names()];
+  const names = new Set([...volume.catalog.snapshots.keys(), ...volume.branches.names()]);
   const near = isPattern(word) ? [] : nearMatches(word, names);
   const quoted = JSON.stringify(shorten(word, 300));
   return new CommandError(
