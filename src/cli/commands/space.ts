@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { ageText } from '../../lib/age.js';
 import { shownName } from '../../lib/byte-text.js';
+import { formatBytes } from '../../lib/size-text.js';
 import type { Answer } from '../../control/command.js';
 import type {
   BranchSpaceLine,
@@ -12,15 +13,7 @@ import type {
 } from '../../daemon/commands/space-answer.js';
 import { wordsOf } from '../directory-word.js';
 import { action, at, type CommonOptions, withTarget } from '../options.js';
-import {
-  counted,
-  formatBytes,
-  printable,
-  printJson,
-  printLine,
-  warn,
-  wrongUsage,
-} from '../output.js';
+import { counted, printable, printJson, printLine, warn, wrongUsage } from '../output.js';
 import { formatTable, outputWidth, printTable } from '../table.js';
 import { findTarget } from '../target.js';
 import { wholeNumber } from '../values.js';

@@ -10,8 +10,8 @@
  * Doors: space.
  */
 import { CommandError } from '../../lib/errors.js';
-import { chooseSnapshots, isPattern } from '../../format/text/choose.js';
-import { nearHint, nearMatches, shorten } from '../../format/text/grammar.js';
+import { chooseSnapshots, mayBeSeveral, unknownSnapshot } from '../../format/text/choose.js';
+import { LATEST_NAME, nearHint, nearMatches, shorten } from '../../format/text/grammar.js';
 import type { StoreReader } from '../../store/reader.js';
 import { returningFiles } from '../collector/stored-keeps.js';
 import { MAIN_BRANCH } from '../branches/branch.js';
@@ -171,14 +171,17 @@ function figuresOf(
   };
 }
 
-/** A word is a snapshot (or several), else a branch. */
+/** A word is a snapshot (or several, as for `delete`), else a branch. */
 function setOf(volume: Volume, holders: Holders, question: SpaceQuestion): ReadonlySet<Owner> {
   const { words = [], branches: names = [] } = question;
   const set = new Set<Owner>();
   const add = (owner: Owner | undefined): void => {
     if (owner !== undefined) set.add(owner);
   };
-  const { chosen, unknown } = chooseSnapshots(words, volume.snapshots(), 'every kind');
+  const resolved = words.map(
+    (word) => (word === LATEST_NAME ? volume.latest()?.name : word) ?? word,
+  );
+  const { chosen, unknown } = chooseSnapshots(resolved, volume.snapshots(), 'saved');
   for (const { name } of chosen) add(holders.find('snapshot', name));
   for (const word of unknown) {
     const branch = holders.find('branch', word);
@@ -193,15 +196,13 @@ function setOf(volume: Volume, holders: Holders, question: SpaceQuestion): Reado
 }
 
 function noneOfThatName(volume: Volume, word: string): CommandError {
+  if (mayBeSeveral(word)) return unknownSnapshot(word, volume.snapshots());
   const names = new Set([...volume.catalog.snapshots.keys(), ...volume.branches.names()]);
-  const near = isPattern(word) ? [] : nearMatches(word, names);
-  const quoted = JSON.stringify(shorten(word, 300));
+  const near = nearMatches(word, names);
   return new CommandError(
     'no-such-snapshot',
     'ENOENT',
-    isPattern(word)
-      ? `no snapshot matches ${quoted}`
-      : `no snapshot or branch ${quoted}${nearHint(near)}`,
+    `no snapshot or branch ${JSON.stringify(shorten(word, 300))}${nearHint(near)}`,
     { name: word, near },
   );
 }
