@@ -42,6 +42,7 @@ const THREADS = [
   ['T', 'toucher', 'daemon/watchers/*-process', 'its own process; only when programs watch'],
   ['L', 'looker', 'daemon/volumes/*-process', 'its own process, of volumes; may wait for ever'],
   ['U', 'unmount', 'daemon/mount/*-thread', 'one unmount that waits for the mount'],
+  ['N', 'handing over', 'daemon/mount/*-process', 'two, of a mount into another namespace'],
 ];
 const COLOURS = {
   C: '#57606a',
@@ -55,6 +56,7 @@ const COLOURS = {
   T: '#1b7c83',
   L: '#57606a',
   U: '#a40e26',
+  N: '#0550ae',
 };
 
 // --- what the sources say ---------------------------------------------------

@@ -62,8 +62,11 @@ export interface CommandArguments {
   branch?: string;
   /** `diff`: a directory that gets `before/` and `after/`, with the files that differ. */
   copies?: string;
-  /** `mount`: what is shown at the mountpoint, and how; `options` as after `-o`. */
-  mount?: { branch?: string; options?: string; driver?: string; source?: string };
+  /**
+   * `mount`: what is shown at the mountpoint, and how; `options` as after `-o`. `into`: in which
+   * mount namespace, if not that of the process that serves it: `PID:NAMESPACE`.
+   */
+  mount?: { branch?: string; options?: string; driver?: string; source?: string; into?: string };
   /** `diff`, `restore-files`: what lies at these paths, below the mountpoint. */
   paths?: readonly string[];
   /** `diff`: a whole directory is one item. */

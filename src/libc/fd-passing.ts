@@ -1,6 +1,7 @@
 /**
  * Handing descriptors between processes: `fusermount3` opens /dev/fuse for an
- * ordinary user and sends it back over the socket named by _FUSE_COMMFD.
+ * ordinary user and sends it back over the socket named by _FUSE_COMMFD; a mount
+ * goes from one mount namespace to another in the same way.
  */
 import { ERRNO } from '../lib/errors.js';
 import { addressOf, glibc, result } from './library.js';
@@ -19,6 +20,10 @@ const callSocketpair: (domain: number, type: number, protocol: number, out: Int3
   glibc.func('int socketpair(int, int, int, void *)');
 const callRecvmsg: (fd: number, message: Uint8Array, flags: number) => number = glibc.func(
   'int64_t recvmsg(int, void *, int)',
+);
+
+const callSendmsg: (fd: number, message: Uint8Array, flags: number) => number = glibc.func(
+  'int64_t sendmsg(int, void *, int)',
 );
 
 /** Two connected sockets. Both must be closed by the caller. */
@@ -73,4 +78,16 @@ export function recvFd(sock: number): number {
     control.readInt32LE(8) === SOL_SOCKET &&
     control.readInt32LE(12) === SCM_RIGHTS;
   return received > 0 && isDescriptor ? control.readInt32LE(16) : -ERRNO.ENODATA;
+}
+
+/** Sends a descriptor, which the caller keeps. 0, or -errno. */
+export function sendFd(sock: number, fd: number): number {
+  message.reset();
+  const { control } = message;
+  control.writeUInt32LE(CONTROL_LENGTH, 0);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  control.writeInt32LE(fd, 16);
+  const sent = result(callSendmsg(sock, message.header, 0));
+  return sent < 0 ? sent : 0;
 }

@@ -243,7 +243,7 @@ if (!isNative) {
         '--',
         'sh',
         '-c',
-        'echo made > f; echo ready; sleep 60',
+        'echo made > f; echo ready; exec sleep 60',
       ],
       { cwd: world.mnt },
     );
@@ -251,6 +251,73 @@ if (!isNative) {
     asked.kill('SIGTERM');
     t.equal(await new Promise((resolve) => asked.once('exit', resolve)), 143);
     t.equal(await diff('asked'), '+ f\n', 'what a command did that was ended is kept');
+  });
+
+  eachIdentity(t, 'a run within a run, and mounts of others', async (t, world) => {
+    await world.sh('mkdir -p base/in other; echo one > base/f; echo other > other/g; mkdir mnt2');
+    await world.mount(['base', 'mnt']);
+    await world.mount(['other', 'mnt2']);
+    const isRoot = world.identity.uid === 0;
+    const shadowfs = `node ${quoted(world.checkout)}/${MAIN}`;
+    // The third one has two around it; each sees what those around it have written, and no more.
+    const inmost = 'echo 3 >> f; echo "third $(id -u) $PWD"; cat f; cat "$WORLD/mnt2/g"';
+    const middle = `echo 2 >> f; ${shadowfs} run --json-file "$WORLD/third" --discard -- sh -c '${inmost}'; echo $?; cat f
+      echo saved > g; ${shadowfs} save of-middle`;
+    await world.sh(`cat > middle <<'END'\n${middle}\nEND`);
+    const outer = `echo 1 >> f; ${shadowfs} run --merge --branch inner -- sh "$WORLD/middle"; echo $?; cat f; ls`;
+    const ran = await run(world, ['--branch', 'outer', '--', 'sh', '-c', outer], {});
+    const { uid } = world.identity;
+    t.match(
+      ran.out,
+      new RegExp(
+        `^third ${uid} .*mnt\none\n1\n2\n3\nother\n0\none\n1\n2\n.*of-middle.*\n0\none\n1\n2\nf\ng\nin\n$`,
+        's',
+      ),
+      ran.err,
+    );
+    t.match(JSON.parse(await world.sh('cat third')), { ok: true, isSamePath: true });
+    t.equal(await world.sh('cat "$MNT/f"; ls "$MNT"'), 'one\nf\nin\n');
+    t.equal(await branches(world), 'NAME\nmain\nouter\n');
+    t.same(traces(world), []);
+    if (isRoot) {
+      await world.sh('mount -t tmpfs none "$MNT/in"');
+      const inside = await run(world, ['--keep', '--', 'sh', '-c', 'echo x > in/x; echo x > y']);
+      t.match(inside, { status: 0, err: /mounts inside .* for everybody: in\n.*1 added/s });
+      t.equal(await world.sh('cat "$MNT/in/x"; ls "$MNT"'), 'x\nf\nin\n');
+      const there = await run(world, ['--', 'true'], { cwd: `${world.mnt}/in` });
+      t.match(there, { status: 125, err: /tmpfs\) is mounted inside .*no part of its tree/ });
+      await world.sh('umount "$MNT/in"');
+    }
+    // The run's namespace has a copy of the other mount, which must not outlive it there.
+    const waits = 'touch "$WORLD/began"; while [ ! -e "$WORLD/go" ]; do sleep 0.05; done';
+    const during = async (script: string, work: () => Promise<void>): Promise<Ran> => {
+      await world.sh('rm -f began go');
+      const words = [world.mnt, '--keep', '--', 'sh', '-c', script];
+      const done = run(world, words, { cwd: '/' });
+      await world.sh('wait_for test -e began');
+      await work();
+      await world.sh('touch go');
+      return await done;
+    };
+    await during(`exec 3< "$WORLD/mnt2/g"; ${waits}`, async () => {
+      const busy = await world.refused(['umount', world.path('mnt2')]);
+      t.match(busy, { code: 'mount-busy', message: /open file .*mnt2\/g/ });
+      t.match(await world.refused(['umount', world.mnt]), {
+        ...{ code: 'mount-busy', message: /run of .*in branch run-/s, runs: [{ pid: Number }] },
+      });
+    });
+    const cut = await during(`${waits}; touch made`, async () => {
+      await world.umount(world.path('mnt2'));
+      t.match(await world.shadowfs(['umount', '-l', world.mnt]), { ended: true });
+    });
+    t.match(cut, {
+      status: 125,
+      err: /was unmounted while the command ran.* exit code 0.* branch run-/,
+    });
+    await world.mount(['base', 'mnt']);
+    const name = /branch (run-\S+)/.exec(cut.err)?.[1] ?? '';
+    const diff = await world.tryShadowfs(['diff', '--branch', name, '-C', world.mnt]);
+    t.match(diff, { out: '+ made\n', err: '' });
   });
 
   asUser(t, 'on a terminal it asks', async (t, world) => {

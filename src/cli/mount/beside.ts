@@ -3,11 +3,10 @@
  * the control files of one of its mounts, to serve one more.
  */
 import { hostname } from 'node:os';
-import { attempt } from '../../lib/attempt.js';
-import { readLink } from '../../lib/byte-paths.js';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import type { DriverChoice, MountPlan } from '../../daemon/mount/mount-plan.js';
+import { mountNamespaceOf } from '../../daemon/mount/hand-over.js';
 import { recordsOf } from '../../daemon/mount/mount-record.js';
 import {
   isDead,
@@ -81,20 +80,15 @@ function mountServedBy(owner: OwnerRecord, { paths }: MountPlan): MountEntry | u
 
 /** It would be mounted where that process lives, and not be seen here. */
 function refuseOtherNamespace({ pid }: OwnerRecord, { volume }: MountPlan): void {
-  const here = namespaceOf('self');
-  const there = namespaceOf(pid);
-  if (there === undefined || there === here) return;
+  // Of a process outside of the user namespace in which a `run` works that can't be known.
+  if (mountNamespaceOf(pid) === mountNamespaceOf('self')) return;
   throw new CommandError(
     'other-namespace',
     'EBUSY',
     `the volume ${shownName(volume)} is served by process ${pid}, which sees other mounts than this ` +
-      'one (another mount namespace, as in a container): mount it from there',
+      'one (another mount namespace, as in a container or in a run): mount it from there',
     { pid },
   );
-}
-
-function namespaceOf(pid: number | 'self'): string | undefined {
-  return attempt(() => readLink(`/proc/${pid}/ns/mnt`));
 }
 
 async function volumeInUse(

@@ -4,6 +4,9 @@ import { action, type CommonOptions, jsonOption, withExamples } from '../options
 import { printJson, printLine, warn } from '../output.js';
 import type { MountEntry } from '../../daemon/mount/mount-table.js';
 import { currentPaths, findMount, findMountEntry } from '../target.js';
+import { hasEnded, readRuns } from '../world/run-records.js';
+import { shownName } from '../../lib/byte-text.js';
+import { CommandError } from '../../lib/errors.js';
 
 interface UmountOptions extends CommonOptions {
   lazy?: boolean;
@@ -22,6 +25,7 @@ export function addUmount(program: Command): void {
   ).action(
     action(async (mountpoint: string | undefined, options: UmountOptions) => {
       const mount = findMountEntry(mountpoint);
+      if (options.lazy !== true) refuseRuns(mount);
       const isBehind = await showsTheOriginal(mount);
       // Loaded only when needed: other commands start faster without it.
       const { umountAndWait } = await import('../../daemon/mount/umount.js');
@@ -47,6 +51,24 @@ export function addUmount(program: Command): void {
         printLine(`detached ${mount.mountpoint}; it is stored when its last user is gone`);
       }
     }),
+  );
+}
+
+/** What runs do could not be brought into a tree that is not mounted. */
+function refuseRuns({ mountpoint }: MountEntry): void {
+  const runs = readRuns(currentPaths()).filter(
+    (run) => run.directory === mountpoint && run.hiddenTree === null && !hasEnded(run),
+  );
+  if (runs.length === 0) return;
+  const lines = runs.map(
+    ({ command, pid, branch }) =>
+      `\n  run of ${shownName(command)} (pid ${pid}), in branch ${branch}`,
+  );
+  throw new CommandError(
+    'mount-busy',
+    'EBUSY',
+    `${shownName(mountpoint)} is in use:${lines.join('')}`,
+    { runs: runs.map(({ pid, command, branch }) => ({ pid, command, branch })) },
   );
 }
 

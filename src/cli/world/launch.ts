@@ -3,18 +3,19 @@
  * signals are its own: it runs in this process's group, so that the terminal reaches both, and what
  * is sent to this process alone goes on to it.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { constants } from 'node:os';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../lib/errors.js';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
-import { type Program, READY } from './shell-script.js';
+import { type Program, READY, WAITING } from './shell-script.js';
 
 /** The terminal sends these to the whole group. */
 const OF_THE_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 const PASSED_ON: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'];
 const ENDING: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP']);
+const WAITING_LINE = new RegExp(`^${WAITING}(.*)\n`, 'm');
 const STOPPING_MS = 2_000;
 const POLL_MS = 5;
 
@@ -94,14 +95,28 @@ export interface Streams {
   signals: Signals;
 }
 
-/** A text: why the command can't be started in this way; nothing of it has run. */
+/** Brings what the script waits for into the mount namespace in which process `pid` is. */
+export type Bring = (pid: number, namespace: string) => Promise<void>;
+
+/**
+ * A text: why the command can't be started in this way; nothing of it has run. Throws what `bring`
+ * throws.
+ */
 export async function launch(
   { file, args }: Program,
   { out, signals }: Streams,
+  bring?: Bring,
 ): Promise<Launched | string> {
   // Node makes descriptors non-blocking when it first uses them: not while the command does.
   void [process.stdout.isTTY, process.stderr.isTTY];
-  const child = spawn(file, args, { stdio: [0, out, 2, 'pipe'] });
+  const stdio: StdioOptions = [
+    0,
+    out,
+    2,
+    'pipe',
+    ...(bring === undefined ? [] : ['pipe' as const]),
+  ];
+  const child = spawn(file, args, { stdio });
   signals.reach(child);
   let failure = '';
   const ended = new Promise<Ended>((resolve) => {
@@ -114,7 +129,17 @@ export async function launch(
       resolve({ exitCode: code ?? 128 + (constants.signals[signal ?? 'SIGKILL'] ?? 0), signal });
     });
   });
-  const said = await textOf(child.stdio[3] as Readable);
+  let notBrought: unknown;
+  const said = await textOf(child.stdio[3] as Readable, async (namespace) => {
+    try {
+      await bring?.(child.pid ?? 0, namespace);
+      (child.stdio[4] as Writable).end('\n');
+    } catch (error) {
+      notBrought = error;
+      child.kill('SIGKILL');
+    }
+  });
+  if (notBrought !== undefined) throw notBrought;
   const at = said.lastIndexOf(READY);
   if (at >= 0 && child.pid !== undefined) {
     return { pid: child.pid, namespace: said.slice(at + READY.length).trim(), ended };
@@ -124,13 +149,23 @@ export async function launch(
   return why || `the shell ended with ${signal ?? exitCode}`;
 }
 
-/** Until the writer, or all of them, have closed it. */
-async function textOf(pipe: Readable): Promise<string> {
-  const chunks: Buffer[] = [];
+/** Until the writer, or all of them, have closed it; `waits`: it waits, in this namespace. */
+async function textOf(
+  pipe: Readable,
+  waits: (namespace: string) => Promise<void>,
+): Promise<string> {
+  let text = '';
+  let hasWaited = false;
   try {
-    for await (const chunk of pipe) chunks.push(chunk as Buffer);
+    for await (const chunk of pipe) {
+      text += (chunk as Buffer).toString();
+      const namespace = WAITING_LINE.exec(text)?.[1];
+      if (namespace === undefined || hasWaited) continue;
+      hasWaited = true;
+      await waits(namespace);
+    }
   } catch {
     // What came is what there is.
   }
-  return Buffer.concat(chunks).toString();
+  return text;
 }

@@ -62,7 +62,14 @@ async function finish(
     if (!request.isQuiet) process.stderr.write(`${text}\n`);
   };
   const left = await leaveWorld(world, paths);
-  const did = await changesOf(world.tree.control, world.branch, !request.isQuiet);
+  const did = await changesOf(world.tree.control, world.branch, !request.isQuiet).catch(
+    async (error: unknown) => {
+      const isGone = error instanceof CommandError && error.code === 'mount-unreachable';
+      if (!isGone) throw error;
+      await closeWorld(world, left.length > 0, paths);
+      throw treeUnmounted(world, ended);
+    },
+  );
   for (const line of didLines(world, did, left)) tell(line);
   const { exitCode, signal, startedMs, tookMs } = ended;
   const isFailed = exitCode !== 0 && brings(request.wish);
@@ -98,6 +105,18 @@ async function finish(
       leftProcesses: left,
     },
   };
+}
+
+/** By force: `umount` refuses it while a run goes on. */
+function treeUnmounted({ branch, tree }: World, { exitCode }: Ended): CommandError {
+  const where = shownName(tree.directory);
+  return new CommandError(
+    'tree-unmounted',
+    'ENODEV',
+    `${where} was unmounted while the command ran, which ended with exit code ${exitCode}: what it ` +
+      `did is in branch ${printable(branch)} (shadowfs mount ${where} shows it)`,
+    { branch, exitCode },
+  );
 }
 
 function didLines({ branch, tree }: World, did: Changes, left: readonly LeftProcess[]): string[] {

@@ -5,11 +5,14 @@
  *
  * What must hold: until it is ready, nothing of it reaches the command's own output; descriptor 3
  * gets what went wrong, or one line `ready NAMESPACE`; words and paths of any bytes arrive unchanged.
+ * Where the branch's mount has to be brought into the namespace, descriptor 3 first gets a line
+ * `waiting NAMESPACE`, and the script goes on when a line has come on descriptor 4.
  */
 import { bytesOfText, hasRawBytes } from '../../lib/byte-text.js';
 
 /** What the script says on descriptor 3. */
 export const READY = 'ready ';
+export const WAITING = 'waiting ';
 
 export interface Covering {
   /** The branch, where it is mounted; it will be seen at `directory`. */
@@ -17,13 +20,8 @@ export interface Covering {
   directory: string;
   /** Mounts inside the directory, which stay what they are: paths below it. */
   inner: readonly string[];
-  /**
-   * Mounts of this program's that are no concern of the command: as long as its namespace has a copy
-   * of one, that does not end. Only root can detach them.
-   */
-  detached: readonly string[];
-  /** The process in whose mount namespace `source` is; undefined: in this one. */
-  seenBy: number | undefined;
+  /** Nothing is at `source` before somebody has brought it into the namespace. */
+  isBrought: boolean;
 }
 
 export interface Start {
@@ -43,8 +41,8 @@ export interface Program {
 
 /** Errors go to descriptor 3 until the command begins; then 5 becomes 2 again. */
 const BEGIN = 'exec 5>&2 2>&3';
-const SAY_READY = `printf '${READY}%s\\n' "$(readlink /proc/self/ns/mnt)" >&3`;
-const BECOME = `${SAY_READY}; exec 2>&5 3>&- 5>&-; exec "$@"`;
+const say = (what: string): string => `printf '${what}%s\\n' "$(readlink /proc/self/ns/mnt)" >&3`;
+const BECOME = `${say(READY)}; exec 2>&5 3>&- 5>&-; exec "$@"`;
 const NAMESPACE = ['--mount', '--propagation', 'slave'];
 
 /** Bytes as a variable's value. The sign at the end keeps newlines that `$()` would cut off. */
@@ -65,13 +63,13 @@ class ShellWords {
   }
 }
 
-function covering(words: ShellWords, { source, directory, inner, detached }: Covering): string[] {
+function covering(words: ShellWords, { source, directory, inner, isBrought }: Covering): string[] {
   return [
+    ...(isBrought ? [say(WAITING), 'read -r _ <&4', 'exec 4<&-'] : []),
     ...inner.map((path) => {
       const [from, to] = [`${directory}/${path}`, `${source}/${path}`];
       return `mount --rbind -- ${words.word(from)} ${words.word(to)} || :`;
     }),
-    ...detached.map((path) => `umount -l -- ${words.word(path)} || :`),
     `mount --rbind -- ${words.word(source)} ${words.word(directory)}`,
   ];
 }
@@ -105,9 +103,7 @@ export function inNamespace(
   ];
   const script = ['set -e', ...words.lines, ...steps].join('\n');
   const namespaces = isRoot ? NAMESPACE : ['--user', '--map-root-user', ...NAMESPACE];
-  const enter =
-    where.seenBy === undefined ? '' : `nsenter --mount=/proc/${where.seenBy}/ns/mnt -- `;
-  const first = ['-c', `${BEGIN}; exec ${enter}unshare "$@"`, 'sh', ...namespaces, '--'];
+  const first = ['-c', `${BEGIN}; exec unshare "$@"`, 'sh', ...namespaces, '--'];
   return { file: 'sh', args: [...first, 'sh', '-c', script] };
 }
 

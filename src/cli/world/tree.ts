@@ -11,8 +11,10 @@ import { CommandError } from '../../lib/errors.js';
 import { makeDirectory } from '../../lib/make-directory.js';
 import { isWithin } from '../../lib/paths.js';
 import { parseMountOptions } from '../../daemon/mount/mount-options.js';
+import { endCopies } from '../../daemon/mount/copies.js';
 import { isRunning, readMountRecord } from '../../daemon/mount/mount-record.js';
 import {
+  innermostMount,
   mountAt,
   mountContaining,
   type MountEntry,
@@ -50,6 +52,8 @@ const HIDDEN = 'trees';
 const OF_BRANCHES: ReadonlySet<string> = new Set(['create', 'branch', 'branch-delete']);
 /** How long the process of a volume may take to store everything. */
 const ENDING_MS = 20_000;
+/** When another run's namespace may be what keeps a mount. */
+const COPIES_MS = 200;
 const POLL_MS = 10;
 
 /** Throws CommandError. The run lock is held. */
@@ -57,7 +61,10 @@ export async function openTree(directory: string, paths: StatePaths): Promise<Tr
   const place = realDirectory(directory);
   const table = readMountTable();
   const around = mountContaining(table, place);
-  if (around !== undefined) refuseOthers(around);
+  if (around !== undefined) {
+    refuseOthers(around);
+    refuseOtherFiles(innermostMount(table, place), around);
+  }
   const target = await targetOf(place);
   if (
     target?.kind === 'mounted' &&
@@ -100,6 +107,20 @@ function refuseOthers(mount: MountEntry): void {
     'not-permitted',
     'EACCES',
     `${shownName(mount.mountpoint)} is mounted by uid ${uid}: only that user can run something in a branch of it`,
+  );
+}
+
+/** A mount inside a tree is no part of it: a command in there would have no world of its own. */
+function refuseOtherFiles(inner: MountEntry | undefined, around: MountEntry): void {
+  if (inner === undefined || inner.type === MOUNT_TYPE) return;
+  if (!isWithin(inner.mountpoint, around.mountpoint)) return;
+  const where = shownName(inner.mountpoint);
+  throw new CommandError(
+    'bad-directory',
+    'EINVAL',
+    `${where} (${inner.type}) is mounted inside ${shownName(around.mountpoint)}, and no part of its ` +
+      'tree: nothing that a command writes there could be kept apart',
+    { mountpoint: inner.mountpoint },
   );
 }
 
@@ -216,6 +237,7 @@ export async function closeHidden(
   if (!unmountSurely(hidden) || record === undefined) return;
   for (let waitedMs = 0; waitedMs < ENDING_MS && isRunning(record); waitedMs += POLL_MS) {
     await sleep(POLL_MS);
+    if (waitedMs === COPIES_MS) endCopies(record);
   }
   if (isForRuns && !isRunning(record)) await removeUnused(record.volume, paths);
 }

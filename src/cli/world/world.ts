@@ -4,11 +4,10 @@
  *
  * What must hold: a branch that was made is in a run's record or in the list of branches, whenever
  * this process is killed; the branch's mount is in the command's namespace only, so that the kernel
- * removes it with the last process in there; no other run's namespace gets a copy of it.
+ * removes it with the last process in there; no other run of this user gets a copy of it.
  *
  * Doors inside cli/: ask, ended-runs, run-records, session.
  */
-import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,19 +18,15 @@ import { decodeUtf8, shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import { makeDirectory } from '../../lib/make-directory.js';
 import { isWithin } from '../../lib/paths.js';
+import { endCopies } from '../../daemon/mount/copies.js';
+import { mountNamespaceOf } from '../../daemon/mount/hand-over.js';
 import { readMountRecord, startTicksOf } from '../../daemon/mount/mount-record.js';
-import {
-  CONTROL_MOUNT_TYPE,
-  MOUNT_TYPE,
-  mountAt,
-  type MountEntry,
-  readMountTable,
-} from '../../daemon/mount/mount-table.js';
+import { mountAt, type MountEntry, readMountTable } from '../../daemon/mount/mount-table.js';
 import { ensurePrivateDirectory, type StatePaths } from '../../daemon/mount/paths.js';
 import type { ControlClient } from '../control-client.js';
 import type { Warn } from '../output.js';
 import { cleanEndedRuns } from './ended-runs.js';
-import { type Launched, launch, type Signals } from './launch.js';
+import { type Launched, launch, type Signals, type Streams } from './launch.js';
 import { type LeftProcess, leftProcesses } from './leftovers.js';
 import { pidNamespace, removeRun, type RunRecord, withRunLock, writeRun } from './run-records.js';
 import { inNamespace, type Start, withoutNamespace } from './shell-script.js';
@@ -40,8 +35,11 @@ import { unmountSurely } from './unmounting.js';
 
 /** How long the mount of a branch may take to end when nobody is in it any more. */
 const ENDING_MS = 20_000;
+/** When a namespace that was made meanwhile may be what keeps a mount. */
+const COPIES_MS = 200;
 const POLL_MS = 10;
 const NAMES_MAX = 10_000;
+const NAMED_MAX = 5;
 
 export interface WorldRequest {
   /** A directory in the tree, in which the command starts; absent: where this process is. */
@@ -89,11 +87,15 @@ export async function enterWorld(
         ...{ branch, mountpoint, namespace: null, isTold: false },
       };
       writeRun(paths, record);
-      const isSeen = await mountBranch(tree, branch, mountpoint, paths);
+      ensurePrivateDirectory(paths.runtimeDirectory, process.getuid?.() ?? 0);
+      makeDirectory(mountpoint);
+      const isElsewhere = livesElsewhere(tree);
+      if (!isElsewhere) await mountBranch(tree, record);
       refuseInterrupted(signals);
       const streams = { out: request.out, signals };
-      const world = await begin({ tree, branch, record }, isSeen, start, streams, warn);
-      if (world.elsewhere === undefined) release(mountpoint, isSeen ? undefined : tree.pid);
+      const world = await begin({ tree, branch, record }, isElsewhere, start, streams, warn);
+      // Only the command's namespace has it from now on.
+      if (world.elsewhere === undefined) unmountSurely(mountpoint);
       writeRun(paths, world.record);
       return world;
     } catch (error) {
@@ -129,29 +131,21 @@ async function fork(control: ControlClient, wanted: string | undefined): Promise
 }
 
 /**
- * False: the process that serves the tree makes its mounts in another namespace, as for a run within
- * a run. Only root can go there.
+ * The process that serves the tree sees other mounts than this one, as for a run within a run: what
+ * it mounts is not seen here, or is in the way of whoever unmounts it.
  */
-async function mountBranch(
-  tree: Tree,
-  branch: string,
-  mountpoint: string,
-  paths: StatePaths,
-): Promise<boolean> {
-  ensurePrivateDirectory(paths.runtimeDirectory, process.getuid?.() ?? 0);
-  makeDirectory(mountpoint);
+function livesElsewhere({ pid }: Tree): boolean {
+  return mountNamespaceOf(pid) !== mountNamespaceOf('self');
+}
+
+/** `into`: in another mount namespace than that of the process that serves the tree. */
+async function mountBranch(tree: Tree, record: RunRecord, into?: string): Promise<void> {
   const options = optionsLike(mountAt(readMountTable(), tree.hidden ?? tree.directory));
-  await tree.control.run('mount', mountpoint, { branch, ...(options !== '' && { options }) });
-  if (mountAt(readMountTable(), mountpoint) !== undefined) return true;
-  if (process.getuid?.() === 0) return false;
-  throw new CommandError(
-    'other-namespace',
-    'EBUSY',
-    `process ${tree.pid}, which serves ${shownName(tree.directory)}, makes its mounts in another mount ` +
-      'namespace, so that they are not seen here (a run within a run: the inner one needs a system ' +
-      'whose mounts are shared, as systemd sets it up)',
-    { pid: tree.pid },
-  );
+  await tree.control.run('mount', record.mountpoint, {
+    branch: record.branch,
+    ...(options !== '' && { options }),
+    ...(into !== undefined && { into }),
+  });
 }
 
 /** What the kernel does with the tree's mount it does with the branch's. */
@@ -164,28 +158,27 @@ function optionsLike(mount: MountEntry | undefined): string {
 /** In a namespace; where that can't be, in the mountpoint. */
 async function begin(
   { tree, branch, record }: Pick<World, 'tree' | 'branch' | 'record'>,
-  isSeen: boolean,
+  isElsewhere: boolean,
   start: Start,
-  streams: { out: 1 | 2; signals: Signals },
+  streams: Streams,
   warn: Warn,
 ): Promise<World> {
   const source = record.mountpoint + tree.root;
   const { directory } = tree;
-  const inner = isSeen ? mountsInside(directory) : [];
-  const isRoot = process.getuid?.() === 0;
-  const detached = isSeen && isRoot ? mountsOfOthers(tree, record.mountpoint, inner) : [];
-  const seenBy = isSeen ? undefined : tree.pid;
+  const inner = mountsInside(directory);
+  if (inner.length > 0) warn('mounts-inside', notApart(directory, inner));
   const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const launched = await launch(
-    inNamespace({ source, directory, inner, detached, seenBy }, start, user),
+    inNamespace({ source, directory, inner, isBrought: isElsewhere }, start, user),
     streams,
+    isElsewhere ? (pid, namespace) => mountBranch(tree, record, `${pid}:${namespace}`) : undefined,
   );
   if (typeof launched !== 'string') {
     const { namespace } = launched;
     return { tree, branch, record: { ...record, namespace }, launched, elsewhere: undefined };
   }
   refuseInterrupted(streams.signals);
-  if (!isSeen)
+  if (isElsewhere)
     throw new CommandError('not-started', 'EIO', `no namespace can be made: ${launched}`);
   const cwd = seenAt(start.cwd, directory, source);
   warn(
@@ -205,6 +198,15 @@ function seenAt(cwd: string, directory: string, source: string): string {
   return isWithin(real, directory) ? source + real.slice(directory.length) : source;
 }
 
+function notApart(directory: string, inner: readonly string[]): string {
+  const named = inner.slice(0, NAMED_MAX).map((path) => shownName(path));
+  const more = inner.length > NAMED_MAX ? ` and ${inner.length - NAMED_MAX} more` : '';
+  return (
+    `mounts inside ${shownName(directory)} are no part of the branch, so that what is written there ` +
+    `is written for everybody: ${named.join(', ')}${more}`
+  );
+}
+
 /** Below the directory; what lies in one of them comes with it. */
 function mountsInside(directory: string): string[] {
   const paths = readMountTable()
@@ -214,21 +216,6 @@ function mountsInside(directory: string): string[] {
     (path) => !paths.some((other) => other !== path && isWithin(path, other)),
   );
   return outer.map((path) => path.slice(directory.length + 1));
-}
-
-/** This program's mounts but those that the command works with; the innermost first. */
-function mountsOfOthers(tree: Tree, mountpoint: string, inner: readonly string[]): string[] {
-  const table = readMountTable();
-  const branch = mountAt(table, mountpoint);
-  const own = new Set([branch?.mountpoint, ...inner.map((path) => join(tree.directory, path))]);
-  return table
-    .filter(({ type, source }) => {
-      if (type === CONTROL_MOUNT_TYPE) return source !== `control:${mountpoint}`;
-      return type === MOUNT_TYPE;
-    })
-    .map((mount) => mount.mountpoint)
-    .filter((path) => ![...own].some((one) => one !== undefined && isWithin(path, one)))
-    .reverse();
 }
 
 function startOf(command: readonly string[], directory: string | undefined): Start {
@@ -253,14 +240,6 @@ function rawVariables(): Map<string, Uint8Array> {
   return found;
 }
 
-/** Only the command's namespace has it from now on. */
-function release(mountpoint: string, seenBy?: number): void {
-  if (seenBy !== undefined) {
-    spawnSync('nsenter', [`--mount=/proc/${seenBy}/ns/mnt`, '--', 'umount', mountpoint]);
-  }
-  unmountSurely(mountpoint);
-}
-
 /** The command was not started: nothing of what was made for it stays. */
 async function undo(
   tree: Tree,
@@ -280,8 +259,10 @@ async function undo(
 /** False: somebody still has it. */
 async function mountEnds(mountpoint: string, paths: StatePaths): Promise<boolean> {
   for (let waitedMs = 0; waitedMs < ENDING_MS; waitedMs += POLL_MS) {
-    if (readMountRecord(paths, mountpoint)?.state !== 'serving') return true;
+    const mount = readMountRecord(paths, mountpoint);
+    if (mount?.state !== 'serving') return true;
     await sleep(POLL_MS);
+    if (waitedMs === COPIES_MS) endCopies(mount);
   }
   return false;
 }

@@ -3,7 +3,7 @@
  * everything refused that can't work, and the leftovers of a killed process
  * cleaned up. Runs before anything is changed.
  *
- * Doors: answering, mount-options, mount-plan, mount-record, mount-table, paths,
+ * Doors: answering, copies, hand-over, mount-options, mount-plan, mount-record, mount-table, paths,
  *   processes, umount, uses-below.
  * Doors inside daemon/: detached, mount-place, plan-beside, unmount-elsewhere, unmount-thread.
  */

@@ -65,7 +65,8 @@ export function commandOf(pid: number): string {
   return attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()) ?? '?';
 }
 
-function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
+/** `mount`: as the table of the process's own mount namespace has it. */
+export function* usesByProcess(pid: number, mount: MountEntry): Generator<MountUse> {
   const command = commandOf(pid);
   for (const [link, how] of BUSY_LINKS) {
     const path = attempt(() => readLink(`/proc/${pid}/${link}`));
@@ -125,6 +126,12 @@ export function describeUse(use: MountUse): string {
 export function deviceOf(path: string): string | undefined {
   const device = attempt(() => statSync(path).dev);
   return device === undefined ? undefined : deviceText(device);
+}
+
+/** Which file it is, whatever its name; undefined: it can't be looked at. */
+export function fileIdOf(path: string): string | undefined {
+  const found = attempt(() => statSync(path));
+  return found && `${found.dev}:${found.ino}`;
 }
 
 /** As /proc/PID/maps writes it. */

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentDirectory } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
+import { copiesOf, endCopies, flushMount, type MountCopy, usesOfCopies } from './copies.js';
 import { cleanControlMount } from './mount-plan.js';
 import {
   findMountRecord,
@@ -23,6 +24,9 @@ import { unmount } from '../../fuse/mount/kernel-mount.js';
 const POLL_MS = 10;
 const PATIENCE_MS = 5000;
 const MAX_NAMED_USES = 20;
+/** When something else than storing may be what keeps the mount, and from then on. */
+const COPIES_MS = 100;
+const COPIES_PAUSE_MS = 1000;
 
 export interface UmountOutcome {
   /** The serving process has ended and everything is stored; false: detached, still in use. */
@@ -39,6 +43,10 @@ export async function umountAndWait(
   const record = findMountRecord(paths, mount);
   // This process's own working directory may be what keeps the mount busy.
   if (isWithin(currentDirectory(), mount.mountpoint)) process.chdir('/');
+  const copies = copiesOf(mount);
+  if (!lazy) refuseUsedElsewhere(mount, copies);
+  // The kernel writes it out when it removes the last copy only.
+  if (copies.length > 0) flushMount(mount.mountpoint, mount.device);
   try {
     await unmountSoon(mount, record);
   } catch (error) {
@@ -51,7 +59,8 @@ export async function umountAndWait(
   if (record === undefined) {
     return { ended: true };
   }
-  await waitForEnd(record, paths, say);
+  if (lazy && usesOfCopies(copiesOf(mount)).length > 0) return { ended: false };
+  await waitForEnd(mount, record, paths, say);
   // A killed daemon could not do this itself.
   cleanControlMount(record.controlMount);
   const after = readMountRecord(paths, record.mountpoint);
@@ -84,8 +93,14 @@ async function unmountSoon(mount: MountEntry, record: MountRecord | undefined): 
   }
 }
 
-function busy(mount: MountEntry): CommandError {
-  const uses = usesOfMount(mount);
+/** In a namespace of their own: the kernel would not count them. */
+function refuseUsedElsewhere(mount: MountEntry, copies: readonly MountCopy[]): void {
+  const byProducts = copies.filter(({ isByProduct }) => isByProduct);
+  const uses = usesOfCopies(byProducts);
+  if (uses.length > 0) throw busy(mount, uses);
+}
+
+function busy(mount: MountEntry, uses = usesOfMount(mount)): CommandError {
   const lines = uses.slice(0, MAX_NAMED_USES).map((use) => `\n  ${describeUse(use)}`);
   const inner = readMountTable().filter((entry) =>
     entry.mountpoint.startsWith(`${mount.mountpoint}/`),
@@ -109,16 +124,27 @@ function isServed(record: MountRecord, paths: StatePaths): boolean {
 }
 
 async function waitForEnd(
+  mount: MountEntry,
   record: MountRecord,
   paths: StatePaths,
   say: (message: string) => void,
 ): Promise<void> {
   const startedMs = Date.now();
   let told = false;
+  let lookAtMs = startedMs + COPIES_MS;
   while (isServed(record, paths)) {
-    if (!told && Date.now() - startedMs > PATIENCE_MS) {
+    let holders: string | undefined;
+    if (Date.now() >= lookAtMs) {
+      lookAtMs = Date.now() + COPIES_PAUSE_MS;
+      holders = endCopies(mount);
+    }
+    if (!told && (holders !== undefined || Date.now() - startedMs > PATIENCE_MS)) {
       told = true;
-      say(`waiting for process ${record.pid} to store everything`);
+      say(
+        holders === undefined
+          ? `waiting for process ${record.pid} to store everything`
+          : `waiting for ${holders}: there is a copy of the mount in a mount namespace of their own`,
+      );
     }
     await sleep(POLL_MS);
   }

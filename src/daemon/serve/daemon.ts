@@ -328,7 +328,9 @@ class Daemon {
       if (!(await within(GIVE_UP_MS, ready))) throw unanswered(plan);
       await mount.answers();
       mount.serving();
+      if (asked.into !== undefined) await mount.moveInto(asked.into);
     } catch (error) {
+      mount.tellEnd(undefined);
       await mount.remove();
       if (!this.#hasEnded) await this.#calls.promise('drop', { mount: id });
       this.#mounts.delete(id);

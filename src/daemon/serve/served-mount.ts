@@ -17,6 +17,7 @@ import { failpoint } from '../../lib/failpoints.js';
 import { makeDirectory } from '../../lib/make-directory.js';
 import type { PlainError } from '../calls/plain-error.js';
 import { refuseDetached } from '../mount/detached.js';
+import { MountCopies } from '../mount/hand-over.js';
 import { MountPlace } from '../mount/mount-place.js';
 import { cleanControlMount, type MountPlan } from '../mount/mount-plan.js';
 import { type MountRecord, startTicksOf, writeMountRecord } from '../mount/mount-record.js';
@@ -150,6 +151,19 @@ export class ServedMount {
     };
     writeMountRecord(plan.paths, this.#record);
     log(`serving ${plan.mountpoint} (volume ${plan.volume})`);
+  }
+
+  /** From here into another mount namespace, `PID:NAME`. Throws CommandError. */
+  async moveInto(into: string): Promise<void> {
+    const { mountpoint, controlMount } = this.plan;
+    const [, pid, name = ''] = /^(\d+):(.*)$/.exec(into) ?? [];
+    const copies = await MountCopies.of([mountpoint, controlMount]);
+    try {
+      unmountOrDetach({ mountpoint, lazy: true });
+      await copies.attach({ pid: Number(pid), name });
+    } finally {
+      copies.close();
+    }
   }
 
   /** Somebody has unmounted it: from now on its device number may be another mount's. */

@@ -9,7 +9,8 @@
  * Doors: kernel-mount, mount-info, path-command, remount, usable.
  */
 import { spawnSync } from 'node:child_process';
-import { statfsSync, statSync } from 'node:fs';
+import { readFileSync, statfsSync, statSync } from 'node:fs';
+import { attempt } from '../../lib/attempt.js';
 import { byteStringOfText, fsPath, shownText } from '../../lib/byte-text.js';
 import { CommandError, ERRNO, type ErrnoName } from '../../lib/errors.js';
 import {
@@ -233,6 +234,12 @@ interface HelperOutcome {
   status: number | null;
 }
 
+/** In the first one every number stands for itself. */
+function isInUserNamespace(): boolean {
+  const map = attempt(() => readFileSync('/proc/self/uid_map', 'latin1'));
+  return map !== undefined && !/^\s*0\s+0\s+4294967295\s*$/.test(map);
+}
+
 function helperRefusal({ error, stderr, status }: HelperOutcome, mountpoint: string): CommandError {
   if (error !== undefined) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
@@ -250,6 +257,10 @@ function helperRefusal({ error, stderr, status }: HelperOutcome, mountpoint: str
   }
   if (/device not found/.test(text)) return deviceRefusal(ERRNO.ENOENT);
   if (/\/dev\/fuse: Permission denied/.test(text)) return deviceRefusal(ERRNO.EACCES);
+  if (isInUserNamespace()) {
+    const why = `a set-user-id program has no rights in a user namespace, as in a run (${text})`;
+    return refusal('mount-not-permitted', 'EPERM', `not permitted to mount ${mountpoint}: ${why}`);
+  }
   if (/no write access|Permission denied|Operation not permitted/.test(text)) {
     return refusal('mount-not-permitted', 'EPERM', `not permitted to mount ${mountpoint}: ${text}`);
   }

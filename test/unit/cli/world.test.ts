@@ -91,27 +91,16 @@ t.test('what goes wrong before the command begins is not in its output', async (
   t.match(ran.output[3]?.toString(), /missing/);
 });
 
-t.test('root needs no user namespace, and leaves mounts that are not its business', async (t) => {
-  const where = {
-    source: '/w',
-    directory: '/d',
-    inner: ['m'],
-    detached: ['/x'],
-    seenBy: undefined,
-  };
+t.test('root needs no user namespace; a branch that is not there yet is waited for', async (t) => {
+  const where = { source: '/w', directory: '/d', inner: ['m'], isBrought: false };
   const start = { command: ['true'], cwd: '/d', variables: new Map(), oldPwd: undefined };
   const root = inNamespace(where, start, { uid: 0, gid: 0 }).args.join(' ');
   t.notMatch(root, /--user/);
-  t.match(
-    root,
-    /mount --rbind -- '\/d\/m' '\/w\/m'.*umount -l -- '\/x'.*mount --rbind -- '\/w' '\/d'/s,
-  );
-  const user = inNamespace({ ...where, detached: [] }, start, { uid: 7, gid: 8 }).args.join(' ');
-  t.match(
-    inNamespace({ ...where, seenBy: 5 }, start, { uid: 0, gid: 0 }).args[1],
-    /nsenter --mount=\/proc\/5\/ns\/mnt -- unshare/,
-  );
+  t.match(root, /mount --rbind -- '\/d\/m' '\/w\/m'.*mount --rbind -- '\/w' '\/d'/s);
+  t.notMatch(root, /waiting/);
+  const user = inNamespace({ ...where, isBrought: true }, start, { uid: 7, gid: 8 }).args.join(' ');
   t.match(user, /--user --map-root-user --mount .*--user --map-user=7 --map-group=8/s);
+  t.match(user, /'waiting .*read -r _ <&4\nexec 4<&-\nmount --rbind/s);
 });
 
 t.test('what a command did is added up, and removals are never cut off silently', async (t) => {
