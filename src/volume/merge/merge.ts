@@ -264,9 +264,12 @@ export class Merging {
 
   /** We have done nothing since: our tree becomes theirs, and no file is copied. */
   #isAhead({ ours, theirs }: Trees): boolean {
-    const volume = this.#volume;
+    const { core, layers, names } = this.#volume;
+    // A switch away from a branch seals its layer, which may have nothing in it.
+    const changed = layers.path(ours).find((layer) => !core.isEmptyLayer(layer));
+    if (changed !== undefined && !layers.path(theirs).includes(changed)) return false;
     // Files without a name that programs have open are of our tree alone.
-    return volume.layers.path(theirs).includes(ours) && volume.names.orphans().length === 0;
+    return names.orphans().length === 0;
   }
 
   #planned({ base, ours, theirs }: Trees): Work<MergePlan> {

@@ -90,6 +90,15 @@ t.test('a branch that is ahead is listed when programs go on already', async (t)
   sound(t, trees);
 });
 
+t.test('a branch is ahead of one that was left and came back to', async (t) => {
+  const trees = two(t, files, nothing, (theirs) => theirs.write('three', 'changed'));
+  trees.volume.branchCommands.fork('other', {}, 'test');
+  for (const name of ['other', 'main']) trees.volume.branchCommands.switchTo(name, 'test');
+  t.equal(trees.ours.merge('b').outcome, 'moved');
+  t.equal(trees.ours.text('three'), 'changed');
+  sound(t, trees);
+});
+
 t.test('a branch that is ahead is taken whole, and one undo takes it back', async (t) => {
   const trees = two(t, files, nothing, (theirs) => theirs.write('three', 'changed'));
   const before = trees.ours.tree();
