@@ -1,6 +1,6 @@
 /** Branches as a person meets them on a mount: forked, shown in turn, deleted, remembered. */
 import t from 'tap';
-import { asUser, eachIdentity, type World } from './harness.js';
+import { asUser, eachIdentity, pause, type World } from './harness.js';
 
 /** The exit code, and what a person reads. */
 async function says(world: World, ...words: string[]): Promise<string> {
@@ -146,4 +146,40 @@ asUser(t, 'programs keep their place through a switch', async (t, world) => {
     cat f; cat <&3; pwd | sed 's,.*/,,'; wc -l <&4
     echo main > ../.control/switch; cat f`);
   t.equal(read, 'one\nchanged\nd\n100000\nchanged\n');
+});
+
+const MB = 1_000_000;
+
+asUser(t, 'dropping nine branches of ten gives their space back', async (t, world) => {
+  const used = async (): Promise<number> => {
+    for (;;) {
+      const { usedBytes, openGroupBytes, isWriting } = await world.shadowfs(['status', 'mnt']);
+      if (openGroupBytes === 0 && isWriting === false) return Number(usedBytes);
+      await pause(100);
+    }
+  };
+  await world.mount(['--no-base', 'mnt']);
+  await world.sh('head -c 3000000 /dev/urandom > "$MNT/all"');
+  const before = await used();
+  await world.sh(`cd "$MNT"
+    for n in $(seq 10); do
+      echo b$n > .control/branch; echo b$n > .control/switch
+      head -c 2000000 /dev/urandom > own; head -c 500000 /dev/urandom | dd of=all conv=notrunc status=none
+      sha256sum all own > ../sums.$n
+      echo main > .control/switch
+    done`);
+  const own = (await used()) - before;
+  t.ok(own > 25 * MB && own < 30 * MB, `${own} bytes for ten times 2.5 MB`);
+  for (const n of [1, 2, 3, 4, 5, 6, 7, 9, 10]) await world.on(['branch', '--delete', `b${n}`]);
+  t.ok((await used()) > before + 25 * MB, 'what they held stays as snapshots');
+  await world.on(['delete', 'undo-*', '--yes']);
+  let left = 0;
+  for (let waited = 0; waited < 100; waited++) {
+    left = (await used()) - before;
+    if (left < 3.2 * MB) break;
+    await pause(100);
+  }
+  t.ok(left > 2.4 * MB && left < 3.2 * MB, `${left} bytes are left`);
+  await world.on(['switch', 'b8']);
+  await world.sh('cd "$MNT"; sha256sum --quiet -c ../sums.8');
 });
