@@ -368,5 +368,26 @@ if (!isNative) {
     );
     t.match(stopped, /hi me\n.*kept as branch c.*\nexit 130; steps left: 0\n$/s);
     t.equal(await branches(world), 'NAME\nmain\nb\nc\n');
+    // Job control: of the shell outside, and of one inside that suspends itself and is killed.
+    const steps = [
+      `shell> \tnode ${world.checkout}/${MAIN} run --branch d -- bash --norc --noprofile -i\\n`,
+      'shell> \techo inside; suspend\\n',
+      'Stopped\tjobs; fg\\n',
+      ' -i\t\\n',
+      'shell> \ttouch made; kill -9 $$\\n',
+      `${question}\tk\\n`,
+      'kept as\ttty; exit 7\\n',
+    ];
+    const shell = ['bash', '--norc', '--noprofile', '-i'];
+    const controlled = await world.run(['python3', world.fixture('on-terminal.py'), ...shell], {
+      cwd: world.mnt,
+      env: { TERM: 'dumb', PS1: 'shell> ' },
+      input: `${steps.join('\n')}\n`,
+    });
+    t.match(
+      controlled.out.replaceAll('\r', ''),
+      /inside\n.*Stopped .*run --branch d.*branch d of .*: 1 added\n.*\/dev\/pts\/.*\nexit 7; steps left: 0\n$/s,
+      controlled.err,
+    );
   });
 }

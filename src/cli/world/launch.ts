@@ -6,9 +6,9 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../lib/errors.js';
 import { STAT_FIELD, statFields } from '../../libc/process-stat.js';
+import { foregroundGroup, putInForeground } from '../../libc/terminal.js';
 import { type Program, READY, WAITING } from './shell-script.js';
 
 /** The terminal sends these to the whole group. */
@@ -16,8 +16,6 @@ const OF_THE_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 const PASSED_ON: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'];
 const ENDING: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP']);
 const WAITING_LINE = new RegExp(`^${WAITING}(.*)\n`, 'm');
-const STOPPING_MS = 2_000;
-const POLL_MS = 5;
 
 export interface Ended {
   exitCode: number;
@@ -46,23 +44,18 @@ export class Signals {
       });
     }
     for (const signal of PASSED_ON) this.#on(signal, () => void this.#child?.kill(signal));
+    // The command may put the terminal in order first, or not stop at all.
     this.#on('SIGTSTP', () => {
       if (!isInForeground()) this.#child?.kill('SIGTSTP');
-      void this.#stopWithChild();
     });
+    this.#on('SIGCHLD', () => this.#stopWithChild());
   }
 
-  /** A command may put the terminal in order first, or not stop at all. */
-  async #stopWithChild(): Promise<void> {
-    for (let waitedMs = 0; waitedMs < STOPPING_MS; waitedMs += POLL_MS) {
-      const pid = this.#child?.pid;
-      if (pid === undefined) return;
-      if (statFields(pid)?.[STAT_FIELD.state] === 'T') {
-        process.kill(process.pid, 'SIGSTOP');
-        return;
-      }
-      await sleep(POLL_MS);
-    }
+  /** Whatever has stopped it, the shell learns of this process only. */
+  #stopWithChild(): void {
+    const pid = this.#child?.pid;
+    if (pid === undefined || statFields(pid)?.[STAT_FIELD.state] !== 'T') return;
+    process.kill(process.pid, 'SIGSTOP');
   }
 
   #on(signal: NodeJS.Signals, pass: () => void): void {
@@ -87,6 +80,26 @@ export class Signals {
 function isInForeground(): boolean {
   const fields = statFields(process.pid);
   return fields !== undefined && fields[STAT_FIELD.group] === fields[STAT_FIELD.terminalGroup];
+}
+
+/**
+ * A shell that is killed leaves the terminal to a group of its own that has no process any more:
+ * this process takes it, in order to ask.
+ */
+export function takeTerminal(): void {
+  if (!process.stdin.isTTY) return;
+  const group = foregroundGroup(process.stdin.fd);
+  const own = Number(statFields(process.pid)?.[STAT_FIELD.group]);
+  if (group > 0 && group !== own && !isGroup(group)) putInForeground(process.stdin.fd, own);
+}
+
+function isGroup(group: number): boolean {
+  try {
+    process.kill(-group, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
 }
 
 export interface Streams {

@@ -12,7 +12,7 @@ import { canAsk } from '../ask-line.js';
 import { askWish, type Wish } from './ask.js';
 import { changeLines, type Changes, changesOf, totalsOf, totalsText } from './changes.js';
 import { requireProgram } from './find-program.js';
-import { type Ended, Signals } from './launch.js';
+import { type Ended, Signals, takeTerminal } from './launch.js';
 import type { LeftProcess } from './leftovers.js';
 import { KEPT, settle, type Settled } from './outcome.js';
 import { closeWorld, enterWorld, leaveWorld, type World, type WorldRequest } from './world.js';
@@ -43,6 +43,7 @@ export async function runInWorld(
     const startedMs = Date.now();
     const world = await enterWorld(request, signals, paths, warn);
     const ended = await world.launched.ended;
+    takeTerminal();
     const tookMs = Date.now() - startedMs;
     // A terminal's interrupt was for the command.
     const isEnding = signals.received === 'SIGTERM' || signals.received === 'SIGHUP';
