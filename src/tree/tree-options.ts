@@ -15,7 +15,7 @@ export interface TreeOptions {
   /** The target of `.control`, a byte string; absent: there is no `.control`. */
   controlTarget?: string;
   timeoutS?: number;
-  /** How many nodes the kernel may know; default `NODE_LIMITS`. */
+  /** How many nodes the kernel may know of all mounts together; default `NODE_LIMITS`. */
   nodeLimits?: NodeLimits;
   /**
    * Runs a job to its end: resumes it at once after `undefined`, or when a

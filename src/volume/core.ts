@@ -190,6 +190,12 @@ export class VolumeCore {
     return [...this.branches].map(({ live }) => live);
   }
 
+  /** The trees that are mounted have room for as many decoded inodes as one would have. */
+  shareCaches(): void {
+    const mounted = [...this.branches].filter(({ seats }) => seats > 0).length;
+    for (const { cache } of this.lives()) cache.shareWith(Math.max(1, mounted));
+  }
+
   /** Nothing has been written in the layer. */
   isEmptyLayer(layer: number): boolean {
     for (const txg of [this.open, this.closing]) {

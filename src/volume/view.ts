@@ -33,7 +33,22 @@ export class InodeCache {
   #old = new Map<number, Inode | null>();
   #baseEpoch = 0;
 
-  constructor(readonly generation: number) {}
+  #generation: number;
+
+  constructor(generation: number) {
+    this.#generation = generation;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** So many live trees share what one alone would have; each has as much as a snapshot's. */
+  shareWith(trees: number): void {
+    const generation = Math.max(SNAPSHOT_GENERATION, Math.floor(LIVE_GENERATION / trees));
+    if (generation < this.#generation) this.clear();
+    this.#generation = generation;
+  }
 
   /** Counts some inodes in both generations. */
   get size(): number {
@@ -58,7 +73,7 @@ export class InodeCache {
   }
 
   set(ino: number, inode: Inode | null): void {
-    if (this.#young.size >= this.generation) {
+    if (this.#young.size >= this.#generation) {
       this.#old = this.#young;
       this.#young = new Map();
     }

@@ -227,11 +227,18 @@ export class VolumeServer {
 
   add(mount: MountServer): void {
     this.#mounts.set(mount.id, mount);
+    this.#shareNodes();
+  }
+
+  /** What the kernel may know of all mounts together does not grow with their number. */
+  #shareNodes(): void {
+    for (const { tree } of this.#mounts.values()) tree.forgetting.shareWith(this.#mounts.size);
   }
 
   /** Settles when everything of it is stored; the others go on. */
   remove(mount: MountServer): Deferred<void> {
     this.#mounts.delete(mount.id);
+    this.#shareNodes();
     return mount.close();
   }
 

@@ -23,6 +23,15 @@ export interface NodeLimits {
 
 export const NODE_LIMITS: NodeLimits = { live: 1_500_000, paths: 250_000, special: 60_000 };
 
+/**
+ * What one of `mounts` mounts of a volume may have: together they have what one alone would. Paths
+ * are counted over all mounts.
+ */
+export function shareOf({ live, paths, special }: NodeLimits, mounts: number): NodeLimits {
+  const share = (limit: number): number => Math.max(1, Math.floor(limit / mounts));
+  return { live: share(live), paths, special: share(special) };
+}
+
 /** Sets every limit to `max`: for tests. */
 export function smallLimits(max: number): NodeLimits {
   return { live: max, paths: max, special: max };

@@ -20,6 +20,7 @@ import {
   type NodeLimits,
   nextLimit,
   type NodeName,
+  shareOf,
 } from './forgetting-plan.js';
 import type { Notification } from '../coherence/notification.js';
 import { ShadowNode } from '../snapshots/shadow-nodes.js';
@@ -42,7 +43,7 @@ export interface ForgettingFigures {
 export class Forgetting {
   /** Nodes that the kernel was asked to forget, since the mount. */
   asked = 0;
-  readonly limits: NodeLimits;
+  #limits: NodeLimits;
   #next: NodeLimits;
   #isRunning = false;
   /** Where the search in the table continues. */
@@ -51,11 +52,23 @@ export class Forgetting {
   constructor(
     readonly context: TreeContext,
     readonly run: ((job: TreeJob) => void) | undefined,
-    limits: NodeLimits | undefined,
+    /** Of all mounts of the volume together. */
+    readonly allLimits: NodeLimits = NODE_LIMITS,
   ) {
-    this.limits = limits ?? NODE_LIMITS;
-    this.#next = this.limits;
+    this.#limits = allLimits;
+    this.#next = allLimits;
     context.nodes.onTold = () => this.#look();
+  }
+
+  get limits(): NodeLimits {
+    return this.#limits;
+  }
+
+  /** So many mounts share the limits now. */
+  shareWith(mounts: number): void {
+    this.#limits = shareOf(this.allLimits, mounts);
+    this.#next = this.#limits;
+    this.#look();
   }
 
   figures(): ForgettingFigures {

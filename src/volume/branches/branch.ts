@@ -42,6 +42,7 @@ export class Branch {
   setLive(view: View): void {
     this.core.retire(this.#live, view);
     this.#live = view;
+    this.core.shareCaches();
   }
 }
 

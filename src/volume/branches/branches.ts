@@ -77,6 +77,7 @@ export class Branches {
     this.require(name);
     const branch = this.#opened(name) ?? this.#load(name);
     branch.seats++;
+    this.core.shareCaches();
     // It must know which undo snapshots are there before a command adds one.
     this.lineOf(branch);
     return branch;
@@ -95,9 +96,11 @@ export class Branches {
   close(branch: Branch): void {
     branch.seats--;
     if (branch.seats === 0) branch.where = undefined;
-    if (branch.isMain || branch.seats > 0) return;
-    this.core.branches.delete(branch);
-    this.#lines.delete(branch.name);
+    if (!branch.isMain && branch.seats === 0) {
+      this.core.branches.delete(branch);
+      this.#lines.delete(branch.name);
+    }
+    this.core.shareCaches();
   }
 
   lineOf(branch: Branch): UndoLine {

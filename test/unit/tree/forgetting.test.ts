@@ -128,6 +128,30 @@ for (const canPrune of [true, false]) {
   });
 }
 
+t.test('mounts share the limits, and one that is idle gives up its part, too', (t) => {
+  const jobs: TreeJob[] = [];
+  const { kernel, tree, volume, close } = makeRig({
+    nodeLimits: smallLimits(256),
+    runJob: (job) => jobs.push(job),
+  });
+  const work = (): void => {
+    for (const job of jobs.splice(0)) while (job.next().done !== true) volume.pump();
+  };
+  for (let i = 0; i < 250; i++) kernel.create(`f${i}`);
+  work();
+  t.ok(tree.status().live >= 250, 'one mount has all');
+  tree.forgetting.shareWith(4);
+  work();
+  t.same(tree.forgetting.figures().limits, { live: 64, paths: 256, special: 64 });
+  t.ok(tree.status().live <= 64, String(tree.status().live));
+  tree.forgetting.shareWith(1);
+  for (let i = 0; i < 180; i++) kernel.create(`g${i}`);
+  work();
+  t.ok(tree.status().live > 200, 'and has it again');
+  close();
+  t.end();
+});
+
 t.test('nodes in use above the limit are not asked for again and again', (t) => {
   const jobs: TreeJob[] = [];
   const { kernel, tree, close } = makeRig({
