@@ -121,23 +121,44 @@ asUser(t, 'without git, lines are merged by diff3, or by nobody', async (t, worl
   }
 });
 
-const STEPS = ['names', 'adopted'];
+const STEPS = ['sealed', 'names', 'staged', 'adopted'];
 
 asUser(t, 'cut off at any step, a merge is done wholly or not at all', async (t, world) => {
+  await part(world);
+  const before = await world.sh(LOOK);
+  await world.umount();
   for (const step of STEPS) {
-    await part(world, step);
-    const before = await world.sh(LOOK);
-    await world.umount();
-    await world.mount([step, 'mnt'], { env: { SHADOWFS_FAILPOINT: `merge:${step}` } });
+    await world.mount(['base', 'mnt'], { env: { SHADOWFS_FAILPOINT: `merge:${step}` } });
+    t.equal(await world.sh(LOOK), before, `before ${step}`);
     const { status } = await world.trySh('cd "$MNT"; echo try ours=yes > .control/merge');
     t.not(status, 0, step);
-    await world.mount([step, 'mnt']);
-    t.equal(await world.sh(LOOK), before, step);
-    t.match(await world.on(['merge', '--ours', 'try']), { ok: true, outcome: 'merged' });
-    t.match(await world.sh(LOOK), /new\/n:n/);
-    await world.check();
-    await world.umount();
   }
+  await world.sh('manifest base > before');
+  // Between the two halves: the merge is there, and undo takes it back.
+  await world.mount(['base', 'mnt'], { env: { SHADOWFS_FAILPOINT: 'apply:stored' } });
+  t.equal(await world.sh(LOOK), before);
+  t.notMatch(await says(world, 'merge', '--apply', '--text', 'try'), /^0/);
+  await world.mount(['base', 'mnt']);
+  await world.sh('same_manifest before base');
+  t.match(await world.sh(LOOK), /new\/n:n/);
+  t.match(await says(world, 'undo'), /^0 took back "merge try"/);
+  t.equal(await world.sh(LOOK), before);
+  t.match(await world.on(['merge', '--text', '--apply', 'try']), { ok: true });
+  const merged = await world.sh(LOOK);
+  await world.sh('manifest base > applied');
+  await world.check();
+  await world.umount();
+  await world.mount(['base', 'mnt'], { env: { SHADOWFS_FAILPOINT: 'apply:step' } });
+  // The undo of both: the base is what it was, and undo goes on from there.
+  t.notMatch(await says(world, 'undo'), /^0/);
+  await world.mount(['base', 'mnt']);
+  await world.sh('same_manifest before base');
+  t.equal(await world.sh(LOOK), merged);
+  t.match(await says(world, 'undo'), /^0 did "apply .* again/);
+  await world.sh('same_manifest applied base');
+  t.match(await says(world, 'undo'), /^0 took back "apply .*"merge try"/);
+  await world.sh('same_manifest before base');
+  t.equal(await world.sh(LOOK), before);
 });
 
 asUser(t, 'a branch is applied to the base while the mount shows another', async (t, world) => {
