@@ -6,6 +6,7 @@ import { bySize } from './figures/by-size.js';
 import { coherentFigures } from './figures/coherent.js';
 import { deleteFigures } from './figures/delete-middle.js';
 import { depthFigures } from './figures/depth.js';
+import { spaceFigures } from './figures/space.js';
 import { tenBranches } from './figures/ten-branches.js';
 import { transferFigures } from './figures/transfer.js';
 import type { Image } from './image.js';
@@ -31,6 +32,7 @@ const FIGURES = [
   deleteFigures,
   tenBranches,
   applyFigures,
+  spaceFigures,
   transferFigures,
 ];
 
