@@ -13,14 +13,7 @@ import { afterKey } from '../format/records/keys.js';
 import { TABLE_NAMES, type TableNumber } from '../format/records/tables.js';
 import { CommandError } from '../lib/errors.js';
 import { PAGE_BYTES, type RecordView } from './env.js';
-import {
-  isLarge,
-  leafIndex,
-  leafRecords,
-  LeafRecord,
-  nodeBytes,
-  storedBytes,
-} from './mdb/tree-page.js';
+import { isLarge, leafRecords, LeafRecord, nodeBytes, storedBytes } from './mdb/tree-page.js';
 import type { Leaf, ValueFile } from './mdb/value-file.js';
 import type { StoreReader } from './reader.js';
 
@@ -41,8 +34,8 @@ export interface StoredRecords {
   readonly keyEnd: number;
   /** What the record takes in the file. */
   readonly bytes: number;
-  /** Its value, if that lies in the leaf; undefined: it is large. */
-  readonly shortValue: Buffer | undefined;
+  /** The value's first byte; −1: it is large, or empty. */
+  readonly firstByte: number;
   /** Moves to the next record, first to the first one. False: there is none. Throws `volume-damaged`. */
   next(): boolean;
   /** The value, wherever it lies. */
@@ -88,8 +81,8 @@ class LeafRecords implements StoredRecords {
     return this.#record.leafBytes + this.#record.ownPages * this.#record.keyBytes.length;
   }
 
-  get shortValue(): Buffer | undefined {
-    return this.#record.value;
+  get firstByte(): number {
+    return this.#record.firstByte;
   }
 
   value(): Buffer {
@@ -114,12 +107,12 @@ class LeafRecords implements StoredRecords {
       return false;
     }
     const leaf = this.values.leafAt(this.table, from);
-    const first = leaf && leafIndex(leaf.page, from);
     // It goes up, or the tree is damaged.
     const isForward = leaf?.next === undefined || leaf.next.compare(from) > 0;
-    if (leaf === undefined || first === undefined || !isForward) throw damaged(this.table);
+    if (leaf === undefined || !isForward) throw damaged(this.table);
     this.#leaf = leaf;
-    this.#index = first;
+    // No key of the leaf comes before the one by which it was found.
+    this.#index = 0;
     this.#count = leafRecords(leaf.page);
     return true;
   }
@@ -163,8 +156,8 @@ class ReadRecords implements StoredRecords {
     return storedBytes(key.length, length, PAGE_BYTES);
   }
 
-  get shortValue(): Buffer | undefined {
-    return this.#record.value;
+  get firstByte(): number {
+    return this.#record.value?.[0] ?? -1;
   }
 
   value(): Buffer {

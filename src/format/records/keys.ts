@@ -6,7 +6,7 @@
  *
  * Doors: every file.
  */
-import { uint48At } from '../big-endian.js';
+import { uint32At, uint48At } from '../big-endian.js';
 import { MAX_LAYER, MAX_STEP, TABLE, type TableNumber, versionLength } from './tables.js';
 
 export const PLACE_INODE_LENGTH = 12;
@@ -181,6 +181,11 @@ export function keyLayerAt(keys: Uint8Array, at: number): number {
 
 export function stepOf(key: Buffer): number {
   return MAX_STEP - key.readUInt32BE(key.length - 4);
+}
+
+/** The step of a block's key that ends before keys[end]. */
+export function keyStepAt(keys: Uint8Array, end: number): number {
+  return MAX_STEP - uint32At(keys, end - 4);
 }
 
 /** (layer, table, place): the key of a versioned record's entry in the delta map. */

@@ -175,6 +175,12 @@ export class LeafRecord implements KeyView {
     return page.subarray(data, data + this.#length);
   }
 
+  /** The value's first byte, if that lies in the leaf; −1: it is large, or empty. */
+  get firstByte(): number {
+    if (nodeFlags(this.keyBytes, this.#node) !== 0 || this.#length === 0) return -1;
+    return this.keyBytes[this.keyEnd] ?? -1;
+  }
+
   /** Pages of its own that the value has, as they were taken for it; 0: it lies in the leaf. */
   get ownPages(): number {
     const { keyBytes: page, keyEnd: data } = this;

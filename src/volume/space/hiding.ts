@@ -49,6 +49,7 @@ export class InodeHiding {
 
   /** After the last record. */
   sort(): void {
+    if (this.#records.length === 0) return;
     const clips = this.#records.flatMap(({ state }) => (state === 'gone' ? [] : state.clips));
     this.#sizes = [...new Set(clips.map(({ size }) => size))].sort((a, b) => a - b);
     if (this.#records.length < 2) return;

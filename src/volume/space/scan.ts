@@ -7,7 +7,8 @@
  * Marks of removal (gone, whiteout, hole) are in no figure: they go when what
  * they hide has gone.
  */
-import { blockIndexOf, filesetOf, inodeOf, keyLayerAt, stepOf } from '../../format/records/keys.js';
+import { uint32At, uint48At, uint64At } from '../../format/big-endian.js';
+import { keyLayerAt, keyStepAt, PLACE_INODE_LENGTH } from '../../format/records/keys.js';
 import { TABLE, type TableNumber, versionLength } from '../../format/records/tables.js';
 import { keyOnlyBytes, type StoredRecords, storedRecords } from '../../store/stored-records.js';
 import type { StoreReader } from '../../store/reader.js';
@@ -20,6 +21,8 @@ const BELOW = [TABLE.entries, TABLE.blocks, TABLE.attributes] as const;
 export const SCANNED_TABLES: readonly TableNumber[] = [TABLE.inodes, ...BELOW];
 /** Layer and table before the place, in a key of the delta map. */
 const DELTA_PREFIX_BYTES = 7;
+/** The fileset comes before it. */
+const INODE_AT = 4;
 const PROGRESS_RECORDS = 20_000;
 
 export interface ScanParts {
@@ -97,7 +100,7 @@ export class SpaceScan {
       const placeEnd = keyEnd - table.versionBytes;
       const isSame =
         placeEnd - keyStart === end - start &&
-        keyBytes.compare(bytes, start, end, keyStart, placeEnd) === 0;
+        isSameRest(bytes, start, keyBytes, keyStart, end - start);
       if (!isSame) {
         versions.end();
         [bytes, start, end] = [keyBytes, keyStart, placeEnd];
@@ -114,24 +117,24 @@ export class SpaceScan {
 
   #offsetOf({ number, records }: Table): number | undefined {
     if (number !== TABLE.blocks) return undefined;
-    const { keyBytes, keyStart, keyEnd } = records;
-    return blockIndexOf(keyBytes.subarray(keyStart, keyEnd)) * this.#parts.blockSize;
+    const index = uint48At(records.keyBytes, records.keyStart + PLACE_INODE_LENGTH);
+    return index * this.#parts.blockSize;
   }
 
   /** `newer`: the layer of the version before, at the same place. */
   #version({ number, records, versionBytes }: Table, ino: number, newer: number): number {
-    const { keyBytes, keyStart, keyEnd, shortValue } = records;
+    const { keyBytes, keyStart, keyEnd } = records;
     const placeEnd = keyEnd - versionBytes;
     const layer = keyLayerAt(keyBytes, placeEnd);
     const place = this.#parts.tour.placeOf(layer);
     if (number === TABLE.inodes && place >= 0) {
       const isReturning = this.#parts.returning.has(ino);
-      this.#hiding.add(ino, place, shortValue ?? records.value(), isReturning);
+      this.#hiding.add(ino, place, records.value(), isReturning);
     }
-    const step = number === TABLE.blocks ? stepOf(keyBytes.subarray(keyStart, keyEnd)) : 0;
+    const step = number === TABLE.blocks ? keyStepAt(keyBytes, keyEnd) : 0;
     // One entry of the delta map for all steps of a layer.
     const delta = layer === newer ? 0 : keyOnlyBytes(DELTA_PREFIX_BYTES + placeEnd - keyStart);
-    const isMark = shortValue?.[0] === 0;
+    const isMark = records.firstByte === 0;
     this.#versions.add(layer, place, step, isMark ? 0 : records.bytes + delta);
     return layer;
   }
@@ -144,13 +147,20 @@ export class SpaceScan {
       table.ino = Number.POSITIVE_INFINITY;
       return;
     }
-    const key = records.keyBytes.subarray(records.keyStart, records.keyEnd);
-    table.fileset = filesetOf(key);
-    table.ino = inodeOf(key);
+    table.fileset = uint32At(records.keyBytes, records.keyStart);
+    table.ino = uint64At(records.keyBytes, records.keyStart + INODE_AT);
   }
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** Of two places of one inode. */
+function isSameRest(a: Buffer, aStart: number, b: Buffer, bStart: number, length: number): boolean {
+  for (let i = PLACE_INODE_LENGTH; i < length; i++) {
+    if (a[aStart + i] !== b[bStart + i]) return false;
+  }
+  return true;
+}
 
 function openTable(reader: StoreReader, number: TableNumber): Table & { isInFile: boolean } {
   const records = storedRecords(reader, number);
