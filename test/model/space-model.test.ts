@@ -17,7 +17,7 @@ import { VolumeRun } from './volume-run.js';
 
 const SEED = process.env['SHADOWFS_MODEL_SEED'];
 const OPERATIONS_PER_SEED = 300;
-const OPERATIONS = Number(process.env['SHADOWFS_MODEL_OPS'] ?? 8 * OPERATIONS_PER_SEED);
+const OPERATIONS = Number(process.env['SHADOWFS_MODEL_OPS'] ?? 6 * OPERATIONS_PER_SEED);
 const SEEDS = SEED === undefined ? Math.ceil(OPERATIONS / OPERATIONS_PER_SEED) : 1;
 
 function work(run: VolumeRun, random: Random): void {

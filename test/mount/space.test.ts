@@ -44,6 +44,10 @@ asUser(t, 'space says what a deletion gives back', async (t, world) => {
     .reduce((total, [, bytes]) => total + Number(bytes), 0);
   t.equal(sum, before['usedBytes'], 'the whole adds up');
 
+  const listed = await says(world, 'snapshots', '--space');
+  t.match(listed, /^0 NAME .* AGE +ONLY IT +LAYER .*\none .* ago +2\.\dM +\d+ /);
+  t.match(await world.on(['snapshots', '--space', 'one']), { onlyBytes: only('one') });
+
   const both = (await world.on(['space', 'two..three']))['together'] as Answer;
   t.ok(Number(both['freedBytes']) > MIB, 'more than the sum');
   t.same(both['snapshots'], ['two', 'three']);

@@ -28,13 +28,13 @@ eachIdentity(t, 'a command loads little', async (t, world) => {
   await world.sh('mkdir base; echo 1 > base/f');
   await world.mount(['base', 'mnt']);
   const cases: [number, string[]][] = [
-    [50, ['save', 'one', '-C', 'mnt']],
-    [50, ['status', 'mnt']],
-    [50, ['snapshots', 'mnt']],
-    [50, ['diff', 'one', '-C', 'mnt']],
-    [50, ['restore', 'one', '-C', 'mnt']],
-    [50, ['undo', '-n', '-C', 'mnt', '--back']],
-    [50, ['save', '--help']],
+    [52, ['save', 'one', '-C', 'mnt']],
+    [52, ['status', 'mnt']],
+    [52, ['snapshots', 'mnt']],
+    [52, ['diff', 'one', '-C', 'mnt']],
+    [52, ['restore', 'one', '-C', 'mnt']],
+    [52, ['undo', '-n', '-C', 'mnt', '--back']],
+    [52, ['save', '--help']],
   ];
   await world.sh('echo 2 > "$MNT/f"');
   for (const [most, words] of cases) {

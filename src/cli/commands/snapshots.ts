@@ -3,8 +3,10 @@ import type { Command } from 'commander';
 import { ageText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
 import { chooseSnapshots, unknownSnapshot } from '../../format/text/choose.js';
+import type { SnapshotSpaceLine } from '../../daemon/commands/space-answer.js';
 import { foldedNote } from '../../format/text/note.js';
 import { sourceText } from '../../format/text/source.js';
+import { formatBytes } from '../../lib/size-text.js';
 import { wordsOf } from '../directory-word.js';
 import { action, at, type CommonOptions, withTarget } from '../options.js';
 import { formatTime, printable, printJson, printLine } from '../output.js';
@@ -18,6 +20,7 @@ interface SnapshotsOptions extends CommonOptions {
   until?: number;
   kind?: string[];
   branch?: string;
+  space?: boolean;
 }
 
 const KINDS = ['user', 'auto', 'undo', 'diverged'] as const;
@@ -37,6 +40,7 @@ export function addSnapshots(program: Command): void {
     `shadowfs snapshots -n 10
     shadowfs snapshots 'auto-*' --since 2d
     shadowfs snapshots --kind user,auto --until 2026-11-01
+    shadowfs snapshots --space
     --since and --until include the moment that they name.`,
   )
     .option('-n, --lines <count>', 'only the newest so many', wholeNumber(1))
@@ -44,16 +48,19 @@ export function addSnapshots(program: Command): void {
     .option('--until <time>', 'only those made until then', momentMs)
     .option('--kind <kinds>', `only those of these kinds: ${KINDS.join(',')}`, kindsOf)
     .option('--branch <branch>', 'only those made on this branch (main, …)')
+    .option('--space', 'what each holds alone: what deleting it gives back')
     .action(
       action(async (given: string[], options: SnapshotsOptions) => {
         const { words, mountpoint } = wordsOf(given);
-        const all = (await listOf(at(options, mountpoint), 'snapshots')) as Listed[];
+        const place = at(options, mountpoint);
+        const all = (await listOf(place, 'snapshots')) as Listed[];
         const { lines = Number.POSITIVE_INFINITY } = options;
         const snapshots = chosenBy(words, all)
           .filter((one) => isWanted(one, options))
           .slice(-lines);
-        if (options.json) for (const snapshot of snapshots) printJson(snapshot);
-        else show(snapshots, all.length);
+        const shown = options.space === true ? await withSpace(place, snapshots) : snapshots;
+        if (options.json) for (const snapshot of shown) printJson(snapshot);
+        else show(shown, all.length);
       }),
     );
 }
@@ -78,6 +85,23 @@ function isWanted(
   );
 }
 
+/** One that was made or renamed meanwhile has no figures. */
+async function withSpace(options: CommonOptions, snapshots: readonly Listed[]): Promise<Listed[]> {
+  // Without the option it loads neither.
+  const [{ inspect }, { findTarget }] = await Promise.all([
+    import('./check.js'),
+    import('../target.js'),
+  ]);
+  const answer = await inspect(await findTarget(options), { command: 'space', args: {} });
+  const lines = answer['bySnapshot'] as SnapshotSpaceLine[];
+  const byName = new Map(lines.map((line) => [line.name, line]));
+  return snapshots.map((snapshot) => {
+    const found = byName.get(snapshot.name);
+    const { onlyBytes = null, sharedBytes = null, referencedBytes = null } = found ?? {};
+    return { ...snapshot, onlyBytes, sharedBytes, referencedBytes };
+  });
+}
+
 /** Throws no-such-snapshot when nothing is meant by a word. */
 function chosenBy(words: readonly string[], all: readonly Listed[]): Listed[] {
   if (words.length === 0) return [...all];
@@ -98,6 +122,7 @@ function show(snapshots: readonly Listed[], all: number): void {
   }
   const nowMs = Date.now();
   const hasBranches = snapshots.some(({ branch }) => branch !== undefined);
+  const hasSpace = snapshots.some(({ onlyBytes }) => onlyBytes !== undefined);
   const rows = snapshots.map((snapshot) => {
     const createdMs = Number(snapshot['createdMs']);
     return [
@@ -105,6 +130,7 @@ function show(snapshots: readonly Listed[], all: number): void {
       Number(snapshot['lockCount']) > 0 ? `${snapshot.kind}, locked` : snapshot.kind,
       formatTime(createdMs),
       ageText(nowMs - createdMs),
+      ...(hasSpace ? [sizeText(snapshot['onlyBytes'])] : []),
       String(snapshot['layer']),
       ...(hasBranches ? [printable(String(snapshot['branch'] ?? 'main'))] : []),
       printable(sourceText(String(snapshot['source']))),
@@ -112,5 +138,11 @@ function show(snapshots: readonly Listed[], all: number): void {
     ];
   });
   const branch = hasBranches ? ['BRANCH'] : [];
-  printTable(['NAME', 'KIND', 'CREATED', 'AGE', 'LAYER', ...branch, 'BY', 'NOTE'], rows);
+  const space = hasSpace ? ['ONLY IT'] : [];
+  printTable(['NAME', 'KIND', 'CREATED', 'AGE', ...space, 'LAYER', ...branch, 'BY', 'NOTE'], rows);
+}
+
+/** Pure. */
+function sizeText(bytes: unknown): string {
+  return typeof bytes === 'number' ? formatBytes(bytes) : '-';
 }
