@@ -92,6 +92,7 @@ export class RecordCheck {
     if (deltaIsReadable) this.state.guard('D2', 'delta', () => this.#delta(places));
     if (isReadable(TABLE.baseids)) this.state.guard('store', 'baseids', () => this.#baseIds());
     if (isReadable(TABLE.reap)) this.state.guard('store', 'reap', () => this.#reap());
+    if (isReadable(TABLE.lent)) this.state.guard('store', 'lent', () => this.#lent());
     this.#checkCounters();
   }
 
@@ -255,6 +256,14 @@ export class RecordCheck {
   }
 
   /** The collector's queue must not contain what is still in use (rule F5). */
+  /** The values are not read: they have no blocks. */
+  #lent(): void {
+    for (const { key } of this.reader.range(TABLE.lent, undefined, undefined, { keysOnly: true })) {
+      if (key.length === 8 && key.readBigUInt64BE() > 0n) continue;
+      this.state.add('N1', 'the key is no number from 1', `lent key ${key.toString('hex')}`);
+    }
+  }
+
   #reap(): void {
     for (const { key, value } of this.reader.range(TABLE.reap, undefined, undefined)) {
       if (key.length !== 18) {

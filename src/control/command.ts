@@ -31,6 +31,7 @@ export const COMMAND_NAMES = [
   'apply',
   'freeze',
   'freeze-stop',
+  'compact',
   'check',
   'diff',
   'log',

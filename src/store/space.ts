@@ -9,7 +9,7 @@
  *
  * It lives in the writer's thread; the serving thread gets its states.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, statSync } from 'node:fs';
+import { fstatSync, ftruncateSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRNO } from '../lib/errors.js';
 import { DEFAULT_BLOCK_SIZE } from '../format/records/tables.js';
@@ -17,11 +17,15 @@ import { FALLOC_FL_KEEP_SIZE } from '../libc/constants.js';
 import { fallocate, fstatfs } from '../libc/libc.js';
 import type { StoreStats } from './env.js';
 import { isOnBtrfs, isWrittenInPlace } from './in-place.js';
+import { type Hole, lentBytes } from './lending.js';
 import { type FreeRun, readFreeRuns, readMeta } from './mdb/file.js';
+import { mergedRuns } from './mdb/runs.js';
 import { DATA_FILE } from './open.js';
 
 const MIB = 1024 * 1024;
 const CHUNK_BYTES = 64 * MIB;
+/** A volume that holds little is given little ahead. */
+const SMALL_CHUNK_BYTES = 8 * MIB;
 const MIN_RESERVE_BYTES = 4 * MIB;
 export const MAX_RESERVE_BYTES = 64 * MIB;
 const RESERVE_PART = 64;
@@ -68,8 +72,10 @@ export interface SpaceState {
   usedBytes: number;
   /** Free pages inside the file, young ones included. */
   freeBytes: number;
-  /** The file up to its last page, free pages included. */
+  /** The file up to its last page, free pages included, without what is lent to the disk. */
   fileBytes: number;
+  /** Given to the disk by `compact`: pages of the file that have no blocks. */
+  lentBytes: number;
   /** What the file has on the disk and its pages in use don't need: free pages, and room ahead. */
   aheadBytes: number;
   diskFreeBytes: number;
@@ -98,23 +104,9 @@ export function usableFreePages(
   newestTransaction: number,
   runPages: number,
 ): number {
-  const old = runs
-    .filter(({ transaction }) => transaction <= newestTransaction)
-    .slice(0, MAX_RUNS)
-    .sort((a, b) => a.page - b.page);
+  const old = runs.filter(({ transaction }) => transaction <= newestTransaction).slice(0, MAX_RUNS);
   let usable = 0;
-  let end = -1;
-  let length = 0;
-  for (const { page, pages } of old) {
-    if (page === end) {
-      length += pages;
-    } else {
-      usable += length - (length % runPages);
-      length = pages;
-    }
-    end = page + pages;
-  }
-  usable += length - (length % runPages);
+  for (const { pages } of mergedRuns(old)) usable += pages - (pages % runPages);
   return Math.floor(usable * RUNS_USABLE);
 }
 
@@ -126,21 +118,24 @@ function reserveBytes(whole: number): number {
 /** What is known about the space of a volume that is not opened to be written; reads only. */
 export function spaceWhenOpened(
   volumePath: string,
-  { lastPage, freePages, usedPages, pageBytes }: StoreStats,
+  stats: StoreStats,
   quotaBytes: number | undefined,
 ): Omit<SpaceState, 'availableBytes' | 'growableBytes' | 'youngBytes'> {
   const { bavail, bfree, bsize, blocks } = statfsSync(volumePath);
-  const fileBytes = (lastPage + 1) * pageBytes;
+  const { lastPage, freePages, usedPages, pageBytes } = stats;
+  const lent = lentBytes(stats);
+  const fileBytes = (lastPage + 1) * pageBytes - lent;
   const growable = Math.min(bavail * bsize, (quotaBytes ?? Number.POSITIVE_INFINITY) - fileBytes);
   const room = Math.max(0, growable) + freePages * pageBytes;
   const reserve = reserveBytes(quotaBytes ?? blocks * bsize);
-  const usedBytes = usedPages * pageBytes;
+  const usedBytes = usedPages * pageBytes - lent;
   return {
     reserveBytes: reserve,
     roomBytes: Math.max(0, room - reserve),
     usedBytes,
     freeBytes: freePages * pageBytes,
     fileBytes,
+    lentBytes: lent,
     aheadBytes: Math.max(0, statSync(join(volumePath, DATA_FILE)).blocks * 512 - usedBytes),
     diskFreeBytes: bavail * bsize,
     diskBytes: (blocks - bfree + bavail) * bsize,
@@ -162,14 +157,18 @@ export class Space {
   readonly #takesRoomAnew: boolean;
   #freeOf: { transaction: number; usableBytes: number; youngBytes: number } | undefined;
 
-  /** `oldestReader`: the oldest state still read; called when free pages are counted. */
+  /**
+   * `oldestReader`: the oldest state still read; called when free pages are counted. `holes`: what
+   * is lent to the disk, in the order of the file.
+   */
   constructor(
-    volumePath: string,
+    fd: number,
     stats: StoreStats,
     options: SpaceOptions,
     oldestReader: () => number | undefined,
+    holes: readonly Hole[] = [],
   ) {
-    this.#fd = openSync(join(volumePath, DATA_FILE), 'r+');
+    this.#fd = fd;
     this.#isOnBtrfs = isOnBtrfs(this.#fd);
     this.#takesRoomAnew = !isWrittenInPlace(this.#fd);
     this.#canReserve = !this.#takesRoomAnew;
@@ -180,10 +179,21 @@ export class Space {
     if (this.#takesRoomAnew) return;
     // A killed writer may have left blocks behind the file's end: they are still there. And pages
     // that LMDB skipped have no blocks yet.
-    const kept = fstatSync(this.#fd).blocks * 512 - TREE_OVERHEAD_BYTES;
-    const end = Math.min(kept - (kept % stats.pageBytes), options.quotaBytes ?? kept);
-    if (end > this.#fileEnd && this.#allocate(0, end)) this.#allocatedEnd = end;
-    else this.#allocate(0, this.#fileEnd);
+    const lent = lentBytes(stats);
+    const kept = fstatSync(this.#fd).blocks * 512 + lent - TREE_OVERHEAD_BYTES;
+    const end = Math.min(kept - (kept % stats.pageBytes), (options.quotaBytes ?? kept) + lent);
+    if (end > this.#fileEnd && this.#allocateAround(holes, end)) this.#allocatedEnd = end;
+    else this.#allocateAround(holes, this.#fileEnd);
+  }
+
+  /** Everything up to `end` but the holes. False: not all of it. */
+  #allocateAround(holes: readonly Hole[], end: number): boolean {
+    let at = 0;
+    for (const { offset, length } of holes) {
+      if (offset > at && !this.#allocate(at, offset - at)) return false;
+      at = offset + length;
+    }
+    return at >= end || this.#allocate(at, end - at);
   }
 
   #allocate(offset: number, length: number): boolean {
@@ -230,21 +240,25 @@ export class Space {
   space(): SpaceState {
     const { quotaBytes } = this.#options;
     const { pageBytes, usedPages, freePages } = this.#stats;
+    const lent = lentBytes(this.#stats);
+    // The quota is about what the file takes on the disk.
+    const lastByte = quotaBytes === undefined ? undefined : quotaBytes + lent;
+    const usedBytes = usedPages * pageBytes - lent;
     const disk = this.#disk();
     const reserveBytes = this.#reserveBytes;
     if (!this.#canReserve) {
       const end = this.#fileEnd + Math.max(0, disk.freeBytes - this.#marginBytes(disk.totalBytes));
-      this.#allocatedEnd = Math.min(end, quotaBytes ?? end);
+      this.#allocatedEnd = Math.min(end, lastByte ?? end);
     }
     const most = this.#takesRoomAnew
       ? Math.max(0, disk.freeBytes - UNRESERVED_MARGIN_BYTES)
       : Number.POSITIVE_INFINITY;
     // The quota may have been lowered below what is allocated.
-    const end = Math.min(this.#allocatedEnd, quotaBytes ?? this.#allocatedEnd);
+    const end = Math.min(this.#allocatedEnd, lastByte ?? this.#allocatedEnd);
     const tail = Math.max(0, end - this.#fileEnd);
     const diskBytes = disk.freeBytes - (this.#isOnBtrfs ? UNTOUCHED_BYTES : 0);
     const growable = this.#canReserve
-      ? Math.max(0, Math.min(diskBytes, (quotaBytes ?? Infinity) - this.#allocatedEnd))
+      ? Math.max(0, Math.min(diskBytes, (lastByte ?? Infinity) - this.#allocatedEnd))
       : 0;
     // Counting free pages exactly costs a walk, so only when no other space is left.
     const isTight = growable < CHUNK_BYTES;
@@ -256,10 +270,11 @@ export class Space {
       reserveBytes,
       roomBytes: Math.max(0, room - reserveBytes),
       youngBytes,
-      usedBytes: usedPages * pageBytes,
+      usedBytes,
       freeBytes: freePages * pageBytes,
-      fileBytes: this.#fileEnd,
-      aheadBytes: aheadBytes(this.#fd, usedPages * pageBytes),
+      fileBytes: this.#fileEnd - lent,
+      lentBytes: lent,
+      aheadBytes: aheadBytes(this.#fd, usedBytes),
       diskFreeBytes: disk.freeBytes,
       diskBytes: disk.sizeBytes,
       ...(quotaBytes !== undefined && { quotaBytes }),
@@ -298,7 +313,8 @@ export class Space {
     if (state.availableBytes >= bytes || !this.#canReserve || state.growableBytes === 0)
       return state;
     const missing = bytes - state.availableBytes;
-    for (const more of [missing + CHUNK_BYTES, missing + CHUNK_BYTES / 8, missing]) {
+    const ahead = Math.min(CHUNK_BYTES, Math.max(SMALL_CHUNK_BYTES, state.usedBytes / 2));
+    for (const more of [missing + ahead, missing + ahead / 8, missing]) {
       if (this.#grow(Math.min(more, state.growableBytes))) return this.space();
     }
     // The file system's own metadata takes some of the last bytes of a disk.
@@ -317,8 +333,8 @@ export class Space {
   }
 
   /** Gives the blocks behind the end of the file back. */
-  close(): void {
+  releaseTail(): void {
     ftruncateSync(this.#fd, fstatSync(this.#fd).size);
-    closeSync(this.#fd);
+    this.#allocatedEnd = this.#fileEnd;
   }
 }

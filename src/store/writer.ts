@@ -5,6 +5,8 @@
  * any kind leaves nothing of it. The writer maintains the delta map (rule D2);
  * the layers above never write to it.
  */
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { FsError } from '../lib/errors.js';
 import { invariant } from '../lib/invariant.js';
@@ -13,7 +15,8 @@ import { isVersioned, TABLE } from '../format/records/tables.js';
 import type { WriteBatch } from './batch.js';
 import { OrderedBatch } from './batch-order.js';
 import type { Env, EnvOptions, StoreStats } from './env.js';
-import { createVolumeFiles, isVolume, openEnv, tuneMemoryForWriting } from './open.js';
+import { Lending } from './lending.js';
+import { createVolumeFiles, DATA_FILE, isVolume, openEnv, tuneMemoryForWriting } from './open.js';
 import { Space, type SpaceOptions, type SpaceState } from './space.js';
 import { Span } from './span.js';
 import { WriteTransaction } from './write-transaction.js';
@@ -40,12 +43,24 @@ export interface CommitStats {
 export class StoreWriter {
   readonly #env: Env;
   readonly #space: Space;
+  /** The data file, for what LMDB does not do with it. */
+  readonly #fd: number;
+  readonly lending: Lending;
   readonly #transaction: WriteTransaction;
 
   private constructor(path: string, env: Env, options: WriterOptions) {
     this.#env = env;
     this.#transaction = new WriteTransaction(env);
-    this.#space = new Space(path, this.#takeStats(), options, () => env.oldestReader());
+    this.#fd = openSync(join(path, DATA_FILE), 'r+');
+    this.lending = new Lending({
+      fd: this.#fd,
+      env,
+      transaction: (body) => this.transaction(body),
+      stats: () => this.stats(),
+    });
+    const holes = this.lending.punchAll();
+    const stats = this.#takeStats();
+    this.#space = new Space(this.#fd, stats, options, () => env.oldestReader(), holes);
   }
 
   /** `create`: makes the files when there are none. */
@@ -168,8 +183,14 @@ export class StoreWriter {
     this.#space.setQuota(quotaBytes);
   }
 
+  /** Gives back what is allocated behind the end of the file. */
+  releaseTail(): void {
+    this.#space.releaseTail();
+  }
+
   close(): void {
-    this.#space.close();
+    this.#space.releaseTail();
+    closeSync(this.#fd);
     this.#env.close();
   }
 }

@@ -4,6 +4,7 @@
  * the rotation of txgs and the promises of disk space; commit/txgs.ts decides
  * when a txg closes. Does not know what inodes or directories mean.
  */
+import { Compacting } from './commit/compacting.js';
 import { performance } from 'node:perf_hooks';
 import type { Clock } from '../lib/clock.js';
 import { FsError } from '../lib/errors.js';
@@ -58,6 +59,7 @@ export class VolumeCore {
   readonly branches = new Set<Branch>();
   /** The branch that peers know. */
   readonly main: Branch;
+  readonly compacting: Compacting;
   /** Paths of base files that have no record and whose number a caller knows. */
   readonly basePaths = new Map<number, string>();
   /** The base layer has records: something was applied to the base, or is being (rule F10). */
@@ -86,6 +88,7 @@ export class VolumeCore {
     readonly layers: LayerTree,
   ) {
     this.open = this.#newGroup();
+    this.compacting = new Compacting(sink);
     this.main = new Branch(this, MAIN_BRANCH, main);
     this.branches.add(this.main);
     const records = deltaPrefix(BASE_LAYER);

@@ -351,13 +351,15 @@ export class ReadableVolume {
 
   /** Bytes: what the volume uses, what it could still take, and its quota (0: none). */
   space(): VolumeSpace {
-    const { usedBytes, roomBytes, aheadBytes, reserveBytes, diskBytes, diskFreeBytes } =
-      this.core.sink.space();
+    const known = this.core.sink.space();
+    const { usedBytes, roomBytes, aheadBytes, lentBytes, reserveBytes } = known;
+    const { diskBytes, diskFreeBytes } = known;
     return {
       usedBytes,
       freeBytes: roomBytes,
       quotaBytes: this.options.quotaBytes,
       aheadBytes,
+      lentBytes,
       reserveBytes,
       diskBytes,
       diskFreeBytes,
@@ -373,6 +375,8 @@ export interface VolumeSpace {
   quotaBytes: number;
   /** On the disk for the volume, and not used. */
   aheadBytes: number;
+  /** Pages of the data file that the disk has got from `compact`. */
+  lentBytes: number;
   /** Of the rest, what is kept for delete, restore and the collector. */
   reserveBytes: number;
   diskBytes: number;

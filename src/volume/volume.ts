@@ -12,7 +12,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { shownName } from '../lib/byte-text.js';
 import { realClock } from '../lib/clock.js';
-import type { Deferred } from '../lib/deferred.js';
+import { after, type Deferred } from '../lib/deferred.js';
 import { invariant } from '../lib/invariant.js';
 import type { WaitPolicy } from '../lib/wait-policy.js';
 import { BASE_LAYER, ROOT_FILESET, type TableNumber } from '../format/records/tables.js';
@@ -39,6 +39,7 @@ import { Branches } from './branches/branches.js';
 import { VolumeCore } from './core.js';
 import { Pins } from './pins.js';
 import { type StoredBase, storedBase } from './create-volume.js';
+import type { Compacting } from './commit/compacting.js';
 import { TxgPipeline } from './commit/txgs.js';
 import type { Inode } from './inode.js';
 import { InlineSink } from './commit/inline-sink.js';
@@ -522,6 +523,16 @@ export class Volume extends ReadableVolume {
     this.txgs.pump();
   }
 
+  /** Gives free space back to the disk, beside all other work. Throws compact-running, read-only. */
+  compact(): Deferred<Record<string, unknown>> {
+    this.#commands.writable();
+    return after(this.core.compacting.start(), (answer): Record<string, unknown> => answer);
+  }
+
+  get compactProgress(): Compacting['progress'] {
+    return this.core.compacting.progress;
+  }
+
   tick(nowMs: number): number {
     return this.txgs.tick(nowMs);
   }
@@ -557,6 +568,7 @@ export class Volume extends ReadableVolume {
    * stored.
    */
   close(): void {
+    this.core.compacting.ended();
     try {
       this.#storeRest();
     } finally {

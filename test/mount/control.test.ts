@@ -25,7 +25,7 @@ eachIdentity(t, 'commands and their answers from a shell', async (t, world) => {
   const names = await inControl(world, 'ls; stat -c %a . save status');
   t.equal(
     names.replaceAll('\n', ' '),
-    'apply branch branch-delete branch-rename branches check delete demote diff events freeze freeze-stop group-save history lag layers lock locks log merge mount options peer-invite peer-join peer-remove ' +
+    'apply branch branch-delete branch-rename branches check compact delete demote diff events freeze freeze-stop group-save history lag layers lock locks log merge mount options peer-invite peer-join peer-remove ' +
       'peers promote prune receive rename restore restore-files result revert role save schedule snapshots space stats status switch switchover sync trace undo unlock versions ' +
       '700 600 400 ',
   );

@@ -288,6 +288,8 @@ async function everyday(runs: Runs): Promise<void> {
   await runs.run('delete', at(['spare', '--force']));
   await runs.run('delete', at(['no..where', 'none*']), { fails: true });
   await runs.run('prune', at(['-n', '--keep', '1 hourly', '*']));
+  await runs.run('delete', at(['-n', 'first']), { types: ['delete-several'] });
+  await runs.run('compact', ['mnt']);
   for (const command of ['snapshots', 'history', 'status', 'role', 'stats', 'check'])
     await runs.run(command, ['mnt']);
   await runs.run('stats', ['mnt', '--interval', '0.1', '--count', '1']);

@@ -63,6 +63,7 @@ export const COMMAND_GROUPS: readonly Group[] = [
       source(async () => (await import('./volume.js')).addVolume, 'volume'),
       source(async () => (await import('./options.js')).addOptions, 'options'),
       source(async () => (await import('./freeze.js')).addFreeze, 'freeze'),
+      source(async () => (await import('./compact.js')).addCompact, 'compact'),
       source(async () => (await import('./send.js')).addSend, 'send'),
       source(async () => (await import('./receive.js')).addReceive, 'receive'),
     ],

@@ -4,6 +4,7 @@ import { CommandError } from '../../lib/errors.js';
 import { chooseSnapshots, mayBeSeveral, unknownSnapshot } from '../../format/text/choose.js';
 import { confirmed } from '../ask-line.js';
 import type { ControlClient } from '../control-client.js';
+import { freedBytes, freedText } from '../freed-bytes.js';
 import { inLines } from '../lines-of-names.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import { counted, EXIT_FAILURE, printable, printJson, printLine, wrongUsage } from '../output.js';
@@ -99,7 +100,8 @@ async function deleteSeveral(
   const plan = await planOf(control, names, options);
   const refused = [...missing, ...plan.refused];
   if (options.dryRun === true) {
-    tellPlan(plan.deleted, refused, options);
+    const freed = refused.length > 0 ? undefined : await freedBytes(control, plan.deleted);
+    tellPlan(plan.deleted, refused, freed, options);
     return;
   }
   if (refused.length > 0) throw notAll(refused, names.length + missing.length);
@@ -176,11 +178,19 @@ function question(names: readonly string[]): string {
 function tellPlan(
   deleted: readonly string[],
   refused: readonly Refused[],
+  freed: number | undefined,
   options: DeleteOptions,
 ): void {
   if (refused.length > 0) process.exitCode = EXIT_FAILURE;
   if (options.json) {
-    printJson({ ok: refused.length === 0, command: 'delete', dryRun: true, deleted, refused });
+    printJson({
+      ok: refused.length === 0,
+      command: 'delete',
+      dryRun: true,
+      deleted,
+      refused,
+      ...(freed !== undefined && { freedBytes: freed }),
+    });
     return;
   }
   for (const name of deleted) printLine(`would delete ${printable(name)}`);
@@ -189,7 +199,7 @@ function tellPlan(
   }
   printLine(
     refused.length === 0
-      ? `${counted(deleted.length, 'snapshot')} would be deleted`
+      ? `${counted(deleted.length, 'snapshot')} would be deleted${freedText(freed)}`
       : 'nothing would be deleted: all of them are, or none',
   );
 }

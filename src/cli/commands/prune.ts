@@ -5,6 +5,7 @@ import { confirmed } from '../ask-line.js';
 import { CommandError } from '../../lib/errors.js';
 import { parseKeepRules } from '../../format/text/keep-pruned.js';
 import type { ControlClient } from '../control-client.js';
+import { freedBytes, freedText } from '../freed-bytes.js';
 import { action, type CommonOptions, withTarget } from '../options.js';
 import { counted, formatTime, printable, printJson, printLine } from '../output.js';
 import { printTable } from '../table.js';
@@ -51,8 +52,10 @@ export function addPrune(program: Command): void {
         const { control } = await findMount(options);
         if (options.dryRun === true) {
           const plan = await run(control, words, options, true);
-          if (options.json) printJson(plan);
-          else showPlan(plan);
+          const freed = await freedBytes(control, plan['deleted'] as string[]);
+          if (options.json)
+            printJson({ ...plan, ...(freed !== undefined && { freedBytes: freed }) });
+          else showPlan(plan, freed);
           return;
         }
         if (options.yes !== true && options.json !== true) await ask(control, words, options);
@@ -98,7 +101,7 @@ async function ask(
 }
 
 /** Every snapshot it is about, oldest first. */
-function showPlan(plan: Answer): void {
+function showPlan(plan: Answer, freed: number | undefined): void {
   const deleted = plan['deleted'] as string[];
   const kept = plan['kept'] as Kept[];
   for (const name of deleted) printLine(`would delete ${printable(name)}`);
@@ -114,7 +117,7 @@ function showPlan(plan: Answer): void {
   }
   printLine(
     `${counted(deleted.length, 'snapshot')} would be deleted, ${kept.length} kept by ` +
-      `"keep ${String(plan['keeps'])}"`,
+      `"keep ${String(plan['keeps'])}"${freedText(freed)}`,
   );
 }
 

@@ -27,6 +27,7 @@ import { mergeFile } from './merge.js';
 import { branchDeleteFile, branchFile, branchRenameFile, switchFile } from './branch.js';
 import { checkFile } from './check.js';
 import type { ControlFile } from '../control-file.js';
+import { compactFile } from './compact.js';
 import { deleteFile } from './delete.js';
 import { demoteFile } from './demote.js';
 import { diffFile } from './diff.js';
@@ -78,6 +79,7 @@ export const CONTROL_FILES: readonly ControlFile[] = [
   applyFile,
   freezeFile,
   freezeStopFile,
+  compactFile,
   checkFile,
   diffFile,
   logFile,

@@ -48,9 +48,14 @@ export class CommandOrder {
   inspected: Done = { done: 0, total: 0 };
   inspectStartedMs = 0;
   freezeStartedMs = 0;
+  compactStartedMs = 0;
 
-  /** `freeze`: the running one's progress; undefined: none runs. */
-  progress(nowMs: number, freeze: Done | undefined): CommandProgress | undefined {
+  /** `freeze`, `compact`: the running one's progress; undefined: none runs. */
+  progress(
+    nowMs: number,
+    freeze: Done | undefined,
+    compact: (Done & { phase: string }) | undefined,
+  ): CommandProgress | undefined {
     const command = this.changes.current;
     if (command !== undefined) {
       return {
@@ -64,6 +69,11 @@ export class CommandOrder {
       const elapsedMs = round(nowMs - this.freezeStartedMs);
       const { done: doneBytes, total: totalBytes } = freeze;
       return { command: 'freeze', phase: 'copy', elapsedMs, doneBytes, totalBytes };
+    }
+    if (compact !== undefined) {
+      const { phase, done: doneBytes, total: totalBytes } = compact;
+      const elapsedMs = round(nowMs - this.compactStartedMs);
+      return { command: 'compact', phase, elapsedMs, doneBytes, totalBytes };
     }
     const inspection = this.inspections.current;
     if (inspection === undefined) return undefined;

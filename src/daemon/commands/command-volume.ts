@@ -51,6 +51,8 @@ export interface CommandVolume<V> {
     promote(source: string, random: () => number, epoch?: number): TreeMove<V>;
     demote(to: string | undefined, source: string, epoch?: number): TreeMove<V>;
   };
+  compact(): Deferred<Record<string, unknown>>;
+  readonly compactProgress: { phase: string; done: number; total: number } | undefined;
   latest(): { name: string } | undefined;
   commit(): number;
   whenCommitted(ticket: number): Deferred<void>;

@@ -62,8 +62,9 @@ export class VolumeCommands<V> implements Commands {
   }
 
   progress(): CommandProgress | undefined {
-    const { freeze, nowMs } = this.#parts;
-    return this.#order.progress(nowMs(), freeze.isRunning ? freeze.progress : undefined);
+    const { freeze, nowMs, volume } = this.#parts;
+    const copied = freeze.isRunning ? freeze.progress : undefined;
+    return this.#order.progress(nowMs(), copied, volume.compactProgress);
   }
 
   /** Settles when no change that was given here is under way, or waits for its turn. */
@@ -238,6 +239,10 @@ export class VolumeCommands<V> implements Commands {
       case 'freeze':
         if (args.dryRun) return this.#inspect(command, args);
         return this.#freeze(args.force === true, source);
+      case 'compact':
+        // Beside other commands: it changes no tree.
+        this.#order.compactStartedMs = this.#parts.nowMs();
+        return volume.compact();
       case 'freeze-stop':
         return this.#parts.freeze.stop();
       case 'check':

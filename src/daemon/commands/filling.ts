@@ -71,13 +71,14 @@ export function fillMessage(space: VolumeSpace, what: Filled): string {
   if (what === 'quota') {
     return (
       `${percent} % of the quota of ${formatBytes(space.quotaBytes)} is used; ${room}. ` +
-      'shadowfs delete or prune frees what snapshots hold, shadowfs options quota=SIZE raises it'
+      'shadowfs space says what holds it, delete or prune frees it, shadowfs options quota=SIZE raises it'
     );
   }
   const ahead = formatBytes(space.aheadBytes);
   return (
     `the disk of the volume is ${percent} % full, ${formatBytes(space.diskFreeBytes)} are free; ` +
     `${room}, and holds ${ahead} that it does not use. ` +
-    'shadowfs delete or prune frees what snapshots hold'
+    'shadowfs space says what holds the rest, delete or prune frees it, and then ' +
+    'shadowfs compact gives it to the disk'
   );
 }

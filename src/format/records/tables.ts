@@ -16,6 +16,7 @@ export const TABLE = {
   locks: 13,
   peers: 14,
   meta: 15,
+  lent: 16,
 } as const;
 
 export type TableName = keyof typeof TABLE;
@@ -27,8 +28,9 @@ export const TABLE_NAMES: readonly TableName[] = Object.keys(TABLE) as TableName
 /**
  * Tables that came after the first release: older volumes lack them until they
  * are upgraded (volume/upgrade.ts), and those that only read find them empty.
+ * `lent` is made when something is lent for the first time.
  */
-export const ADDED_TABLES: readonly TableName[] = [];
+export const ADDED_TABLES: readonly TableName[] = ['lent'];
 
 /** Tables 1–5 hold versions and have delta-map entries (rule D2). */
 export function isVersioned(table: TableNumber): boolean {

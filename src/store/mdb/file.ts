@@ -7,7 +7,7 @@
  * nearly full. Reads are consistent only while no transaction commits.
  *
  * Doors: pages, tree-page, value-file.
- * Doors inside store/: file.
+ * Doors inside store/: file, large-values, layout, runs.
  */
 import { readSync } from 'node:fs';
 import {

@@ -38,6 +38,7 @@ export class InlineSink implements TxgSink {
   collect(slices = Number.POSITIVE_INFINITY): number {
     let done = 0;
     while (done < slices && this.#host.collect()) done++;
+    while (this.#host.takeBackWhenGrown());
     if (done > 0) this.events?.collected();
     this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));
     return done;
@@ -61,6 +62,16 @@ export class InlineSink implements TxgSink {
 
   pin(layers: readonly number[]): void {
     this.#host.collector.pin(layers);
+  }
+
+  compact(): void {
+    this.collect();
+    for (let report = this.#host.compact(); ; report = this.#host.compactSlice()) {
+      this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));
+      this.events?.compacting(report);
+      this.events?.collected();
+      if (report.phase === 'done') return;
+    }
   }
 
   look(): void {

@@ -32,6 +32,8 @@ export class NoSink implements TxgSink {
 
   makeLog(): void {}
 
+  compact(): void {}
+
   look(): void {}
 
   setQuota(): void {}

@@ -15,6 +15,7 @@ const NOT_KNOWN: SinkSpace = {
   roomBytes: 0,
   fileBytes: 0,
   aheadBytes: 0,
+  lentBytes: 0,
   reserveBytes: 0,
   diskFreeBytes: 0,
   diskBytes: 0,

@@ -103,6 +103,11 @@ export class ThreadSink implements TxgSink {
         this.collector = message.stats;
         this.events?.collected();
         break;
+      case 'compacting':
+        this.#book.update(message.space);
+        this.events?.collected();
+        this.events?.compacting(message.report);
+        break;
       case 'log-made':
         this.events?.logMade(message.isMade);
         break;
@@ -167,6 +172,10 @@ export class ThreadSink implements TxgSink {
 
   pin(layers: readonly number[]): void {
     this.#post({ type: 'pin', layers: [...layers] });
+  }
+
+  compact(): void {
+    this.#post({ type: 'compact' });
   }
 
   look(): void {

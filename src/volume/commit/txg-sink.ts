@@ -3,6 +3,7 @@
  * thread in tools and tests. Also tells how much more space may be promised.
  */
 import type { SpaceState } from '../../store/space.js';
+import type { CompactReport } from './compaction.js';
 import type { Txg } from './txg.js';
 
 /** What changes and `df` ask of the store's space. */
@@ -13,6 +14,7 @@ export interface SinkSpace
     | 'roomBytes'
     | 'fileBytes'
     | 'aheadBytes'
+    | 'lentBytes'
     | 'reserveBytes'
     | 'diskFreeBytes'
     | 'diskBytes'
@@ -37,6 +39,8 @@ export interface TxgSink {
   pin(layers: readonly number[]): void;
   /** Has the writer make the intent log's file; `logMade` follows. */
   makeLog(bytes: number): void;
+  /** Gives free pages to the disk; reports follow. */
+  compact(): void;
   /** Asks for a new report of the space, which others take or free, too. */
   look(): void;
   /** The most that the volume's file may grow to; 0: no limit. */
@@ -61,6 +65,8 @@ export interface SinkEvents {
   emptied(layer: number): void;
   /** The collector has committed: its pages become free once no reader holds the old state. */
   collected(): void;
+  /** A `compact` is so far. */
+  compacting(report: CompactReport): void;
   /** The intent log's file exists, or there is no room for it. */
   logMade(isMade: boolean): void;
 }

@@ -7,7 +7,7 @@
  * runs share the next.
  *
  * Doors: start-writer, txgs.
- * Doors inside volume/: inline-sink, no-sink, thread-sink, txg, txg-records,
+ * Doors inside volume/: compacting, inline-sink, no-sink, thread-sink, txg, txg-records,
  *   txg-sink.
  */
 import { performance } from 'node:perf_hooks';
@@ -85,6 +85,7 @@ export class TxgPipeline {
         this.#forgetRoom();
         this.core.reader.refresh();
       },
+      compacting: (report) => this.core.compacting.reported(report, this.core.sink.space()),
       logMade: (isMade) => this.log?.made(isMade),
     };
   }

@@ -9,9 +9,11 @@ import type { StoreStats } from '../../store/env.js';
 import { StoreWriter } from '../../store/writer.js';
 import { Collector } from '../collector/collector.js';
 import type { CommitCost, SinkSpace } from './txg-sink.js';
+import { messageOf } from '../../lib/errors.js';
 import { logFor } from '../../lib/log.js';
 import { makeLogFile } from '../../store/log-file.js';
 import { sealBlocks } from './seal-blocks.js';
+import { Compaction, type CompactReport } from './compaction.js';
 import { SliceSize } from '../collector/slice-size.js';
 
 export interface WriterSetup {
@@ -36,12 +38,19 @@ const LOG_SHARE = 8;
 const log = logFor('writer');
 
 const YOUNG_WORTH_BYTES = 1024 * 1024;
+/** When the file has grown by so much, lent pages are taken back instead. */
+const GROWN_BYTES = 16 * 1024 * 1024;
+/** … so many times as much: it will go on growing. */
+const BACK_FACTOR = 2;
 
 export class WriterHost {
   readonly #writer: StoreWriter;
   readonly #path: string;
   readonly collector: Collector;
   readonly #size = new SliceSize();
+  #compaction: Compaction | undefined;
+  /** The file's last page when it was opened, compacted, or lent pages were taken back. */
+  #lastPage: number;
 
   constructor(setup: WriterSetup, emptied: (layer: number) => void) {
     this.#writer = StoreWriter.open(setup.path, {
@@ -49,6 +58,7 @@ export class WriterHost {
       ...(setup.quotaBytes > 0 && { quotaBytes: setup.quotaBytes }),
     });
     this.#path = setup.path;
+    this.#lastPage = this.#writer.stats().lastPage;
     this.collector = new Collector(setup.blockSize, setup.hasBase, emptied);
   }
 
@@ -104,6 +114,44 @@ export class WriterHost {
     if (this.#writer.space().youngBytes < YOUNG_WORTH_BYTES) return false;
     this.#writer.pass();
     return true;
+  }
+
+  /** Begins to give free pages to the disk, in slices: when nothing is to be collected. */
+  compact(): CompactReport {
+    const failure = this.#writer.lending.tryPunch();
+    if (failure < 0) return { phase: 'done', givenBytes: 0, plannedBytes: 0, failure };
+    this.#compaction = new Compaction(this.#writer);
+    return this.#compaction.report('collect');
+  }
+
+  get isCompacting(): boolean {
+    return this.#compaction !== undefined;
+  }
+
+  /** One slice of the running one. A failure ends it. */
+  compactSlice(): CompactReport {
+    const compaction = this.#compaction as Compaction;
+    let report: CompactReport;
+    try {
+      report = compaction.slice();
+    } catch (error) {
+      log(`compact: ${String(error)}`);
+      report = { ...compaction.report('done'), error: messageOf(error) };
+    }
+    if (report.phase === 'done') {
+      this.#compaction = undefined;
+      this.#lastPage = this.#writer.stats().lastPage;
+    }
+    return report;
+  }
+
+  /** The file grows although the disk has pages of it: it gets those back. False: it does not. */
+  takeBackWhenGrown(): boolean {
+    const { lastPage, pageBytes } = this.#writer.stats();
+    const grown = (lastPage - this.#lastPage) * pageBytes;
+    if (grown < GROWN_BYTES || this.#writer.space().lentBytes === 0) return false;
+    this.#lastPage = lastPage;
+    return this.#writer.lending.takeBack(grown * BACK_FACTOR) > 0;
   }
 
   /** False: there is too little room for the intent log's file. Flushed when it returns. */

@@ -11,6 +11,7 @@ import { mallocTrim, markIoFlusher } from '../../libc/libc.js';
 import { eventfdSignal } from '../../libc/poll.js';
 import type { WriteBatch } from '../../store/batch.js';
 import type { CollectorStats } from '../collector/collector.js';
+import type { CompactReport } from './compaction.js';
 import type { CommitCost } from './txg-sink.js';
 import type { WriterData } from './start-writer.js';
 import { type SpaceReport, WriterHost } from './writer-host.js';
@@ -21,6 +22,7 @@ export type ToWriter =
   | { type: 'ensure'; bytes: number }
   | { type: 'pin'; layers: number[] }
   | { type: 'make-log'; bytes: number }
+  | { type: 'compact' }
   | { type: 'quota'; bytes: number }
   | { type: 'close' };
 
@@ -30,6 +32,7 @@ export type FromWriter =
   | { type: 'failed'; id: number; message: string }
   | { type: 'emptied'; layer: number }
   | { type: 'collected'; stats: CollectorStats; space: SpaceReport }
+  | { type: 'compacting'; report: CompactReport; space: SpaceReport }
   | { type: 'log-made'; isMade: boolean }
   | { type: 'closed' };
 
@@ -91,6 +94,8 @@ function collectSlice(): void {
   const startMs = performance.now();
   try {
     if (host.collect()) passes = 0;
+    else if (host.isCompacting) sayCompact(host.compactSlice());
+    else if (host.takeBackWhenGrown()) passes = 0;
     else if (passes >= PASSES_MAX || !host.passWhenTight()) return;
     else passes++;
     const space = host.ensure(MAX_RESERVE_BYTES);
@@ -99,6 +104,10 @@ function collectSlice(): void {
   } catch (error) {
     log(`collector: ${(error as Error).stack ?? String(error)}`);
   }
+}
+
+function sayCompact(report: CompactReport): void {
+  say({ type: 'compacting', report, space: host.ensure(MAX_RESERVE_BYTES) });
 }
 
 function storeBatch(batch: WriteBatch): void {
@@ -130,6 +139,10 @@ port.on('message', (message: ToWriter) => {
     case 'quota':
       host.setQuota(message.bytes);
       say({ type: 'space', space: host.ensure(MAX_RESERVE_BYTES) });
+      break;
+    case 'compact':
+      sayCompact(host.compact());
+      collectSoon(0);
       break;
     case 'make-log':
       say({ type: 'log-made', isMade: host.makeLog(message.bytes) });

@@ -14,6 +14,7 @@ function spaceOf(diskPercent: number, quotaUsed?: number): VolumeSpace {
     freeBytes: 5 * GIB,
     quotaBytes: quotaUsed === undefined ? 0 : 11 * GIB,
     aheadBytes: GIB / 2,
+    lentBytes: 0,
     reserveBytes: GIB,
     diskBytes: 100 * GIB,
     diskFreeBytes: (100 - diskPercent) * GIB,
@@ -27,7 +28,8 @@ t.test('problems name what would help', async (t) => {
     {
       code: 'disk-filling',
       severity: 'notice',
-      message: /is 80 % full, 20G are free; .* can take 5\.0G more.*512M.*shadowfs delete or prune/,
+      message:
+        /is 80 % full, 20G are free; .* can take 5\.0G more.*512M.*shadowfs space .*delete or prune .*shadowfs compact gives/,
     },
   ]);
   t.match(problems(spaceOf(96, 9)), [
