@@ -198,6 +198,34 @@ t.test('deleting a snapshot costs what was changed after it, not what lies below
   t.end();
 });
 
+t.test('D13: below a released top without a kept one above it nothing stays', (t) => {
+  const fixture = new VolumeFixture(t);
+  fixture.write('stays', 'x');
+  fixture.save('first');
+  fixture.flush();
+  const { reader } = fixture.volume.core;
+  const counted = (): number[] =>
+    [TABLE.inodes, TABLE.entries, TABLE.blocks].map((table) => records(reader, table));
+  const first = counted();
+  // Two layers that the tree leaves. The lower one is too large to be folded into the other.
+  for (let i = 0; i < 1500; i++) fixture.write(`low${i}`, 'x');
+  fixture.save('low');
+  fixture.write('top', 'x');
+  fixture.save('top');
+  fixture.volume.restore('first', 'test', false);
+  fixture.volume.deleteSnapshot('low', 'test');
+  fixture.flush();
+  fixture.collect();
+  t.ok((counted()[0] ?? 0) > 1500, 'it is swept, and all of it needed');
+  fixture.volume.deleteSnapshot('top', 'test');
+  fixture.flush();
+  for (let i = 0; i < 3; i++) fixture.collect();
+  t.strictSame(counted(), first);
+  t.strictSame(fixture.check().findings, []);
+  fixture.close();
+  t.end();
+});
+
 t.test('D13: what hides a base stays', (t) => {
   const fixture = new VolumeFixture(t, {}, (base) => {
     fs.mkdirSync(join(base, 'dir'));
