@@ -181,7 +181,7 @@ function checkBranches(
     if (branch === main || branches.has(name)) continue;
     state.add('B1', `it is open, and there is no branch ${name}`, `layer ${number}`);
   }
-  for (const [name, { fork }] of branches) {
+  for (const [name, { fork, keeps = [] }] of branches) {
     const where = `branch ${name}`;
     const top = open.get(`${ROOT_FILESET}/${name}`);
     if (top === undefined) state.add('B1', 'it has no open layer', where);
@@ -191,6 +191,10 @@ function checkBranches(
     }
     // What it has done since is told by comparing with it, so it stays (rule D13).
     tops.add(fork);
+    for (const layer of keeps) {
+      if (layers.has(layer)) tops.add(layer);
+      else state.add('B6', `the layer ${layer} that it keeps for merges does not exist`, where);
+    }
     if (layers.get(fork)?.state === 'open')
       state.add('B2', `the layer ${fork} that it was forked from takes changes`, where);
   }

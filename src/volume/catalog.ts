@@ -46,6 +46,8 @@ export interface BranchRecord {
   from: { snapshot?: string; branch?: string };
   /** The layer that both see: what the branch has done since is above it. */
   fork: number;
+  /** What it needs to be merged with others: forks of branches that have gone (rule B6). */
+  keeps?: number[];
   /** Its undo line. */
   undo?: unknown;
   schedule?: StoredSchedule;

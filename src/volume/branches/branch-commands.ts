@@ -1,6 +1,6 @@
 /**
  * The commands about branches, with what they do to snapshots and the history:
- * fork, delete, rename, switch (format.md, rules B1–B5). Each is one
+ * fork, delete, rename, switch (format.md, rules B1–B6). Each is one
  * transaction (rule D7) and takes the same short time, however large the tree is.
  */
 import { CommandError } from '../../lib/errors.js';
@@ -10,6 +10,7 @@ import type { TreeMoved, TreeMoves } from '../snapshots/tree-moves.js';
 import type { UndoDirection } from '../snapshots/undo-line.js';
 import type { View } from '../view.js';
 import type { Volume } from '../volume.js';
+import { keepPartings } from '../merge/partings.js';
 import { MAIN_BRANCH } from './branch.js';
 
 /** Nothing: the live tree of the mount that is asked. */
@@ -132,9 +133,14 @@ export class BranchCommands {
     branches.refuseMounted(name);
     const layer = branches.openLayer(name);
     const shown = core.isEmptyLayer(layer.number) ? layer.parent : layer.number;
-    const isForkOnly = shown === catalog.branches.get(name)?.fork;
+    const record = catalog.branches.get(name);
+    const isForkOnly = shown === record?.fork;
     const own = catalog.list().filter(({ kind, branch }) => kind === 'undo' && branch === name);
     branches.remove(name);
+    const tops = new Map(branches.names().map((one) => [one, branches.openLayer(one).number]));
+    if (record !== undefined) {
+      keepPartings(catalog, core.layers, tops, [record.fork, ...(record.keeps ?? [])]);
+    }
     const nowMs = core.clock.nowMs();
     const answer: BranchDeleted = { command: 'branch-delete', name, pruned: [] };
     if (!isForkOnly && !commands.isNamed(shown) && core.options.keepUndo > 0) {

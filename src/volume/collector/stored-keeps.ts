@@ -1,6 +1,6 @@
 /**
  * What the volume's own records say must stay. Layers without a name: what
- * branches were forked from (rule B2), what was merged (rule M2), and what was
+ * branches were forked from (rules B2, B6), what was merged (rule M2), and what was
  * applied to the base (rule A5). They are read
  * where they are stored, so that no moment is without them, and they go when no
  * record names them any more; pins are for what is open.
@@ -27,8 +27,10 @@ export function* storedKeeps(
   tx: Pick<WriteTransaction, 'get' | 'range'>,
 ): Generator<StoredKeep, void, undefined> {
   for (const { key, value } of tx.range(TABLE.meta, BRANCHES, prefixEnd(BRANCHES))) {
-    const { fork } = decodeJson<{ fork: number }>(value, `meta/${key.toString()}`);
-    yield { layer: fork, branches: [key.toString('utf8', BRANCHES.length)] };
+    const where = `meta/${key.toString()}`;
+    const { fork, keeps = [] } = decodeJson<{ fork: number; keeps?: number[] }>(value, where);
+    for (const layer of [fork, ...keeps])
+      yield { layer, branches: [key.toString('utf8', BRANCHES.length)] };
   }
   const merges = tx.get(TABLE.meta, MERGES);
   if (merges !== undefined) {

@@ -23,10 +23,12 @@ export function ancestors(catalog: Catalog, layers: LayerTree, top: number): Set
 }
 
 /** States that the collector leaves whole: names, forks, and what was merged. */
-function keptStates(catalog: Catalog): Set<number> {
+export function keptStates(catalog: Catalog): Set<number> {
   const kept = new Set<number>();
   for (const { layer } of catalog.snapshots.values()) kept.add(layer);
-  for (const { fork } of catalog.branches.values()) kept.add(fork);
+  for (const { fork, keeps = [] } of catalog.branches.values()) {
+    for (const layer of [fork, ...keeps]) kept.add(layer);
+  }
   for (const { from } of catalog.merges) kept.add(from);
   return kept;
 }

@@ -8,7 +8,7 @@
  * changes of our tree wait from the seal until then.
  *
  * Doors: merge, items.
- * Doors inside volume/: unfinished.
+ * Doors inside volume/: partings, unfinished.
  */
 import type { Deferred } from '../../lib/deferred.js';
 import { CommandError, messageOf } from '../../lib/errors.js';
@@ -301,7 +301,9 @@ export class Merging {
       throw new CommandError(
         'no-common-state',
         'EINVAL',
-        `${this.#volume.seat.branch.name} and ${branch} have no state in common: there is nothing to compare both with`,
+        `${this.#volume.seat.branch.name} and ${branch} have no state in common any more, so that there is ` +
+          'nothing to compare both with: the snapshot at which they parted was deleted, or a restore ' +
+          'has left it. Mount the branch beside this one (mount --branch) and copy what you want',
         { name: branch },
       );
     }
