@@ -132,12 +132,8 @@ export function measureSpace(volume: Volume, question: SpaceQuestion = {}): Spac
   };
 }
 
-function summary(
-  { store }: Volume,
-  { totals }: Accounts,
-): Pick<SpaceReport, 'usedBytes' | 'totals'> {
-  const { usedPages, pageBytes } = store.stats();
-  const usedBytes = usedPages * pageBytes;
+function summary(volume: Volume, { totals }: Accounts): Pick<SpaceReport, 'usedBytes' | 'totals'> {
+  const { usedBytes } = volume.space();
   const counted = Object.values(totals).reduce((sum, bytes: number) => sum + bytes, 0);
   return { usedBytes, totals: { ...totals, indexBytes: Math.max(0, usedBytes - counted) } };
 }
