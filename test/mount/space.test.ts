@@ -59,6 +59,11 @@ asUser(t, 'space says what a deletion gives back', async (t, world) => {
     /^0 NAME +KIND +AGE +ONLY IT +SHARED +REFERENCED\ntwo +user .*\nthree .*\nside +branch/,
   );
   t.match(table, /deleting 2 snapshots and 1 branch gives back 1\.\dM \(\d+ bytes\)\nthe undo-…/);
+  t.match(
+    await says(world, 'space', 'main'),
+    /\nnothing but main holds [\d.]+\w? \(\d+ bytes\)\n$/,
+    'nobody can delete that one',
+  );
   await world.on(['lock', 'two', 'needed']);
   t.match(await says(world, 'space', '*'), /two +user, locked .*1 snapshot of them locked/s);
   await world.on(['unlock', 'two']);

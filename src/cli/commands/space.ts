@@ -26,6 +26,7 @@ interface SpaceOptions extends CommonOptions {
 }
 
 const FILES_SHOWN = 20;
+const MAIN_BRANCH = 'main';
 
 export function addSpace(program: Command): void {
   withTarget(
@@ -136,12 +137,17 @@ function showSet({ snapshots, branches, freedBytes, lockedCount }: SpaceSet): vo
     ...(snapshots.length > 0 ? [counted(snapshots.length, 'snapshot')] : []),
     ...(branches.length > 0 ? [counted(branches.length, 'branch', 'branches')] : []),
   ].join(' and ');
+  const all = [...snapshots, ...branches];
+  const amount = `${formatBytes(freedBytes)} (${freedBytes} bytes)`;
   printLine('');
-  printLine(`deleting ${what} gives back ${formatBytes(freedBytes)} (${freedBytes} bytes)`);
+  // Nothing deletes the volume's own tree.
+  if (branches.includes(MAIN_BRANCH))
+    printLine(`nothing but ${all.length === 1 ? all[0] : what} holds ${amount}`);
+  else printLine(`deleting ${what} gives back ${amount}`);
   if (lockedCount > 0) {
     printLine(`${counted(lockedCount, 'snapshot')} of them locked: shadowfs locks says why`);
   }
-  if (branches.length > 0) {
+  if (branches.some((name) => name !== MAIN_BRANCH)) {
     printLine('the undo-… snapshot that a deleted branch leaves holds its part until it goes, too');
   }
 }
