@@ -75,7 +75,7 @@ export class InlineSink implements TxgSink {
   }
 
   look(): void {
-    this.#book.update(this.#host.ensure(MAX_RESERVE_BYTES));
+    this.#book.update(this.#host.look());
   }
 
   setQuota(bytes: number): void {

@@ -5,7 +5,6 @@
  * who wait, every later change gets EIO (`VolumeCore.changes`), and reads go on.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { MAX_RESERVE_BYTES } from '../../store/space.js';
 import { CommandError } from '../../lib/errors.js';
 import { encodeTxg } from './txg-encoder.js';
 import type { TxgSink, SinkEvents, SinkSpace } from './txg-sink.js';
@@ -85,6 +84,9 @@ export class ThreadSink implements TxgSink {
     switch (message.type) {
       case 'space':
         this.#asked = false;
+        this.#book.update(message.space);
+        break;
+      case 'looked':
         this.#book.update(message.space);
         break;
       case 'committed':
@@ -180,7 +182,7 @@ export class ThreadSink implements TxgSink {
 
   look(): void {
     if (this.#closed) return;
-    this.#post({ type: 'ensure', bytes: MAX_RESERVE_BYTES });
+    this.#post({ type: 'look' });
   }
 
   setQuota(bytes: number): void {

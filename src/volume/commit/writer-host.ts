@@ -6,6 +6,7 @@
 import { performance } from 'node:perf_hooks';
 import type { WriteBatch } from '../../store/batch.js';
 import type { StoreStats } from '../../store/env.js';
+import { MAX_RESERVE_BYTES, type SpaceState } from '../../store/space.js';
 import { StoreWriter } from '../../store/writer.js';
 import { Collector } from '../collector/collector.js';
 import type { CommitCost, SinkSpace } from './txg-sink.js';
@@ -79,9 +80,20 @@ export class WriterHost {
   /** Makes room for `bytes` if the disk has it. */
   ensure(bytes: number): SpaceReport {
     const space = this.#writer.ensure(bytes);
+    return this.#report(space, space.availableBytes >= bytes);
+  }
+
+  /** As it is, without taking any of the disk. */
+  look(): SpaceReport {
+    const space = this.#writer.space();
+    const { availableBytes, growableBytes } = space;
+    return this.#report(space, availableBytes + growableBytes >= MAX_RESERVE_BYTES);
+  }
+
+  #report(space: SpaceState, canGrow: boolean): SpaceReport {
     return {
       ...space,
-      canGrow: space.availableBytes >= bytes,
+      canGrow,
       stats: this.#writer.stats(),
     };
   }

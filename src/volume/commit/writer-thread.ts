@@ -23,11 +23,13 @@ export type ToWriter =
   | { type: 'pin'; layers: number[] }
   | { type: 'make-log'; bytes: number }
   | { type: 'compact' }
+  | { type: 'look' }
   | { type: 'quota'; bytes: number }
   | { type: 'close' };
 
 export type FromWriter =
   | { type: 'space'; space: SpaceReport }
+  | { type: 'looked'; space: SpaceReport }
   | { type: 'committed'; id: number; took: CommitCost; space: SpaceReport }
   | { type: 'failed'; id: number; message: string }
   | { type: 'emptied'; layer: number }
@@ -139,6 +141,9 @@ port.on('message', (message: ToWriter) => {
     case 'quota':
       host.setQuota(message.bytes);
       say({ type: 'space', space: host.ensure(MAX_RESERVE_BYTES) });
+      break;
+    case 'look':
+      say({ type: 'looked', space: host.look() });
       break;
     case 'compact':
       sayCompact(host.compact());
