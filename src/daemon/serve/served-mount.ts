@@ -182,10 +182,13 @@ export class ServedMount {
     return top?.type === MOUNT_TYPE ? top : undefined;
   }
 
-  /** Unmounts it, or detaches it from the programs that use it. True: the latter. */
+  /**
+   * Unmounts it, or detaches it from the programs that use it. True: the latter, or it was detached
+   * before; one of a run is in the run's namespace alone.
+   */
   async end(): Promise<boolean> {
     const mount = this.mounted();
-    if (mount === undefined) return false;
+    if (mount === undefined) return this.#hasMount;
     const { wasBusy } = await this.#unmount({ mountpoint: mount.mountpoint, lazy: false });
     return wasBusy;
   }

@@ -138,9 +138,7 @@ export class BranchCommands {
     const own = catalog.list().filter(({ kind, branch }) => kind === 'undo' && branch === name);
     branches.remove(name);
     const tops = new Map(branches.names().map((one) => [one, branches.openLayer(one).number]));
-    if (record !== undefined) {
-      keepPartings(catalog, core.layers, tops, [record.fork, ...(record.keeps ?? [])]);
-    }
+    if (record !== undefined) keepPartings(catalog, core.layers, tops, record);
     const nowMs = core.clock.nowMs();
     const answer: BranchDeleted = { command: 'branch-delete', name, pruned: [] };
     if (!isForkOnly && !commands.isNamed(shown) && core.options.keepUndo > 0) {

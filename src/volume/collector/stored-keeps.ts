@@ -19,6 +19,8 @@ export interface StoredKeep {
   layer: number;
   /** The branches of which any one takes the record along when it goes; none: no branch does. */
   branches: readonly string[];
+  /** What the record keeps is found out anew when any branch goes (rule B6). */
+  isParting?: true;
   /** The record also goes when this layer and all that come from it have gone (rule M2). */
   while?: number;
 }
@@ -29,8 +31,9 @@ export function* storedKeeps(
   for (const { key, value } of tx.range(TABLE.meta, BRANCHES, prefixEnd(BRANCHES))) {
     const where = `meta/${key.toString()}`;
     const { fork, keeps = [] } = decodeJson<{ fork: number; keeps?: number[] }>(value, where);
-    for (const layer of [fork, ...keeps])
-      yield { layer, branches: [key.toString('utf8', BRANCHES.length)] };
+    const branches = [key.toString('utf8', BRANCHES.length)];
+    yield { layer: fork, branches };
+    for (const layer of keeps) yield { layer, branches, isParting: true };
   }
   const merges = tx.get(TABLE.meta, MERGES);
   if (merges !== undefined) {

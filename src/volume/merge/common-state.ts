@@ -23,7 +23,7 @@ export function ancestors(catalog: Catalog, layers: LayerTree, top: number): Set
 }
 
 /** States that the collector leaves whole: names, forks, and what was merged. */
-export function keptStates(catalog: Catalog): Set<number> {
+function keptStates(catalog: Catalog): Set<number> {
   const kept = new Set<number>();
   for (const { layer } of catalog.snapshots.values()) kept.add(layer);
   for (const { fork, keeps = [] } of catalog.branches.values()) {

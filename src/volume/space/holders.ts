@@ -7,6 +7,7 @@ import { BASE_LAYER } from '../../format/records/tables.js';
 import { MAIN_BRANCH } from '../branches/branch.js';
 import { storedKeeps } from '../collector/stored-keeps.js';
 import type { Volume } from '../volume.js';
+import { partings } from '../merge/partings.js';
 import { LayerTour } from './layer-tour.js';
 
 export interface Owner {
@@ -20,6 +21,8 @@ interface Reason {
   owners: readonly Owner[];
   /** It also ends when no kept top sees this layer any more. */
   while?: number;
+  /** When any branch goes, it is found out anew (rule B6). */
+  isParting?: true;
 }
 
 export class Holders {
@@ -33,11 +36,13 @@ export class Holders {
   readonly #layersOf = new Map<Owner, number[]>();
   /** Layers that may be released when others are. */
   readonly #dependent: number[] = [];
+  /** States that branches keep in order to be merged. */
+  readonly #partings = new Set<number>();
   readonly #tour: LayerTour;
   /** Layer → those without any one of which it is released. */
   readonly #soleOwners = new Map<number, Owner[]>();
 
-  constructor(volume: Volume) {
+  constructor(readonly volume: Volume) {
     const { branches, catalog, store, layers } = volume;
     for (const { name, layer } of catalog.list()) {
       this.#keep(layer, { owners: [this.#owner({ kind: 'snapshot', name })] });
@@ -50,6 +55,7 @@ export class Holders {
     for (const { layer, branches: names, ...rest } of storedKeeps(store)) {
       const owners = names.filter((name) => name !== MAIN_BRANCH).flatMap(this.#branch);
       this.#keep(layer, { owners, ...rest });
+      if (rest.isParting === true) this.#partings.add(layer);
     }
     for (const { layer } of catalog.tentative.values()) this.#keep(layer, { owners: [] });
     // The collector leaves it alone (rule D12).
@@ -83,18 +89,39 @@ export class Holders {
   /** The layers that nobody keeps when all of these are gone. */
   releasedBy(gone: ReadonlySet<Owner>): Set<number> {
     const released = new Set<number>();
+    const needed = this.#neededWithout(gone);
+    const ends = (reason: Reason): boolean =>
+      (needed !== undefined && reason.isParting === true) || this.#ends(reason, gone, released);
     const release = (layer: number): boolean => {
       const reasons = this.#reasons.get(layer) ?? [];
-      if (released.has(layer) || !reasons.every((one) => this.#ends(one, gone, released))) {
+      if (needed?.has(layer) === true) return false;
+      if (released.has(layer) || !reasons.every((one) => ends(one))) {
         return false;
       }
       released.add(layer);
       return true;
     };
     for (const owner of gone) for (const layer of this.#layersOf.get(owner) ?? []) release(layer);
+    if (needed !== undefined) for (const layer of this.#partings) release(layer);
     // One may end the reason of another.
     while (this.#dependent.filter(release).length > 0);
     return released;
+  }
+
+  /** What the other branches keep from then on; undefined: no branch is among those. */
+  #neededWithout(gone: ReadonlySet<Owner>): Set<number> | undefined {
+    const names = new Set([...gone].filter(({ kind }) => kind === 'branch').map(nameOf));
+    if (names.size === 0) return undefined;
+    const { catalog, layers } = this.volume;
+    const remain = ([name]: readonly [string, unknown]): boolean => !names.has(name);
+    const lines = {
+      layers,
+      tops: new Map([...this.lives].filter(remain)),
+      records: new Map([...catalog.branches].filter(remain)),
+      merges: catalog.merges.filter(({ branch, into }) => !names.has(branch) && !names.has(into)),
+    };
+    const forks = [...names].flatMap((name) => catalog.branches.get(name)?.fork ?? []);
+    return new Set([...partings(lines, [...forks, ...this.#partings]).values()].flat());
   }
 
   #ends(reason: Reason, gone: ReadonlySet<Owner>, released: ReadonlySet<number>): boolean {
@@ -137,4 +164,8 @@ export class Holders {
       else layers.push(layer);
     }
   }
+}
+
+function nameOf({ name }: Owner): string {
+  return name;
 }
