@@ -126,6 +126,10 @@ const several = async (t: Test, world: World): Promise<void> => {
   });
   t.match(await asked("'match=old-*/z*'"), { code: 'not-all-deleted', errno: 'ENOENT' });
   t.match(await asked('a names=b'), { code: 'bad-command-line' });
+  t.match(
+    await says(world, 'delete', '-n', 'a', 'c'),
+    /^0 would delete a\nwould delete c\n2 snapshots would be deleted; \S+ would come free\n$/,
+  );
   t.match(await says(world, 'delete', 'a', 'c'), /^0 deleted .* a\n.* c\ndeleted 2 snapshots\n/);
   t.equal(await names(), 'b,old-1,old-2');
   t.match(await asked("'match=old-1..old-1'"), { ok: true, deleted: ['old-1'] });
