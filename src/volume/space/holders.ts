@@ -111,6 +111,8 @@ export class Holders {
   /** What the other branches keep from then on; undefined: no branch is among those. */
   #neededWithout(gone: ReadonlySet<Owner>): Set<number> | undefined {
     const names = new Set([...gone].filter(({ kind }) => kind === 'branch').map(nameOf));
+    // It is never deleted: what is said of it is what only the live tree holds.
+    names.delete(MAIN_BRANCH);
     if (names.size === 0) return undefined;
     const { catalog, layers } = this.volume;
     const remain = ([name]: readonly [string, unknown]): boolean => !names.has(name);
