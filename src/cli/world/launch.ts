@@ -35,6 +35,8 @@ export class Signals {
   /** The last one that asks to end. */
   received: NodeJS.Signals | undefined;
   #child: ChildProcess | undefined;
+  /** This process has stopped with the command, which has not gone on. */
+  #isStopped = false;
   readonly #off: (() => void)[] = [];
 
   constructor() {
@@ -43,7 +45,12 @@ export class Signals {
         if (!isInForeground()) this.#child?.kill(signal);
       });
     }
-    for (const signal of PASSED_ON) this.#on(signal, () => void this.#child?.kill(signal));
+    for (const signal of PASSED_ON) {
+      this.#on(signal, () => {
+        this.#child?.kill(signal);
+        if (signal === 'SIGCONT') this.#isStopped = false;
+      });
+    }
     // The command may put the terminal in order first, or not stop at all.
     this.#on('SIGTSTP', () => {
       if (!isInForeground()) this.#child?.kill('SIGTSTP');
@@ -55,6 +62,9 @@ export class Signals {
   #stopWithChild(): void {
     const pid = this.#child?.pid;
     if (pid === undefined || statFields(pid)?.[STAT_FIELD.state] !== 'T') return;
+    // News of the same stop may come when this process has gone on, and the command not yet.
+    if (this.#isStopped) return;
+    this.#isStopped = true;
     process.kill(process.pid, 'SIGSTOP');
   }
 
