@@ -6,13 +6,13 @@ import { hostname } from 'node:os';
 import { shownName } from '../../lib/byte-text.js';
 import { CommandError } from '../../lib/errors.js';
 import type { DriverChoice, MountPlan } from '../../daemon/mount/mount-plan.js';
-import { mountNamespaceOf } from '../../daemon/mount/hand-over.js';
 import { recordsOf } from '../../daemon/mount/mount-record.js';
 import {
   isDead,
   MOUNT_TYPE,
   mountAt,
   type MountEntry,
+  mountNamespaceOf,
   mountOfDevice,
   readMountTable,
 } from '../../daemon/mount/mount-table.js';

@@ -19,9 +19,13 @@ import { CommandError } from '../../lib/errors.js';
 import { makeDirectory } from '../../lib/make-directory.js';
 import { isWithin } from '../../lib/paths.js';
 import { endCopies } from '../../daemon/mount/copies.js';
-import { mountNamespaceOf } from '../../daemon/mount/hand-over.js';
 import { readMountRecord, startTicksOf } from '../../daemon/mount/mount-record.js';
-import { mountAt, type MountEntry, readMountTable } from '../../daemon/mount/mount-table.js';
+import {
+  mountAt,
+  type MountEntry,
+  mountNamespaceOf,
+  readMountTable,
+} from '../../daemon/mount/mount-table.js';
 import { ensurePrivateDirectory, type StatePaths } from '../../daemon/mount/paths.js';
 import type { ControlClient } from '../control-client.js';
 import type { Warn } from '../output.js';

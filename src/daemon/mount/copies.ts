@@ -11,8 +11,7 @@ import { attempt } from '../../lib/attempt.js';
 import { otherProcesses } from '../../libc/process-files.js';
 import { close, syncfs } from '../../libc/libc.js';
 import { openMounted, parseMountTable } from '../../fuse/mount/mount-info.js';
-import { mountNamespaceOf } from './hand-over.js';
-import { type MountEntry, readMountTable } from './mount-table.js';
+import { type MountEntry, mountNamespaceOf, readMountTable } from './mount-table.js';
 import { commandOf, fileIdOf, type MountUse, usesByProcess } from './processes.js';
 
 const CONNECTIONS = '/sys/fs/fuse/connections';

@@ -10,13 +10,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { attempt } from '../../lib/attempt.js';
 import { bytesOfText } from '../../lib/byte-text.js';
-import { readLink } from '../../lib/byte-paths.js';
 import { CommandError } from '../../lib/errors.js';
 import { recvFd, socketpair } from '../../libc/fd-passing.js';
 import { close } from '../../libc/libc.js';
 import { fsError } from '../../libc/library.js';
+import { mountNamespaceOf } from './mount-table.js';
 
 /** A mount namespace, and a process in it. */
 export interface Namespace {
@@ -26,11 +25,6 @@ export interface Namespace {
 }
 
 const COPYING = ['--mount', '--propagation', 'private'];
-
-/** The mount namespace of a process; undefined: this user may not know. */
-export function mountNamespaceOf(pid: number | 'self'): string | undefined {
-  return attempt(() => readLink(`/proc/${pid}/ns/mnt`));
-}
 
 /** Copies of mounts that are attached nowhere. They end when they are closed. */
 export class MountCopies {

@@ -3,9 +3,10 @@
  * everything refused that can't work, and the leftovers of a killed process
  * cleaned up. Runs before anything is changed.
  *
- * Doors: answering, copies, hand-over, mount-options, mount-plan, mount-record, mount-table, paths,
- *   processes, umount, uses-below.
- * Doors inside daemon/: detached, mount-place, plan-beside, unmount-elsewhere, unmount-thread.
+ * Doors: answering, copies, mount-options, mount-plan, mount-record, mount-table, paths, processes,
+ *   umount, uses-below.
+ * Doors inside daemon/: detached, hand-over, mount-place, plan-beside, unmount-elsewhere,
+ *   unmount-thread.
  */
 import { accessSync, constants, readdirSync, type Stats, statSync } from 'node:fs';
 import { absolutePath, realPath } from '../../lib/byte-paths.js';

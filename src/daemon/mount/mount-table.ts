@@ -1,5 +1,10 @@
-/** Mounts of volumes in the kernel's table. Pure but for `readMountTable` and `isDead`. */
+/**
+ * Mounts of volumes in the kernel's table. Pure but for `readMountTable`, `mountNamespaceOf` and
+ * `isDead`.
+ */
 import { statfsSync } from 'node:fs';
+import { attempt } from '../../lib/attempt.js';
+import { readLink } from '../../lib/byte-paths.js';
 import { fsPath } from '../../lib/byte-text.js';
 import { isWithin } from '../../lib/paths.js';
 import { mountAt, type MountEntry, readMountTable } from '../../fuse/mount/mount-info.js';
@@ -43,6 +48,11 @@ export function innermostMount(table: readonly MountEntry[], path: string): Moun
     if (found === undefined || entry.mountpoint.length >= found.mountpoint.length) found = entry;
   }
   return found;
+}
+
+/** The mount namespace of a process; undefined: this user may not know. */
+export function mountNamespaceOf(pid: number | 'self'): string | undefined {
+  return attempt(() => readLink(`/proc/${pid}/ns/mnt`));
 }
 
 /**
