@@ -253,6 +253,7 @@ async function everyday(runs: Runs): Promise<void> {
   await runs.run('log', at(['renamed']));
   await runs.run('space', at([]));
   await runs.run('snapshots', at(['--space']));
+  await runs.run('branches', at(['--space']));
   await runs.run('space', at(['--files', 'one', 'main']));
   await runs.run('restore', at(['one', '-n', '--', 'f']));
   await runs.run('restore', at(['one', '--', 'f', 'dir']));

@@ -47,6 +47,7 @@ asUser(t, 'space says what a deletion gives back', async (t, world) => {
   const listed = await says(world, 'snapshots', '--space');
   t.match(listed, /^0 NAME .* AGE +ONLY IT +LAYER .*\none .* ago +2\.\dM +\d+ /);
   t.match(await world.on(['snapshots', '--space', 'one']), { onlyBytes: only('one') });
+  t.match(await says(world, 'branches', '--space'), /WRITTEN SINCE +ONLY IT .*\nside .* \d/s);
 
   const both = (await world.on(['space', 'two..three']))['together'] as Answer;
   t.ok(Number(both['freedBytes']) > MIB, 'more than the sum');

@@ -11,6 +11,7 @@ import { findMount } from '../target.js';
 import { timingText } from '../timings.js';
 import { staleFiles } from '../../daemon/mount/processes.js';
 import { reportHolders } from './restore.js';
+import { onlyColumn, withSpace } from './with-space.js';
 
 interface BranchOptions extends CommonOptions {
   snapshot?: string;
@@ -117,27 +118,35 @@ export function addBranches(program: Command): void {
       .command('branches')
       .summary('list the branches')
       .description('list the branches: what each is forked from, and what it has written since'),
-    'shadowfs branches',
-  ).action(
-    action(async (mountpoint: string | undefined, options: CommonOptions) => {
-      const branches = await listOf(at(options, mountpoint), 'branches');
-      if (options.json) {
-        for (const branch of branches) printJson(branch);
-        return;
-      }
-      const nowMs = Date.now();
-      const rows = branches.map((branch) => [
-        printable(String(branch['name'])),
-        branch['forkedFrom'] === null ? '-' : forkText(branch['forkedFrom'] as Fork),
-        formatTime(Number(branch['createdMs'])),
-        ageText(nowMs - Number(branch['createdMs'])),
-        writtenText(branch),
-        mergedText(branch, nowMs),
-        branch['mountpoint'] === null ? '-' : printable(String(branch['mountpoint'])),
-      ]);
-      printTable(['NAME', 'OF', 'MADE', 'AGE', 'WRITTEN SINCE', 'MERGED', 'MOUNTED'], rows);
-    }),
-  );
+    'shadowfs branches\n  shadowfs branches --space',
+  )
+    .option('--space', 'what each holds alone: what deleting it gives back')
+    .action(
+      action(async (mountpoint: string | undefined, options: CommonOptions & { space?: true }) => {
+        const place = at(options, mountpoint);
+        const all = await listOf(place, 'branches');
+        const branches = options.space === true ? await withSpace(place, 'byBranch', all) : all;
+        if (options.json) for (const branch of branches) printJson(branch);
+        else showBranches(branches);
+      }),
+    );
+}
+
+function showBranches(branches: readonly Answer[]): void {
+  const nowMs = Date.now();
+  const only = onlyColumn(branches);
+  const rows = branches.map((branch) => [
+    printable(String(branch['name'])),
+    branch['forkedFrom'] === null ? '-' : forkText(branch['forkedFrom'] as Fork),
+    formatTime(Number(branch['createdMs'])),
+    ageText(nowMs - Number(branch['createdMs'])),
+    writtenText(branch),
+    ...only.cell(branch),
+    mergedText(branch, nowMs),
+    branch['mountpoint'] === null ? '-' : printable(String(branch['mountpoint'])),
+  ]);
+  const made = ['NAME', 'OF', 'MADE', 'AGE', 'WRITTEN SINCE'];
+  printTable([...made, ...only.heading, 'MERGED', 'MOUNTED'], rows);
 }
 
 /** `into main 5 minutes ago`. Pure. */

@@ -3,16 +3,15 @@ import type { Command } from 'commander';
 import { ageText } from '../../lib/age.js';
 import type { Answer } from '../../control/command.js';
 import { chooseSnapshots, unknownSnapshot } from '../../format/text/choose.js';
-import type { SnapshotSpaceLine } from '../../daemon/commands/space-answer.js';
 import { foldedNote } from '../../format/text/note.js';
 import { sourceText } from '../../format/text/source.js';
-import { formatBytes } from '../../lib/size-text.js';
 import { wordsOf } from '../directory-word.js';
 import { action, at, type CommonOptions, withTarget } from '../options.js';
 import { formatTime, printable, printJson, printLine } from '../output.js';
 import { listOf } from '../state.js';
 import { printTable } from '../table.js';
 import { momentMs, oneOf, wholeNumber } from '../values.js';
+import { onlyColumn, withSpace } from './with-space.js';
 
 interface SnapshotsOptions extends CommonOptions {
   lines?: number;
@@ -58,7 +57,8 @@ export function addSnapshots(program: Command): void {
         const snapshots = chosenBy(words, all)
           .filter((one) => isWanted(one, options))
           .slice(-lines);
-        const shown = options.space === true ? await withSpace(place, snapshots) : snapshots;
+        const shown =
+          options.space === true ? await withSpace(place, 'bySnapshot', snapshots) : snapshots;
         if (options.json) for (const snapshot of shown) printJson(snapshot);
         else show(shown, all.length);
       }),
@@ -85,23 +85,6 @@ function isWanted(
   );
 }
 
-/** One that was made or renamed meanwhile has no figures. */
-async function withSpace(options: CommonOptions, snapshots: readonly Listed[]): Promise<Listed[]> {
-  // Without the option it loads neither.
-  const [{ inspect }, { findTarget }] = await Promise.all([
-    import('./check.js'),
-    import('../target.js'),
-  ]);
-  const answer = await inspect(await findTarget(options), { command: 'space', args: {} });
-  const lines = answer['bySnapshot'] as SnapshotSpaceLine[];
-  const byName = new Map(lines.map((line) => [line.name, line]));
-  return snapshots.map((snapshot) => {
-    const found = byName.get(snapshot.name);
-    const { onlyBytes = null, sharedBytes = null, referencedBytes = null } = found ?? {};
-    return { ...snapshot, onlyBytes, sharedBytes, referencedBytes };
-  });
-}
-
 /** Throws no-such-snapshot when nothing is meant by a word. */
 function chosenBy(words: readonly string[], all: readonly Listed[]): Listed[] {
   if (words.length === 0) return [...all];
@@ -122,7 +105,7 @@ function show(snapshots: readonly Listed[], all: number): void {
   }
   const nowMs = Date.now();
   const hasBranches = snapshots.some(({ branch }) => branch !== undefined);
-  const hasSpace = snapshots.some(({ onlyBytes }) => onlyBytes !== undefined);
+  const only = onlyColumn(snapshots);
   const rows = snapshots.map((snapshot) => {
     const createdMs = Number(snapshot['createdMs']);
     return [
@@ -130,7 +113,7 @@ function show(snapshots: readonly Listed[], all: number): void {
       Number(snapshot['lockCount']) > 0 ? `${snapshot.kind}, locked` : snapshot.kind,
       formatTime(createdMs),
       ageText(nowMs - createdMs),
-      ...(hasSpace ? [sizeText(snapshot['onlyBytes'])] : []),
+      ...only.cell(snapshot),
       String(snapshot['layer']),
       ...(hasBranches ? [printable(String(snapshot['branch'] ?? 'main'))] : []),
       printable(sourceText(String(snapshot['source']))),
@@ -138,11 +121,8 @@ function show(snapshots: readonly Listed[], all: number): void {
     ];
   });
   const branch = hasBranches ? ['BRANCH'] : [];
-  const space = hasSpace ? ['ONLY IT'] : [];
-  printTable(['NAME', 'KIND', 'CREATED', 'AGE', ...space, 'LAYER', ...branch, 'BY', 'NOTE'], rows);
-}
-
-/** Pure. */
-function sizeText(bytes: unknown): string {
-  return typeof bytes === 'number' ? formatBytes(bytes) : '-';
+  printTable(
+    ['NAME', 'KIND', 'CREATED', 'AGE', ...only.heading, 'LAYER', ...branch, 'BY', 'NOTE'],
+    rows,
+  );
 }
