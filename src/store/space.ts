@@ -155,6 +155,8 @@ export class Space {
   readonly #isOnBtrfs: boolean;
   /** Pages inside the file that are written again take room on the disk. */
   readonly #takesRoomAnew: boolean;
+  /** What is there for transactions as `space` has seen it, the reserve included. */
+  #heldBytes = 0;
   #freeOf: { transaction: number; usableBytes: number; youngBytes: number } | undefined;
 
   /**
@@ -264,8 +266,9 @@ export class Space {
     const isTight = growable < CHUNK_BYTES;
     const { usableBytes: free, youngBytes } = isTight ? this.#freePages() : NO_FREE_PAGES;
     const room = Math.min(most, tail + growable + (isTight ? free : freePages * pageBytes));
+    this.#heldBytes = Math.min(most, tail + free);
     return {
-      availableBytes: Math.max(0, Math.min(most, tail + free) - reserveBytes),
+      availableBytes: Math.max(0, this.#heldBytes - reserveBytes),
       growableBytes: growable,
       reserveBytes,
       roomBytes: Math.max(0, room - reserveBytes),
@@ -312,7 +315,7 @@ export class Space {
     const state = this.space();
     if (state.availableBytes >= bytes || !this.#canReserve || state.growableBytes === 0)
       return state;
-    const missing = bytes - state.availableBytes;
+    const missing = bytes + state.reserveBytes - this.#heldBytes;
     const ahead = Math.min(CHUNK_BYTES, Math.max(SMALL_CHUNK_BYTES, state.usedBytes / 2));
     for (const more of [missing + ahead, missing + ahead / 8, missing]) {
       if (this.#grow(Math.min(more, state.growableBytes))) return this.space();

@@ -302,6 +302,16 @@ t.test('pages freed last become usable without a change', (t) => {
   t.end();
 });
 
+t.test('a new volume has the room that is asked for at once', (t) => {
+  const writer = StoreWriter.open(scratch(t), { create: true });
+  for (const bytes of [MIB, 64 * MIB, 100 * MIB]) {
+    const { availableBytes } = writer.ensure(bytes);
+    t.ok(availableBytes >= bytes, `${availableBytes} bytes`);
+  }
+  writer.close();
+  t.end();
+});
+
 t.test('blocks allocated in advance are found after a kill, and given back at close', (t) => {
   const path = join(scratch(t), 'v');
   const module = JSON.stringify(join(process.cwd(), 'dist/store/writer.js'));
