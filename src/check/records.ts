@@ -255,7 +255,6 @@ export class RecordCheck {
     }
   }
 
-  /** The collector's queue must not contain what is still in use (rule F5). */
   /** The values are not read: they have no blocks. */
   #lent(): void {
     for (const { key } of this.reader.range(TABLE.lent, undefined, undefined, { keysOnly: true })) {
@@ -264,6 +263,7 @@ export class RecordCheck {
     }
   }
 
+  /** The collector's queue must not contain what is still in use (rule F5). */
   #reap(): void {
     for (const { key, value } of this.reader.range(TABLE.reap, undefined, undefined)) {
       if (key.length !== 18) {

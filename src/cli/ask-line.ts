@@ -1,5 +1,6 @@
 /** A question to the person at the terminal. */
 import { createInterface } from 'node:readline/promises';
+import { CommandError } from '../lib/errors.js';
 
 /** Standard input and standard error are a person's terminal. */
 export function canAsk(): boolean {
@@ -29,8 +30,13 @@ export async function askLine(question: string): Promise<string | undefined> {
   });
 }
 
-/** False: anything but a yes. Without a terminal nobody is asked, and it is a yes. */
-export async function confirmed(question: string): Promise<boolean> {
-  if (!canAsk()) return true;
-  return /^y(es)?$/i.test((await askLine(`${question} [y/N] `))?.trim() ?? '');
+/**
+ * Asks before snapshots are deleted; without a terminal nobody is asked. Throws CommandError
+ * `not-confirmed`: anything but a yes.
+ */
+export async function confirmDeletion(question: string): Promise<void> {
+  if (!canAsk()) return;
+  const answer = await askLine(`${question} [y/N] `);
+  if (/^y(es)?$/i.test(answer?.trim() ?? '')) return;
+  throw new CommandError('not-confirmed', 'EINVAL', 'nothing was deleted');
 }

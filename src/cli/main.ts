@@ -2,7 +2,8 @@
 /**
  * The command line: `shadowfs COMMAND …`.
  *
- * Doors inside cli/: ask-line, control-client, control-place, directory-word, end-signals, freed-bytes, lines-of-names, near-commands, options, output, plain-usage, program,
+ * Doors inside cli/: ask-line, control-client, control-place, directory-word, end-signals,
+ *   freed-bytes, lines-of-names, near-commands, options, output, plain-usage, program,
  *   program-walk, progress, state, table, target, timings, values, width, words,
  *   working-directory.
  */

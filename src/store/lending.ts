@@ -67,7 +67,6 @@ export class Lending {
   readonly #parts: LendingParts;
   /** Lengths of the runs that may still be lent, longest last. */
   #plan: number[] = [];
-  readonly #zeros = Buffer.alloc(MOST_PAGES * 4096);
 
   constructor(parts: LendingParts) {
     this.#parts = parts;
@@ -141,6 +140,7 @@ export class Lending {
     }
     if (wanted.length === 0) return { bytes: 0, isMore: false };
     const endBefore = stats().lastPage;
+    const zeros = Buffer.alloc(Math.max(...wanted) * env.pageBytes);
     let first = 1;
     transaction((tx) => {
       tx.addTable('lent');
@@ -149,7 +149,7 @@ export class Lending {
         first = Number(key.readBigUInt64BE()) + 1;
       }
       for (const [index, pages] of wanted.entries()) {
-        const value = this.#zeros.subarray(0, pages * env.pageBytes - PAGE_HEADER);
+        const value = zeros.subarray(0, pages * env.pageBytes - PAGE_HEADER);
         tx.put(TABLE.lent, keyOf(first + index), value);
       }
     });

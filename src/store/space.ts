@@ -9,7 +9,7 @@
  *
  * It lives in the writer's thread; the serving thread gets its states.
  */
-import { fstatSync, ftruncateSync, statfsSync, statSync } from 'node:fs';
+import { fstatSync, ftruncateSync, type Stats, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERRNO } from '../lib/errors.js';
 import { DEFAULT_BLOCK_SIZE } from '../format/records/tables.js';
@@ -84,15 +84,9 @@ export interface SpaceState {
   quotaBytes?: number;
 }
 
-/** As `df` counts. */
-export interface DiskSpace {
-  freeBytes: number;
-  sizeBytes: number;
-}
-
 /** Of the volume's data: see SpaceState. */
-function aheadBytes(fd: number, usedBytes: number): number {
-  return Math.max(0, fstatSync(fd).blocks * 512 - usedBytes);
+function aheadBytes({ blocks }: Stats, usedBytes: number): number {
+  return Math.max(0, blocks * 512 - usedBytes);
 }
 
 /**
@@ -136,7 +130,7 @@ export function spaceWhenOpened(
     freeBytes: freePages * pageBytes,
     fileBytes,
     lentBytes: lent,
-    aheadBytes: Math.max(0, statSync(join(volumePath, DATA_FILE)).blocks * 512 - usedBytes),
+    aheadBytes: aheadBytes(statSync(join(volumePath, DATA_FILE)), usedBytes),
     diskFreeBytes: bavail * bsize,
     diskBytes: (blocks - bfree + bavail) * bsize,
     ...(quotaBytes !== undefined && { quotaBytes }),
@@ -216,7 +210,8 @@ export class Space {
     return reserveBytes(this.#options.quotaBytes ?? this.#disk().totalBytes);
   }
 
-  #disk(): DiskSpace & { totalBytes: number } {
+  /** `freeBytes`, `sizeBytes`: as `df` counts. */
+  #disk(): { freeBytes: number; sizeBytes: number; totalBytes: number } {
     const space = fstatfs(this.#fd);
     if (typeof space === 'number') return { freeBytes: 0, totalBytes: 0, sizeBytes: 0 };
     const { blocks, blocksAvailable, blocksFree, blockSize } = space;
@@ -277,7 +272,7 @@ export class Space {
       freeBytes: freePages * pageBytes,
       fileBytes: this.#fileEnd - lent,
       lentBytes: lent,
-      aheadBytes: aheadBytes(this.#fd, usedBytes),
+      aheadBytes: aheadBytes(fstatSync(this.#fd), usedBytes),
       diskFreeBytes: disk.freeBytes,
       diskBytes: disk.sizeBytes,
       ...(quotaBytes !== undefined && { quotaBytes }),

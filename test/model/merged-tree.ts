@@ -88,14 +88,22 @@ export function* wrongInMerge(
   yield* wrongFields(trees, merged, kept);
 }
 
+/** `mine`: the side that counts in a conflict. */
+function sidesOf(
+  { base, ours, theirs }: ThreeTrees,
+  kept: 'ours' | 'theirs' | undefined,
+): Record<'base' | 'mine' | 'other', Inodes> {
+  return kept === 'theirs'
+    ? { base, mine: theirs, other: ours }
+    : { base, mine: ours, other: theirs };
+}
+
 function* wrongNames(
   trees: ThreeTrees,
   merged: Inodes,
   kept: 'ours' | 'theirs' | undefined,
 ): Generator<string> {
-  const { base } = trees;
-  const mine = kept === undefined ? trees.ours : trees[kept];
-  const other = kept === 'theirs' ? trees.ours : trees.theirs;
+  const { base, mine, other } = sidesOf(trees, kept);
   for (const [directory, name] of allNames(trees)) {
     if (named(merged, directory) === undefined) continue;
     const was = child(base, directory, name);
@@ -117,9 +125,7 @@ function* wrongFields(
   merged: Inodes,
   kept: 'ours' | 'theirs' | undefined,
 ): Generator<string> {
-  const { base } = trees;
-  const mine = kept === undefined ? trees.ours : trees[kept];
-  const other = kept === 'theirs' ? trees.ours : trees.theirs;
+  const { base, mine, other } = sidesOf(trees, kept);
   for (const [ino, got] of merged) {
     const [was, there, here] = [base, other, mine].map((inodes) => named(inodes, ino));
     if (got.nlink === 0) continue;

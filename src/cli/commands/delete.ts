@@ -1,8 +1,13 @@
 /** `shadowfs delete NAME…` */
 import type { Command } from 'commander';
-import { CommandError } from '../../lib/errors.js';
-import { chooseSnapshots, mayBeSeveral, unknownSnapshot } from '../../format/text/choose.js';
-import { confirmed } from '../ask-line.js';
+import {
+  chooseSnapshots,
+  mayBeSeveral,
+  notAllDeleted,
+  type Refused,
+  unknownSnapshot,
+} from '../../format/text/choose.js';
+import { confirmDeletion } from '../ask-line.js';
 import type { ControlClient } from '../control-client.js';
 import { freedBytes, freedText } from '../freed-bytes.js';
 import { inLines } from '../lines-of-names.js';
@@ -24,12 +29,6 @@ interface Listed {
   name: string;
   kind: string;
   createdMs: number;
-}
-
-interface Refused {
-  name: string;
-  code: string;
-  message: string;
 }
 
 /** Up to so many are named one by one. */
@@ -104,9 +103,9 @@ async function deleteSeveral(
     tellPlan(plan.deleted, refused, freed, options);
     return;
   }
-  if (refused.length > 0) throw notAll(refused, names.length + missing.length);
+  if (refused.length > 0) throw notAllDeleted(refused, names.length + missing.length);
   if (options.yes !== true && options.json !== true && names.length > 1) {
-    if (!(await confirmed(question(names)))) throw notConfirmed();
+    await confirmDeletion(question(names));
   }
   await deleteAll(control, names, options);
   if (options.json) printJson({ ok: true, command: 'delete', deleted: names, refused });
@@ -152,21 +151,6 @@ async function deleteAll(
   } finally {
     progress.stop();
   }
-}
-
-function notAll(refused: readonly Refused[], count: number): CommandError {
-  const isLocked = refused.some(({ code }) => code === 'snapshot-locked');
-  return new CommandError(
-    'not-all-deleted',
-    isLocked ? 'EBUSY' : 'ENOENT',
-    `nothing was deleted, since ${refused.length} of ${count} can't be:\n` +
-      refused.map(({ message }) => message).join('\n'),
-    { deleted: [], refused },
-  );
-}
-
-function notConfirmed(): CommandError {
-  return new CommandError('not-confirmed', 'EINVAL', 'nothing was deleted');
 }
 
 function question(names: readonly string[]): string {

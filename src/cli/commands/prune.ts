@@ -1,8 +1,7 @@
 /** `shadowfs prune` */
 import type { Command } from 'commander';
 import type { Answer } from '../../control/command.js';
-import { confirmed } from '../ask-line.js';
-import { CommandError } from '../../lib/errors.js';
+import { confirmDeletion } from '../ask-line.js';
 import { parseKeepRules } from '../../format/text/keep-pruned.js';
 import type { ControlClient } from '../control-client.js';
 import { freedBytes, freedText } from '../freed-bytes.js';
@@ -94,10 +93,7 @@ async function ask(
   const { deleted, keeps } = await run(control, words, options, true);
   const count = (deleted as string[]).length;
   if (count < 2) return;
-  const question = `delete ${count} snapshots and keep ${String(keeps)}? (-n lists them)`;
-  if (!(await confirmed(question))) {
-    throw new CommandError('not-confirmed', 'EINVAL', 'nothing was deleted');
-  }
+  await confirmDeletion(`delete ${count} snapshots and keep ${String(keeps)}? (-n lists them)`);
 }
 
 /** Every snapshot it is about, oldest first. */

@@ -1,8 +1,8 @@
 /**
  * `events`: commands that changed the tree or its snapshots, and warnings of a
- * full disk, one JSON line each, as they complete, for every reader of the file. inotify does not report
- * a restore (the kernel only reports what programs do). An event comes after
- * the kernel's caches agree with the restored tree.
+ * full disk, one JSON line each, as they complete, for every reader of the file.
+ * inotify does not report a restore (the kernel only reports what programs do).
+ * An event comes after the kernel's caches agree with the restored tree.
  *
  * What must hold: a reader gets whole lines, whatever the sizes of its reads; one
  * that does not read holds a bounded amount, and learns how many it missed, where.

@@ -295,6 +295,7 @@ export function readVolumeState(path: string): VolumeState {
 
 function stateOf(volume: Volume, nowMs: number): VolumeState {
   const lag = storedSyncState(volume, nowMs);
+  const space = volume.space();
   return {
     status: {
       ...volume.status(),
@@ -306,7 +307,7 @@ function stateOf(volume: Volume, nowMs: number): VolumeState {
       lag,
       problems: problemsOf({
         volume,
-        space: fillProblems(volume.space(), fillLevels(volume.space(), NOT_FULL)),
+        space: fillProblems(space, fillLevels(space, NOT_FULL)),
         lastRun: null,
         isScheduleUnknown: false,
         sync: lag.problems,

@@ -4,30 +4,12 @@ import type { Answer, CommandArguments } from '../../control/command.js';
 import { measureSpace } from '../../volume/space/space.js';
 import type { Volume } from '../../volume/volume.js';
 
-export interface SpaceFigures {
-  onlyBytes: number;
-  sharedBytes: number;
-  referencedBytes: number;
-}
-
-export interface SnapshotSpaceLine extends SpaceFigures {
-  name: string;
-  kind: string;
-  createdMs: number;
-  branch: string;
-  lockCount: number;
-}
-
-export interface BranchSpaceLine extends SpaceFigures {
-  name: string;
-}
-
-export interface SpaceSet {
-  snapshots: string[];
-  branches: string[];
-  freedBytes: number;
-  lockedCount: number;
-}
+export type {
+  BranchSpace as BranchSpaceLine,
+  Figures as SpaceFigures,
+  SetSpace as SpaceSet,
+  SnapshotSpace as SnapshotSpaceLine,
+} from '../../volume/space/space.js';
 
 export interface SpaceFile {
   /** Null: it has no name there, since a program had it open. */
@@ -57,7 +39,7 @@ export function spaceAnswer(
     isExact,
     bySnapshot: report.snapshots.filter(({ name }) => set?.snapshots.includes(name) ?? true),
     byBranch: report.branches.filter(({ name }) => set?.branches.includes(name) ?? true),
-    ...(set !== undefined && { together: set satisfies SpaceSet }),
+    ...(set !== undefined && { together: set }),
     ...(report.files !== undefined && {
       largestFiles: report.files.map(
         ({ path, bytes, snapshot, branch }): SpaceFile => ({

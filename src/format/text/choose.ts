@@ -63,6 +63,25 @@ export function unknownSnapshot(word: string, all: readonly Choosable[]): Comman
   });
 }
 
+/** A snapshot of a set that can't be deleted, and why. */
+export interface Refused {
+  name: string;
+  code: string;
+  message: string;
+}
+
+/** `count`: of all that were to be deleted. */
+export function notAllDeleted(refused: readonly Refused[], count: number): CommandError {
+  const isLocked = refused.some(({ code }) => code === 'snapshot-locked');
+  const reasons = refused.map(({ message }) => message).join('\n');
+  return new CommandError(
+    'not-all-deleted',
+    isLocked ? 'EBUSY' : 'ENOENT',
+    `nothing was deleted, since ${refused.length} of ${count} can't be:\n${reasons}`,
+    { deleted: [], refused },
+  );
+}
+
 /** Of a range: names near the end that is not there. */
 function nearOf(word: string, all: readonly Choosable[]): string[] {
   const names = all.map(({ name }) => name);

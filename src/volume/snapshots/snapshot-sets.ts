@@ -6,7 +6,12 @@
  * leaves what is locked, as a schedule does.
  */
 import { CommandError } from '../../lib/errors.js';
-import { chooseSnapshots, unknownSnapshot } from '../../format/text/choose.js';
+import {
+  chooseSnapshots,
+  notAllDeleted,
+  type Refused,
+  unknownSnapshot,
+} from '../../format/text/choose.js';
 import { formatKeepRules } from '../../format/text/keep-pruned.js';
 import type { Schedule } from '../../format/text/schedule.js';
 import type { Catalog, Snapshot } from '../catalog.js';
@@ -27,12 +32,6 @@ export interface SnapshotSet {
   /** Of those, or of all saved ones, only what was made before. */
   beforeMs?: number;
   dryRun?: boolean;
-}
-
-export interface Refused {
-  name: string;
-  code: string;
-  message: string;
 }
 
 /** With `dryRun`: what would be deleted, and what stands in the way. */
@@ -80,7 +79,7 @@ export class SnapshotSets {
     const deleted = chosen.map(({ name }) => name).filter((name) => !stays.has(name));
     if (set.dryRun === true) return { command: 'delete', dryRun: true, deleted, refused };
     this.commands.writable();
-    if (refused.length > 0) throw notAll(refused, stays.size + deleted.length);
+    if (refused.length > 0) throw notAllDeleted(refused, stays.size + deleted.length);
     return this.core.withReserve(() => {
       for (const name of deleted) this.commands.delete(name, source, force);
       return { command: 'delete', deleted, refused };
@@ -189,15 +188,4 @@ function refusedAs(name: string, error: CommandError | undefined): Refused {
   const { code = '', message = '', details = {} } = error ?? {};
   const { near: _near, ...more } = details;
   return { ...more, name, code, message };
-}
-
-function notAll(refused: Refused[], count: number): CommandError {
-  const isLocked = refused.some(({ code }) => code === 'snapshot-locked');
-  const reasons = refused.map(({ message }) => message).join('\n');
-  return new CommandError(
-    'not-all-deleted',
-    isLocked ? 'EBUSY' : 'ENOENT',
-    `nothing was deleted, since ${refused.length} of ${count} can't be:\n${reasons}`,
-    { deleted: [], refused },
-  );
 }

@@ -24,6 +24,8 @@ import { LayerTour } from './layer-tour.js';
 import type { Readers } from './place-versions.js';
 import { SCANNED_TABLES, SpaceScan } from './scan.js';
 
+export type { Figures };
+
 export interface SpaceQuestion {
   /** Snapshots (names, patterns, ranges) or branches that are deleted together. */
   words?: readonly string[];
